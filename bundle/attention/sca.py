@@ -1,0 +1,26 @@
+"""Slice attention, then channel attention ("scA").
+
+Paper: Zhang et al., the comparison of orders beside the Progressive Attention Module; PAM without the selection of key
+slices. Differs from the original code: one gate per (sample, channel, slice), see :mod:`bundle.attention.squeeze`; any
+batch size and number of slices.
+"""
+
+from __future__ import annotations
+
+import torch
+
+from .squeeze import SliceChannelModule
+
+
+class SliceChannelAttention(SliceChannelModule):
+    """Scale every slice of every channel by ``s * e``: slice gate, and channel gate of the map scaled by it.
+
+    Arguments and errors: :class:`bundle.attention.squeeze.SliceChannelModule`.
+    """
+
+    name = "sca"
+
+    def gate(self, mean: torch.Tensor, maximum: torch.Tensor) -> torch.Tensor:
+        """Map the descriptors of the slices, each ``(B, C, S)``, to the gate ``(B, C, S)``."""
+        gate = self.slice(mean, maximum)
+        return gate * self.channel((gate * mean).mean(-1), (gate * maximum).amax(-1)).unsqueeze(-1)

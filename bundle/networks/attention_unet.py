@@ -1,0 +1,120 @@
+"""U-Net with an attention mechanism at every encoder and decoder level.
+
+Paper: Zhang et al., "PANet"; the 3D U-Net (Cicek et al., https://arxiv.org/abs/1606.06650) whose levels end in the
+attention block. Levels, convolutions per level, normalization, activation and upsampling are arguments; the published
+tables compare mechanisms across *different* upsampling, here it is the same for all.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any, Union
+
+import torch
+from monai.networks.layers.factories import Conv, Pool
+from torch import nn
+
+from ..attention import AttentionSpec, get_attention_layer
+from .blocks import Upsample, conv_stack, level_sizes
+
+
+class AttentionUNet(nn.Module):
+    """U-Net in 2D or 3D; returns logits in training and in evaluation.
+
+    Args:
+        spatial_dims: 2 or 3.
+        in_channels: channels of the input.
+        out_channels: number of classes.
+        channels: channels of every level, from the finest; its length is the number of levels.
+        convs: convolutions of every level.
+        kernel_size: odd size of their kernels.
+        attention: mechanism at the end of every level, see :func:`bundle.attention.get_attention_layer`.
+        spatial_size: spatial size of the training patch. The slice mechanisms need it; it limits no input.
+        act: MONAI activation option.
+        norm: MONAI normalization option.
+        dropout: probability of dropping a channel after a convolution, or None.
+        adn_ordering: order of activation, dropout and normalization behind a convolution.
+        upsample: ``"linear"``, ``"nearest"`` or ``"deconv"``.
+        deep_supervision: in training, return a list of logits: full size first, then those of the coarser decoder
+            levels at their own sizes.
+
+    Raises:
+        ValueError: when there are fewer than two levels, no convolution, or an option is unknown.
+    """
+
+    def __init__(
+        self,
+        spatial_dims: int,
+        in_channels: int,
+        out_channels: int,
+        *,
+        channels: Sequence[int] = (16, 32, 64, 128),
+        convs: int = 2,
+        kernel_size: int = 3,
+        attention: AttentionSpec = "pam",
+        spatial_size: Sequence[int] | None = None,
+        act: Any = "prelu",
+        norm: Any = "instance",
+        dropout: float | None = None,
+        adn_ordering: str = "ADN",
+        upsample: str = "linear",
+        deep_supervision: bool = False,
+    ) -> None:
+        super().__init__()
+        _check(spatial_dims, channels, convs)
+        levels = len(channels)
+        sizes = level_sizes(spatial_size, levels)
+        conv = {"kernel_size": kernel_size, "act": act, "norm": norm, "dropout": dropout, "adn_ordering": adn_ordering}
+        self.pool = Pool[Pool.MAX, spatial_dims](kernel_size=2)
+        self.encoders, self.decoders = nn.ModuleList(), nn.ModuleList()
+        self.upsamples, self.heads = nn.ModuleList(), nn.ModuleList()
+
+        for level, width in enumerate(channels):
+            below = channels[level - 1] if level else in_channels
+            stack = conv_stack(spatial_dims, below, max(width // 2, below), width, convs=convs, **conv)
+            gate = get_attention_layer(attention, spatial_dims, width, sizes[level])
+            self.encoders.append(nn.Sequential(stack, gate))
+        for level in reversed(range(levels - 1)):
+            width, below = channels[level], channels[level + 1]
+            stack = conv_stack(spatial_dims, width + below, width, width, convs=convs, **conv)
+            gate = get_attention_layer(attention, spatial_dims, width, sizes[level])
+            self.decoders.append(nn.Sequential(stack, gate))
+            self.upsamples.append(Upsample(spatial_dims, below, upsample))
+            supervised = level == 0 or deep_supervision
+            self.heads.append(Conv[Conv.CONV, spatial_dims](width, out_channels, 1) if supervised else nn.Identity())
+        self.deep_supervision = deep_supervision
+        self.min_size = 2 ** (levels - 1)
+
+    def forward(self, x: torch.Tensor) -> Union[torch.Tensor, list[torch.Tensor]]:  # noqa: UP007 - TorchScript reads it
+        """Return the logits ``(B, out_channels, ...)`` of ``x`` ``(B, in_channels, ...)``.
+
+        With ``deep_supervision``, training returns a list of them, finest first.
+
+        Raises:
+            ValueError: when a spatial axis is shorter than ``2 ** (levels - 1)``, so that it would vanish.
+        """
+        if min(list(x.shape[2:])) < self.min_size:
+            raise ValueError(f"every spatial axis needs at least {self.min_size} voxels, got {list(x.shape[2:])}.")
+        skips: list[torch.Tensor] = []
+        for level, encoder in enumerate(self.encoders):
+            x = encoder(self.pool(x) if level else x)
+            skips.append(x)
+        skips.pop()
+        logits: list[torch.Tensor] = []
+        for decoder, upsample, head in zip(self.decoders, self.upsamples, self.heads):  # noqa: B905 - TorchScript
+            skip = skips.pop()
+            x = decoder(torch.cat([skip, upsample(x, skip.shape[2:])], dim=1))
+            if self.deep_supervision and self.training or len(skips) == 0:
+                logits.append(head(x))
+        if self.deep_supervision and self.training:
+            return logits[::-1]
+        return logits[-1]
+
+
+def _check(spatial_dims: int, channels: Sequence[int], convs: int) -> None:
+    if spatial_dims not in (2, 3):
+        raise ValueError(f"spatial_dims must be 2 or 3, got {spatial_dims}.")
+    if len(channels) < 2 or min(channels) < 1:
+        raise ValueError(f"channels needs two positive widths or more, one a level, got {list(channels)}.")
+    if convs < 1:
+        raise ValueError(f"convs must be at least 1, got {convs}.")

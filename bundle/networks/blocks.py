@@ -1,0 +1,110 @@
+"""Blocks that several networks are made of."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import torch
+from monai.networks.blocks import ADN
+from monai.networks.layers.factories import Conv
+from torch import nn
+from torch.nn import functional
+
+from .norm import with_fast_instance_norm
+
+
+class ConvADN(nn.Sequential):
+    """Convolution that keeps the size, then activation, dropout and normalization in the order of ``adn_ordering``.
+
+    Args:
+        spatial_dims: number of spatial axes, 2 or 3.
+        in_channels: channels of the input.
+        out_channels: channels of the output.
+        kernel_size: odd size of the kernel.
+        act: MONAI activation option.
+        norm: MONAI normalization option; "instance" runs through the group-norm kernel on a CPU.
+        dropout: probability of dropping a channel, or None.
+        adn_ordering: letters A, D, N in the order of their layers; "" for the convolution alone.
+    """
+
+    def __init__(
+        self,
+        spatial_dims: int,
+        in_channels: int,
+        out_channels: int,
+        *,
+        kernel_size: int = 3,
+        act: Any = "prelu",
+        norm: Any = "instance",
+        dropout: float | None = None,
+        adn_ordering: str = "ADN",
+    ) -> None:
+        conv = Conv[Conv.CONV, spatial_dims](in_channels, out_channels, kernel_size, padding=kernel_size // 2)
+        layers = [conv, adn(spatial_dims, out_channels, act=act, norm=norm, dropout=dropout, ordering=adn_ordering)]
+        super().__init__(*(layers if adn_ordering else layers[:1]))
+
+
+def adn(
+    spatial_dims: int, channels: int, *, act: Any, norm: Any, dropout: float | None = None, ordering: str = "ADN"
+) -> nn.Module:
+    """Build MONAI's activation-dropout-normalization block with the fast instance normalization."""
+    return ADN(
+        ordering=ordering,
+        in_channels=channels,
+        act=act,
+        norm=with_fast_instance_norm(norm),
+        norm_dim=spatial_dims,
+        dropout=dropout,
+        dropout_dim=spatial_dims,
+    )
+
+
+def conv_stack(
+    spatial_dims: int, in_channels: int, mid_channels: int, out_channels: int, *, convs: int, **options: Any
+) -> nn.Sequential:
+    """Build ``convs`` :class:`ConvADN` in a row; the widths go from ``in_channels`` over ``mid_channels`` to the last."""
+    widths = [in_channels] + [mid_channels] * (convs - 1) + [out_channels]
+    return nn.Sequential(
+        *(ConvADN(spatial_dims, a, b, **options) for a, b in zip(widths[:-1], widths[1:], strict=True))
+    )
+
+
+class Upsample(nn.Module):
+    """Enlarge a map to the spatial size of another one.
+
+    Args:
+        spatial_dims: number of spatial axes, 2 or 3.
+        channels: channels of the map.
+        mode: ``"linear"`` (bi- or trilinear), ``"nearest"``, or ``"deconv"``, a transposed convolution of stride 2
+            whose result is interpolated linearly where the other map has an odd size.
+
+    Raises:
+        ValueError: when ``mode`` is unknown.
+    """
+
+    MODES = ("linear", "nearest", "deconv")
+
+    def __init__(self, spatial_dims: int, channels: int, mode: str) -> None:
+        super().__init__()
+        if mode not in self.MODES:
+            raise ValueError(f"upsample must be one of {', '.join(self.MODES)}, got {mode!r}.")
+        self.mode = "nearest" if mode == "nearest" else {2: "bilinear", 3: "trilinear"}[spatial_dims]
+        deconv = Conv[Conv.CONVTRANS, spatial_dims]
+        self.deconv = deconv(channels, channels, 2, stride=2) if mode == "deconv" else nn.Identity()
+
+    def forward(self, x: torch.Tensor, size: list[int]) -> torch.Tensor:
+        """Return ``x`` ``(B, C, ...)`` enlarged to the spatial size ``size``."""
+        x = self.deconv(x)
+        if x.shape[2:] == size:
+            return x
+        if self.mode == "nearest":
+            return functional.interpolate(x, size=size, mode="nearest")
+        return functional.interpolate(x, size=size, mode=self.mode, align_corners=False)
+
+
+def level_sizes(spatial_size: Sequence[int] | None, levels: int) -> list[list[int] | None]:
+    """Return the spatial size at every level of an encoder that halves it, rounding down, from level to level."""
+    if spatial_size is None:
+        return [None] * levels
+    return [[max(int(size) >> level, 1) for size in spatial_size] for level in range(levels)]
