@@ -2,5 +2,6 @@
 
 from .attention_unet import AttentionUNet
 from .norm import GroupedInstanceNorm
+from .weights import WeightsError, load_weights
 
-__all__ = ["AttentionUNet", "GroupedInstanceNorm"]
+__all__ = ["AttentionUNet", "GroupedInstanceNorm", "WeightsError", "load_weights"]

@@ -1,0 +1,186 @@
+"""From what a user names (a file, a folder, a ``dataset.json``) to lists of cases.
+
+A case is a dictionary ``{"case": name, "image": path}`` with ``"label"`` where there is one. Names are unique in a list,
+since outputs are named after them.
+"""
+
+from __future__ import annotations
+
+import json
+import logging
+import random
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from typing import Any
+
+logger = logging.getLogger(__name__)
+
+NIFTI = (".nii.gz", ".nii")
+FOLDERS = (("imagesTr", "labelsTr"), ("images", "labels"))
+SPLITS = ("training", "validation", "test", "all")
+
+Case = dict[str, Any]
+
+
+class DatalistError(ValueError):
+    """A dataset folder or datalist that cannot be used; the message names the file and says what to do."""
+
+
+def list_cases(input: str | Path) -> list[Case]:  # noqa: A002 - the config id that users set
+    """List the cases to segment.
+
+    Args:
+        input: a NIfTI file, a folder (all NIfTI files directly in it), or a ``dataset.json`` in MSD form (its ``test``
+            section; paths relative to the file).
+
+    Returns:
+        The cases, sorted by path. A path that does not exist is a case too: loading it reports what is wrong with it.
+
+    Raises:
+        DatalistError: when nothing is named, a folder holds no NIfTI file, or a JSON file is no datalist.
+    """
+    if not str(input):
+        raise DatalistError("input is not set; pass --input with a NIfTI file, a folder of them, or a dataset.json.")
+    path = Path(input)
+    if path.is_dir():
+        images = sorted(file for file in path.iterdir() if file.name.lower().endswith(NIFTI))
+        if not images:
+            raise DatalistError(f"{path}: the folder holds no .nii or .nii.gz file; pass --input FILE_OR_FOLDER.")
+        return _named({"image": str(image)} for image in images)
+    if path.suffix.lower() == ".json":
+        items = _section(_read_json(path), "test", path)
+        if not items:
+            raise DatalistError(f"{path}: the section 'test' lists no image to segment.")
+        return _named({"image": item["image"]} for item in items)
+    return _named([{"image": str(path)}])
+
+
+def load_datalist(dataset_dir: str | Path, datalist: str | Path | None = None, folds: int = 5) -> dict[str, list[Case]]:
+    """Read the labelled cases of a dataset as ``{"training": [...], "test": [...]}``; training cases have a ``fold``.
+
+    Args:
+        dataset_dir: folder of the dataset. Without ``datalist``, its ``dataset.json`` is read; without that, images and
+            labels of the same name in ``imagesTr/labelsTr`` or ``images/labels`` are paired.
+        datalist: JSON file in MSD form; its paths are relative to ``dataset_dir``. Training items may have a ``fold``;
+            a section ``validation`` counts as fold 0. Test items count where they have a label.
+        folds: number of folds dealt out, with a fixed seed, where the dataset names none.
+
+    Raises:
+        DatalistError: when the folder or file is missing or has another form, or an image has no label.
+    """
+    root = Path(dataset_dir)
+    if not str(dataset_dir) or not root.is_dir():
+        raise DatalistError(f"dataset_dir {str(dataset_dir)!r} is not a folder; pass --dataset_dir DIR.")
+    path = Path(datalist) if datalist else root / "dataset.json"
+    if not datalist and not path.is_file():
+        return {"training": _deal(_pair(root), folds), "test": []}
+    content = _read_json(path)
+    training = _section(content, "training", path, root)
+    validation = _section(content, "validation", path, root)
+    test = [item for item in _section(content, "test", path, root) if "label" in item]
+    for item in training + validation:
+        if "label" not in item:
+            raise DatalistError(f"{path}: {item['image']} has no label, but stands among the cases to train with.")
+    for item in training:
+        item["fold"] = int(item.get("fold", 1 if validation else -1))
+    training += [{**item, "fold": 0} for item in validation]
+    if any(item["fold"] < 0 for item in training):
+        training = _deal(training, folds)
+    names = _named(training + test)
+    return {"training": names[: len(training)], "test": names[len(training) :]}
+
+
+def select_cases(dataset_dir: str | Path, split: str, datalist: str | Path | None = None, fold: int = 0) -> list[Case]:
+    """Return the labelled cases of one split of a dataset.
+
+    Args:
+        dataset_dir: folder of the dataset, see :func:`load_datalist`.
+        split: ``"training"`` (all folds but ``fold``), ``"validation"`` (``fold``), ``"test"`` or ``"all"``.
+        datalist: JSON file in MSD form, see :func:`load_datalist`.
+        fold: the fold that is held out for validation.
+
+    Raises:
+        DatalistError: as :func:`load_datalist`; when the split is unknown or empty.
+    """
+    if split not in SPLITS:
+        raise DatalistError(f"split must be one of {', '.join(SPLITS)}, got {split!r}.")
+    lists = load_datalist(dataset_dir, datalist)
+    chosen = {
+        "training": [case for case in lists["training"] if case["fold"] != fold],
+        "validation": [case for case in lists["training"] if case["fold"] == fold],
+        "test": lists["test"],
+        "all": lists["training"] + lists["test"],
+    }
+    source = datalist or dataset_dir
+    if not chosen[split]:
+        counts = ", ".join(f"{name} {len(cases)}" for name, cases in chosen.items())
+        raise DatalistError(f"{source}: the split {split!r} (fold {fold}) holds no labelled case; there are: {counts}.")
+    logger.info("%s: %d cases of the split %r (fold %d)", source, len(chosen[split]), split, fold)
+    return chosen[split]
+
+
+def _read_json(path: Path) -> Mapping[str, Any]:
+    try:
+        content = json.loads(path.read_text(encoding="utf-8"))
+    except OSError as error:
+        raise DatalistError(f"{path}: cannot be read ({error.strerror}); pass --datalist FILE.") from error
+    except ValueError as error:
+        raise DatalistError(f"{path}: is not JSON ({error}).") from error
+    if not isinstance(content, Mapping) or not any(name in content for name in SPLITS):
+        raise DatalistError(f"{path}: is no MSD datalist; it needs the sections 'training' and, where there is one, 'test'.")
+    return content
+
+
+def _section(content: Mapping[str, Any], name: str, path: Path, root: Path | None = None) -> list[Case]:
+    root = path.parent if root is None else root
+    cases = []
+    for item in content.get(name, []):
+        entry = {"image": item} if isinstance(item, str) else item
+        if not isinstance(entry, Mapping) or "image" not in entry:
+            raise DatalistError(f"{path}: the section {name!r} holds {item!r}; an item needs an 'image'.")
+        cases.append({key: str(root / entry[key]) if key in ("image", "label") else entry[key] for key in entry})
+    return cases
+
+
+def _pair(root: Path) -> list[Case]:
+    for images, labels in FOLDERS:
+        files = sorted(file for file in (root / images).glob("*") if file.name.lower().endswith(NIFTI))
+        if files:
+            missing = [file.name for file in files if not (root / labels / file.name).is_file()]
+            if missing:
+                raise DatalistError(f"{root / labels}: no label for {', '.join(missing)}; the names must be the same.")
+            return _named({"image": str(file), "label": str(root / labels / file.name)} for file in files)
+    known = " or ".join("/".join(pair) for pair in FOLDERS)
+    raise DatalistError(f"{root}: holds neither a dataset.json nor NIfTI files in {known}.")
+
+
+def _deal(cases: list[Case], folds: int) -> list[Case]:
+    order = list(range(len(cases)))
+    random.Random(0).shuffle(order)  # noqa: S311 - a fixed split, not a secret
+    fold_of = {case: place % folds for place, case in enumerate(order)}
+    return [{**case, "fold": fold_of[index]} for index, case in enumerate(cases)]
+
+
+def _named(items: Iterable[Case]) -> list[Case]:
+    """Name every case after its image; where names meet, put the names of the folders above in front."""
+    cases = list(items)
+    parts = [(*Path(case["image"]).parts[:-1], _stem(Path(case["image"]))) for case in cases]
+    depth = dict.fromkeys(range(len(cases)), 1)
+    while True:
+        names = ["_".join(part.strip("/") for part in parts[i][-depth[i] :]) for i in depth]
+        clashing = [i for i in depth if names.count(names[i]) > 1 and depth[i] < len(parts[i])]
+        if not clashing:
+            break
+        for i in clashing:
+            depth[i] += 1
+    doubles = sorted({name for name in names if names.count(name) > 1})
+    if doubles:
+        raise DatalistError(f"two images would write the same output: {', '.join(doubles)}; rename or remove one of them.")
+    return [{"case": name, **case} for name, case in zip(names, cases, strict=True)]
+
+
+def _stem(path: Path) -> str:
+    for suffix in NIFTI:
+        if path.name.lower().endswith(suffix):
+            return path.name[: -len(suffix)]
+    return path.name

@@ -1,0 +1,5 @@
+"""Engines that configs name."""
+
+from .case_evaluator import CaseEvaluator
+
+__all__ = ["CaseEvaluator"]

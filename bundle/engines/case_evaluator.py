@@ -1,0 +1,39 @@
+"""Evaluator in which one bad case does not end the run."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from monai.engines import SupervisedEvaluator
+
+from ..records import FAILURE, record_failure
+
+
+class CaseEvaluator(SupervisedEvaluator):
+    """MONAI's ``SupervisedEvaluator``, one case a batch, that records failures and goes on.
+
+    A case fails when its batch is the record of a failure (see :mod:`bundle.datasets.case_dataset`), or when the
+    network, a transform behind it, or the writing of its result raises. Its output is an empty list, which the metrics
+    and handlers of this project pass over. The records are kept as ``failures``.
+
+    Args:
+        args: as for ``SupervisedEvaluator``.
+        kwargs: as for ``SupervisedEvaluator``.
+    """
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        self.failures: list[dict[str, str]] = []
+        super().__init__(*args, **kwargs)
+
+    def _iteration(self, engine: SupervisedEvaluator, batchdata: dict[str, Any]) -> Any:
+        if FAILURE in batchdata:
+            self.failures.append(batchdata[FAILURE])
+            engine.state.batch = []
+            return []
+        case = {"case": batchdata.get("case", ["?"])[0], "image": batchdata["image"].meta.get("filename_or_obj", [""])[0]}
+        try:
+            return super()._iteration(engine, batchdata)
+        except Exception as error:
+            self.failures.append(record_failure(case, error))
+            engine.state.batch = []
+            return []

@@ -1,0 +1,20 @@
+"""Handlers that configs name."""
+
+from .checkpoint import TrainingCheckpoint
+from .early_stop import EarlyStop
+from .guard import NonFiniteError, NonFiniteGuard
+from .progress import Progress
+from .schedule import WarmupSchedule
+from .seed import EpochSeed
+from .summary import RunSummary
+
+__all__ = [
+    "EarlyStop",
+    "EpochSeed",
+    "NonFiniteError",
+    "NonFiniteGuard",
+    "Progress",
+    "RunSummary",
+    "TrainingCheckpoint",
+    "WarmupSchedule",
+]

@@ -1,0 +1,36 @@
+"""Early stopping."""
+
+from __future__ import annotations
+
+import logging
+
+from ignite.engine import Engine, Events
+
+logger = logging.getLogger(__name__)
+
+
+class EarlyStop:
+    """End a training when validation has not improved for a number of epochs.
+
+    It reads the best epoch off the evaluator and has no state of its own, so that a resumed run stops where an
+    uninterrupted one would.
+
+    Args:
+        evaluator: evaluator that validates; attach this handler behind the validation.
+        patience: epochs without improvement; None never stops.
+    """
+
+    def __init__(self, evaluator: Engine, patience: int | None) -> None:
+        self.evaluator, self.patience = evaluator, patience
+
+    def attach(self, engine: Engine) -> None:
+        """Look after every epoch of the trainer."""
+        if self.patience is not None:
+            engine.add_event_handler(Events.EPOCH_COMPLETED, self)
+
+    def __call__(self, engine: Engine) -> None:
+        """Terminate the trainer when patience is over."""
+        best = self.evaluator.state.best_metric_epoch
+        if best > 0 and self.patience is not None and engine.state.epoch - best >= self.patience:
+            logger.info("stopping after epoch %d: no improvement since epoch %d", engine.state.epoch, best)
+            engine.terminate()

@@ -1,0 +1,73 @@
+"""Summary of a run and its exit status."""
+
+from __future__ import annotations
+
+import json
+import logging
+import time
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from ignite.engine import Engine, Events
+
+logger = logging.getLogger(__name__)
+
+EXIT_BAD_CASES = 2
+"""Exit status of a run that left out cases."""
+
+
+class RunSummary:
+    """Write ``<output_dir>/summary.json`` at the end of a run: results, cases that were left out, seconds.
+
+    Args:
+        output_dir: folder to write to; made when missing.
+        sources: datasets or engines that keep records of what failed as ``failures``.
+        enabled: False to write nothing, e.g. on all processes but the first.
+    """
+
+    def __init__(self, output_dir: str | Path, *, sources: Sequence[Any] = (), enabled: bool = True) -> None:
+        self.output_dir, self.sources, self.enabled = Path(output_dir), list(sources), enabled
+        self.results: list[dict[str, Any]] = []
+        self.started = time.perf_counter()
+
+    @property
+    def failures(self) -> list[dict[str, str]]:
+        """Records of all cases that were left out."""
+        return [failure for source in self.sources for failure in getattr(source, "failures", [])]
+
+    def attach(self, engine: Engine) -> None:
+        """Collect the results of ``engine``'s iterations and write the file at the end."""
+        self.sources.append(engine)
+        engine.add_event_handler(Events.ITERATION_COMPLETED, self._collect)
+        engine.add_event_handler(Events.COMPLETED, self._write)
+
+    def exit(self) -> None:
+        """End the process with status 2 if cases were left out; for the ``finalize`` section of a config.
+
+        Raises:
+            SystemExit: if cases were left out.
+        """
+        if self.failures:
+            raise SystemExit(EXIT_BAD_CASES)
+
+    def _collect(self, engine: Engine) -> None:
+        output = engine.state.output
+        self.results += [item["result"] for item in output if "result" in item] if isinstance(output, list) else []
+
+    def _write(self, engine: Engine) -> None:
+        for failure in self.failures:
+            logger.error("left out: %s", failure["message"])
+        if not self.enabled:
+            return
+        content = {
+            "cases": self.results,
+            "failures": self.failures,
+            "metrics": {name: float(value) for name, value in engine.state.metrics.items()},
+            "seconds": round(time.perf_counter() - self.started, 3),
+        }
+        self.output_dir.mkdir(parents=True, exist_ok=True)
+        path = self.output_dir / "summary.json"
+        path.write_text(json.dumps(content, indent=2) + "\n", encoding="utf-8")
+        done = f"{len(self.results)} cases done, " if self.results else ""
+        logger.info("%s%d left out; summary in %s", done, len(self.failures), path)

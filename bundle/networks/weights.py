@@ -1,0 +1,51 @@
+"""Loading of weights, strictly."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import torch
+from torch import nn
+
+
+class WeightsError(ValueError):
+    """A weights file that cannot be read or is of another network; the message names the file."""
+
+
+def load_weights(network: nn.Module, checkpoint: str | Path | None, device: torch.device | str = "cpu") -> nn.Module:
+    """Put a network on a device and, if a file is named, load its weights; every key and shape must fit.
+
+    Args:
+        network: network to load into.
+        checkpoint: file with a state dict, bare or under ``"model"`` or ``"network"``; None leaves the weights as they are.
+        device: device to put the network on.
+
+    Returns:
+        The network.
+
+    Raises:
+        WeightsError: when the file is missing, holds more than tensors, or does not fit.
+    """
+    network = network.to(device)
+    if checkpoint is None:
+        return network
+    path = Path(checkpoint)
+    if not path.is_file():
+        raise WeightsError(f"checkpoint {path} does not exist; pass --checkpoint FILE.")
+    try:
+        content = torch.load(path, map_location=device, weights_only=True)
+    except Exception as error:
+        raise WeightsError(f"checkpoint {path} cannot be read as a file of weights: {error}") from error
+    state = next((content[key] for key in ("model", "network") if key in content), content)
+    own = network.state_dict()
+    missing, surplus = sorted(own.keys() - state.keys()), sorted(state.keys() - own.keys())
+    other = sorted(key for key in own.keys() & state.keys() if own[key].shape != state[key].shape)
+    if missing or surplus or other:
+        lists = {"missing": missing, "not in the network": surplus, "of another shape": other}
+        told = "; ".join(f"{len(keys)} keys {what} ({', '.join(keys[:3])})" for what, keys in lists.items() if keys)
+        raise WeightsError(
+            f"checkpoint {path} is of another network than network_def: {told}. Set attention, network_def and roi_size to "
+            "what it was trained with, or pass --checkpoint FILE."
+        )
+    network.load_state_dict(state)
+    return network
