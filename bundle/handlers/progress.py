@@ -44,7 +44,7 @@ class Progress:
 
     def _step(self, engine: Engine) -> None:
         output = engine.state.output
-        loss = output.get(CommonKeys.LOSS) if isinstance(output, dict) else None
+        loss = output[0].get(CommonKeys.LOSS) if isinstance(output, list) and output else None
         if loss is not None:
             self._losses.append(float(loss))
             self._bar.set_postfix(epoch=engine.state.epoch, loss=f"{float(loss):.4f}", refresh=False)

@@ -74,12 +74,7 @@ class Resampled(MapTransform, InvertibleTransform):
                 restored = _interpolated_argmax(values, sources)
             else:
                 restored = _interpolate(values, sources, nearest=not values.is_floating_point())
-            d[key] = MetaTensor(
-                restored,
-                affine=torch.as_tensor(info["affine"]),
-                meta=d[key].meta,
-                applied_operations=d[key].applied_operations,
-            )
+            d[key] = _with_affine(restored, d[key], np.asarray(info["affine"]))
         return d
 
     def _forward(self, image: MetaTensor, mode: str) -> MetaTensor:
@@ -90,15 +85,16 @@ class Resampled(MapTransform, InvertibleTransform):
         new_size = [round((n - 1) / s) + 1 for n, s in zip(size, scale, strict=True)]
         sources = [_positions(n, s) for n, s in zip(new_size, scale, strict=True)]
         values = _interpolate(image.as_tensor(), sources, nearest=mode == "nearest")
-        result = MetaTensor(
-            values,
-            affine=torch.as_tensor(affine @ np.diag([*scale, 1.0])),
-            meta=image.meta,
-            applied_operations=image.applied_operations,
-        )
+        result = _with_affine(values, image, affine @ np.diag([*scale, 1.0]))
         extra = {"size": size, "scale": scale.tolist(), "affine": affine.tolist()}
         self.push_transform(result, orig_size=tuple(size), extra_info=extra)
         return result
+
+
+def _with_affine(values: torch.Tensor, source: MetaTensor, affine: np.ndarray) -> MetaTensor:
+    result = MetaTensor(values, meta=source.meta, applied_operations=source.applied_operations)
+    result.affine = torch.as_tensor(affine)
+    return result
 
 
 def _positions(count: int, step: float) -> torch.Tensor:
