@@ -1,5 +1,6 @@
 """Handlers that configs name."""
 
+from .case_metrics import CaseMetrics
 from .checkpoint import TrainingCheckpoint
 from .early_stop import EarlyStop
 from .guard import NonFiniteError, NonFiniteGuard
@@ -9,6 +10,7 @@ from .seed import EpochSeed
 from .summary import RunSummary
 
 __all__ = [
+    "CaseMetrics",
     "EarlyStop",
     "EpochSeed",
     "NonFiniteError",
