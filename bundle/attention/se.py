@@ -1,7 +1,7 @@
 """Squeeze-and-excitation: one gate per channel.
 
-Paper: Hu et al., Squeeze-and-Excitation Networks, https://arxiv.org/abs/1709.01507, section 3. In 3D it is the "cSE" row
-of the comparisons of slice attention. Differs from the paper in the choice of the pooling.
+Paper: Hu et al., Squeeze-and-Excitation Networks, https://arxiv.org/abs/1709.01507, section 3. In 3D it is the "cSE"
+row of the comparisons of slice attention. Differs from the paper in the choice of the pooling.
 """
 
 from __future__ import annotations

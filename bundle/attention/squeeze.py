@@ -1,8 +1,8 @@
 """Descriptors and gates that the slice and channel mechanisms share.
 
-A mechanism of this family scales a feature map by one number per (sample, channel, slice). Pooling commutes with such a
-scale, so every gate can be computed from the descriptors of the *input* alone: the map is read once for the descriptors,
-read once more and written once for the product, however many gates are chained.
+A mechanism of this family scales a feature map by one number per (sample, channel, slice). Pooling commutes with such
+a scale, so every gate can be computed from the descriptors of the *input* alone: the map is read once for them, read
+once more and written once for the product, however many gates are chained.
 
 ``slice_dim`` indexes the spatial axes from 0 and may be negative: -1 is the last one, the axial slices after
 ``Orientationd("RAS")``.
@@ -30,14 +30,14 @@ def check_pooling(name: str, pooling: str) -> str:
     return pooling
 
 
-def hidden_size(size: int, reduction: int) -> int:
+def hidden_size(name: str, size: int, reduction: int) -> int:
     """Return ``size // reduction``, but at least 1.
 
     Raises:
-        ValueError: when ``reduction`` is below 1.
+        ValueError: when ``reduction`` is below 1; the message names the argument ``name``.
     """
     if reduction < 1:
-        raise ValueError(f"reduction must be at least 1, got {reduction}.")
+        raise ValueError(f"{name} must be at least 1, got {reduction}.")
     return max(size // reduction, 1)
 
 
@@ -100,12 +100,13 @@ class ChannelGate(nn.Module):
         channels: number of channels C.
         reduction: ratio of C to the hidden units; clamped so that one unit is left.
         pooling: which of the two descriptors to use, one of :data:`POOLINGS`.
+        prefix: what precedes ``reduction`` and ``pooling`` in the arguments of the mechanism, for error messages.
     """
 
-    def __init__(self, channels: int, reduction: int, pooling: str) -> None:
+    def __init__(self, channels: int, reduction: int, pooling: str, prefix: str = "") -> None:
         super().__init__()
-        self.pooling = check_pooling("pooling", pooling)
-        hidden = hidden_size(channels, reduction)
+        self.pooling = check_pooling(f"{prefix}pooling", pooling)
+        hidden = hidden_size(f"{prefix}reduction", channels, reduction)
         self.fc = nn.Sequential(nn.Linear(channels, hidden), nn.ReLU(), nn.Linear(hidden, channels))
 
     def forward(self, mean: torch.Tensor, maximum: torch.Tensor) -> torch.Tensor:
@@ -126,13 +127,14 @@ class SliceGate(nn.Module):
         slices: number of slices S that the weights are made for.
         reduction: ratio of S to the hidden units; clamped so that one unit is left.
         pooling: which of the two descriptors to use, one of :data:`POOLINGS`.
+        prefix: what precedes ``reduction`` and ``pooling`` in the arguments of the mechanism, for error messages.
     """
 
-    def __init__(self, channels: int, slices: int, reduction: int, pooling: str) -> None:
+    def __init__(self, channels: int, slices: int, reduction: int, pooling: str, prefix: str = "") -> None:
         super().__init__()
-        self.pooling = check_pooling("pooling", pooling)
+        self.pooling = check_pooling(f"{prefix}pooling", pooling)
         self.slices = slices
-        hidden = hidden_size(slices, reduction)
+        hidden = hidden_size(f"{prefix}reduction", slices, reduction)
         self.weight1 = nn.Parameter(torch.empty(channels, hidden, slices))
         self.bias1 = nn.Parameter(torch.empty(channels, hidden))
         self.weight2 = nn.Parameter(torch.empty(channels, slices, hidden))
@@ -196,8 +198,8 @@ class SliceChannelModule(nn.Module):
         super().__init__()
         slices = count_slices(self.name, spatial_dims, spatial_size, slice_dim)
         self.slice_dim = slice_dim
-        self.slice = SliceGate(channels, slices, slice_reduction, slice_pooling)
-        self.channel = ChannelGate(channels, channel_reduction, channel_pooling)
+        self.slice = SliceGate(channels, slices, slice_reduction, slice_pooling, prefix="slice_")
+        self.channel = ChannelGate(channels, channel_reduction, channel_pooling, prefix="channel_")
         self.squeeze = SliceDescriptors(slice_dim, [slice_pooling, channel_pooling])
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:

@@ -1,7 +1,7 @@
 """Datasets in which one bad case does not end the run.
 
-A case whose transforms fail becomes a record of the failure; the others go on. The record is a plain dictionary, so that
-it crosses worker processes and ends up in ``summary.json`` as it is.
+A case whose transforms fail becomes a record of the failure; the others go on. The record is a plain dictionary, so
+that it crosses worker processes and ends up in ``summary.json`` as it is.
 """
 
 from __future__ import annotations
@@ -57,9 +57,9 @@ class CaseCacheDataset(CacheDataset):
         super().set_data(data)
         self.failures = [item[FAILURE] for item in self._cache if FAILURE in item]
         kept = [index for index, item in enumerate(self._cache) if FAILURE not in item]
-        if not kept and data:
-            raise ValueError(f"none of the {len(data)} cases can be used; the first: {self.failures[0]['message']}")
         self.data = [self.data[index] for index in [*kept, *range(len(self._cache), len(self.data))]]
+        if self.failures and not self.data:
+            raise ValueError(f"none of the {len(data)} cases can be used; the first: {self.failures[0]['message']}")
         self._cache = [self._cache[index] for index in kept]
         self.cache_num = len(kept)
 

@@ -1,7 +1,7 @@
 """From what a user names (a file, a folder, a ``dataset.json``) to lists of cases.
 
-A case is a dictionary ``{"case": name, "image": path}`` with ``"label"`` where there is one. Names are unique in a list,
-since outputs are named after them.
+A case is a dictionary ``{"case": name, "image": path}`` with ``"label"`` where there is one. Names are unique in a
+list, since outputs are named after them.
 """
 
 from __future__ import annotations
@@ -43,7 +43,7 @@ def list_cases(input: str | Path) -> list[Case]:  # noqa: A002 - the config id t
         raise DatalistError("input is not set; pass --input with a NIfTI file, a folder of them, or a dataset.json.")
     path = Path(input)
     if path.is_dir():
-        images = sorted(file for file in path.iterdir() if file.name.lower().endswith(NIFTI))
+        images = _volumes(path)
         if not images:
             raise DatalistError(f"{path}: the folder holds no .nii or .nii.gz file; pass --input FILE_OR_FOLDER.")
         return _named({"image": str(image)} for image in images)
@@ -84,7 +84,10 @@ def load_datalist(dataset_dir: str | Path, datalist: str | Path | None = None, f
     for item in training:
         item["fold"] = int(item.get("fold", 1 if validation else -1))
     training += [{**item, "fold": 0} for item in validation]
-    if any(item["fold"] < 0 for item in training):
+    undealt = [item["image"] for item in training if item["fold"] < 0]
+    if undealt and len(undealt) < len(training):
+        raise DatalistError(f"{path}: some cases have a 'fold' and others have none, the first of these: {undealt[0]}.")
+    if undealt:
         training = _deal(training, folds)
     names = _named(training + test)
     return {"training": names[: len(training)], "test": names[len(training) :]}
@@ -127,24 +130,38 @@ def _read_json(path: Path) -> Mapping[str, Any]:
     except ValueError as error:
         raise DatalistError(f"{path}: is not JSON ({error}).") from error
     if not isinstance(content, Mapping) or not any(name in content for name in SPLITS):
-        raise DatalistError(f"{path}: is no MSD datalist; it needs the sections 'training' and, where there is one, 'test'.")
+        raise DatalistError(
+            f"{path}: is no MSD datalist; it needs the sections 'training' and, where there is one, 'test'."
+        )
     return content
 
 
 def _section(content: Mapping[str, Any], name: str, path: Path, root: Path | None = None) -> list[Case]:
     root = path.parent if root is None else root
+    items = content.get(name, [])
+    if not isinstance(items, list):
+        raise DatalistError(f"{path}: the section {name!r} is no list of cases.")
     cases = []
-    for item in content.get(name, []):
+    for item in items:
         entry = {"image": item} if isinstance(item, str) else item
         if not isinstance(entry, Mapping) or "image" not in entry:
             raise DatalistError(f"{path}: the section {name!r} holds {item!r}; an item needs an 'image'.")
+        if not all(isinstance(entry.get(key, ""), str) for key in ("image", "label")):
+            raise DatalistError(f"{path}: the section {name!r} holds {item!r}; 'image' and 'label' are each one path.")
         cases.append({key: str(root / entry[key]) if key in ("image", "label") else entry[key] for key in entry})
     return cases
 
 
+def _volumes(folder: Path) -> list[Path]:
+    """List the NIfTI files of a folder but the hidden ones, such as the ``._a.nii.gz`` that macOS adds to archives."""
+    return sorted(
+        file for file in folder.glob("*") if file.name.lower().endswith(NIFTI) and not file.name.startswith(".")
+    )
+
+
 def _pair(root: Path) -> list[Case]:
     for images, labels in FOLDERS:
-        files = sorted(file for file in (root / images).glob("*") if file.name.lower().endswith(NIFTI))
+        files = _volumes(root / images)
         if files:
             missing = [file.name for file in files if not (root / labels / file.name).is_file()]
             if missing:
@@ -156,7 +173,7 @@ def _pair(root: Path) -> list[Case]:
 
 def _deal(cases: list[Case], folds: int) -> list[Case]:
     order = list(range(len(cases)))
-    random.Random(0).shuffle(order)  # noqa: S311 - a fixed split, not a secret
+    random.Random(0).shuffle(order)
     fold_of = {case: place % folds for place, case in enumerate(order)}
     return [{**case, "fold": fold_of[index]} for index, case in enumerate(cases)]
 
@@ -173,9 +190,10 @@ def _named(items: Iterable[Case]) -> list[Case]:
             break
         for i in clashing:
             depth[i] += 1
-    doubles = sorted({name for name in names if names.count(name) > 1})
+    doubles = [case["image"] for name, case in zip(names, cases, strict=True) if names.count(name) > 1]
     if doubles:
-        raise DatalistError(f"two images would write the same output: {', '.join(doubles)}; rename or remove one of them.")
+        listed = ", ".join(doubles)
+        raise DatalistError(f"these images would write the same output: {listed}; rename or remove all but one.")
     return [{"case": name, **case} for name, case in zip(names, cases, strict=True)]
 
 

@@ -30,7 +30,7 @@ def make_datalist(dataset_dir: str | Path, *, test_share: float = 0.2, folds: in
     root = Path(dataset_dir)
     lists = load_datalist(root)
     cases = sorted(lists["training"] + lists["test"], key=lambda case: str(case["image"]))
-    random.Random(seed).shuffle(cases)  # noqa: S311 - a fixed split, not a secret
+    random.Random(seed).shuffle(cases)
     held_out = round(len(cases) * test_share)
     items = [{key: Path(case[key]).relative_to(root).as_posix() for key in ("image", "label")} for case in cases]
     test = sorted(items[:held_out], key=lambda item: item["image"])

@@ -30,7 +30,10 @@ class CaseEvaluator(SupervisedEvaluator):
             self.failures.append(batchdata[FAILURE])
             engine.state.batch = []
             return []
-        case = {"case": batchdata.get("case", ["?"])[0], "image": batchdata["image"].meta.get("filename_or_obj", [""])[0]}
+        case = {
+            "case": batchdata.get("case", ["?"])[0],
+            "image": batchdata["image"].meta.get("filename_or_obj", [""])[0],
+        }
         try:
             return super()._iteration(engine, batchdata)
         except Exception as error:

@@ -11,7 +11,8 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from ignite.engine import Engine, Events
+from ignite.engine import Events
+from monai.engines import Workflow
 
 from ..metrics import METRICS, case_metrics, mean_interval
 
@@ -38,7 +39,7 @@ class CaseMetrics:
         self.output_dir = None if output_dir is None else Path(output_dir)
         self.rows: list[dict[str, Any]] = []
 
-    def attach(self, engine: Engine, name: str) -> None:
+    def attach(self, engine: Workflow, name: str) -> None:
         """Follow ``engine`` and set its metric ``name`` after every epoch."""
         engine.add_event_handler(Events.EPOCH_STARTED, lambda _: self.rows.clear())
         engine.add_event_handler(Events.ITERATION_COMPLETED, self._update)
@@ -48,12 +49,13 @@ class CaseMetrics:
         """Return mean, interval and number of cases by structure and metric."""
         return {
             name: {
-                metric: mean_interval([row[metric] for row in self.rows if row["structure"] == name]) for metric in METRICS
+                metric: mean_interval([row[metric] for row in self.rows if row["structure"] == name])
+                for metric in METRICS
             }
             for name in self.label_names
         }
 
-    def _update(self, engine: Engine) -> None:
+    def _update(self, engine: Workflow) -> None:
         for batch, output in zip(engine.state.batch, engine.state.output, strict=True):
             pred, label = output["pred"], output["label"]
             spacing = np.linalg.norm(np.asarray(label.affine)[:3, :3], axis=0)
@@ -66,7 +68,7 @@ class CaseMetrics:
             )
             self.rows += [{"case": batch["case"], "structure": name, **values} for name, values in found.items()]
 
-    def _compute(self, engine: Engine, name: str) -> None:
+    def _compute(self, engine: Workflow, name: str) -> None:
         dice = [row["dice"] for row in self.rows if not math.isnan(row["dice"])]
         engine.state.metrics[name] = sum(dice) / len(dice) if dice else math.nan
         statistics = self.statistics()

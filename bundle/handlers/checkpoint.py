@@ -10,7 +10,8 @@ from typing import Any
 
 import ignite.distributed as idist
 import torch
-from ignite.engine import Engine, Events
+from ignite.engine import Events
+from monai.engines import Evaluator, Workflow
 
 logger = logging.getLogger(__name__)
 
@@ -18,8 +19,8 @@ logger = logging.getLogger(__name__)
 class TrainingCheckpoint:
     """Write ``model.pt`` and ``last.pt`` after every epoch, and resume from ``last.pt``.
 
-    ``model.pt`` holds the weights alone, of the epoch whose validation was best so far; it is written at the end where no
-    validation took place. ``last.pt`` holds the state of all ``objects``, the epoch and the best metric. Attach the
+    ``model.pt`` holds the weights alone, of the epoch whose validation was best so far; it is written at the end where
+    no validation took place. ``last.pt`` holds the state of all ``objects``, the epoch and the best metric. Attach the
     handler behind validation. Both files are replaced in one step, so that an interrupted run leaves whole files.
 
     Args:
@@ -35,7 +36,7 @@ class TrainingCheckpoint:
         save_dir: str | Path,
         objects: Mapping[str, Any],
         *,
-        evaluator: Engine | None = None,
+        evaluator: Evaluator | None = None,
         resume: bool = False,
         save_every: int = 1,
     ) -> None:
@@ -43,7 +44,7 @@ class TrainingCheckpoint:
         self.objects = dict(objects)
         self.evaluator, self.resume, self.save_every = evaluator, resume, save_every
 
-    def attach(self, engine: Engine) -> None:
+    def attach(self, engine: Workflow) -> None:
         """Resume at the start of the run, save after every epoch and at the end."""
         if self.resume:
             engine.add_event_handler(Events.STARTED, self.load)
@@ -51,7 +52,7 @@ class TrainingCheckpoint:
             engine.add_event_handler(Events.EPOCH_COMPLETED, self.save)
             engine.add_event_handler(Events.COMPLETED, self.finish)
 
-    def load(self, engine: Engine) -> None:
+    def load(self, engine: Workflow) -> None:
         """Bring ``objects``, epoch and best metric to the state of ``last.pt``.
 
         Raises:
@@ -62,32 +63,37 @@ class TrainingCheckpoint:
             logger.warning("%s does not exist: nothing to resume, training starts anew", path)
             return
         state = torch.load(path, map_location=engine.state.device, weights_only=True)
-        if state["epoch"] > engine.state.max_epochs:
-            raise ValueError(f"{path} is at epoch {state['epoch']}, beyond epochs={engine.state.max_epochs}; raise --epochs.")
+        if state.get("epoch", 0) > engine.state.max_epochs:
+            raise ValueError(
+                f"{path} is at epoch {state['epoch']}, beyond epochs={engine.state.max_epochs}; raise --epochs."
+            )
         try:
             for name, item in self._bare().items():
                 item.load_state_dict(state[name])
+            engine.state.epoch, engine.state.iteration = state["epoch"], state["iteration"]
+            if self.evaluator is not None:
+                self.evaluator.state.best_metric = state["best_metric"]
+                self.evaluator.state.best_metric_epoch = state["best_metric_epoch"]
         except (KeyError, RuntimeError, ValueError) as error:
-            raise ValueError(f"{path} does not fit this configuration, resume with the one it was made by: {error}") from error
-        engine.state.epoch, engine.state.iteration = state["epoch"], state["iteration"]
-        if self.evaluator is not None:
-            self.evaluator.state.best_metric = state["best_metric"]
-            self.evaluator.state.best_metric_epoch = state["best_metric_epoch"]
+            raise ValueError(
+                f"{path} does not fit this configuration, resume with the one it was made by: {error}"
+            ) from error
         logger.info("resumed from %s at epoch %d of %d", path, state["epoch"], engine.state.max_epochs)
 
-    def save(self, engine: Engine) -> None:
+    def save(self, engine: Workflow) -> None:
         """Write ``model.pt`` if this epoch was the best, and ``last.pt`` if it is due."""
         if self.evaluator is not None and self.evaluator.state.best_metric_epoch == engine.state.epoch:
             self._write(self._bare()["network"].state_dict(), "model.pt")
-        if engine.state.epoch % self.save_every == 0 or engine.state.epoch == engine.state.max_epochs:
+        last = engine.state.epoch == engine.state.max_epochs or bool(engine.should_terminate)
+        if last or engine.state.epoch % self.save_every == 0:
             self._write_last(engine)
 
-    def finish(self, engine: Engine) -> None:
+    def finish(self, engine: Workflow) -> None:
         """Write the last weights as ``model.pt`` where no validation has chosen any."""
         if self.evaluator is None or self.evaluator.state.best_metric_epoch < 1:
             self._write(self._bare()["network"].state_dict(), "model.pt")
 
-    def _write_last(self, engine: Engine) -> None:
+    def _write_last(self, engine: Workflow) -> None:
         state: dict[str, Any] = {name: item.state_dict() for name, item in self._bare().items()}
         state.update(epoch=engine.state.epoch, iteration=engine.state.iteration)
         if self.evaluator is not None:

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import logging
 
-from ignite.engine import Engine, Events
+from ignite.engine import Events
+from monai.engines import Evaluator, Workflow
 
 logger = logging.getLogger(__name__)
 
@@ -20,15 +21,15 @@ class EarlyStop:
         patience: epochs without improvement; None never stops.
     """
 
-    def __init__(self, evaluator: Engine, patience: int | None) -> None:
+    def __init__(self, evaluator: Evaluator, patience: int | None) -> None:
         self.evaluator, self.patience = evaluator, patience
 
-    def attach(self, engine: Engine) -> None:
+    def attach(self, engine: Workflow) -> None:
         """Look after every epoch of the trainer."""
         if self.patience is not None:
             engine.add_event_handler(Events.EPOCH_COMPLETED, self)
 
-    def __call__(self, engine: Engine) -> None:
+    def __call__(self, engine: Workflow) -> None:
         """Terminate the trainer when patience is over."""
         best = self.evaluator.state.best_metric_epoch
         if best > 0 and self.patience is not None and engine.state.epoch - best >= self.patience:

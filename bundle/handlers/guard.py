@@ -7,7 +7,7 @@ import math
 
 import ignite.distributed as idist
 import torch
-from ignite.engine import Engine
+from monai.engines import SupervisedTrainer
 from monai.engines.utils import IterationEvents
 from monai.utils import CommonKeys
 
@@ -36,11 +36,11 @@ class NonFiniteGuard:
         self.skipped = 0
         self.in_a_row = 0
 
-    def attach(self, engine: Engine) -> None:
+    def attach(self, engine: SupervisedTrainer) -> None:
         """Look at every step of a MONAI trainer between backward and optimizer."""
         engine.add_event_handler(IterationEvents.BACKWARD_COMPLETED, self)
 
-    def __call__(self, engine: Engine) -> None:
+    def __call__(self, engine: SupervisedTrainer) -> None:
         """Clip the gradients, or drop them.
 
         Raises:
@@ -59,6 +59,6 @@ class NonFiniteGuard:
         logger.warning("%s is skipped: loss or gradient is not finite (%d skipped so far)", step, self.skipped)
         if self.in_a_row >= self.patience:
             raise NonFiniteError(
-                f"{step}: loss or gradient was not finite in {self.in_a_row} steps in a row. The weights of the last "
-                "epoch are in last.pt. Try --amp false, a smaller --learning_rate, and look at the intensities of the data."
+                f"{step}: loss or gradient was not finite in {self.in_a_row} steps in a row. The weights of the "
+                "last epoch are in last.pt. Try --amp false or a smaller --learning_rate, and look at the intensities."
             )

@@ -5,7 +5,8 @@ from __future__ import annotations
 import logging
 import time
 
-from ignite.engine import Engine, Events
+from ignite.engine import Events
+from monai.engines import Evaluator, Workflow
 from monai.utils import CommonKeys
 from tqdm import tqdm
 
@@ -21,13 +22,13 @@ class Progress:
         unit: what one iteration is called.
     """
 
-    def __init__(self, *, evaluator: Engine | None = None, enabled: bool = True, unit: str = "step") -> None:
+    def __init__(self, *, evaluator: Evaluator | None = None, enabled: bool = True, unit: str = "step") -> None:
         self.evaluator, self.enabled, self.unit = evaluator, enabled, unit
         self._losses: list[float] = []
         self._started = 0.0
         self._first_epoch = 0
 
-    def attach(self, engine: Engine) -> None:
+    def attach(self, engine: Workflow) -> None:
         """Follow the run of ``engine``; attach behind the handlers that resume or validate."""
         if self.enabled:
             engine.add_event_handler(Events.STARTED, self._start)
@@ -35,14 +36,14 @@ class Progress:
             engine.add_event_handler(Events.EPOCH_COMPLETED, self._report)
             engine.add_event_handler(Events.COMPLETED, lambda _: self._bar.close())
 
-    def _start(self, engine: Engine) -> None:
+    def _start(self, engine: Workflow) -> None:
         state = engine.state
         length = state.epoch_length
         total = length * (state.max_epochs - state.epoch) if length else None
         self._bar = tqdm(total=total, unit=self.unit, disable=None, dynamic_ncols=True)
         self._started, self._first_epoch = time.monotonic(), state.epoch
 
-    def _step(self, engine: Engine) -> None:
+    def _step(self, engine: Workflow) -> None:
         output = engine.state.output
         loss = output[0].get(CommonKeys.LOSS) if isinstance(output, list) and output else None
         if loss is not None:
@@ -50,7 +51,7 @@ class Progress:
             self._bar.set_postfix(epoch=engine.state.epoch, loss=f"{float(loss):.4f}", refresh=False)
         self._bar.update()
 
-    def _report(self, engine: Engine) -> None:
+    def _report(self, engine: Workflow) -> None:
         if not self._losses:
             return
         state = engine.state
@@ -61,6 +62,11 @@ class Progress:
             parts += [f"{name} {float(value):.4f}" for name, value in self.evaluator.state.metrics.items()]
             parts += [f"best {float(self.evaluator.state.best_metric):.4f}"]
         logger.info(
-            "epoch %d/%d: %s, %.0f s so far, about %.0f s left", state.epoch, state.max_epochs, ", ".join(parts), seconds, left
+            "epoch %d/%d: %s, %.0f s so far, about %.0f s left",
+            state.epoch,
+            state.max_epochs,
+            ", ".join(parts),
+            seconds,
+            left,
         )
         self._losses.clear()

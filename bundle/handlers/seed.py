@@ -5,7 +5,8 @@ from __future__ import annotations
 from typing import Any
 
 import torch
-from ignite.engine import Engine, Events
+from ignite.engine import Events
+from monai.engines import Workflow
 
 
 class EpochSeed:
@@ -23,11 +24,11 @@ class EpochSeed:
     def __init__(self, seed: int, transform: Any, *, rank: int = 0) -> None:
         self.seed, self.transform, self.rank = seed, transform, rank
 
-    def attach(self, engine: Engine) -> None:
+    def attach(self, engine: Workflow) -> None:
         """Seed before every epoch of ``engine``."""
         engine.add_event_handler(Events.EPOCH_STARTED, self)
 
-    def __call__(self, engine: Engine) -> None:
+    def __call__(self, engine: Workflow) -> None:
         """Seed for the epoch that starts."""
         seed = (self.seed * 1_000_003 + engine.state.epoch * 1009 + self.rank) % 2**32
         torch.manual_seed(seed)

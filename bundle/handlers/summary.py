@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import json
 import logging
+import math
 import time
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from ignite.engine import Engine, Events
+from ignite.engine import Events
+from monai.engines import Workflow
 
 logger = logging.getLogger(__name__)
 
@@ -36,7 +38,7 @@ class RunSummary:
         """Records of all cases that were left out."""
         return [failure for source in self.sources for failure in getattr(source, "failures", [])]
 
-    def attach(self, engine: Engine) -> None:
+    def attach(self, engine: Workflow) -> None:
         """Collect the results of ``engine``'s iterations and write the file at the end."""
         self.sources.append(engine)
         engine.add_event_handler(Events.ITERATION_COMPLETED, self._collect)
@@ -51,11 +53,11 @@ class RunSummary:
         if self.failures:
             raise SystemExit(EXIT_BAD_CASES)
 
-    def _collect(self, engine: Engine) -> None:
+    def _collect(self, engine: Workflow) -> None:
         output = engine.state.output
         self.results += [item["result"] for item in output if "result" in item] if isinstance(output, list) else []
 
-    def _write(self, engine: Engine) -> None:
+    def _write(self, engine: Workflow) -> None:
         for failure in self.failures:
             logger.error("left out: %s", failure["message"])
         if not self.enabled:
@@ -63,7 +65,7 @@ class RunSummary:
         content = {
             "cases": self.results,
             "failures": self.failures,
-            "metrics": {name: float(value) for name, value in engine.state.metrics.items()},
+            "metrics": {name: _finite(value) for name, value in engine.state.metrics.items()},
             "seconds": round(time.perf_counter() - self.started, 3),
         }
         self.output_dir.mkdir(parents=True, exist_ok=True)
@@ -71,3 +73,8 @@ class RunSummary:
         path.write_text(json.dumps(content, indent=2) + "\n", encoding="utf-8")
         done = f"{len(self.results)} cases done, " if self.results else ""
         logger.info("%s%d left out; summary in %s", done, len(self.failures), path)
+
+
+def _finite(value: Any) -> float | None:
+    """Return a metric as JSON has it: NaN and infinity become null."""
+    return float(value) if math.isfinite(value) else None

@@ -119,7 +119,7 @@ class _Slab:
     def add(self, corner: Sequence[int], scores: torch.Tensor) -> None:
         if not self.scores.numel():
             self._allocate(scores)
-        place = (..., slice(None), *(slice(low, low + size) for low, size in zip(corner, scores.shape[3:], strict=True)))
+        place: Any = (..., slice(None), *_slices(corner, scores.shape[3:]))
         self.scores[place] += scores.float() * self.weight
         self.total[place] += self.weight
 
@@ -152,20 +152,25 @@ def window_starts(size: int, roi: int, overlap: float) -> list[int]:
     """Return the first voxels of evenly spread windows of ``roi`` voxels that overlap by ``overlap`` or more."""
     if size <= roi:
         return [0]
-    count = math.ceil((size - roi) / max(roi * (1 - overlap), 1)) + 1
+    step = max(int(roi * (1 - overlap) + 1e-9), 1)
+    count = math.ceil((size - roi) / step) + 1
     return [round(index * (size - roi) / (count - 1)) for index in range(count)]
 
 
 def was_resampled(image: torch.Tensor) -> bool:
-    """Tell whether the voxel size of a MetaTensor is another one than that of its file."""
+    """Tell whether a MetaTensor has other voxels than its file, beyond flips and permutations of the axes."""
     if not isinstance(image, MetaTensor) or "original_affine" not in image.meta:
         return False
-    spacings = []
-    for affine in (image.meta["original_affine"], image.affine):
-        matrix = np.asarray(affine, dtype=float).reshape(-1, 4, 4)[0]
-        spacings.append(np.sort(np.linalg.norm(matrix[:3, :3], axis=0)))
-    return not np.allclose(*spacings, rtol=1e-6)
+    affines = (image.meta["original_affine"], image.affine)
+    before, after = (np.asarray(affine, dtype=float).reshape(-1, 4, 4)[0, :3, :3] for affine in affines)
+    steps = np.sort(np.abs(np.linalg.solve(before, after)), axis=0)
+    return not np.allclose(steps, [[0], [0], [1]], atol=1e-6)
 
 
 def _window(image: torch.Tensor, corner: Sequence[int], size: Sequence[int]) -> torch.Tensor:
-    return image[(..., *(slice(low, low + length) for low, length in zip(corner, size, strict=True)))]
+    place: Any = (..., *_slices(corner, size))
+    return image[place]
+
+
+def _slices(corner: Sequence[int], size: Sequence[int]) -> list[slice]:
+    return [slice(low, low + length) for low, length in zip(corner, size, strict=True)]

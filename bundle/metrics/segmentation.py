@@ -1,7 +1,7 @@
 """Metrics of one structure in one case: overlap, volume and surface distance.
 
-Names and definitions are the field's. P is the predicted mask, G the reference, I their intersection, U their union; S(P)
-and S(G) are their surface voxels, distances are in mm and run from the surface voxels of one to the nearest of the other.
+Names and definitions are the field's. P is the predicted mask, G the reference, I their intersection, U their union;
+S(P) and S(G) are their surface voxels, distances are in mm, from every surface voxel of one to the nearest of the other.
 """
 
 from __future__ import annotations
@@ -40,7 +40,8 @@ def structure_metrics(
     overlap = {"dice": 2 * inter / (p + g), "voe": 1 - inter / union, "rvd": (p - g) / g if g else math.nan}
     if p == 0 or g == 0:
         return {"dice": 0.0, "hd95_mm": math.nan, "nsd": 0.0, "assd_mm": math.nan, "voe": 1.0, "rvd": overlap["rvd"]}
-    _, (to_label, to_pred), _ = get_edge_surface_distance(pred, label, spacing=list(spacing), symmetric=True)
+    _, distances, _ = get_edge_surface_distance(pred, label, spacing=list(spacing), symmetric=True)
+    to_label, to_pred = distances[0], distances[-1]
     met = int((to_label <= tolerance_mm).sum()) + int((to_pred <= tolerance_mm).sum())
     return {
         "dice": overlap["dice"],

@@ -104,7 +104,7 @@ class AttentionUNet(nn.Module):
         for decoder, upsample, head in zip(self.decoders, self.upsamples, self.heads):  # noqa: B905 - TorchScript
             skip = skips.pop()
             x = decoder(torch.cat([skip, upsample(x, skip.shape[2:])], dim=1))
-            if self.deep_supervision and self.training or len(skips) == 0:
+            if (self.deep_supervision and self.training) or len(skips) == 0:
                 logits.append(head(x))
         if self.deep_supervision and self.training:
             return logits[::-1]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from itertools import pairwise
 from typing import Any
 
 import torch
@@ -15,17 +16,23 @@ from .norm import with_fast_instance_norm
 
 
 class ConvADN(nn.Sequential):
-    """Convolution that keeps the size, then activation, dropout and normalization in the order of ``adn_ordering``.
+    """Convolution, then activation, dropout and normalization in the order of ``adn_ordering``.
+
+    At ``stride`` 1 the convolution keeps the size; at ``stride`` 2 and ``kernel_size`` 2 it halves it, rounding down.
 
     Args:
         spatial_dims: number of spatial axes, 2 or 3.
         in_channels: channels of the input.
         out_channels: channels of the output.
-        kernel_size: odd size of the kernel.
+        kernel_size: size of the kernel, odd where ``stride`` is 1.
+        stride: step of the kernel; above 1 there is no padding.
         act: MONAI activation option.
         norm: MONAI normalization option; "instance" runs through the group-norm kernel on a CPU.
         dropout: probability of dropping a channel, or None.
         adn_ordering: letters A, D, N in the order of their layers; "" for the convolution alone.
+
+    Raises:
+        ValueError: when ``kernel_size`` is not positive and odd at ``stride`` 1.
     """
 
     def __init__(
@@ -35,12 +42,16 @@ class ConvADN(nn.Sequential):
         out_channels: int,
         *,
         kernel_size: int = 3,
+        stride: int = 1,
         act: Any = "prelu",
         norm: Any = "instance",
         dropout: float | None = None,
         adn_ordering: str = "ADN",
     ) -> None:
-        conv = Conv[Conv.CONV, spatial_dims](in_channels, out_channels, kernel_size, padding=kernel_size // 2)
+        if stride == 1 and (kernel_size < 1 or kernel_size % 2 == 0):
+            raise ValueError(f"kernel_size must be positive and odd, got {kernel_size}.")
+        padding = kernel_size // 2 if stride == 1 else 0
+        conv = Conv[Conv.CONV, spatial_dims](in_channels, out_channels, kernel_size, stride=stride, padding=padding)
         layers = [conv, adn(spatial_dims, out_channels, act=act, norm=norm, dropout=dropout, ordering=adn_ordering)]
         super().__init__(*(layers if adn_ordering else layers[:1]))
 
@@ -63,11 +74,9 @@ def adn(
 def conv_stack(
     spatial_dims: int, in_channels: int, mid_channels: int, out_channels: int, *, convs: int, **options: Any
 ) -> nn.Sequential:
-    """Build ``convs`` :class:`ConvADN` in a row; the widths go from ``in_channels`` over ``mid_channels`` to the last."""
+    """Build ``convs`` :class:`ConvADN` in a row, through ``mid_channels`` to ``out_channels``."""
     widths = [in_channels] + [mid_channels] * (convs - 1) + [out_channels]
-    return nn.Sequential(
-        *(ConvADN(spatial_dims, a, b, **options) for a, b in zip(widths[:-1], widths[1:], strict=True))
-    )
+    return nn.Sequential(*(ConvADN(spatial_dims, a, b, **options) for a, b in pairwise(widths)))
 
 
 class Upsample(nn.Module):
@@ -78,25 +87,29 @@ class Upsample(nn.Module):
         channels: channels of the map.
         mode: ``"linear"`` (bi- or trilinear), ``"nearest"``, or ``"deconv"``, a transposed convolution of stride 2
             whose result is interpolated linearly where the other map has an odd size.
+        out_channels: channels of the result of the transposed convolution; ``channels`` by default.
 
     Raises:
-        ValueError: when ``mode`` is unknown.
+        ValueError: when ``mode`` is unknown, or is an interpolation and ``out_channels`` differs from ``channels``.
     """
 
     MODES = ("linear", "nearest", "deconv")
 
-    def __init__(self, spatial_dims: int, channels: int, mode: str) -> None:
+    def __init__(self, spatial_dims: int, channels: int, mode: str, out_channels: int | None = None) -> None:
         super().__init__()
+        width = channels if out_channels is None else out_channels
         if mode not in self.MODES:
             raise ValueError(f"upsample must be one of {', '.join(self.MODES)}, got {mode!r}.")
+        if mode != "deconv" and width != channels:
+            raise ValueError(f"out_channels must be {channels} where upsample is {mode!r}, got {width}.")
         self.mode = "nearest" if mode == "nearest" else {2: "bilinear", 3: "trilinear"}[spatial_dims]
         deconv = Conv[Conv.CONVTRANS, spatial_dims]
-        self.deconv = deconv(channels, channels, 2, stride=2) if mode == "deconv" else nn.Identity()
+        self.deconv = deconv(channels, width, 2, stride=2) if mode == "deconv" else nn.Identity()
 
     def forward(self, x: torch.Tensor, size: list[int]) -> torch.Tensor:
-        """Return ``x`` ``(B, C, ...)`` enlarged to the spatial size ``size``."""
+        """Return ``x`` ``(B, channels, ...)`` enlarged to the spatial size ``size``."""
         x = self.deconv(x)
-        if x.shape[2:] == size:
+        if list(x.shape[2:]) == list(size):
             return x
         if self.mode == "nearest":
             return functional.interpolate(x, size=size, mode="nearest")

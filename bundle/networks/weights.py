@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import torch
 from torch import nn
@@ -17,17 +18,17 @@ def load_weights(network: nn.Module, checkpoint: str | Path | None, device: torc
 
     Args:
         network: network to load into.
-        checkpoint: file with a state dict, bare or under ``"model"`` or ``"network"``; None leaves the weights as they are.
+        checkpoint: file with a state dict, bare or under ``"model"`` or ``"network"``; None or ``""`` loads nothing.
         device: device to put the network on.
 
     Returns:
         The network.
 
     Raises:
-        WeightsError: when the file is missing, holds more than tensors, or does not fit.
+        WeightsError: when the file is missing, holds more than weights or no state dict, or does not fit.
     """
     network = network.to(device)
-    if checkpoint is None:
+    if not checkpoint:
         return network
     path = Path(checkpoint)
     if not path.is_file():
@@ -36,7 +37,9 @@ def load_weights(network: nn.Module, checkpoint: str | Path | None, device: torc
         content = torch.load(path, map_location=device, weights_only=True)
     except Exception as error:
         raise WeightsError(f"checkpoint {path} cannot be read as a file of weights: {error}") from error
-    state = next((content[key] for key in ("model", "network") if key in content), content)
+    state = _state_dict(content)
+    if state is None:
+        raise WeightsError(f"checkpoint {path} holds no state dict, neither bare nor under 'model' or 'network'.")
     own = network.state_dict()
     missing, surplus = sorted(own.keys() - state.keys()), sorted(state.keys() - own.keys())
     other = sorted(key for key in own.keys() & state.keys() if own[key].shape != state[key].shape)
@@ -44,8 +47,15 @@ def load_weights(network: nn.Module, checkpoint: str | Path | None, device: torc
         lists = {"missing": missing, "not in the network": surplus, "of another shape": other}
         told = "; ".join(f"{len(keys)} keys {what} ({', '.join(keys[:3])})" for what, keys in lists.items() if keys)
         raise WeightsError(
-            f"checkpoint {path} is of another network than network_def: {told}. Set attention, network_def and roi_size to "
-            "what it was trained with, or pass --checkpoint FILE."
+            f"checkpoint {path} is of another network than network_def: {told}. Set attention, network_def and "
+            "roi_size to what it was trained with, or pass --checkpoint FILE."
         )
     network.load_state_dict(state)
     return network
+
+
+def _state_dict(content: Any) -> dict[str, torch.Tensor] | None:
+    if isinstance(content, dict):
+        content = next((content[key] for key in ("model", "network") if key in content), content)
+    is_state = isinstance(content, dict) and all(isinstance(value, torch.Tensor) for value in content.values())
+    return content if is_state else None

@@ -1,7 +1,7 @@
 """The contract for bad input: what is checked, and one typed error for every way in which a volume can be unusable.
 
-Every error names the file, what is wrong and what to do. The checks read the header as it stands in the file: nibabel and
-MONAI mend some of these faults silently.
+Every error names the file, what is wrong and what to do. The checks read the header as it stands in the file: nibabel
+and MONAI mend some of these faults silently.
 """
 
 from __future__ import annotations
@@ -113,7 +113,9 @@ def check_voxels(file: str | Path, image: torch.Tensor) -> list[str]:
     bad = sum(int((~torch.isfinite(slab)).sum()) for slab in image.split(16, dim=1))
     if bad:
         raise NonFiniteVoxelsError(
-            file, f"{bad} of {image.numel()} voxels are NaN or infinite", "replace them, e.g. by 0, and save the file again"
+            file,
+            f"{bad} of {image.numel()} voxels are NaN or infinite",
+            "replace them, e.g. by 0, and save the file again",
         )
     return ["all voxels have the same value"] if image.amin() == image.amax() else []
 
@@ -134,9 +136,7 @@ def check_label(file: str | Path, label: torch.Tensor, classes: Collection[int])
         )
 
 
-def check_same_grid(
-    image_file: str | Path, image: torch.Tensor, label_file: str | Path, label: torch.Tensor
-) -> None:
+def check_same_grid(image_file: str | Path, image: torch.Tensor, label_file: str | Path, label: torch.Tensor) -> None:
     """Check that image and label, two MetaTensors ``(C, D, H, W)``, lie on the same grid.
 
     Raises:
@@ -161,7 +161,9 @@ def grid_distance(affine_a: np.ndarray, affine_b: np.ndarray, shape: Sequence[in
 def _read_header(file: str | Path) -> nib.Nifti1Header:
     path = Path(file)
     if not path.exists():
-        raise UnreadableFileError(file, "does not exist", "check the path; --input takes a NIfTI file or a folder of them")
+        raise UnreadableFileError(
+            file, "does not exist", "check the path; --input takes a NIfTI file or a folder of them"
+        )
     if path.is_dir():
         raise UnreadableFileError(file, "is a folder", "name a NIfTI file")
     if path.stat().st_size == 0:
@@ -189,7 +191,9 @@ def _check_voxel_type(file: str | Path, header: nib.Nifti1Header) -> None:
 def _check_shape(file: str | Path, shape: Sequence[int]) -> None:
     if len(shape) > 3:
         raise DimensionError(
-            file, f"has {len(shape)} axes {tuple(shape)}, 3 are expected", "save every volume of the series as its own file"
+            file,
+            f"has {len(shape)} axes {tuple(shape)}, 3 are expected",
+            "save every volume of the series as its own file",
         )
     if len(shape) < 3 or min(shape) < 2:
         raise DimensionError(
@@ -202,7 +206,9 @@ def _check_geometry(file: str | Path, header: nib.Nifti1Header, shape: Sequence[
     qform_code = int(header["qform_code"])
     if not sform_code and not qform_code:
         raise MissingGeometryError(
-            file, "has neither sform nor qform, so left and right are unknown", "set the orientation, e.g. with fslorient"
+            file,
+            "has neither sform nor qform, so left and right are unknown",
+            "set the orientation, e.g. with fslorient",
         )
     if not all(float(zoom) > 0 for zoom in header["pixdim"][1:4]):
         zooms = tuple(float(zoom) for zoom in header["pixdim"][1:4])

@@ -53,13 +53,7 @@ class LoadVolumed(LoadImaged):
         """
         files = {key: data[key] for key in self.key_iterator(data)}
         remarks = {key: check_header(file, self.spacing_range) for key, file in files.items()}
-        try:
-            loaded = super().__call__(data, reader)
-        except Exception as error:
-            broken = ", ".join(str(file) for file in files.values())
-            raise UnreadableFileError(
-                broken, f"the voxels cannot be read ({_root(error)})", "the file may be cut off; copy or export it again"
-            ) from error
+        loaded = {**data, **{key: self._read(file, reader) for key, file in files.items()}}
         for key, file in files.items():
             if key == self.label_key:
                 self._check_label(files, loaded)
@@ -70,6 +64,14 @@ class LoadVolumed(LoadImaged):
             loaded[key].meta["remarks"] = "; ".join(remarks[key])
         return loaded
 
+    def _read(self, file: Any, reader: Any) -> torch.Tensor:
+        try:
+            return self._loader(file, reader)
+        except Exception as error:
+            raise UnreadableFileError(
+                file, f"the voxels cannot be read ({error})", "the file may be cut off; copy or export it again"
+            ) from error
+
     def _check_label(self, files: Mapping[str, Any], loaded: Mapping[str, torch.Tensor]) -> None:
         label_file, label = files[self.label_key], loaded[self.label_key]
         check_voxels(label_file, label)
@@ -77,9 +79,3 @@ class LoadVolumed(LoadImaged):
             check_same_grid(files[self.image_key], loaded[self.image_key], label_file, label)
         if self.classes is not None:
             check_label(label_file, label, [0, *self.classes])
-
-
-def _root(error: BaseException) -> BaseException:
-    while error.__cause__ is not None:
-        error = error.__cause__
-    return error

@@ -7,7 +7,8 @@ import json
 import os
 import platform
 import time
-from collections.abc import Hashable, Mapping
+from collections.abc import Hashable, Iterator, Mapping
+from contextlib import contextmanager
 from functools import lru_cache
 from importlib.metadata import version
 from pathlib import Path
@@ -15,7 +16,6 @@ from typing import Any
 
 import nibabel as nib
 import numpy as np
-import torch
 from monai.config import KeysCollection
 from monai.transforms import MapTransform
 
@@ -66,7 +66,8 @@ class SaveCased(MapTransform):
         d = dict(data)
         for key in self.key_iterator(d):
             meta = d[self.image_key].meta
-            source, case = str(meta["filename_or_obj"]), str(d.get("case", Path(str(meta["filename_or_obj"])).name))
+            source = str(meta["filename_or_obj"])
+            case = str(d.get("case", Path(source).name.removesuffix(".gz").removesuffix(".nii")))
             labels = d[key].detach().cpu().numpy()[0].astype(self.dtype)
             self.output_dir.mkdir(parents=True, exist_ok=True)
             target = self.output_dir / f"{case}_{self.postfix}.nii.gz"
@@ -83,7 +84,8 @@ class SaveCased(MapTransform):
                 "checkpoint": describe_checkpoint(self.checkpoint),
                 "versions": versions(),
             }
-            (self.output_dir / f"{case}.json").write_text(json.dumps(record, indent=2) + "\n", encoding="utf-8")
+            with _whole(self.output_dir / f"{case}.json") as file:
+                file.write_text(json.dumps(record, indent=2) + "\n", encoding="utf-8")
             d["result"] = record
         return d
 
@@ -107,21 +109,33 @@ def save_label_map(labels: np.ndarray, target: str | Path, *, source: str | Path
     Raises:
         GridMismatchError: when shape or affine are not those of ``source``.
     """
-    reference = nib.load(source)
+    reference: Any = nib.load(source)
     shape = reference.shape[:3]
     if labels.shape != shape or grid_distance(reference.affine, affine, shape) > 1e-3:
         raise GridMismatchError(
-            target, f"the result {labels.shape} is not on the grid of its input {shape}", "report this as a fault of the bundle"
+            target,
+            f"the result {labels.shape} is not on the grid of its input {shape}",
+            "report this as a fault of the bundle",
         )
     header = reference.header.copy()
     header.set_data_dtype(labels.dtype)
     header.set_slope_inter(1, 0)
     header["cal_max"] = header["cal_min"] = 0
     header["descrip"] = f"keyslice {__version__}".encode()
-    partial = Path(target).with_name(f".partial_{Path(target).name}")
-    nib.save(type(reference)(labels, None, header), partial)
-    os.replace(partial, target)
+    with _whole(Path(target)) as file:
+        nib.save(type(reference)(labels, None, header), file)
     return np.linalg.norm(reference.affine[:3, :3], axis=0)
+
+
+@contextmanager
+def _whole(target: Path) -> Iterator[Path]:
+    """Give a name to write to and rename that file at the end, so that no reader ever sees a part of ``target``."""
+    partial = target.with_name(f".partial_{target.name}")
+    try:
+        yield partial
+        os.replace(partial, target)
+    finally:
+        partial.unlink(missing_ok=True)
 
 
 def versions() -> dict[str, str]:
@@ -131,7 +145,7 @@ def versions() -> dict[str, str]:
 
 def describe_checkpoint(checkpoint: str | Path | None) -> dict[str, str] | None:
     """Return path and sha256 of a weights file, or None for None."""
-    return None if checkpoint is None else {"path": str(checkpoint), "sha256": _sha256(str(checkpoint))}
+    return None if not checkpoint else {"path": str(checkpoint), "sha256": _sha256(str(checkpoint))}
 
 
 @lru_cache(maxsize=8)

@@ -1,0 +1,53 @@
+# make demo and make test work from nothing: they make .venv and install the pinned dependencies.
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+export PIP_CONSTRAINT := $(CURDIR)/constraints.txt
+export PIP_DISABLE_PIP_VERSION_CHECK := 1
+
+.PHONY: help demo test lint types format bench card clean
+
+help:            ## list the targets
+	@grep -E '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*##/:/'
+
+demo: $(VENV)/.demo  ## segment the hippocampi of the MNI152 template with the shipped weights
+	$(BIN)/python -W ignore -m bundle demo --output_dir demo
+
+test: lint types  ## lint, types, tests, coverage
+	$(BIN)/python -m pytest -n 2 --dist loadgroup --cov --cov-report=term-missing:skip-covered
+
+lint: $(VENV)/.test  ## ruff
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+
+types: $(VENV)/.test  ## mypy
+	$(BIN)/mypy
+
+format: $(VENV)/.test  ## let ruff mend what it can
+	$(BIN)/ruff check --fix .
+	$(BIN)/ruff format .
+
+bench: $(VENV)/.test  ## print the ratios of docs/benchmarks.md anew
+	$(BIN)/python benchmarks/attention.py
+	$(BIN)/python benchmarks/norm.py
+	$(BIN)/python benchmarks/memory.py
+
+card: $(VENV)/.demo  ## write models/README.md from the metadata
+	$(BIN)/python -W ignore -m bundle card
+
+clean:           ## remove what the targets made
+	rm -rf $(VENV) demo runs
+
+# torch goes first and by itself, so that no other package chooses its build.
+$(VENV)/.torch: constraints.txt
+	$(PYTHON) -m venv $(VENV)
+	$(BIN)/pip install --quiet torch
+	@touch $@
+
+$(VENV)/.demo: $(VENV)/.torch pyproject.toml
+	$(BIN)/pip install --quiet --editable '.[demo]'
+	@touch $@
+
+$(VENV)/.test: $(VENV)/.demo
+	$(BIN)/pip install --quiet --editable '.[test]'
+	@touch $@

@@ -1,0 +1,249 @@
+"""What a user names becomes a list of cases with unique names, or an error that says what to name instead."""
+
+from __future__ import annotations
+
+import json
+import logging
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from bundle.datasets import DatalistError, list_cases, load_datalist, select_cases
+
+
+def touch(root: Path, *names: str) -> Path:
+    for name in names:
+        (root / name).parent.mkdir(parents=True, exist_ok=True)
+        (root / name).touch()
+    return root
+
+
+def write_json(path: Path, content: Any) -> Path:
+    path.write_text(content if isinstance(content, str) else json.dumps(content))
+    return path
+
+
+def pairs(*names: str) -> list[dict[str, str]]:
+    return [{"image": f"imagesTr/{name}.nii.gz", "label": f"labelsTr/{name}.nii.gz"} for name in names]
+
+
+def names(cases: list[dict[str, Any]]) -> list[str]:
+    return [case["case"] for case in cases]
+
+
+class TestInput:
+    def test_a_file_is_one_case_named_after_it(self) -> None:
+        assert list_cases("folder/brain.T1.nii.gz") == [{"case": "brain.T1", "image": "folder/brain.T1.nii.gz"}]
+        assert list_cases(Path("scan.NII")) == [{"case": "scan", "image": "scan.NII"}]
+
+    def test_a_file_that_does_not_exist_or_is_of_another_kind_is_a_case_for_the_loader_to_judge(self) -> None:
+        assert list_cases("/no/such/file.mha") == [{"case": "file.mha", "image": "/no/such/file.mha"}]
+
+    def test_a_folder_is_the_nifti_files_directly_in_it_in_order(self, tmp_path: Path) -> None:
+        touch(tmp_path, "b.nii.gz", "a.nii", "C.NII.GZ", "notes.txt", "deeper/d.nii.gz")
+        assert names(list_cases(tmp_path)) == ["C", "a", "b"]
+        assert [case["image"] for case in list_cases(str(tmp_path))] == [
+            str(tmp_path / name) for name in ("C.NII.GZ", "a.nii", "b.nii.gz")
+        ]
+
+    def test_hidden_files_are_no_cases(self, tmp_path: Path) -> None:
+        """macOS leaves ``._a.nii.gz`` beside ``a.nii.gz`` in archives, those of the MSD among them."""
+        touch(tmp_path, "a.nii.gz", "._a.nii.gz", ".partial_b.nii.gz")
+        assert names(list_cases(tmp_path)) == ["a"]
+
+    def test_a_relative_path_stays_relative(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+        touch(tmp_path, "a.nii.gz")
+        monkeypatch.chdir(tmp_path)
+        assert list_cases(".") == [{"case": "a", "image": "a.nii.gz"}]
+
+    def test_a_datalist_is_its_test_section(self, tmp_path: Path) -> None:
+        items = ["./imagesTs/b.nii.gz", {"image": "imagesTs/a.nii.gz", "label": "labelsTs/a.nii.gz"}]
+        path = write_json(tmp_path / "dataset.json", {"training": pairs("c"), "test": items})
+        assert list_cases(path) == [
+            {"case": "b", "image": str(tmp_path / "imagesTs/b.nii.gz")},
+            {"case": "a", "image": str(tmp_path / "imagesTs/a.nii.gz")},
+        ]
+
+    def test_nothing_named_is_an_error(self) -> None:
+        with pytest.raises(DatalistError, match="input is not set; pass --input"):
+            list_cases("")
+
+    def test_a_folder_without_nifti_files_is_an_error(self, tmp_path: Path) -> None:
+        with pytest.raises(DatalistError, match=f"{tmp_path}: the folder holds no .nii or .nii.gz file"):
+            list_cases(touch(tmp_path, "a.dcm"))
+
+    @pytest.mark.parametrize("content", [{"training": []}, {"training": pairs("a"), "test": []}])
+    def test_a_datalist_without_test_images_is_an_error(self, content: Any, tmp_path: Path) -> None:
+        with pytest.raises(DatalistError, match="the section 'test' lists no image"):
+            list_cases(write_json(tmp_path / "dataset.json", content))
+
+
+class TestNames:
+    def test_the_same_name_in_two_folders_is_told_apart_by_the_folders(self, tmp_path: Path) -> None:
+        items = ["sub-01/T1.nii.gz", "sub-02/T1.nii.gz", "sub-02/T2.nii.gz"]
+        path = write_json(tmp_path / "dataset.json", {"test": items})
+        assert names(list_cases(path)) == ["sub-01_T1", "sub-02_T1", "T2"]
+
+    def test_as_many_folders_as_needed_are_taken(self, tmp_path: Path) -> None:
+        items = ["sub-01/anat/T1.nii.gz", "sub-02/anat/T1.nii.gz", "sub-03/T1.nii.gz"]
+        path = write_json(tmp_path / "dataset.json", {"test": items})
+        assert names(list_cases(path)) == ["sub-01_anat_T1", "sub-02_anat_T1", "sub-03_T1"]
+
+    def test_a_name_made_of_folders_does_not_meet_another_one(self, tmp_path: Path) -> None:
+        items = ["x/a/b.nii.gz", "y/c/b.nii.gz", "z/a_b.nii.gz"]
+        path = write_json(tmp_path / "dataset.json", {"test": items})
+        found = names(list_cases(path))
+        assert len(set(found)) == 3
+
+    def test_a_training_and_a_test_case_of_one_name_are_told_apart(self, tmp_path: Path) -> None:
+        test = [{"image": "imagesTs/a.nii.gz", "label": "labelsTs/a.nii.gz"}]
+        write_json(tmp_path / "dataset.json", {"training": pairs("a", "b"), "test": test})
+        lists = load_datalist(tmp_path)
+        assert names(lists["training"]) == ["imagesTr_a", "b"] and names(lists["test"]) == ["imagesTs_a"]
+
+    def test_two_files_that_differ_in_their_ending_alone_are_an_error(self, tmp_path: Path) -> None:
+        touch(tmp_path, "a.nii", "a.nii.gz", "b.nii")
+        with pytest.raises(DatalistError, match="these images would write the same output") as caught:
+            list_cases(tmp_path)
+        for name in ("a.nii", "a.nii.gz"):
+            assert str(tmp_path / name) in str(caught.value)
+        assert "b.nii" not in str(caught.value)
+
+
+class TestDatalist:
+    def test_a_dataset_in_msd_form_is_dealt_to_folds(self, tmp_path: Path) -> None:
+        content = {"name": "X", "numTraining": 11, "training": pairs(*"abcdefghijk"), "test": ["./imagesTs/z.nii.gz"]}
+        write_json(tmp_path / "dataset.json", content)
+        lists = load_datalist(tmp_path, folds=3)
+        assert names(lists["training"]) == list("abcdefghijk")
+        assert lists["training"][0]["label"] == str(tmp_path / "labelsTr/a.nii.gz")
+        assert sorted(case["fold"] for case in lists["training"]) == [0] * 4 + [1] * 4 + [2] * 3
+        assert lists["test"] == []
+        assert lists == load_datalist(tmp_path, folds=3)
+
+    def test_folds_of_the_datalist_are_kept(self, tmp_path: Path) -> None:
+        training = [{**item, "fold": fold} for item, fold in zip(pairs(*"abc"), (4, 0, 7), strict=True)]
+        lists = load_datalist(tmp_path, write_json(tmp_path / "list.json", {"training": training}))
+        assert [case["fold"] for case in lists["training"]] == [4, 0, 7]
+
+    def test_folds_for_some_cases_alone_are_an_error(self, tmp_path: Path) -> None:
+        training = [{**pairs("a")[0], "fold": 1}, *pairs("b")]
+        write_json(tmp_path / "dataset.json", {"training": training})
+        with pytest.raises(DatalistError, match="some cases have a 'fold' and others have none"):
+            load_datalist(tmp_path)
+
+    def test_a_validation_section_is_fold_0(self, tmp_path: Path) -> None:
+        write_json(tmp_path / "dataset.json", {"training": pairs("a", "b"), "validation": pairs("c")})
+        assert names(select_cases(tmp_path, "training")) == ["a", "b"]
+        assert names(select_cases(tmp_path, "validation")) == ["c"]
+
+    def test_test_cases_count_where_they_have_a_label(self, tmp_path: Path) -> None:
+        write_json(tmp_path / "dataset.json", {"training": pairs("a"), "test": [*pairs("b"), "imagesTs/c.nii.gz"]})
+        assert names(load_datalist(tmp_path)["test"]) == ["b"]
+
+    def test_paths_of_a_datalist_elsewhere_are_relative_to_the_dataset(self, tmp_path: Path) -> None:
+        path = write_json(tmp_path / "split.json", {"training": pairs("a")})
+        (tmp_path / "data").mkdir()
+        (case,) = load_datalist(tmp_path / "data", path)["training"]
+        assert case["image"] == str(tmp_path / "data/imagesTr/a.nii.gz")
+
+    @pytest.mark.parametrize("folders", [("imagesTr", "labelsTr"), ("images", "labels")])
+    def test_without_a_datalist_images_and_labels_of_one_name_are_pairs(self, folders: tuple, tmp_path: Path) -> None:
+        touch(tmp_path, *(f"{folder}/{name}" for folder in folders for name in ("b.nii.gz", "a.nii", "._a.nii")))
+        lists = load_datalist(tmp_path)
+        assert names(lists["training"]) == ["a", "b"] and lists["test"] == []
+        assert lists["training"][0]["image"] == str(tmp_path / folders[0] / "a.nii")
+        assert lists["training"][0]["label"] == str(tmp_path / folders[1] / "a.nii")
+        assert {case["fold"] for case in lists["training"]} == {0, 1}
+
+    def test_an_image_without_a_label_is_an_error(self, tmp_path: Path) -> None:
+        touch(tmp_path, "images/a.nii.gz", "images/b.nii.gz", "labels/a.nii.gz")
+        with pytest.raises(DatalistError, match="no label for b.nii.gz; the names must be the same"):
+            load_datalist(tmp_path)
+
+    @pytest.mark.parametrize("section", ["training", "validation"])
+    def test_a_training_case_without_a_label_is_an_error(self, section: str, tmp_path: Path) -> None:
+        write_json(tmp_path / "dataset.json", {section: [*pairs("a"), {"image": "imagesTr/b.nii.gz"}]})
+        with pytest.raises(DatalistError, match="b.nii.gz has no label, but stands among the cases to train with"):
+            load_datalist(tmp_path)
+
+    def test_a_missing_file_that_is_listed_is_a_case_for_the_loader_to_judge(self, tmp_path: Path) -> None:
+        write_json(tmp_path / "dataset.json", {"training": pairs("missing")})
+        assert names(load_datalist(tmp_path)["training"]) == ["missing"]
+
+    @pytest.mark.parametrize("folder", ["", "missing", "file"])
+    def test_what_is_no_folder_is_an_error(self, folder: str, tmp_path: Path) -> None:
+        touch(tmp_path, "file")
+        with pytest.raises(DatalistError, match="is not a folder; pass --dataset_dir DIR"):
+            load_datalist(tmp_path / folder if folder else "")
+
+    def test_an_empty_folder_is_an_error(self, tmp_path: Path) -> None:
+        with pytest.raises(
+            DatalistError, match="neither a dataset.json nor NIfTI files in imagesTr/labelsTr or images"
+        ):
+            load_datalist(tmp_path)
+
+    def test_a_missing_datalist_is_an_error(self, tmp_path: Path) -> None:
+        with pytest.raises(
+            DatalistError, match="list.json: cannot be read .No such file or directory.*--datalist FILE"
+        ):
+            load_datalist(tmp_path, tmp_path / "list.json")
+
+    @pytest.mark.parametrize(
+        ("content", "words"),
+        [
+            ('{"training": [', "is not JSON"),
+            ([1, 2], "is no MSD datalist"),
+            ({"cases": []}, "is no MSD datalist"),
+            ({"training": None}, "the section 'training' is no list"),
+            ({"training": {"a": "b"}}, "the section 'training' is no list"),
+            ({"training": [{"label": "b"}]}, "an item needs an 'image'"),
+            ({"training": [["a", "b"]]}, "an item needs an 'image'"),
+            ({"training": [{"image": ["a", "b"], "label": "c"}]}, "'image' and 'label' are each one path"),
+            ({"training": [{"image": "a", "label": None}]}, "'image' and 'label' are each one path"),
+        ],
+    )
+    def test_a_file_of_another_form_is_an_error(self, content: Any, words: str, tmp_path: Path) -> None:
+        path = write_json(tmp_path / "dataset.json", content)
+        with pytest.raises(DatalistError, match=words) as caught:
+            load_datalist(tmp_path)
+        assert str(path) in str(caught.value)
+
+    def test_bytes_that_are_no_text_are_an_error(self, tmp_path: Path) -> None:
+        (tmp_path / "dataset.json").write_bytes(b"\xff\xfe\x00")
+        with pytest.raises(DatalistError, match="is not JSON"):
+            load_datalist(tmp_path)
+
+
+class TestSplit:
+    @pytest.fixture
+    def dataset(self, tmp_path: Path) -> Path:
+        training = [{**item, "fold": place % 3} for place, item in enumerate(pairs(*"abcdef"))]
+        test = [{"image": "imagesTs/t.nii.gz", "label": "labelsTs/t.nii.gz"}]
+        write_json(tmp_path / "dataset.json", {"training": training, "test": test})
+        return tmp_path
+
+    @pytest.mark.parametrize("fold", [0, 1, 2])
+    def test_training_and_validation_are_disjoint_and_together_all(self, dataset: Path, fold: int) -> None:
+        training, validation = (names(select_cases(dataset, name, fold=fold)) for name in ("training", "validation"))
+        assert len(validation) == 2 and sorted(training + validation) == list("abcdef")
+
+    def test_test_and_all_do_not_depend_on_the_fold(self, dataset: Path) -> None:
+        assert names(select_cases(dataset, "test", fold=2)) == ["t"]
+        assert names(select_cases(dataset, "all", fold=2)) == [*"abcdef", "t"]
+
+    def test_the_number_of_cases_is_logged(self, dataset: Path, caplog: pytest.LogCaptureFixture) -> None:
+        caplog.set_level(logging.INFO)
+        select_cases(dataset, "validation", fold=1)
+        assert f"{dataset}: 2 cases of the split 'validation' (fold 1)" in caplog.text
+
+    def test_an_unknown_split_is_an_error(self, dataset: Path) -> None:
+        with pytest.raises(DatalistError, match="split must be one of training, validation, test, all, got 'train'"):
+            select_cases(dataset, "train")
+
+    def test_an_empty_split_is_an_error_that_counts_the_others(self, dataset: Path) -> None:
+        with pytest.raises(
+            DatalistError, match="'validation' .fold 9. holds no labelled case.*training 6, .*test 1, all 7"
+        ):
+            select_cases(dataset, "validation", fold=9)

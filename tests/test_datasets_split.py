@@ -1,0 +1,83 @@
+"""make_datalist deals every case once, the same way every time, and write_datalist writes what load_datalist reads."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+
+from bundle.datasets import DatalistError, load_datalist
+from bundle.datasets.split import make_datalist, write_datalist
+
+
+def dataset(root: Path, count: int = 23) -> Path:
+    for folder in ("images", "labels"):
+        (root / folder).mkdir(parents=True)
+        for number in range(count):
+            (root / folder / f"case_{number:02}.nii.gz").touch()
+    return root
+
+
+def images(items: list[dict]) -> list[str]:
+    return [item["image"] for item in items]
+
+
+def test_every_case_is_dealt_once(tmp_path: Path) -> None:
+    content = make_datalist(dataset(tmp_path), test_share=0.2, folds=4)
+    every = images(content["training"]) + images(content["test"])
+    assert sorted(every) == [f"images/case_{number:02}.nii.gz" for number in range(23)]
+    assert len(content["test"]) == 5
+    assert all(item["label"] == item["image"].replace("images", "labels") for item in content["training"])
+    sizes = [sum(item["fold"] == fold for item in content["training"]) for fold in range(4)]
+    assert sorted(sizes) == [4, 4, 5, 5]
+
+
+def test_the_same_seed_deals_the_same_and_another_one_deals_otherwise(tmp_path: Path) -> None:
+    here, there = dataset(tmp_path / "here"), dataset(tmp_path / "elsewhere")
+    assert make_datalist(here, seed=3) == make_datalist(there, seed=3)
+    assert images(make_datalist(here, seed=3)["test"]) != images(make_datalist(here, seed=4)["test"])
+
+
+def test_the_order_of_the_datalist_does_not_matter(tmp_path: Path) -> None:
+    root = dataset(tmp_path)
+    first = make_datalist(root)
+    items = [{"image": image, "label": image.replace("images", "labels")} for image in images(first["training"])]
+    items += first["test"]
+    results = []
+    for order in (items, items[::-1]):
+        (root / "dataset.json").write_text(json.dumps({"training": order[3:], "test": order[:3]}))
+        results.append(make_datalist(root))
+    assert results == [first, first]
+
+
+def test_a_dataset_can_be_named_relative_to_the_working_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    dataset(tmp_path / "data")
+    expected = make_datalist(tmp_path / "data")
+    monkeypatch.chdir(tmp_path / "data")
+    assert make_datalist(".") == expected
+
+
+def test_no_case_need_be_held_out(tmp_path: Path) -> None:
+    content = make_datalist(dataset(tmp_path, 6), test_share=0)
+    assert content["test"] == [] and len(content["training"]) == 6
+
+
+@pytest.mark.parametrize("test_share", [0, 0.3])
+def test_what_is_written_is_read_again(test_share: float, tmp_path: Path) -> None:
+    root = dataset(tmp_path / "data")
+    content = make_datalist(root, test_share=test_share, seed=5)
+    path = tmp_path / "split.json"
+    write_datalist(content, path)
+    assert json.loads(path.read_text()) == content
+    lines = path.read_text().splitlines()
+    assert sum("images/" in line for line in lines) == 23 and max(line.count("images/") for line in lines) == 1
+    lists = load_datalist(root, path)
+    assert [case["fold"] for case in lists["training"]] == [item["fold"] for item in content["training"]]
+    assert images(lists["test"]) == [str(root / image) for image in images(content["test"])]
+
+
+@pytest.mark.parametrize("options", [{"test_share": 1}, {"test_share": -0.1}, {"folds": 1}])
+def test_a_number_out_of_range_is_an_error(options: dict, tmp_path: Path) -> None:
+    with pytest.raises(DatalistError, match=r"test_share must lie in \[0, 1\) and folds be 2 or more"):
+        make_datalist(tmp_path, **options)

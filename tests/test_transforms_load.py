@@ -1,0 +1,145 @@
+"""LoadVolumed loads what is usable as it is and refuses the rest."""
+
+from __future__ import annotations
+
+import logging
+from pathlib import Path
+
+import nibabel as nib
+import numpy as np
+import pytest
+import torch
+from monai.data import MetaTensor
+from phantoms import ball, noise, rotation, write_nifti
+
+from bundle.transforms import LoadVolumed, checks
+
+OBLIQUE = rotation(20, -10, 35) @ np.diag([0.8, 1.2, 2.5, 1])
+
+
+def load(image: Path, label: Path | None = None, **options: object) -> dict[str, MetaTensor]:
+    case = {"image": str(image)} | ({"label": str(label)} if label else {})
+    return LoadVolumed(["image", "label"], allow_missing_keys=True, **options)(case)
+
+
+@pytest.mark.parametrize(
+    ("voxels", "options"),
+    [
+        (noise(), {}),
+        (noise(dtype=np.float64), {}),
+        (noise(dtype=np.uint8), {}),
+        (noise(dtype=np.int16), {"big_endian": True}),
+        (noise(), {"image": nib.Nifti2Image}),
+        (noise(), {"sform_code": 0}),
+        (noise(), {"qform_code": 0}),
+    ],
+    ids=["float32", "float64", "uint8", "big-endian", "NIfTI-2", "qform alone", "sform alone"],
+)
+def test_voxels_and_affine_are_those_of_the_file(voxels: np.ndarray, options: dict, tmp_path: Path) -> None:
+    image = load(write_nifti(tmp_path / "a.nii.gz", voxels, OBLIQUE, **options))["image"]
+    assert image.dtype == torch.float32 and image.shape == (1, *voxels.shape)
+    np.testing.assert_array_equal(image[0].numpy(), voxels.astype(np.float32))
+    np.testing.assert_allclose(image.affine.numpy(), OBLIQUE, atol=1e-5)
+    assert image.meta["remarks"] == ""
+
+
+def test_slope_and_intercept_of_the_header_are_applied(tmp_path: Path) -> None:
+    stored = noise(dtype=np.int16)
+    path = write_nifti(tmp_path / "a.nii.gz", stored, header={"scl_slope": 0.5, "scl_inter": -20})
+    np.testing.assert_array_equal(load(path)["image"][0].numpy(), stored * 0.5 - 20)
+
+
+@pytest.mark.parametrize("axes", [1, 2])
+def test_a_fourth_axis_of_size_one_is_dropped_and_this_is_said(
+    axes: int, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    voxels = noise()
+    dim = [3 + axes, *voxels.shape, 1, 1, 1, 1]
+    path = write_nifti(tmp_path / "a.nii.gz", voxels, header={"dim": dim})
+    image = load(path)["image"]
+    np.testing.assert_array_equal(image[0].numpy(), voxels)
+    assert "dropped the axes of size 1" in image.meta["remarks"]
+    assert str(path) in caplog.text and "dropped the axes of size 1" in caplog.text
+
+
+def test_a_constant_image_is_loaded_with_a_remark(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    image = load(write_nifti(tmp_path / "a.nii.gz", np.ones((4, 4, 4), np.float32)))["image"]
+    assert image.meta["remarks"] == "all voxels have the same value"
+    assert "all voxels have the same value" in caplog.text
+
+
+def test_an_empty_label_needs_no_remark(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    caplog.set_level(logging.WARNING)
+    label = write_nifti(tmp_path / "b.nii.gz", np.zeros((6, 7, 8), np.uint8))
+    load(write_nifti(tmp_path / "a.nii.gz", noise()), label, classes={"tumor": 1})
+    assert caplog.text == ""
+
+
+@pytest.mark.parametrize("value", [np.nan, np.inf])
+def test_a_voxel_that_is_not_finite_is_refused(value: float, tmp_path: Path) -> None:
+    voxels = noise()
+    voxels[1, 2, 3] = value
+    path = write_nifti(tmp_path / "a.nii.gz", voxels)
+    with pytest.raises(checks.NonFiniteVoxelsError, match="1 of 336 voxels") as caught:
+        load(path)
+    assert caught.value.file == str(path)
+
+
+@pytest.mark.parametrize("suffix", [".nii", ".nii.gz"])
+@pytest.mark.parametrize("share", [0.5, 0.98])
+def test_a_truncated_file_is_refused_under_its_own_name(suffix: str, share: float, tmp_path: Path) -> None:
+    image = write_nifti(tmp_path / "a.nii.gz", noise((20, 20, 20)))
+    label = write_nifti(tmp_path / f"b{suffix}", noise((20, 20, 20), dtype=np.uint8))
+    content = label.read_bytes()
+    label.write_bytes(content[: int(len(content) * share)])
+    with pytest.raises(checks.UnreadableFileError, match="cut off") as caught:
+        load(image, label)
+    assert caught.value.file == str(label)
+
+
+def test_a_fault_of_the_header_is_found_before_any_voxel_is_read(tmp_path: Path) -> None:
+    good = write_nifti(tmp_path / "a.nii.gz", np.full((4, 4, 4), np.nan, np.float32))
+    with pytest.raises(checks.UnreadableFileError, match="does not exist") as caught:
+        load(good, tmp_path / "missing.nii.gz")
+    assert caught.value.file == str(tmp_path / "missing.nii.gz")
+
+
+def test_a_label_on_the_image_s_grid_with_known_classes_passes(tmp_path: Path) -> None:
+    image = write_nifti(tmp_path / "a.nii.gz", noise((12, 12, 12)), OBLIQUE)
+    label = write_nifti(tmp_path / "b.nii.gz", ball(), OBLIQUE)
+    for classes in ({"upper": 1, "lower": 2}, [1, 2], None):
+        loaded = load(image, label, classes=classes)["label"]
+        np.testing.assert_array_equal(loaded[0].numpy(), ball())
+
+
+@pytest.mark.parametrize(
+    ("label", "affine", "error", "words"),
+    [
+        (ball((12, 12, 13)), np.eye(4), checks.GridMismatchError, "shape"),
+        (ball(), [[1, 0, 0, 50], [0, 1, 0, 0], [0, 0, 1, 0], [0, 0, 0, 1]], checks.GridMismatchError, "50 voxels off"),
+        (ball() * 3, np.eye(4), checks.LabelValuesError, "values 3, 6"),
+        (ball() * np.float32(0.5), np.eye(4), checks.LabelValuesError, "values 0.5"),
+        (np.where(ball() > 0, np.nan, 0).astype(np.float32), np.eye(4), checks.NonFiniteVoxelsError, "NaN"),
+    ],
+    ids=["another shape", "50 mm off", "unknown classes", "values between classes", "NaN"],
+)
+def test_a_label_that_does_not_fit_is_refused(
+    label: np.ndarray, affine: np.ndarray, error: type, words: str, tmp_path: Path
+) -> None:
+    image = write_nifti(tmp_path / "a.nii.gz", noise((12, 12, 12)))
+    path = write_nifti(tmp_path / "b.nii.gz", label, affine)
+    with pytest.raises(error, match=words) as caught:
+        load(image, path, classes={"upper": 1, "lower": 2})
+    assert caught.value.file == str(path)
+
+
+def test_a_label_can_be_loaded_alone(tmp_path: Path) -> None:
+    path = write_nifti(tmp_path / "b.nii.gz", ball())
+    loaded = LoadVolumed("label", classes=[1, 2])({"label": str(path)})
+    assert loaded["label"].shape == (1, 12, 12, 12)
+
+
+def test_a_missing_key_is_an_error_unless_it_may_be_missing(tmp_path: Path) -> None:
+    path = write_nifti(tmp_path / "a.nii.gz", noise())
+    with pytest.raises(KeyError, match="label"):
+        LoadVolumed(["image", "label"])({"image": str(path)})
