@@ -35,10 +35,12 @@ def test_a_bad_case_is_a_record_and_a_good_one_is_transformed(cases: list) -> No
     dataset = CaseDataset(cases, LOAD)
     items = [dataset[index] for index in range(len(dataset))]
     assert [item["case"] for item in items if "failure" not in item] == ["a", "c", "e"]
-    assert items[0]["image"].shape == (1, 12, 12, 12) and items[0]["started"] > 0
+    assert items[0]["image"].shape == (1, 12, 12, 12)
+    assert items[0]["started"] > 0
     records = [item["failure"] for item in items if "failure" in item]
     assert [record["error"] for record in records] == ["NonFiniteVoxelsError", "UnreadableFileError"]
-    assert records[1]["case"] == "d" and records[1]["message"].startswith(f"{cases[3]['image']}: does not exist")
+    assert records[1]["case"] == "d"
+    assert records[1]["message"].startswith(f"{cases[3]['image']}: does not exist")
     assert "started" not in cases[0]
 
 
@@ -47,7 +49,8 @@ def test_records_cross_worker_processes(cases: list, workers: int) -> None:
     loader = DataLoader(CaseDataset(cases, Compose([LOAD])), num_workers=workers, collate_fn=collate_cases)
     batches = list(loader)
     assert [batch.get("failure", {}).get("case") for batch in batches] == [None, "b", None, "d", None]
-    assert batches[0]["case"] == ["a"] and batches[0]["image"].shape == (1, 1, 12, 12, 12)
+    assert batches[0]["case"] == ["a"]
+    assert batches[0]["image"].shape == (1, 1, 12, 12, 12)
     assert isinstance(batches[0]["image"], MetaTensor)
 
 
@@ -80,7 +83,8 @@ def test_random_transforms_see_the_right_case_behind_one_that_was_left_out(cases
 
 def test_a_cache_without_bad_cases_has_no_failures(cases: list) -> None:
     dataset = CaseCacheDataset(cases[::2], LOAD, num_workers=None, progress=False)
-    assert len(dataset) == 3 and dataset.failures == []
+    assert len(dataset) == 3
+    assert dataset.failures == []
 
 
 @pytest.mark.parametrize(("cached", "names"), [(0, "abcde"), (2, "acde"), (4, "ace")])

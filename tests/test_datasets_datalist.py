@@ -100,7 +100,8 @@ class TestNames:
         test = [{"image": "imagesTs/a.nii.gz", "label": "labelsTs/a.nii.gz"}]
         write_json(tmp_path / "dataset.json", {"training": pairs("a", "b"), "test": test})
         lists = load_datalist(tmp_path)
-        assert names(lists["training"]) == ["imagesTr_a", "b"] and names(lists["test"]) == ["imagesTs_a"]
+        assert names(lists["training"]) == ["imagesTr_a", "b"]
+        assert names(lists["test"]) == ["imagesTs_a"]
 
     def test_two_files_that_differ_in_their_ending_alone_are_an_error(self, tmp_path: Path) -> None:
         touch(tmp_path, "a.nii", "a.nii.gz", "b.nii")
@@ -152,20 +153,21 @@ class TestDatalist:
     def test_without_a_datalist_images_and_labels_of_one_name_are_pairs(self, folders: tuple, tmp_path: Path) -> None:
         touch(tmp_path, *(f"{folder}/{name}" for folder in folders for name in ("b.nii.gz", "a.nii", "._a.nii")))
         lists = load_datalist(tmp_path)
-        assert names(lists["training"]) == ["a", "b"] and lists["test"] == []
+        assert names(lists["training"]) == ["a", "b"]
+        assert lists["test"] == []
         assert lists["training"][0]["image"] == str(tmp_path / folders[0] / "a.nii")
         assert lists["training"][0]["label"] == str(tmp_path / folders[1] / "a.nii")
         assert {case["fold"] for case in lists["training"]} == {0, 1}
 
     def test_an_image_without_a_label_is_an_error(self, tmp_path: Path) -> None:
         touch(tmp_path, "images/a.nii.gz", "images/b.nii.gz", "labels/a.nii.gz")
-        with pytest.raises(DatalistError, match="no label for b.nii.gz; the names must be the same"):
+        with pytest.raises(DatalistError, match=r"no label for b.nii.gz; the names must be the same"):
             load_datalist(tmp_path)
 
     @pytest.mark.parametrize("section", ["training", "validation"])
     def test_a_training_case_without_a_label_is_an_error(self, section: str, tmp_path: Path) -> None:
         write_json(tmp_path / "dataset.json", {section: [*pairs("a"), {"image": "imagesTr/b.nii.gz"}]})
-        with pytest.raises(DatalistError, match="b.nii.gz has no label, but stands among the cases to train with"):
+        with pytest.raises(DatalistError, match=r"b.nii.gz has no label, but stands among the cases to train with"):
             load_datalist(tmp_path)
 
     def test_a_missing_file_that_is_listed_is_a_case_for_the_loader_to_judge(self, tmp_path: Path) -> None:
@@ -180,13 +182,13 @@ class TestDatalist:
 
     def test_an_empty_folder_is_an_error(self, tmp_path: Path) -> None:
         with pytest.raises(
-            DatalistError, match="neither a dataset.json nor NIfTI files in imagesTr/labelsTr or images"
+            DatalistError, match=r"neither a dataset.json nor NIfTI files in imagesTr/labelsTr or images"
         ):
             load_datalist(tmp_path)
 
     def test_a_missing_datalist_is_an_error(self, tmp_path: Path) -> None:
         with pytest.raises(
-            DatalistError, match="list.json: cannot be read .No such file or directory.*--datalist FILE"
+            DatalistError, match=r"list.json: cannot be read .No such file or directory.*--datalist FILE"
         ):
             load_datalist(tmp_path, tmp_path / "list.json")
 
@@ -227,7 +229,8 @@ class TestSplit:
     @pytest.mark.parametrize("fold", [0, 1, 2])
     def test_training_and_validation_are_disjoint_and_together_all(self, dataset: Path, fold: int) -> None:
         training, validation = (names(select_cases(dataset, name, fold=fold)) for name in ("training", "validation"))
-        assert len(validation) == 2 and sorted(training + validation) == list("abcdef")
+        assert len(validation) == 2
+        assert sorted(training + validation) == list("abcdef")
 
     def test_test_and_all_do_not_depend_on_the_fold(self, dataset: Path) -> None:
         assert names(select_cases(dataset, "test", fold=2)) == ["t"]
@@ -244,6 +247,6 @@ class TestSplit:
 
     def test_an_empty_split_is_an_error_that_counts_the_others(self, dataset: Path) -> None:
         with pytest.raises(
-            DatalistError, match="'validation' .fold 9. holds no labelled case.*training 6, .*test 1, all 7"
+            DatalistError, match=r"'validation' .fold 9. holds no labelled case.*training 6, .*test 1, all 7"
         ):
             select_cases(dataset, "validation", fold=9)

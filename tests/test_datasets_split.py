@@ -60,7 +60,8 @@ def test_a_dataset_can_be_named_relative_to_the_working_folder(tmp_path: Path, m
 
 def test_no_case_need_be_held_out(tmp_path: Path) -> None:
     content = make_datalist(dataset(tmp_path, 6), test_share=0)
-    assert content["test"] == [] and len(content["training"]) == 6
+    assert content["test"] == []
+    assert len(content["training"]) == 6
 
 
 @pytest.mark.parametrize("test_share", [0, 0.3])
@@ -71,7 +72,8 @@ def test_what_is_written_is_read_again(test_share: float, tmp_path: Path) -> Non
     write_datalist(content, path)
     assert json.loads(path.read_text()) == content
     lines = path.read_text().splitlines()
-    assert sum("images/" in line for line in lines) == 23 and max(line.count("images/") for line in lines) == 1
+    assert sum("images/" in line for line in lines) == 23
+    assert max(line.count("images/") for line in lines) == 1
     lists = load_datalist(root, path)
     assert [case["fold"] for case in lists["training"]] == [item["fold"] for item in content["training"]]
     assert images(lists["test"]) == [str(root / image) for image in images(content["test"])]

@@ -32,7 +32,8 @@ IMAGE = torch.randn(1, 1, 4, 4, 4, generator=torch.Generator().manual_seed(0))
 def test_the_network_runs_in_bfloat16_and_the_result_is_float32() -> None:
     probe = Probe()
     result = AutocastInferer(SimpleInferer())(IMAGE, probe)
-    assert probe.seen == [torch.bfloat16] and result.dtype == torch.float32
+    assert probe.seen == [torch.bfloat16]
+    assert result.dtype == torch.float32
     torch.testing.assert_close(result, probe.conv(IMAGE), atol=0.05, rtol=0.02)
 
 
@@ -51,19 +52,23 @@ def test_every_tensor_of_a_list_is_float32(kind: type) -> None:
 def test_labels_are_left_as_they_are() -> None:
     probe = Probe()
     result = AutocastInferer(SlabInferer((4, 4, 4), output="labels"))(IMAGE, probe)
-    assert probe.seen == [torch.bfloat16] and result.dtype == torch.uint8
+    assert probe.seen == [torch.bfloat16]
+    assert result.dtype == torch.uint8
 
 
 def test_metadata_is_kept() -> None:
     image = MetaTensor(IMAGE, meta={"name": "a"})
     result = AutocastInferer(SimpleInferer())(image, Probe())
-    assert isinstance(result, MetaTensor) and result.dtype == torch.float32 and result.meta["name"] == "a"
+    assert isinstance(result, MetaTensor)
+    assert result.dtype == torch.float32
+    assert result.meta["name"] == "a"
 
 
 def test_disabled_it_only_calls_the_wrapped_inferer() -> None:
     probe = Probe()
     result = AutocastInferer(SimpleInferer(), enabled=False)(IMAGE, probe)
-    assert probe.seen == [torch.float32] and torch.equal(result, probe.conv(IMAGE))
+    assert probe.seen == [torch.float32]
+    assert torch.equal(result, probe.conv(IMAGE))
 
 
 def test_further_arguments_reach_the_network() -> None:

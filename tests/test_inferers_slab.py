@@ -5,6 +5,7 @@ from __future__ import annotations
 import itertools
 import sys
 from collections.abc import Callable
+from typing import Any
 
 import numpy as np
 import pytest
@@ -54,7 +55,8 @@ def test_scores_are_those_of_monai_where_the_windows_are_the_same(
     image = volume((2, 2, *size))
     ours = SlabInferer(roi, overlap=overlap, mode=mode, output="scores")(image, network)
     peer = sliding_window_inference(image, roi, 4, network, overlap=overlap, mode=mode)
-    assert type(ours) is torch.Tensor and ours.dtype == torch.float32
+    assert type(ours) is torch.Tensor
+    assert ours.dtype == torch.float32
     torch.testing.assert_close(ours, peer, atol=1e-5, rtol=0)
 
 
@@ -65,7 +67,9 @@ def test_labels_are_the_arg_max_of_the_scores(size: tuple, roi: tuple, overlap: 
     labels = SlabInferer(roi, overlap=overlap, output="labels")(image, network)
     best = scores.topk(2, dim=1)
     sure = best.values[:, :1] - best.values[:, 1:] > 1e-5
-    assert labels.shape == (2, 1, *size) and labels.dtype == torch.uint8 and sure.float().mean() > 0.99
+    assert labels.shape == (2, 1, *size)
+    assert labels.dtype == torch.uint8
+    assert sure.float().mean() > 0.99
     assert torch.equal(labels[sure].long(), best.indices[:, :1][sure])
 
 
@@ -132,8 +136,10 @@ def test_metadata_of_the_image_is_kept(output: str) -> None:
     image = MetaTensor(volume((1, 1, 9, 9, 9)), meta=meta_tensor(torch.zeros(1), name="a").meta)
     image.applied_operations = [{"class": "Something"}]
     result = SlabInferer((8, 8, 8), output=output)(image, pointwise)
-    assert isinstance(result, MetaTensor) and result.meta["name"] == "a"
-    assert torch.equal(result.affine, image.affine) and result.applied_operations == image.applied_operations
+    assert isinstance(result, MetaTensor)
+    assert result.meta["name"] == "a"
+    assert torch.equal(result.affine, image.affine)
+    assert result.applied_operations == image.applied_operations
 
 
 class _Largest(TorchDispatchMode):
@@ -141,7 +147,7 @@ class _Largest(TorchDispatchMode):
 
     elements = 0
 
-    def __torch_dispatch__(self, func, types, args=(), kwargs=None):  # noqa: ANN001, ANN204
+    def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
         result = func(*args, **(kwargs or {}))
         for item in result if isinstance(result, list | tuple) else [result]:
             if isinstance(item, torch.Tensor) and item.is_floating_point():
@@ -210,10 +216,12 @@ def test_auto_gives_labels_of_a_plain_tensor_and_of_one_without_a_file() -> None
 def test_windows_cover_all_are_evenly_spread_and_overlap_as_asked(size: int, roi: int, overlap: float) -> None:
     starts = window_starts(size, roi, overlap)
     steps = np.diff(starts)
-    assert starts[0] == 0 and starts[-1] == max(size - roi, 0)
+    assert starts[0] == 0
+    assert starts[-1] == max(size - roi, 0)
     assert set(range(size)) <= {start + i for start in starts for i in range(roi)}
     if len(starts) > 1:
-        assert steps.min() >= 1 and steps.max() - steps.min() <= 1
+        assert steps.min() >= 1
+        assert steps.max() - steps.min() <= 1
         assert steps.max() <= max(roi * (1 - overlap) + 1e-9, 1)
         fewest = (size - roi) / max(np.floor(roi * (1 - overlap) + 1e-9), 1)
         assert len(starts) == np.ceil(fewest) + 1

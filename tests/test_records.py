@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import json
 import logging
 
@@ -13,7 +14,7 @@ from bundle.transforms.checks import DimensionError
 
 def chained(*errors: Exception) -> Exception:
     """Return the first error, caused by the second, and so on."""
-    for error, cause in zip(errors, errors[1:], strict=False):
+    for error, cause in itertools.pairwise(errors):
         error.__cause__ = cause
     return errors[0]
 
@@ -38,7 +39,8 @@ def test_an_error_of_the_contract_is_found_under_the_errors_of_monai() -> None:
 
 def test_another_error_is_told_by_its_root_and_with_the_file() -> None:
     record = record_failure(CASE, chained(RuntimeError("applying transform"), TypeError("x"), KeyError("label")))
-    assert record["error"] == "KeyError" and record["message"] == "/data/a.nii.gz: KeyError: 'label'"
+    assert record["error"] == "KeyError"
+    assert record["message"] == "/data/a.nii.gz: KeyError: 'label'"
 
 
 def test_a_case_without_a_name_is_named_after_its_file() -> None:

@@ -138,7 +138,9 @@ def test_a_bad_file_has_an_error_of_its_own_that_names_file_fault_and_remedy(fau
         check_header(path, RANGE)
     error = caught.value
     assert type(error) is kind
-    assert error.file == str(path) and error.problem and error.remedy
+    assert error.file == str(path)
+    assert error.problem
+    assert error.remedy
     assert str(error) == f"{path}: {error.problem}; {error.remedy}."
 
 

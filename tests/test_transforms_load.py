@@ -37,7 +37,8 @@ def load(image: Path, label: Path | None = None, **options: object) -> dict[str,
 )
 def test_voxels_and_affine_are_those_of_the_file(voxels: np.ndarray, options: dict, tmp_path: Path) -> None:
     image = load(write_nifti(tmp_path / "a.nii.gz", voxels, OBLIQUE, **options))["image"]
-    assert image.dtype == torch.float32 and image.shape == (1, *voxels.shape)
+    assert image.dtype == torch.float32
+    assert image.shape == (1, *voxels.shape)
     np.testing.assert_array_equal(image[0].numpy(), voxels.astype(np.float32))
     np.testing.assert_allclose(image.affine.numpy(), OBLIQUE, atol=1e-5)
     assert image.meta["remarks"] == ""
@@ -59,7 +60,8 @@ def test_a_fourth_axis_of_size_one_is_dropped_and_this_is_said(
     image = load(path)["image"]
     np.testing.assert_array_equal(image[0].numpy(), voxels)
     assert "dropped the axes of size 1" in image.meta["remarks"]
-    assert str(path) in caplog.text and "dropped the axes of size 1" in caplog.text
+    assert str(path) in caplog.text
+    assert "dropped the axes of size 1" in caplog.text
 
 
 def test_a_constant_image_is_loaded_with_a_remark(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:

@@ -45,7 +45,8 @@ def test_values_shape_and_affine_are_those_of_spacingd(affine: np.ndarray, pixdi
     peer = Spacingd("image", pixdim, mode=monai_mode, padding_mode="border", dtype=torch.float64)({"image": image})[
         "image"
     ]
-    assert ours.shape == peer.shape and ours.dtype == image.dtype
+    assert ours.shape == peer.shape
+    assert ours.dtype == image.dtype
     np.testing.assert_allclose(ours.affine, peer.affine, atol=1e-9)
     if mode == "linear":
         np.testing.assert_allclose(ours, peer, atol=2e-6)
@@ -80,7 +81,8 @@ def test_the_inverse_returns_to_the_first_grid(affine: np.ndarray, pixdim: tuple
     image = meta_tensor(noise((1, 15, 13, 9)), affine)
     transform = Resampled("image", pixdim)
     back = transform.inverse(transform({"image": image}))["image"]
-    assert back.shape == image.shape and back.applied_operations == []
+    assert back.shape == image.shape
+    assert back.applied_operations == []
     np.testing.assert_array_equal(back.affine, image.affine)
 
 
@@ -106,7 +108,8 @@ def test_class_scores_come_back_as_the_arg_max_of_interpolated_scores(pixdim: tu
     expected = sample(scores, [torch.arange(n) * s for n, s in zip(image.shape[1:], steps, strict=True)])
     best = expected.topk(2, dim=0)
     sure = best.values[0] - best.values[1] > 1e-4
-    assert labels["image"].shape == image.shape and labels["image"].dtype == torch.uint8
+    assert labels["image"].shape == image.shape
+    assert labels["image"].dtype == torch.uint8
     assert sure.float().mean() > 0.99
     torch.testing.assert_close(labels["image"].as_tensor()[0][sure].long(), best.indices[0][sure])
 
@@ -118,7 +121,8 @@ def test_more_than_256_classes_need_and_get_a_wider_type() -> None:
     scores[299] = 1
     pred = MetaTensor(scores, meta=forward.meta, applied_operations=forward.applied_operations)
     labels = transform.inverse({"image": pred})["image"]
-    assert labels.shape == (1, 3, 2, 2) and labels.unique().tolist() == [299]
+    assert labels.shape == (1, 3, 2, 2)
+    assert labels.unique().tolist() == [299]
 
 
 def test_a_single_channel_comes_back_as_interpolated_values() -> None:
@@ -156,9 +160,12 @@ def test_the_input_and_its_metadata_stay_as_they_were() -> None:
     transform = Resampled("image", (1, 1, 1))
     result = transform(data)
     transform.inverse(result)
-    assert data["image"] is image and torch.equal(image, values) and image.applied_operations == []
+    assert data["image"] is image
+    assert torch.equal(image, values)
+    assert image.applied_operations == []
     assert torch.equal(image.affine, meta["affine"])
-    assert result["other"] == 1 and result["image"].meta["filename_or_obj"] == "a.nii.gz"
+    assert result["other"] == 1
+    assert result["image"].meta["filename_or_obj"] == "a.nii.gz"
     assert torch.equal(torch.as_tensor(result["image"].meta["original_affine"]), meta["original_affine"])
 
 
@@ -185,13 +192,14 @@ def test_every_key_has_its_mode_and_may_be_missing_if_that_is_allowed() -> None:
 
 @pytest.mark.parametrize("code", orientations())
 def test_a_label_map_comes_back_bit_equal_from_every_orientation(code: str) -> None:
-    """Without a change of the voxel size: Orientationd and Resampled are undone by MONAI's Invertd without a warning."""
+    """Without a change of the voxel size, MONAI's Invertd undoes Orientationd and Resampled, without a warning."""
     pre = Compose([Orientationd("image", "RAS", labels=None), Resampled("image", (1, 1, 1))])
     label = torch.randint(0, 4, (1, 3, 4, 5), dtype=torch.uint8, generator=torch.Generator().manual_seed(0))
     data = pre({"image": meta_tensor(label.float(), orientation_affine(code))})
     data["pred"] = MetaTensor(data["image"].as_tensor().to(torch.uint8), meta=data["image"].meta)
     back = Invertd("pred", pre, orig_keys="image", nearest_interp=False, to_tensor=False)(data)["pred"]
-    assert back.dtype == torch.uint8 and torch.equal(back.as_tensor(), label)
+    assert back.dtype == torch.uint8
+    assert torch.equal(back.as_tensor(), label)
     np.testing.assert_allclose(back.affine, orientation_affine(code))
 
 
@@ -207,7 +215,8 @@ def test_scores_come_back_as_labels_on_the_grid_of_the_file_from_every_orientati
     expected = _ramps(affine, (6, 5, 4)).topk(2, dim=0)
     inside = _inside(affine, image)
     sure = inside & (expected.values[0] - expected.values[1] > 1e-3)
-    assert back.shape == (1, 6, 5, 4) and sure.float().mean() > 0.3
+    assert back.shape == (1, 6, 5, 4)
+    assert sure.float().mean() > 0.3
     np.testing.assert_allclose(back.affine, affine)
     assert torch.equal(back.as_tensor()[0][sure].long(), expected.indices[0][sure])
 

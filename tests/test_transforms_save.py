@@ -58,7 +58,8 @@ def test_the_label_map_lies_exactly_where_the_image_lies(options: dict, tmp_path
     result = SaveCased("pred", label_names=NAMES, output_dir=tmp_path / "out")(case_of(path, ball()))
     source, written = nib.load(path), nib.load(tmp_path / "out" / "scan_seg.nii.gz")
     assert result["result"]["output"] == str(tmp_path / "out" / "scan_seg.nii.gz")
-    assert type(written) is type(source) and written.get_data_dtype() == np.uint8
+    assert type(written) is type(source)
+    assert written.get_data_dtype() == np.uint8
     assert written.shape == (12, 12, 12)
     np.testing.assert_array_equal(np.asarray(written.dataobj), ball())
     np.testing.assert_array_equal(written.affine, source.affine)
@@ -66,7 +67,8 @@ def test_the_label_map_lies_exactly_where_the_image_lies(options: dict, tmp_path
         (theirs, their_code), (ours, our_code) = (getattr(item.header, form)(coded=True) for item in (source, written))
         assert our_code == their_code
         assert ours is None if theirs is None else np.array_equal(ours, theirs)
-    assert written.header["cal_max"] == 0 and written.header["descrip"].item().decode() == f"keyslice {__version__}"
+    assert written.header["cal_max"] == 0
+    assert written.header["descrip"].item().decode() == f"keyslice {__version__}"
 
 
 @pytest.mark.parametrize(("largest", "dtype"), [(1, np.uint8), (255, np.uint8), (256, np.uint16), (70000, np.uint32)])
@@ -126,14 +128,18 @@ def test_the_json_says_what_was_done_with_what(image: Path, tmp_path: Path) -> N
 
 def test_what_is_not_known_is_null(image: Path, tmp_path: Path) -> None:
     record = SaveCased("pred", label_names=NAMES, output_dir=tmp_path)(case_of(image, ball()))["result"]
-    assert record["seconds"] is None and record["checkpoint"] is None and record["remarks"] == []
+    assert record["seconds"] is None
+    assert record["checkpoint"] is None
+    assert record["remarks"] == []
 
 
 def test_a_collated_and_decollated_case_is_written_the_same(image: Path, tmp_path: Path) -> None:
     data = case_of(image, ball(), case="a", started=time.perf_counter())
     (again,) = decollate_batch(list_data_collate([data]))
     record = SaveCased("pred", label_names=NAMES, output_dir=tmp_path)(again)["result"]
-    assert record["case"] == "a" and record["input"] == str(image) and record["seconds"] >= 0
+    assert record["case"] == "a"
+    assert record["input"] == str(image)
+    assert record["seconds"] >= 0
     np.testing.assert_array_equal(np.asarray(nib.load(tmp_path / "a_seg.nii.gz").dataobj), ball())
 
 

@@ -1,7 +1,7 @@
 """Metrics of one structure in one case: overlap, volume and surface distance.
 
 Names and definitions are the field's. P is the predicted mask, G the reference, I their intersection, U their union;
-S(P) and S(G) are their surface voxels, distances are in mm, from every surface voxel of one to the nearest of the other.
+S(P) and S(G) are their surface voxels; distances are in mm, from a surface voxel of one to the nearest of the other.
 """
 
 from __future__ import annotations
@@ -10,7 +10,7 @@ import math
 from collections.abc import Mapping, Sequence
 
 import torch
-from monai.metrics.utils import get_edge_surface_distance
+from monai.metrics.utils import get_mask_edges, get_surface_distance
 
 METRICS = ("dice", "hd95_mm", "nsd", "assd_mm", "voe", "rvd")
 
@@ -40,14 +40,16 @@ def structure_metrics(
     overlap = {"dice": 2 * inter / (p + g), "voe": 1 - inter / union, "rvd": (p - g) / g if g else math.nan}
     if p == 0 or g == 0:
         return {"dice": 0.0, "hd95_mm": math.nan, "nsd": 0.0, "assd_mm": math.nan, "voe": 1.0, "rvd": overlap["rvd"]}
-    _, distances, _ = get_edge_surface_distance(pred, label, spacing=list(spacing), symmetric=True)
-    to_label, to_pred = distances[0], distances[-1]
+    edges = get_mask_edges(pred, label)
+    to_label, to_pred = (
+        torch.as_tensor(get_surface_distance(a, b, spacing=list(spacing))).double() for a, b in (edges, edges[::-1])
+    )
     met = int((to_label <= tolerance_mm).sum()) + int((to_pred <= tolerance_mm).sum())
     return {
         "dice": overlap["dice"],
-        "hd95_mm": max(float(torch.quantile(d.double(), 0.95)) for d in (to_label, to_pred)),
+        "hd95_mm": max(float(torch.quantile(d, 0.95)) for d in (to_label, to_pred)),
         "nsd": met / (to_label.numel() + to_pred.numel()),
-        "assd_mm": (float(to_label.double().mean()) + float(to_pred.double().mean())) / 2,
+        "assd_mm": float(to_label.mean() + to_pred.mean()) / 2,
         "voe": overlap["voe"],
         "rvd": overlap["rvd"],
     }

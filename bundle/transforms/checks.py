@@ -8,10 +8,12 @@ from __future__ import annotations
 
 from collections.abc import Collection, Sequence
 from pathlib import Path
+from typing import Any
 
 import nibabel as nib
 import numpy as np
 import torch
+from monai.data import MetaTensor
 from nibabel.openers import ImageOpener
 
 MAX_SHEAR = 1e-3
@@ -136,7 +138,7 @@ def check_label(file: str | Path, label: torch.Tensor, classes: Collection[int])
         )
 
 
-def check_same_grid(image_file: str | Path, image: torch.Tensor, label_file: str | Path, label: torch.Tensor) -> None:
+def check_same_grid(image_file: str | Path, image: MetaTensor, label_file: str | Path, label: MetaTensor) -> None:
     """Check that image and label, two MetaTensors ``(C, D, H, W)``, lie on the same grid.
 
     Raises:
@@ -172,7 +174,7 @@ def _read_header(file: str | Path) -> nib.Nifti1Header:
         image = nib.load(path)
         if not isinstance(image, nib.Nifti1Image):
             raise UnreadableFileError(file, "is no NIfTI file of one part", "convert it to .nii.gz")
-        with ImageOpener(path) as stream:
+        with ImageOpener(str(path)) as stream:
             return type(image.header).from_fileobj(stream, check=False)
     except BadInputError:
         raise
@@ -217,7 +219,7 @@ def _check_geometry(file: str | Path, header: nib.Nifti1Header, shape: Sequence[
         qform = header.get_qform() if qform_code else None
     except (ValueError, nib.spatialimages.HeaderDataError) as error:
         raise AffineError(file, f"has a qform that is no rotation ({error})", "export it again") from error
-    affine = sform if sform_code else qform
+    affine: Any = sform if sform_code else qform
     _check_affine(file, affine)
     if sform_code and qform is not None:
         shift = grid_distance(affine, qform, shape)

@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Mapping, Sequence
+from collections.abc import Hashable, Mapping, Sequence
 from typing import Any
 
-import torch
 from monai.config import KeysCollection
-from monai.data import NibabelReader
+from monai.data import MetaTensor, NibabelReader
 from monai.transforms import LoadImaged
 
 from .checks import UnreadableFileError, check_header, check_label, check_same_grid, check_voxels
@@ -40,12 +39,17 @@ class LoadVolumed(LoadImaged):
         spacing_range: Sequence[float] = (0.2, 5.0),
         allow_missing_keys: bool = False,
     ) -> None:
-        reader = NibabelReader(squeeze_non_spatial_dims=True)
-        super().__init__(keys, reader, ensure_channel_first=True, allow_missing_keys=allow_missing_keys)
+        super().__init__(
+            keys,
+            NibabelReader,
+            ensure_channel_first=True,
+            allow_missing_keys=allow_missing_keys,
+            squeeze_non_spatial_dims=True,
+        )
         self.image_key, self.label_key, self.spacing_range = image_key, label_key, spacing_range
         self.classes = list(classes.values()) if isinstance(classes, Mapping) else classes
 
-    def __call__(self, data: Mapping[str, Any], reader: Any = None) -> dict[str, Any]:
+    def __call__(self, data: Mapping[Hashable, Any], reader: Any = None) -> dict[Hashable, Any]:
         """Load and check.
 
         Raises:
@@ -64,7 +68,7 @@ class LoadVolumed(LoadImaged):
             loaded[key].meta["remarks"] = "; ".join(remarks[key])
         return loaded
 
-    def _read(self, file: Any, reader: Any) -> torch.Tensor:
+    def _read(self, file: Any, reader: Any) -> MetaTensor:
         try:
             return self._loader(file, reader)
         except Exception as error:
@@ -72,7 +76,7 @@ class LoadVolumed(LoadImaged):
                 file, f"the voxels cannot be read ({error})", "the file may be cut off; copy or export it again"
             ) from error
 
-    def _check_label(self, files: Mapping[str, Any], loaded: Mapping[str, torch.Tensor]) -> None:
+    def _check_label(self, files: Mapping[Hashable, Any], loaded: Mapping[Hashable, MetaTensor]) -> None:
         label_file, label = files[self.label_key], loaded[self.label_key]
         check_voxels(label_file, label)
         if self.image_key in files:

@@ -198,7 +198,7 @@ class NetworkContract:
         assert network(sample(case)).isfinite().all()
 
     @every_case
-    def test_smallest_input_leaves_one_voxel_and_a_smaller_one_is_refused(self, case: Case) -> None:
+    def test_axis_may_shrink_to_one_voxel_and_a_shorter_one_is_refused(self, case: Case) -> None:
         network, least = build(case).eval(), 2 * case[0].strides[-1]
         size = [2 * least] + [least] * 2
         assert network(sample(case, size)).isfinite().all()
