@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import re
 import sys
+from types import SimpleNamespace
 
 import pytest
 import torch
@@ -12,7 +13,7 @@ from monai.engines import SupervisedTrainer
 from monai.handlers import ValidationHandler
 from trainings import ScriptedEvaluator, small_evaluator, small_network, small_trainer
 
-from bundle.handlers import Progress
+from bundle.handlers import Progress, progress
 
 LOGGER = "bundle.handlers.progress"
 
@@ -64,6 +65,8 @@ def test_the_line_holds_the_metrics_of_the_validation_and_the_best_one(caplog: p
 def test_a_resumed_run_counts_the_epochs_that_are_left(
     caplog: pytest.LogCaptureFixture, capsys: pytest.CaptureFixture, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    clock = iter([100.0, 110.0, 130.0])
+    monkeypatch.setattr(progress, "time", SimpleNamespace(monotonic=lambda: next(clock)))
     terminal(monkeypatch)
     engine = trainer(epochs=5)
 
@@ -73,7 +76,9 @@ def test_a_resumed_run_counts_the_epochs_that_are_left(
     engine.add_event_handler("STARTED", resume)
     Progress().attach(engine)
     engine.run()
-    assert [line.split(":")[0] for line in lines(caplog)] == ["epoch 4/5", "epoch 5/5"]
+    first, second = lines(caplog)
+    assert first == "epoch 4/5: loss 1.5000, 10 s so far, about 10 s left"
+    assert second == "epoch 5/5: loss 3.5000, 30 s so far, about 0 s left"
     assert "4/4" in capsys.readouterr().err
 
 

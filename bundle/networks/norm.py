@@ -32,7 +32,7 @@ class GroupedInstanceNorm(nn.GroupNorm):
     def forward(self, x: torch.Tensor) -> torch.Tensor:
         """Normalize every channel of every sample over its voxels."""
         if x.device.type == "cpu":
-            return functional.group_norm(x, self.num_groups, self.weight, self.bias, self.eps)
+            return torch.group_norm(x, self.num_groups, self.weight, self.bias, self.eps)
         return functional.instance_norm(x, weight=self.weight, bias=self.bias, eps=self.eps)
 
 
