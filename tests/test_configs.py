@@ -71,6 +71,7 @@ def test_the_image_is_prepared_alike_in_all_workflows(task: str) -> None:
     assert evaluate["postprocessing"]["transforms"][0] == inference["postprocessing"]["transforms"][0]
 
 
+@pytest.mark.filterwarnings("ignore:No hash value provided:UserWarning")
 @pytest.mark.parametrize("task", contract.TASKS)
 def test_metadata_is_complete_by_the_schema(task: str) -> None:
     verify_metadata(meta_file=str(contract.CONFIGS / task / "metadata.json"), filepath=str(SCHEMA))
@@ -96,6 +97,7 @@ def test_metadata_agrees_with_configs_weights_and_versions(task: str) -> None:
 def test_metadata_names_the_pinned_versions() -> None:
     pins = dict(line.split("==") for line in Path(ROOT, "constraints.txt").read_text().splitlines() if "==" in line)
     metadata = contract.read("metadata.json")
+    pins = {name.lower(): version for name, version in pins.items()}
     named = {"monai": metadata["monai_version"], "torch": metadata["pytorch_version"], "numpy": metadata["numpy_version"]}
     for name, version in {**named, **metadata["required_packages_version"]}.items():
         assert pins[name] == version, name

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from phantoms import write_case
 
 from bundle.datasets import DatalistError, list_cases, load_datalist, select_cases
 
@@ -245,8 +246,13 @@ class TestSplit:
         with pytest.raises(DatalistError, match="split must be one of training, validation, test, all, got 'train'"):
             select_cases(dataset, "train")
 
-    def test_an_empty_split_is_an_error_that_counts_the_others(self, dataset: Path) -> None:
-        with pytest.raises(
-            DatalistError, match=r"'validation' .fold 9. holds no labelled case.*training 6, .*test 1, all 7"
-        ):
-            select_cases(dataset, "validation", fold=9)
+    @pytest.mark.parametrize("split", ["training", "validation"])
+    def test_a_fold_that_is_not_there_is_an_error(self, dataset: Path, split: str) -> None:
+        with pytest.raises(DatalistError, match=r"has no fold 9, only \[0, 1, 2\]; pass --fold"):
+            select_cases(dataset, split, fold=9)
+
+    def test_an_empty_split_is_an_error_that_counts_the_others(self, tmp_path: Path) -> None:
+        for name in "ab":
+            write_case(tmp_path, name)
+        with pytest.raises(DatalistError, match=r"'test' .fold 0. holds no labelled case.*validation 1, test 0, all 2"):
+            select_cases(tmp_path, "test")

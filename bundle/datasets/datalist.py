@@ -108,6 +108,9 @@ def select_cases(dataset_dir: str | Path, split: str, datalist: str | Path | Non
     if split not in SPLITS:
         raise DatalistError(f"split must be one of {', '.join(SPLITS)}, got {split!r}.")
     lists = load_datalist(dataset_dir, datalist)
+    folds = sorted({case["fold"] for case in lists["training"]})
+    if split in ("training", "validation") and folds and fold not in folds:
+        raise DatalistError(f"{datalist or dataset_dir}: has no fold {fold}, only {folds}; pass --fold.")
     chosen = {
         "training": [case for case in lists["training"] if case["fold"] != fold],
         "validation": [case for case in lists["training"] if case["fold"] == fold],

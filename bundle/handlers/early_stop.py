@@ -14,7 +14,7 @@ class EarlyStop:
     """End a training when validation has not improved for a number of epochs.
 
     It reads the best epoch off the evaluator and has no state of its own, so that a resumed run stops where an
-    uninterrupted one would.
+    uninterrupted one would (one that had stopped already runs one epoch more).
 
     Args:
         evaluator: evaluator that validates; attach this handler behind the validation.
