@@ -2,6 +2,21 @@
 
 from __future__ import annotations
 
+import os
+from pathlib import Path
+
+import pytest
 import torch
 
+from bundle import ROOT
+
 torch.set_num_threads(1)
+
+
+@pytest.fixture(scope="session")
+def shared_data() -> Path:
+    """The folder of sample data beside the checkout, or the one that KEYSLICE_DATA names; skips where there is none."""
+    folder = Path(os.environ.get("KEYSLICE_DATA", Path(ROOT).parent / "shared" / "data"))
+    if not folder.is_dir():
+        pytest.skip(f"the sample data is not at {folder}; set KEYSLICE_DATA to test on it")
+    return folder

@@ -1,0 +1,83 @@
+from __future__ import annotations
+
+import csv
+import json
+import math
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from ignite.engine import Engine, Events
+from monai.data import MetaTensor
+
+from bundle.handlers import CaseMetrics
+
+NAMES = {"left": 1, "right": 2}
+
+
+def label_map(*corners: int) -> MetaTensor:
+    """Return a volume with a cube of 4 voxels a side of class 1, 2, ... at every corner."""
+    values = torch.zeros(1, 12, 12, 12, dtype=torch.uint8)
+    for value, corner in enumerate(corners, start=1):
+        values[0, corner : corner + 4, 2:6, 2:6] = value
+    return MetaTensor(values, affine=torch.diag(torch.tensor([2.0, 1, 1, 1])))
+
+
+def run(handler: CaseMetrics, cases: list[tuple[MetaTensor, MetaTensor] | None]) -> Engine:
+    """Let an engine give the pairs of prediction and label; None is a case that failed."""
+
+    def step(engine: Engine, pair: Any) -> Any:
+        engine.state.batch = [] if pair is None else [{"case": f"case{engine.state.iteration}"}]
+        return [] if pair is None else [{"pred": pair[0], "label": pair[1]}]
+
+    engine = Engine(step)
+    handler.attach(engine, "mean_dice")
+    engine.run(cases, max_epochs=1, epoch_length=len(cases))
+    return engine
+
+
+def test_the_metric_is_the_mean_dice_over_cases_and_structures() -> None:
+    cases = [(label_map(0, 6), label_map(0, 6)), (label_map(0, 7), label_map(0, 6))]
+    engine = run(CaseMetrics(NAMES), cases)
+    assert engine.state.metrics["mean_dice"] == pytest.approx((1 + 1 + 1 + 0.75) / 4)
+
+
+def test_rows_and_intervals_are_written(tmp_path: Path) -> None:
+    run(CaseMetrics(NAMES, output_dir=tmp_path), [(label_map(0, 7), label_map(0, 6)), (label_map(0, 6), label_map(0, 6))])
+    rows = list(csv.DictReader((tmp_path / "metrics.csv").open(newline="")))
+    assert [float(row["dice"]) for row in rows if row["structure"] == "right"] == [0.75, 1.0]
+    assert float(rows[1]["hd95_mm"]) == pytest.approx(2.0)
+    summary = json.loads((tmp_path / "metrics.json").read_text())["summary"]["right"]["dice"]
+    assert summary["mean"] == pytest.approx(0.875)
+    assert 0.75 <= summary["low"] <= summary["high"] <= 1.0
+
+
+def test_failed_cases_are_passed_over() -> None:
+    handler = CaseMetrics(NAMES)
+    run(handler, [None, (label_map(0, 6), label_map(0, 6)), None])
+    assert len(handler.rows) == 2
+
+
+def test_undefined_values_are_null_in_json(tmp_path: Path) -> None:
+    engine = run(CaseMetrics(NAMES, output_dir=tmp_path), [(label_map(), label_map())])
+    assert math.isnan(engine.state.metrics["mean_dice"])
+    content = json.loads((tmp_path / "metrics.json").read_text())
+    assert content["summary"]["left"]["dice"] == {"mean": None, "low": None, "high": None, "n": 0}
+
+
+def test_a_second_run_starts_anew() -> None:
+    handler = CaseMetrics(NAMES)
+    engine = run(handler, [(label_map(0, 6), label_map(0, 6))])
+    engine.fire_event(Events.EPOCH_STARTED)
+    assert handler.rows == []
+
+
+def test_the_spacing_is_that_of_the_label() -> None:
+    handler = CaseMetrics(NAMES)
+    state = SimpleNamespace(batch=[{"case": "a"}], output=[{"pred": label_map(1, 6), "label": label_map(0, 6)}])
+    handler._update(SimpleNamespace(state=state))
+    assert handler.rows[0]["hd95_mm"] == pytest.approx(2.0)
+    assert np.isclose(handler.rows[0]["rvd"], 0)
