@@ -2,8 +2,8 @@
 
     python benchmarks/memory.py --size 512 512 300 --spacing 1 1 1
 
-Two runs of ``configs/inference.json`` in processes of their own, on a small phantom and on the large one; the difference
-of their peaks is what the large volume costs, without the interpreter, the packages and the network.
+Two runs of ``configs/inference.json`` in processes of their own, on a small phantom and on the large one; the
+difference of their peaks is what the large volume costs, without the interpreter, the packages and the network.
 """
 
 from __future__ import annotations

@@ -98,7 +98,11 @@ def test_metadata_names_the_pinned_versions() -> None:
     pins = dict(line.split("==") for line in Path(ROOT, "constraints.txt").read_text().splitlines() if "==" in line)
     metadata = contract.read("metadata.json")
     pins = {name.lower(): version for name, version in pins.items()}
-    named = {"monai": metadata["monai_version"], "torch": metadata["pytorch_version"], "numpy": metadata["numpy_version"]}
+    named = {
+        "monai": metadata["monai_version"],
+        "torch": metadata["pytorch_version"],
+        "numpy": metadata["numpy_version"],
+    }
     for name, version in {**named, **metadata["required_packages_version"]}.items():
         assert pins[name] == version, name
 
@@ -126,7 +130,9 @@ def test_the_weights_export_to_onnx_with_the_same_numbers(tmp_path: Path) -> Non
     onnx_export(net_id="network_def", filepath=target, ckpt_file=weights, meta_file=METADATA, config_file=INFERENCE)
     session = onnxruntime.InferenceSession(target, providers=["CPUExecutionProvider"])
     name = session.get_inputs()[0].name
-    _assert_same_as_eager(lambda image: torch.as_tensor(session.run(None, {name: image.numpy()})[0]), weights, atol=1e-3)
+    _assert_same_as_eager(
+        lambda image: torch.as_tensor(session.run(None, {name: image.numpy()})[0]), weights, atol=1e-3
+    )
 
 
 def _assert_same_as_eager(run: Any, weights: str, atol: float) -> None:

@@ -23,7 +23,7 @@ def demo(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, dict[str, dict
 
 @pytest.mark.xdist_group("demo")
 def test_both_hippocampi_have_the_volume_of_a_healthy_adult(demo: tuple[Path, dict[str, dict[str, float]]]) -> None:
-    """3 to 5 cm3 a side in the space of the template, which is larger than a brain; the two differ by less than 15 %."""
+    """3 to 5 cm3 a side in the template, which is larger than most brains; the two differ by less than 15 %."""
     _, volumes = demo
     left, right = (sum(volumes[side].values()) for side in ("left", "right"))
     assert 3000 < left < 5000

@@ -46,7 +46,10 @@ def test_the_metric_is_the_mean_dice_over_cases_and_structures() -> None:
 
 
 def test_rows_and_intervals_are_written(tmp_path: Path) -> None:
-    run(CaseMetrics(NAMES, output_dir=tmp_path), [(label_map(0, 7), label_map(0, 6)), (label_map(0, 6), label_map(0, 6))])
+    run(
+        CaseMetrics(NAMES, output_dir=tmp_path),
+        [(label_map(0, 7), label_map(0, 6)), (label_map(0, 6), label_map(0, 6))],
+    )
     rows = list(csv.DictReader((tmp_path / "metrics.csv").open(newline="")))
     assert [float(row["dice"]) for row in rows if row["structure"] == "right"] == [0.75, 1.0]
     assert float(rows[1]["hd95_mm"]) == pytest.approx(2.0)

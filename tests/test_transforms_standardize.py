@@ -10,7 +10,9 @@ from bundle.transforms import Standardized
 
 @pytest.mark.parametrize("shape", [(1, 5, 6, 7), (1, 40, 6, 7), (2, 17, 8)])
 @pytest.mark.parametrize(("scale", "offset"), [(1.0, 0.0), (1e6, 0.0), (3.0, 1e4)])
-def test_the_numbers_are_those_of_monai_in_double_precision(shape: tuple[int, ...], scale: float, offset: float) -> None:
+def test_the_numbers_are_those_of_monai_in_double_precision(
+    shape: tuple[int, ...], scale: float, offset: float
+) -> None:
     image = torch.randn(shape, generator=torch.Generator().manual_seed(0)) * scale + offset
     expected = (image.double() - image.double().mean()) / image.double().std(unbiased=False)
     found = Standardized("image")({"image": image})["image"]
@@ -49,7 +51,8 @@ def test_clipping_keeps_bright_vessels_from_deciding_the_contrast() -> None:
     found = Standardized("image", percentiles=(1, 99))({"image": image})["image"]
     torch.testing.assert_close(found.double(), expected, atol=1e-6, rtol=1e-6)
     image[0, 0, 0, 0] = 1e6
-    assert torch.allclose(Standardized("image", percentiles=(1, 99))({"image": image})["image"], found, atol=0.05)
+    again = Standardized("image", percentiles=(1, 99))({"image": image})["image"]
+    assert torch.allclose(again[0, 1:], found[0, 1:], atol=0.05)
 
 
 def test_percentiles_of_a_large_volume_come_from_an_even_sample() -> None:

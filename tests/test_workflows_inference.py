@@ -147,7 +147,9 @@ def test_ten_bad_files_beside_two_good_ones(tmp_path: Path, checkpoint: str) -> 
 
 def test_an_input_that_does_not_exist_is_told_without_a_traceback(tmp_path: Path, checkpoint: str) -> None:
     with pytest.raises(SystemExit) as end:
-        run_workflow("inference.json", input=str(tmp_path / "no.nii.gz"), output_dir=str(tmp_path), checkpoint=checkpoint)
+        run_workflow(
+            "inference.json", input=str(tmp_path / "no.nii.gz"), output_dir=str(tmp_path), checkpoint=checkpoint
+        )
     assert end.value.code == 2
     assert "does not exist" in (tmp_path / "summary.json").read_text()
 
@@ -231,7 +233,9 @@ def test_evaluation_leaves_out_bad_cases(tmp_path: Path, checkpoint: str) -> Non
 
 def test_a_workflow_can_run_twice(tmp_path: Path, checkpoint: str) -> None:
     image = write_nifti(tmp_path / "scan.nii.gz", noise((16, 16, 16)))
-    workflow = make_workflow("inference.json", input=str(image), output_dir=str(tmp_path / "out"), checkpoint=checkpoint)
+    workflow = make_workflow(
+        "inference.json", input=str(image), output_dir=str(tmp_path / "out"), checkpoint=checkpoint
+    )
     workflow.run()
     workflow.run()
     assert (tmp_path / "out" / "scan_seg.nii.gz").is_file()

@@ -57,7 +57,7 @@ def test_variants_are_overrides(config: Any, overrides: dict[str, Any], dataset:
     assert (tmp_path / "model.pt").is_file()
 
 
-class Crash(Exception):
+class CrashError(Exception):
     """Something that ends a training from outside."""
 
 
@@ -72,9 +72,9 @@ def test_a_resumed_training_ends_bit_equal_to_an_uninterrupted_one(dataset: Path
 
     @trainer.on(Events.ITERATION_STARTED(once=5))
     def crash(_: Any) -> None:
-        raise Crash
+        raise CrashError
 
-    with pytest.raises(Crash):
+    with pytest.raises(CrashError):
         interrupted.run()
     assert weights(tmp_path / "parts", "last.pt")["epoch"] == 2
     run_workflow("train.json", output_dir=str(tmp_path / "parts"), resume=True, **options)

@@ -51,7 +51,11 @@ def read(name: str | Path) -> dict[str, Any]:
 
 def config_files() -> list[str]:
     """Return all configs that hold workflows or overlays, relative to ``configs``."""
-    files = (path for path in CONFIGS.rglob("*.json") if path.name != "metadata.json" and not path.name.endswith("_split.json"))
+    files = (
+        path
+        for path in CONFIGS.rglob("*.json")
+        if path.name != "metadata.json" and not path.name.endswith("_split.json")
+    )
     return sorted(path.relative_to(CONFIGS).as_posix() for path in files)
 
 

@@ -1,0 +1,71 @@
+"""Every command on a page of the documentation runs; the ones that train do so at test size."""
+
+from __future__ import annotations
+
+import re
+import shlex
+from pathlib import Path
+
+import pytest
+from workflows import command_line, small_dataset, small_options
+
+from bundle import ROOT
+
+PAGES = [Path(ROOT, "README.md"), Path(ROOT, "CONTRIBUTING.md"), *sorted(Path(ROOT, "docs").glob("*.md"))]
+RUN_BY_CI = ("make demo", "make test")
+NOT_RUN = ("make bench", "pip install")
+"""Minutes of measuring, and installing, which `make demo` and `make test` do."""
+
+pytestmark = pytest.mark.filterwarnings("error")
+
+
+def commands(page: Path) -> list[str]:
+    """Return the commands in the bash blocks of a page; a backslash continues a line."""
+    blocks = re.findall(r"```bash\n(.*?)```", page.read_text(encoding="utf-8"), flags=re.DOTALL)
+    lines = "\n".join(blocks).replace("\\\n", " ").splitlines()
+    return [line.split("  #")[0].strip() for line in lines if line.strip() and not line.startswith("#")]
+
+
+def cases() -> list[tuple[str, list[str]]]:
+    """Return the commands to run by page; those of one page share their folders and keep their order."""
+    found = []
+    for page in PAGES:
+        wanted = [line for line in commands(page) if not line.startswith((*RUN_BY_CI, *NOT_RUN))]
+        if wanted:
+            found.append((page.name, wanted))
+    return found
+
+
+def arguments(command: str, folder: Path) -> list[str]:
+    """Turn a command into arguments behind ``python -m``, with real folders and at test size."""
+    words = shlex.split(command)
+    places = {"DIR": folder / "data", "FILE_OR_FOLDER": folder / "data" / "images", "OUT": folder / "out"}
+    words = [re.sub(r"^(DIR|FILE_OR_FOLDER|OUT)(?=$|/)", lambda match: str(places[match[0]]), word) for word in words]
+    module = words[2:] if words[:2] == ["python", "-m"] else ["torch.distributed.run", *words[1:]]
+    if "train.json" in command:
+        module += ["--epochs", "1", "--attention", "pam", *small_options()]
+        if "vnet" in command:
+            module += ["--network_def#convs", "[1]"]
+    return module
+
+
+@pytest.mark.parametrize(("page", "lines"), cases(), ids=[page for page, _ in cases()])
+def test_the_commands_of_the_page_run(page: str, lines: list[str], tmp_path: Path) -> None:
+    small_dataset(tmp_path / "data")
+    (tmp_path / "out").mkdir()
+    for line in lines:
+        assert line.startswith(("python -m ", "torchrun ")), f"{page}: not a command that this test can run: {line}"
+        run = command_line(*arguments(line, tmp_path), python=("-W", "ignore"))
+        assert run.returncode == 0, f"{page}: {line}\n{run.stdout}"
+
+
+@pytest.mark.parametrize("command", RUN_BY_CI)
+def test_the_first_commands_of_the_readme_are_those_of_ci(command: str) -> None:
+    assert command in commands(PAGES[0])
+    assert f"\n{command}\n" in Path(ROOT, ".ci", "run").read_text(encoding="utf-8")
+
+
+def test_links_between_pages_lead_somewhere() -> None:
+    for page in PAGES:
+        for target in re.findall(r"\]\(([^)#:]+)(?:#[^)]*)?\)", page.read_text(encoding="utf-8")):
+            assert (page.parent / target).exists(), f"{page.name}: {target}"
