@@ -1,7 +1,8 @@
 """Channel attention, then slice attention ("csA").
 
-Paper: Zhang et al., the comparison of orders beside the Progressive Attention Module. Differs from the original code:
-one gate per (sample, channel, slice), see :mod:`bundle.attention.squeeze`; any batch size and number of slices.
+Paper: Progressive attention module for segmentation of volumetric medical images, Medical Physics (2022), where it is
+compared with the module. Differs from the original code: one gate per (sample, channel, slice), see
+:mod:`bundle.attention.squeeze`; any batch size and number of slices.
 """
 
 from __future__ import annotations

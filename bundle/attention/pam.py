@@ -1,7 +1,8 @@
 """Progressive Attention Module: slice attention, key-slice selection, channel attention.
 
-Paper: Zhang et al., "PANet"; the module gates the slices of every channel, selects the key slices of every channel by
-their gates, and computes the channel gate from the key slices alone. All slices stay in the output.
+Paper: Progressive attention module for segmentation of volumetric medical images, Medical Physics (2022). It gates
+the slices of every channel, selects the key slices of every channel by their gates, and computes the channel gate
+from the key slices alone. All slices stay in the output.
 
 Differs from the original code: the three steps are one gate per (sample, channel, slice), see
 :mod:`bundle.attention.squeeze`; any batch size; any number of slices at run time; the gradient also flows through the

@@ -1,8 +1,9 @@
 """Slice attention: one gate per channel and slice.
 
-Paper: Zhang et al., the slice attention of the Progressive Attention Module (PAM, "PANet"), first of its three steps.
-Every channel squeezes its slices and excites them through an MLP of its own. Differs from the original code: any batch
-size, any number of slices at run time, at least one hidden unit, and maximum pooling that is one.
+Paper: Progressive attention module for segmentation of volumetric medical images, Medical Physics (2022), first of
+the three steps of the module. Every channel squeezes its slices and excites them through an MLP of its own. Differs
+from the original code: any batch size, any number of slices at run time, at least one hidden unit, and maximum
+pooling that is one.
 """
 
 from __future__ import annotations

@@ -1,8 +1,8 @@
 """Slice attention, then channel attention ("scA").
 
-Paper: Zhang et al., the comparison of orders beside the Progressive Attention Module; PAM without the selection of key
-slices. Differs from the original code: one gate per (sample, channel, slice), see :mod:`bundle.attention.squeeze`; any
-batch size and number of slices.
+Paper: Progressive attention module for segmentation of volumetric medical images, Medical Physics (2022), where it is
+compared with the module; it is PAM without the selection of key slices. Differs from the original code: one gate per
+(sample, channel, slice), see :mod:`bundle.attention.squeeze`; any batch size and number of slices.
 """
 
 from __future__ import annotations

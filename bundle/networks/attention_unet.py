@@ -1,8 +1,9 @@
 """U-Net with an attention mechanism at every encoder and decoder level.
 
-Paper: Zhang et al., "PANet"; the 3D U-Net (Cicek et al., https://arxiv.org/abs/1606.06650) whose levels end in the
-attention block. Levels, convolutions per level, normalization, activation and upsampling are arguments; the published
-tables compare mechanisms across *different* upsampling, here it is the same for all.
+Paper: Progressive attention module for segmentation of volumetric medical images, Medical Physics (2022), where the
+levels of the 3D U-Net (Cicek et al., https://arxiv.org/abs/1606.06650) end in the attention block. Levels,
+convolutions per level, normalization, activation and upsampling are arguments; the published tables compare
+mechanisms across *different* upsampling, here it is the same for all.
 """
 
 from __future__ import annotations

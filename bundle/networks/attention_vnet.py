@@ -1,9 +1,10 @@
 """V-Net with an attention mechanism at every encoder and decoder level.
 
-Paper: Zhang et al., "PANet"; the V-Net (Milletari et al., https://arxiv.org/abs/1606.04797) whose residual levels end
-in the attention block, before both the skip connection and the strided convolution. Differs from the original code: any
-number of input channels, sizes that 16 does not divide, and widths, depth and convolutions per level are arguments. It
-is not ``monai.networks.nets.VNet``, which is six times as large.
+Paper: Progressive attention module for segmentation of volumetric medical images, Medical Physics (2022), with the
+V-Net (Milletari et al., https://arxiv.org/abs/1606.04797) whose residual levels end in the attention block, before
+both the skip connection and the strided convolution. Differs from the original code: any number of input channels,
+sizes that 16 does not divide, and widths, depth and convolutions per level are arguments. It is not
+``monai.networks.nets.VNet``, which is six times as large.
 """
 
 from __future__ import annotations
