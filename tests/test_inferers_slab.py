@@ -254,3 +254,25 @@ def test_an_unknown_output_is_refused() -> None:
 def test_an_input_of_other_axes_than_the_window_is_refused() -> None:
     with pytest.raises(ValueError, match=r"roi_size \[8, 8, 8\] does not fit an input of the shape \(1, 1, 9, 9\)"):
         SlabInferer((8, 8, 8))(torch.zeros(1, 1, 9, 9), pointwise)
+
+
+@pytest.mark.parametrize("axes", [(0,), (2, 0), (0, 1, 2)])
+def test_mirroring_averages_the_scores_of_all_mirrored_windows(axes: tuple[int, ...], network: Callable) -> None:
+    image = volume((1, 2, 8, 8, 8))
+    expected, count = torch.zeros(1, 3, 8, 8, 8), 0
+    for flips in itertools.product(*[(False, True)] * len(axes)):
+        dims = [axis + 2 for axis, flip in zip(axes, flips, strict=True) if flip]
+        expected, count = expected + torch.flip(network(torch.flip(image, dims)), dims), count + 1
+    found = SlabInferer((8, 8, 8), output="scores", mirror_axes=axes)(image, network)
+    torch.testing.assert_close(found, expected / count, atol=1e-5, rtol=0)
+
+
+def test_a_mirrored_volume_gets_the_mirrored_result(network: Callable) -> None:
+    image = volume((1, 2, 20, 9, 10))
+    inferer = SlabInferer((8, 8, 8), overlap=0.5, output="scores", mirror_axes=(0,))
+    torch.testing.assert_close(inferer(image.flip(2), network).flip(2), inferer(image, network), atol=1e-5, rtol=0)
+
+
+def test_mirror_axes_that_are_not_there_are_refused() -> None:
+    with pytest.raises(ValueError, match=r"mirror_axes must be spatial axes, 0 to 2, got \[3\]"):
+        SlabInferer((8, 8, 8), mirror_axes=(3,))

@@ -37,10 +37,12 @@ class SlabInferer(Inferer):
             ``"auto"`` returns labels where that is the same: where the image was not resampled, so that the way back to
             the input's grid is flips and permutations; else scores, which :class:`bundle.transforms.Resampled`
             interpolates before it takes their arg-max.
+        mirror_axes: spatial axes to mirror at test time: the scores of a window are the mean over all mirrorings, which
+            costs a forward pass each, ``2 ** len(mirror_axes)`` in all.
         progress: show a progress bar on a terminal.
 
     Raises:
-        ValueError: when ``overlap`` or ``output`` is out of range.
+        ValueError: when ``overlap``, ``output`` or ``mirror_axes`` is out of range.
     """
 
     def __init__(
@@ -52,6 +54,7 @@ class SlabInferer(Inferer):
         mode: str = "gaussian",
         sigma_scale: float = 0.125,
         output: str = "auto",
+        mirror_axes: Sequence[int] = (),
         progress: bool = False,
     ) -> None:
         super().__init__()
@@ -59,6 +62,9 @@ class SlabInferer(Inferer):
             raise ValueError(f"overlap must lie in [0, 1), got {overlap}.")
         if output not in OUTPUTS:
             raise ValueError(f"output must be one of {', '.join(OUTPUTS)}, got {output!r}.")
+        if not set(mirror_axes) <= set(range(len(roi_size))):
+            raise ValueError(f"mirror_axes must be spatial axes, 0 to {len(roi_size) - 1}, got {list(mirror_axes)}.")
+        self.mirrorings = [[], *_subsets([axis + 2 for axis in sorted(set(mirror_axes))])]
         self.roi_size, self.overlap, self.sw_batch_size = list(roi_size), overlap, sw_batch_size
         self.mode, self.sigma_scale = mode, sigma_scale
         self.output, self.progress = output, progress
@@ -80,10 +86,21 @@ class SlabInferer(Inferer):
         if any(padding):
             sides = [side for pad, low in zip(padding, before, strict=True) for side in (pad - low, low)]
             image = functional.pad(image, sides[::-1])
-        result = self._run(image, lambda windows: network(windows, *args, **kwargs), as_labels)
+        result = self._run(image, lambda windows: self._scores(windows, network, *args, **kwargs), as_labels)
         for axis, (low, size) in enumerate(zip(before, inputs.shape[2:], strict=True), start=2):
             result = result.narrow(axis, low, size)
         return convert_to_dst_type(result.contiguous(), inputs, dtype=result.dtype)[0]
+
+    def _scores(
+        self, windows: torch.Tensor, network: Callable[..., torch.Tensor], *args: Any, **kwargs: Any
+    ) -> torch.Tensor:
+        scores = network(windows, *args, **kwargs)
+        if len(self.mirrorings) == 1:
+            return scores
+        total = scores.float()
+        for axes in self.mirrorings[1:]:
+            total = total + network(windows.flip(axes), *args, **kwargs).flip(axes)
+        return total / len(self.mirrorings)
 
     def _run(
         self, image: torch.Tensor, network: Callable[[torch.Tensor], torch.Tensor], as_labels: bool
@@ -165,6 +182,10 @@ def was_resampled(image: torch.Tensor) -> bool:
     before, after = (np.asarray(affine, dtype=float).reshape(-1, 4, 4)[0, :3, :3] for affine in affines)
     steps = np.sort(np.abs(np.linalg.solve(before, after)), axis=0)
     return not np.allclose(steps, [[0], [0], [1]], atol=1e-6)
+
+
+def _subsets(axes: Sequence[int]) -> list[list[int]]:
+    return [list(some) for count in range(1, len(axes) + 1) for some in itertools.combinations(axes, count)]
 
 
 def _window(image: torch.Tensor, corner: Sequence[int], size: Sequence[int]) -> torch.Tensor:
