@@ -196,8 +196,8 @@ def test_the_training_has_all_properties_of_monai(tmp_path: Path) -> None:
 
 def test_the_committed_split_is_seeded_and_disjoint() -> None:
     split = json.loads((contract.CONFIGS / "datasets" / "hippocampus_split.json").read_text(encoding="utf-8"))
-    folds = [{item["image"] for item in split["training"] if item["fold"] == fold} for fold in range(8)]
+    folds = [{item["image"] for item in split["training"] if item["fold"] == fold} for fold in range(16)]
     test = {item["image"] for item in split["test"]}
-    assert [len(fold) for fold in folds] == [14] * 8
+    assert [len(fold) for fold in folds] == [7] * 16
     assert len(test) == 28
     assert len(test.union(*folds)) == 140
