@@ -53,6 +53,14 @@ class TestInput:
         touch(tmp_path, "a.nii.gz", "._a.nii.gz", ".partial_b.nii.gz")
         assert names(list_cases(tmp_path)) == ["a"]
 
+    def test_the_folder_of_the_results_is_no_input(self, tmp_path: Path) -> None:
+        """Else the next run would segment the label maps of this one."""
+        touch(tmp_path, "a.nii.gz")
+        assert list_cases(tmp_path, tmp_path / "out")
+        assert list_cases(tmp_path / "a.nii.gz", tmp_path)
+        with pytest.raises(DatalistError, match=f"{tmp_path}: is input and output_dir at once"):
+            list_cases(tmp_path, f"{tmp_path}/.")
+
     def test_a_relative_path_stays_relative(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         touch(tmp_path, "a.nii.gz")
         monkeypatch.chdir(tmp_path)

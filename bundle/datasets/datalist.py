@@ -26,23 +26,33 @@ class DatalistError(ValueError):
     """A dataset folder or datalist that cannot be used; the message names the file and says what to do."""
 
 
-def list_cases(input: str | Path) -> list[Case]:  # noqa: A002 - the config id that users set
+def list_cases(
+    input: str | Path,  # noqa: A002 - the config id that users set
+    output_dir: str | Path | None = None,
+) -> list[Case]:
     """List the cases to segment.
 
     Args:
         input: a NIfTI file, a folder (all NIfTI files directly in it), or a ``dataset.json`` in MSD form (its ``test``
             section; paths relative to the file).
+        output_dir: where results will go; it must not be the folder that is listed.
 
     Returns:
         The cases, sorted by path. A path that does not exist is a case too: loading it reports what is wrong with it.
 
     Raises:
-        DatalistError: when nothing is named, a folder holds no NIfTI file, or a JSON file is no datalist.
+        DatalistError: when nothing is named, a folder holds no NIfTI file or is to take the results, or a JSON file is no
+            datalist.
     """
     if not str(input):
         raise DatalistError("input is not set; pass --input with a NIfTI file, a folder of them, or a dataset.json.")
     path = Path(input)
     if path.is_dir():
+        if output_dir is not None and Path(output_dir).resolve() == path.resolve():
+            raise DatalistError(
+                f"{path}: is input and output_dir at once, so that the next run would take results for scans; "
+                "pass another --output_dir."
+            )
         images = _volumes(path)
         if not images:
             raise DatalistError(f"{path}: the folder holds no .nii or .nii.gz file; pass --input FILE_OR_FOLDER.")

@@ -90,7 +90,8 @@ class SaveCased(MapTransform):
         return d
 
     def _volumes(self, labels: np.ndarray, voxel_mm3: float) -> dict[str, dict[str, float]]:
-        counts = np.bincount(labels.ravel(), minlength=max(self.label_names.values()) + 1)
+        size = max(self.label_names.values()) + 1
+        counts = np.sum([np.bincount(plane.ravel(), minlength=size) for plane in labels], axis=0)  # copies planes only
         return {
             name: {"value": value, "voxels": int(counts[value]), "volume_mm3": round(counts[value] * voxel_mm3, 3)}
             for name, value in self.label_names.items()
