@@ -64,4 +64,5 @@ def test_each_side_is_one_piece_with_the_anterior_part_in_front(demo: tuple[Path
 @pytest.mark.xdist_group("demo")
 def test_the_overlay_is_a_picture(demo: tuple[Path, dict[str, dict[str, float]]]) -> None:
     folder, _ = demo
-    assert min(Image.open(folder / "mni152_hippocampus.png").size) > 500
+    with Image.open(folder / "mni152_hippocampus.png") as picture:
+        assert min(picture.size) > 500

@@ -50,7 +50,7 @@ def test_rows_and_intervals_are_written(tmp_path: Path) -> None:
         CaseMetrics(NAMES, output_dir=tmp_path),
         [(label_map(0, 7), label_map(0, 6)), (label_map(0, 6), label_map(0, 6))],
     )
-    rows = list(csv.DictReader((tmp_path / "metrics.csv").open(newline="")))
+    rows = list(csv.DictReader((tmp_path / "metrics.csv").read_text().splitlines()))
     assert [float(row["dice"]) for row in rows if row["structure"] == "right"] == [0.75, 1.0]
     assert float(rows[1]["hd95_mm"]) == pytest.approx(2.0)
     summary = json.loads((tmp_path / "metrics.json").read_text())["summary"]["right"]["dice"]

@@ -10,6 +10,11 @@ from bundle.report import save_overlay
 from bundle.report.overlay import COLORS
 
 
+def pixels_of(path: Path) -> np.ndarray:
+    with Image.open(path) as picture:
+        return np.asarray(picture.convert("RGB"))
+
+
 def test_the_picture_shows_every_structure_in_its_color(tmp_path: Path) -> None:
     image = np.zeros((30, 30, 30))
     image[::2] = 1
@@ -18,7 +23,7 @@ def test_the_picture_shows_every_structure_in_its_color(tmp_path: Path) -> None:
     labels[10:20, 10:20, 15:20] = 2
     path = tmp_path / "overlay.png"
     save_overlay(image, labels, path, {"a": 1, "b": 2}, centers=[(15, 15, 15)], titles=["both"], margin=20)
-    pixels = np.asarray(Image.open(path).convert("RGB")).reshape(-1, 3) / 255
+    pixels = pixels_of(path).reshape(-1, 3) / 255
     for value in (1, 2):
         color = np.array(to_rgb(COLORS[value - 1]))
         assert (np.abs(pixels - color).max(1) < 0.01).any(), "the legend has the color"
@@ -32,5 +37,5 @@ def test_every_center_gets_a_row(tmp_path: Path) -> None:
     for count in (1, 3):
         path = tmp_path / f"{count}.png"
         save_overlay(image, labels, path, {"a": 1}, centers=[(6, 6, 6)] * count, titles=["t"] * count)
-        heights.append(Image.open(path).height)
+        heights.append(pixels_of(path).shape[0])
     assert heights[1] == 3 * heights[0]
