@@ -57,9 +57,18 @@ class TestInput:
         """Else the next run would segment the label maps of this one."""
         touch(tmp_path, "a.nii.gz")
         assert list_cases(tmp_path, tmp_path / "out")
-        assert list_cases(tmp_path / "a.nii.gz", tmp_path)
-        with pytest.raises(DatalistError, match=f"{tmp_path}: is input and output_dir at once"):
-            list_cases(tmp_path, f"{tmp_path}/.")
+        for source in (tmp_path, tmp_path / "a.nii.gz"):
+            with pytest.raises(DatalistError, match=r"a.nii.gz: lies in output_dir, among the results"):
+                list_cases(source, f"{tmp_path}/.")
+
+    def test_no_case_has_the_name_of_the_summary(self, tmp_path: Path) -> None:
+        touch(tmp_path / "scans", "summary.nii.gz")
+        assert names(list_cases(tmp_path / "scans")) == ["scans_summary"]
+
+    def test_other_keys_of_a_datalist_do_not_reach_the_cases(self, tmp_path: Path) -> None:
+        item = {"image": "a.nii.gz", "case": "b", "failure": 1, "fold": 0}
+        path = write_json(tmp_path / "dataset.json", {"test": [item]})
+        assert list_cases(path) == [{"case": "a", "image": str(tmp_path / "a.nii.gz")}]
 
     def test_a_relative_path_stays_relative(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         touch(tmp_path, "a.nii.gz")
@@ -253,6 +262,18 @@ class TestSplit:
     def test_an_unknown_split_is_an_error(self, dataset: Path) -> None:
         with pytest.raises(DatalistError, match="split must be one of training, validation, test, all, got 'train'"):
             select_cases(dataset, "train")
+
+    @pytest.mark.parametrize("fold", ["a", None, 1.5, True])
+    def test_a_fold_that_is_no_whole_number_is_an_error(self, tmp_path: Path, fold: Any) -> None:
+        item = {"image": "a.nii.gz", "label": "a.nii.gz", "fold": fold}
+        path = write_json(tmp_path / "dataset.json", {"training": [item]})
+        with pytest.raises(DatalistError, match=f"{path}: .*a.nii.gz has the fold {fold!r}; a fold is a whole number"):
+            select_cases(tmp_path, "training")
+
+    def test_a_datalist_of_a_windows_editor_is_read(self, tmp_path: Path) -> None:
+        content = json.dumps({"training": pairs("a", "b")})
+        (tmp_path / "dataset.json").write_text(content, encoding="utf-8-sig")
+        assert len(select_cases(tmp_path, "all")) == 2
 
     @pytest.mark.parametrize("split", ["training", "validation"])
     def test_a_fold_that_is_not_there_is_an_error(self, dataset: Path, split: str) -> None:

@@ -6,6 +6,7 @@ import json
 from pathlib import Path
 
 import pytest
+from phantoms import write_case
 
 from bundle.datasets import DatalistError, load_datalist
 from bundle.datasets.split import make_datalist, write_datalist
@@ -83,3 +84,10 @@ def test_what_is_written_is_read_again(test_share: float, tmp_path: Path) -> Non
 def test_a_number_out_of_range_is_an_error(options: dict, tmp_path: Path) -> None:
     with pytest.raises(DatalistError, match=r"test_share must lie in \[0, 1\) and folds be 2 or more"):
         make_datalist(tmp_path, **options)
+
+
+def test_more_folds_than_cases_are_refused(tmp_path: Path) -> None:
+    for name in "abc":
+        write_case(tmp_path, name)
+    with pytest.raises(DatalistError, match="2 cases are left for 3 folds"):
+        make_datalist(tmp_path, test_share=0.3, folds=3)

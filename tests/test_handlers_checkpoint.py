@@ -282,3 +282,10 @@ def test_a_state_beyond_the_end_of_the_run_is_refused(tmp_path: Path) -> None:
     training(tmp_path, epochs=3).run()
     with pytest.raises(ValueError, match=r"last.pt is at epoch 3, beyond epochs=2; raise --epochs"):
         training(tmp_path, epochs=2, resume=True).run()
+
+
+def test_a_damaged_last_checkpoint_is_told_by_name(tmp_path: Path) -> None:
+    (tmp_path / "last.pt").write_bytes(b"not a checkpoint")
+    trainer = small_trainer(small_network(), [TrainingCheckpoint(tmp_path, {}, resume=True)])
+    with pytest.raises(ValueError, match=r"last\.pt is damaged or no checkpoint; start anew without --resume"):
+        trainer.run()

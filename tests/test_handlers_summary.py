@@ -85,3 +85,24 @@ def test_disabled_it_writes_nothing_and_still_knows_the_failures(tmp_path: Path)
     assert list(tmp_path.iterdir()) == []
     with pytest.raises(SystemExit):
         summary.exit()
+
+
+def test_a_second_run_starts_anew(tmp_path: Path) -> None:
+    engine = Engine(lambda engine, item: [{"result": {"case": item}}])
+    summary = RunSummary(tmp_path)
+    summary.attach(engine)
+    for _ in range(2):
+        engine.run(["a", "b"], max_epochs=1)
+    assert [case["case"] for case in json.loads((tmp_path / "summary.json").read_text())["cases"]] == ["a", "b"]
+    summary.attach(engine)
+    assert summary.sources == [engine]
+
+
+def test_a_folder_that_cannot_be_made_is_told_before_the_work(tmp_path: Path) -> None:
+    (tmp_path / "file").touch()
+    done: list[str] = []
+    engine = Engine(lambda engine, item: done.append(item))
+    RunSummary(tmp_path / "file" / "out").attach(engine)
+    with pytest.raises(ValueError, match=r"output_dir .*out cannot be made .*pass another --output_dir"):
+        engine.run(["a"], max_epochs=1)
+    assert not done

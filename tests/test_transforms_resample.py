@@ -248,3 +248,14 @@ def test_a_voxel_size_that_is_not_positive_is_refused(pixdim: tuple) -> None:
 def test_an_unknown_mode_is_refused() -> None:
     with pytest.raises(ValueError, match="mode must be 'linear' or 'nearest', got 'cubic'"):
         Resampled("image", (1, 1, 1), mode="cubic")
+
+
+def test_scores_in_half_precision_are_interpolated_in_float32() -> None:
+    pre = Compose([Resampled("image", (1.0, 1.0, 1.0))])
+    data = pre({"image": meta_tensor(noise((1, 6, 7, 8)), np.diag([1.6, 0.7, 1.0, 1.0]))})
+    scores = torch.randn(3, *data["image"].shape[1:], generator=torch.Generator().manual_seed(0)).half()
+    found = []
+    for kind in (torch.float16, torch.float32):
+        data["pred"] = MetaTensor(scores.to(kind), meta=data["image"].meta)
+        found.append(Invertd("pred", pre, orig_keys="image", nearest_interp=False)(data)["pred"].as_tensor())
+    assert torch.equal(*found)

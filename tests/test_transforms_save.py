@@ -190,3 +190,17 @@ def test_a_missing_key_is_an_error_unless_it_may_be_missing(image: Path, tmp_pat
 def test_a_label_map_can_be_saved_by_itself_and_gives_the_voxel_size(image: Path, tmp_path: Path) -> None:
     spacing = save_label_map(ball(), tmp_path / "x.nii.gz", source=image, affine=nib.load(image).affine)
     np.testing.assert_allclose(spacing, (0.8, 1.2, 2.5), atol=1e-6)
+
+
+def test_the_sha256_is_that_of_the_file_as_it_is_now(tmp_path: Path) -> None:
+    import hashlib
+    import os
+
+    from bundle.transforms.save import describe_checkpoint
+
+    weights = tmp_path / "model.pt"
+    for content in (b"first", b"second"):
+        weights.write_bytes(content)
+        os.utime(weights, ns=(0, len(content)))
+        described = describe_checkpoint(weights)
+        assert described == {"path": str(weights), "sha256": hashlib.sha256(content).hexdigest()}

@@ -9,6 +9,7 @@ from __future__ import annotations
 import json
 import logging
 import random
+from collections import Counter
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
@@ -17,6 +18,8 @@ logger = logging.getLogger(__name__)
 
 NIFTI = (".nii.gz", ".nii")
 FOLDERS = (("imagesTr", "labelsTr"), ("images", "labels"))
+SUMMARY = "summary"
+"""The name of no case: ``summary.json`` is that of the run."""
 SPLITS = ("training", "validation", "test", "all")
 
 Case = dict[str, Any]
@@ -35,24 +38,22 @@ def list_cases(
     Args:
         input: a NIfTI file, a folder (all NIfTI files directly in it), or a ``dataset.json`` in MSD form (its ``test``
             section; paths relative to the file).
-        output_dir: where results will go; it must not be the folder that is listed.
+        output_dir: where results will go; no image may lie in it.
 
     Returns:
         The cases, sorted by path. A path that does not exist is a case too: loading it reports what is wrong with it.
 
     Raises:
-        DatalistError: when nothing is named, a folder holds no NIfTI file or is to take the results, or a JSON file is no
-            datalist.
+        DatalistError: when nothing is named, a folder holds no NIfTI file, a JSON file is no datalist, or an image lies
+            in ``output_dir``.
     """
     if not str(input):
         raise DatalistError("input is not set; pass --input with a NIfTI file, a folder of them, or a dataset.json.")
-    path = Path(input)
+    return _away_from(_list_images(Path(str(input))), output_dir)
+
+
+def _list_images(path: Path) -> list[Case]:
     if path.is_dir():
-        if output_dir is not None and Path(output_dir).resolve() == path.resolve():
-            raise DatalistError(
-                f"{path}: is input and output_dir at once, so that the next run would take results for scans; "
-                "pass another --output_dir."
-            )
         images = _volumes(path)
         if not images:
             raise DatalistError(f"{path}: the folder holds no .nii or .nii.gz file; pass --input FILE_OR_FOLDER.")
@@ -63,6 +64,14 @@ def list_cases(
             raise DatalistError(f"{path}: the section 'test' lists no image to segment.")
         return _named({"image": item["image"]} for item in items)
     return _named([{"image": str(path)}])
+
+
+def _away_from(cases: list[Case], output_dir: str | Path | None) -> list[Case]:
+    """Return the cases; results beside an image could replace files of the user, and be taken for images later."""
+    for case in cases:
+        if output_dir is not None and Path(case["image"]).resolve().parent == Path(str(output_dir)).resolve():
+            raise DatalistError(f"{case['image']}: lies in output_dir, among the results; pass another --output_dir.")
+    return cases
 
 
 def load_datalist(dataset_dir: str | Path, datalist: str | Path | None = None, folds: int = 5) -> dict[str, list[Case]]:
@@ -92,7 +101,7 @@ def load_datalist(dataset_dir: str | Path, datalist: str | Path | None = None, f
         if "label" not in item:
             raise DatalistError(f"{path}: {item['image']} has no label, but stands among the cases to train with.")
     for item in training:
-        item["fold"] = int(item.get("fold", 1 if validation else -1))
+        item["fold"] = _fold(item, path, 1 if validation else -1)
     training += [{**item, "fold": 0} for item in validation]
     undealt = [item["image"] for item in training if item["fold"] < 0]
     if undealt and len(undealt) < len(training):
@@ -137,7 +146,7 @@ def select_cases(dataset_dir: str | Path, split: str, datalist: str | Path | Non
 
 def _read_json(path: Path) -> Mapping[str, Any]:
     try:
-        content = json.loads(path.read_text(encoding="utf-8"))
+        content = json.loads(path.read_text(encoding="utf-8-sig"))
     except OSError as error:
         raise DatalistError(f"{path}: cannot be read ({error.strerror}); pass --datalist FILE.") from error
     except ValueError as error:
@@ -161,8 +170,16 @@ def _section(content: Mapping[str, Any], name: str, path: Path, root: Path | Non
             raise DatalistError(f"{path}: the section {name!r} holds {item!r}; an item needs an 'image'.")
         if not all(isinstance(entry.get(key, ""), str) for key in ("image", "label")):
             raise DatalistError(f"{path}: the section {name!r} holds {item!r}; 'image' and 'label' are each one path.")
-        cases.append({key: str(root / entry[key]) if key in ("image", "label") else entry[key] for key in entry})
+        kept = {key: str(root / entry[key]) for key in ("image", "label") if key in entry}
+        cases.append({**kept, "fold": entry["fold"]} if "fold" in entry else kept)
     return cases
+
+
+def _fold(item: Case, path: Path, default: int) -> int:
+    fold = item.get("fold", default)
+    if not isinstance(fold, int) or isinstance(fold, bool):
+        raise DatalistError(f"{path}: {item['image']} has the fold {fold!r}; a fold is a whole number.")
+    return fold
 
 
 def _volumes(folder: Path) -> list[Path]:
@@ -198,12 +215,13 @@ def _named(items: Iterable[Case]) -> list[Case]:
     depth = dict.fromkeys(range(len(cases)), 1)
     while True:
         names = ["_".join(part.strip("/") for part in parts[i][-depth[i] :]) for i in depth]
-        clashing = [i for i in depth if names.count(names[i]) > 1 and depth[i] < len(parts[i])]
+        counts = Counter([*names, SUMMARY])
+        clashing = [i for i in depth if counts[names[i]] > 1 and depth[i] < len(parts[i])]
         if not clashing:
             break
         for i in clashing:
             depth[i] += 1
-    doubles = [case["image"] for name, case in zip(names, cases, strict=True) if names.count(name) > 1]
+    doubles = [case["image"] for name, case in zip(names, cases, strict=True) if counts[name] > 1]
     if doubles:
         listed = ", ".join(doubles)
         raise DatalistError(f"these images would write the same output: {listed}; rename or remove all but one.")

@@ -32,6 +32,8 @@ def make_datalist(dataset_dir: str | Path, *, test_share: float = 0.2, folds: in
     cases = sorted(lists["training"] + lists["test"], key=lambda case: str(case["image"]))
     random.Random(seed).shuffle(cases)
     held_out = round(len(cases) * test_share)
+    if len(cases) - held_out < folds:
+        raise DatalistError(f"{root}: {len(cases) - held_out} cases are left for {folds} folds; ask for fewer of both.")
     items = [{key: Path(case[key]).relative_to(root).as_posix() for key in ("image", "label")} for case in cases]
     test = sorted(items[:held_out], key=lambda item: item["image"])
     training = [{**item, "fold": place % folds} for place, item in enumerate(items[held_out:])]
@@ -39,7 +41,8 @@ def make_datalist(dataset_dir: str | Path, *, test_share: float = 0.2, folds: in
 
 
 def write_datalist(content: dict[str, Any], path: str | Path) -> None:
-    """Write a datalist as JSON, one case a line."""
+    """Write a datalist as JSON, one case a line; the folder is made when missing."""
+    Path(path).parent.mkdir(parents=True, exist_ok=True)
     lines = [f'"seed": {json.dumps(content["seed"])}']
     for section in ("training", "test"):
         cases = ",\n        ".join(json.dumps(item) for item in content[section])

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from ignite.engine import Events
 from monai.engines import SupervisedEvaluator
 
 from ..records import FAILURE, record_failure
@@ -24,6 +25,7 @@ class CaseEvaluator(SupervisedEvaluator):
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         self.failures: list[dict[str, str]] = []
         super().__init__(*args, **kwargs)
+        self.add_event_handler(Events.STARTED, lambda _: self.failures.clear())
 
     def _iteration(self, engine: SupervisedEvaluator, batchdata: dict[str, Any]) -> Any:
         if FAILURE in batchdata:

@@ -62,7 +62,10 @@ class TrainingCheckpoint:
         if not path.is_file():
             logger.warning("%s does not exist: nothing to resume, training starts anew", path)
             return
-        state = torch.load(path, map_location=engine.state.device, weights_only=True)
+        try:
+            state = torch.load(path, map_location=engine.state.device, weights_only=True)
+        except Exception as error:
+            raise ValueError(f"{path} is damaged or no checkpoint; start anew without --resume.") from error
         if state.get("epoch", 0) > engine.state.max_epochs:
             raise ValueError(
                 f"{path} is at epoch {state['epoch']}, beyond epochs={engine.state.max_epochs}; raise --epochs."

@@ -59,6 +59,6 @@ class NonFiniteGuard:
         logger.warning("%s is skipped: loss or gradient is not finite (%d skipped so far)", step, self.skipped)
         if self.in_a_row >= self.patience:
             raise NonFiniteError(
-                f"{step}: loss or gradient was not finite in {self.in_a_row} steps in a row. The weights of the "
-                "last epoch are in last.pt. Try --amp false or a smaller --learning_rate, and look at the intensities."
+                f"{step}: loss or gradient was not finite in {self.in_a_row} steps in a row; weights saved shortly "
+                "before may have diverged too. Try --amp false or a smaller --learning_rate, look at the intensities."
             )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import math
 import time
 
 from ignite.engine import Events
@@ -47,7 +48,7 @@ class Progress:
         output = engine.state.output
         loss = output[0].get(CommonKeys.LOSS) if isinstance(output, list) and output else None
         if loss is not None:
-            self._losses.append(float(loss))
+            self._losses += [float(loss)] if math.isfinite(loss) else []
             self._bar.set_postfix(epoch=engine.state.epoch, loss=f"{float(loss):.4f}", refresh=False)
         self._bar.update()
 

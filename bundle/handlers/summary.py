@@ -29,7 +29,7 @@ class RunSummary:
     """
 
     def __init__(self, output_dir: str | Path, *, sources: Sequence[Any] = (), enabled: bool = True) -> None:
-        self.output_dir, self.sources, self.enabled = Path(output_dir), list(sources), enabled
+        self.output_dir, self.sources, self.enabled = Path(str(output_dir)), list(sources), enabled
         self.results: list[dict[str, Any]] = []
         self.started = time.perf_counter()
 
@@ -40,7 +40,9 @@ class RunSummary:
 
     def attach(self, engine: Workflow) -> None:
         """Collect the results of ``engine``'s iterations and write the file at the end."""
-        self.sources.append(engine)
+        if engine not in self.sources:
+            self.sources.append(engine)
+        engine.add_event_handler(Events.STARTED, self._start)
         engine.add_event_handler(Events.ITERATION_COMPLETED, self._collect)
         engine.add_event_handler(Events.COMPLETED, self._write)
 
@@ -52,6 +54,16 @@ class RunSummary:
         """
         if self.failures:
             raise SystemExit(EXIT_BAD_CASES)
+
+    def _start(self, engine: Workflow) -> None:
+        self.results.clear()
+        self.started = time.perf_counter()
+        try:
+            self.output_dir.mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            raise ValueError(
+                f"output_dir {self.output_dir} cannot be made ({error}); pass another --output_dir."
+            ) from error
 
     def _collect(self, engine: Workflow) -> None:
         output = engine.state.output
@@ -68,7 +80,6 @@ class RunSummary:
             "metrics": {name: _finite(value) for name, value in engine.state.metrics.items()},
             "seconds": round(time.perf_counter() - self.started, 3),
         }
-        self.output_dir.mkdir(parents=True, exist_ok=True)
         path = self.output_dir / "summary.json"
         path.write_text(json.dumps(content, indent=2) + "\n", encoding="utf-8")
         done = f"{len(self.results)} cases done, " if self.results else ""

@@ -36,7 +36,7 @@ class SlabInferer(Inferer):
         output: ``"scores"`` returns blended logits ``(B, K, D, H, W)``; ``"labels"`` the arg-max ``(B, 1, D, H, W)``.
             ``"auto"`` returns labels where that is the same: where the image was not resampled, so that the way back to
             the input's grid is flips and permutations; else scores, which :class:`bundle.transforms.Resampled`
-            interpolates before it takes their arg-max.
+            interpolates before it takes their arg-max. These are kept in float16, blended in float32.
         mirror_axes: spatial axes to mirror at test time: the scores of a window are the mean over all mirrorings, which
             costs a forward pass each, ``2 ** len(mirror_axes)`` in all.
         progress: show a progress bar on a terminal.
@@ -112,7 +112,8 @@ class SlabInferer(Inferer):
         weight = compute_importance_map(
             tuple(self.roi_size), mode=self.mode, sigma_scale=self.sigma_scale, device=image.device, dtype=torch.float32
         )
-        slab = _Slab(image, self.roi_size[0], weight, as_labels)
+        dtype = torch.float16 if self.output == "auto" else torch.float32
+        slab = _Slab(image, self.roi_size[0], weight, as_labels, dtype)
         bar = tqdm(total=len(starts[0]) * len(in_plane), unit="window", disable=None if self.progress else True)
         for start, end in zip(starts[0], [*starts[0][1:], image.shape[2]], strict=True):
             for first in range(0, len(in_plane), self.sw_batch_size):
@@ -129,8 +130,10 @@ class SlabInferer(Inferer):
 class _Slab:
     """Blended scores of the slices that windows still write to, and the result of those that are final."""
 
-    def __init__(self, image: torch.Tensor, depth: int, weight: torch.Tensor, as_labels: bool) -> None:
-        self.image, self.depth, self.weight, self.as_labels = image, depth, weight, as_labels
+    def __init__(
+        self, image: torch.Tensor, depth: int, weight: torch.Tensor, as_labels: bool, dtype: torch.dtype
+    ) -> None:
+        self.image, self.depth, self.weight, self.as_labels, self.dtype = image, depth, weight, as_labels, dtype
         self.scores = self.total = self.result = torch.empty(0)
 
     def add(self, corner: Sequence[int], scores: torch.Tensor) -> None:
@@ -146,7 +149,7 @@ class _Slab:
         if self.as_labels:
             self.result[:, :, start:end] = scores.argmax(1, keepdim=True).to(self.result.dtype)
         else:
-            torch.div(scores, self.total[:count], out=self.result[:, :, start:end])
+            self.result[:, :, start:end] = scores / self.total[:count]
         for buffer, axis in ((self.scores, 2), (self.total, 0)):
             kept = buffer.narrow(axis, count, self.depth - count).clone()
             buffer.narrow(axis, 0, self.depth - count).copy_(kept)
@@ -162,7 +165,7 @@ class _Slab:
             dtype = torch.uint8 if classes <= 256 else torch.int16
             self.result = torch.empty((batch, 1, *size), dtype=dtype, device=device)
         else:
-            self.result = torch.empty((batch, classes, *size), device=device)
+            self.result = torch.empty((batch, classes, *size), dtype=self.dtype, device=device)
 
 
 def window_starts(size: int, roi: int, overlap: float) -> list[int]:

@@ -117,12 +117,14 @@ def _interpolate_axis(values: torch.Tensor, axis: int, source: torch.Tensor, nea
         return values.index_select(axis, source.round().long())
     shape = list(values.shape)
     shape[axis] = len(source)
-    result = values.new_empty(shape)
+    precise = torch.promote_types(values.dtype, torch.float32)
+    result = values.new_empty(shape, dtype=precise)
     for start in range(0, len(source), CHUNK):
         part = source[start : start + CHUNK]
         low = part.floor().long().clamp(max=max(last - 1, 0))
-        weight = (part - low).to(values.dtype).reshape([-1 if i == axis else 1 for i in range(values.ndim)])
-        below, above = values.index_select(axis, low), values.index_select(axis, (low + 1).clamp(max=last))
+        weight = (part - low).to(precise).reshape([-1 if i == axis else 1 for i in range(values.ndim)])
+        below = values.index_select(axis, low).to(precise)
+        above = values.index_select(axis, (low + 1).clamp(max=last)).to(precise)
         torch.lerp(below, above, weight, out=result.narrow(axis, start, len(part)))
     return result
 

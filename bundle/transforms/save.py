@@ -53,7 +53,7 @@ class SaveCased(MapTransform):
         allow_missing_keys: bool = False,
     ) -> None:
         super().__init__(keys, allow_missing_keys)
-        self.label_names, self.output_dir, self.postfix = dict(label_names), Path(output_dir), postfix
+        self.label_names, self.output_dir, self.postfix = dict(label_names), Path(str(output_dir)), postfix
         self.image_key, self.checkpoint = image_key, checkpoint
         self.dtype = np.min_scalar_type(max(self.label_names.values()))
 
@@ -90,10 +90,9 @@ class SaveCased(MapTransform):
         return d
 
     def _volumes(self, labels: np.ndarray, voxel_mm3: float) -> dict[str, dict[str, float]]:
-        size = max(self.label_names.values()) + 1
-        counts = np.sum([np.bincount(plane.ravel(), minlength=size) for plane in labels], axis=0)  # copies planes only
+        voxels = {name: int(np.count_nonzero(labels == value)) for name, value in self.label_names.items()}
         return {
-            name: {"value": value, "voxels": int(counts[value]), "volume_mm3": round(counts[value] * voxel_mm3, 3)}
+            name: {"value": value, "voxels": voxels[name], "volume_mm3": round(voxels[name] * voxel_mm3, 3)}
             for name, value in self.label_names.items()
         }
 
@@ -146,10 +145,13 @@ def versions() -> dict[str, str]:
 
 def describe_checkpoint(checkpoint: str | Path | None) -> dict[str, str] | None:
     """Return path and sha256 of a weights file, or None for None."""
-    return None if not checkpoint else {"path": str(checkpoint), "sha256": _sha256(str(checkpoint))}
+    if not checkpoint:
+        return None
+    return {"path": str(checkpoint), "sha256": _sha256(str(checkpoint), Path(checkpoint).stat().st_mtime_ns)}
 
 
 @lru_cache(maxsize=8)
-def _sha256(path: str) -> str:
+def _sha256(path: str, changed: int) -> str:
+    """Hash a file; ``changed``, when it was, keeps a rewritten one from being answered from the cache."""
     with open(path, "rb") as stream:
         return hashlib.file_digest(stream, "sha256").hexdigest()

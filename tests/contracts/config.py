@@ -20,6 +20,7 @@ ALLOWED_EXPRESSIONS = (
     r"\$bundle\.[\w.]+",  # a plain name of this package
     r"\$@bundle_root \+ '[\w/.]+'",  # a path join
     r"\$@rank (==|>) 0",
+    r"\$max\(@label_names\.values\(\)\) \+ 1",
     r"\$@network\.parameters\(\)",
     r"\$@[\w#]+ \+ @[\w#]+",  # a chain of lists
     r"\$@[\w#]+\.(run|exit)\(\)",
