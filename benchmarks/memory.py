@@ -55,8 +55,8 @@ def main() -> None:
         root = Path(folder)
         write_phantom(root / "small.nii.gz", [48, 48, 48], [1.0, 1.0, 1.0])
         write_phantom(root / "large.nii.gz", args.size, args.spacing)
-        base, _ = peak_of_run(root / "small.nii.gz", root, overrides)
-        peak, seconds = peak_of_run(root / "large.nii.gz", root, overrides)
+        base, _ = peak_of_run(root / "small.nii.gz", root / "out", overrides)
+        peak, seconds = peak_of_run(root / "large.nii.gz", root / "out", overrides)
     volume = float(np.prod(args.size)) * 4
     print(f"volume {args.size} at {args.spacing} mm: {volume / 1e6:.0f} MB as float32")
     print(f"peak {peak / 1e6:.0f} MB, of a small volume {base / 1e6:.0f} MB, in {seconds:.0f} s")

@@ -148,16 +148,16 @@ def test_ten_bad_files_beside_two_good_ones(tmp_path: Path, checkpoint: str) -> 
 def test_an_input_that_does_not_exist_is_told_without_a_traceback(tmp_path: Path, checkpoint: str) -> None:
     with pytest.raises(SystemExit) as end:
         run_workflow(
-            "inference.json", input=str(tmp_path / "no.nii.gz"), output_dir=str(tmp_path), checkpoint=checkpoint
+            "inference.json", input=str(tmp_path / "no.nii.gz"), output_dir=str(tmp_path / "out"), checkpoint=checkpoint
         )
     assert end.value.code == 2
-    assert "does not exist" in (tmp_path / "summary.json").read_text()
+    assert "does not exist" in (tmp_path / "out" / "summary.json").read_text()
 
 
 def test_weights_of_another_network_are_refused(tmp_path: Path, checkpoint: str) -> None:
     image = write_nifti(tmp_path / "scan.nii.gz", noise((16, 16, 16)))
     with pytest.raises(RuntimeError) as error:
-        segment(image, tmp_path, checkpoint, attention="se")
+        segment(image, tmp_path / "out", checkpoint, attention="se")
     causes = [str(error.value)]
     cause: BaseException | None = error.value
     while cause is not None and cause.__cause__ is not None:
