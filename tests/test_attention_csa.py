@@ -18,17 +18,7 @@ POOLINGS = ("avg", "max", "avg_and_max")
 def test_slices_are_gated_after_the_channels_were_scaled(
     slice_dim: int, slice_pooling: str, channel_pooling: str
 ) -> None:
-    torch.manual_seed(0)
-    block = ChannelSliceAttention(
-        3,
-        8,
-        [5, 6, 7],
-        slice_dim=slice_dim,
-        slice_reduction=2,
-        channel_reduction=2,
-        slice_pooling=slice_pooling,
-        channel_pooling=channel_pooling,
-    ).double()
+    block = literal.small_block(ChannelSliceAttention, slice_dim, slice_pooling, channel_pooling)
 
     def reference(x: torch.Tensor) -> torch.Tensor:
         samples = []
@@ -44,4 +34,4 @@ def test_slices_are_gated_after_the_channels_were_scaled(
             samples.append(torch.stack(channels))
         return torch.stack(samples)
 
-    literal.assert_same_function(block, reference, torch.randn(3, 8, 5, 6, 7, dtype=torch.float64))
+    literal.assert_same_function(block, reference, torch.randn(3, 8, *literal.SIZE, dtype=torch.float64))

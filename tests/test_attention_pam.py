@@ -18,18 +18,9 @@ DEPTHS = (10, 11, 14, 19, 20, 22, 26, 30, 31, 38, 42)
 
 
 def build(slice_dim: int, slice_pooling: str, channel_pooling: str, key_gradient: bool) -> ProgressiveAttention:
-    torch.manual_seed(0)
-    return ProgressiveAttention(
-        3,
-        8,
-        [6, 5, 7],
-        slice_dim=slice_dim,
-        slice_reduction=2,
-        channel_reduction=2,
-        slice_pooling=slice_pooling,
-        channel_pooling=channel_pooling,
-        key_gradient=key_gradient,
-    ).double()
+    return literal.small_block(
+        ProgressiveAttention, slice_dim, slice_pooling, channel_pooling, key_gradient=key_gradient
+    )
 
 
 def literal_pam(
@@ -65,19 +56,21 @@ def test_module_equals_its_literal_form_in_output_and_gradients(
 ) -> None:
     options = (slice_dim, slice_pooling, channel_pooling, key_gradient)
     block = build(*options)
-    literal.assert_same_function(block, literal_pam(block, *options), torch.randn(3, 8, 6, 5, 7, dtype=torch.float64))
+    literal.assert_same_function(
+        block, literal_pam(block, *options), torch.randn(3, 8, *literal.SIZE, dtype=torch.float64)
+    )
 
 
 @pytest.mark.parametrize(("slice_pooling", "channel_pooling"), EVERY_POOLING)
 def test_batch_of_three_is_three_single_runs(slice_pooling: str, channel_pooling: str) -> None:
     block = build(-1, slice_pooling, channel_pooling, True)
-    x = torch.randn(3, 8, 6, 5, 7, dtype=torch.float64)
+    x = torch.randn(3, 8, *literal.SIZE, dtype=torch.float64)
     single = torch.cat([block(sample[None]) for sample in x])
     torch.testing.assert_close(block(x), single, rtol=0, atol=1e-12)
 
 
 def test_key_gradient_changes_the_gradient_and_not_the_output() -> None:
-    x = torch.randn(2, 8, 6, 5, 7, dtype=torch.float64, requires_grad=True)
+    x = torch.randn(2, 8, *literal.SIZE, dtype=torch.float64, requires_grad=True)
     with_keys, without = (build(-1, "avg", "avg", key_gradient)(x) for key_gradient in (True, False))
     assert torch.equal(with_keys, without)
     gradients = [torch.autograd.grad(y.square().sum(), x)[0] for y in (with_keys, without)]

@@ -18,17 +18,7 @@ POOLINGS = ("avg", "max", "avg_and_max")
 def test_channels_are_gated_by_all_slices_of_the_gated_map(
     slice_dim: int, slice_pooling: str, channel_pooling: str
 ) -> None:
-    torch.manual_seed(0)
-    block = SliceChannelAttention(
-        3,
-        8,
-        [5, 6, 7],
-        slice_dim=slice_dim,
-        slice_reduction=2,
-        channel_reduction=2,
-        slice_pooling=slice_pooling,
-        channel_pooling=channel_pooling,
-    ).double()
+    block = literal.small_block(SliceChannelAttention, slice_dim, slice_pooling, channel_pooling)
 
     def reference(x: torch.Tensor) -> torch.Tensor:
         samples = []
@@ -43,4 +33,4 @@ def test_channels_are_gated_by_all_slices_of_the_gated_map(
             samples.append(torch.stack([gate * channel for gate, channel in zip(gates, scaled, strict=True)]))
         return torch.stack(samples)
 
-    literal.assert_same_function(block, reference, torch.randn(3, 8, 5, 6, 7, dtype=torch.float64))
+    literal.assert_same_function(block, reference, torch.randn(3, 8, *literal.SIZE, dtype=torch.float64))

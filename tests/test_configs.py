@@ -145,11 +145,6 @@ def _assert_same_as_eager(run: Any, weights: str, atol: float) -> None:
         torch.testing.assert_close(run(image), network(image), atol=atol, rtol=atol)
 
 
-@pytest.mark.parametrize("name", contract.OVERLAYS)
-def test_every_overlay_is_named_here(name: str) -> None:
-    assert name in FILES
-
-
 def test_every_file_is_a_workflow_or_an_overlay() -> None:
     workflows = {(Path(task) / f"{name}.json").as_posix() for task in contract.TASKS for name in contract.WORKFLOWS}
     assert set(FILES) == workflows | set(contract.OVERLAYS)

@@ -16,8 +16,6 @@ RUN_BY_CI = ("make demo", "make test")
 NOT_RUN = ("make bench", "pip install", "PIP_CONSTRAINT=")
 """Minutes of measuring, and installing, which `make demo` and `make test` do."""
 
-pytestmark = pytest.mark.filterwarnings("error")
-
 
 def commands(page: Path) -> list[str]:
     """Return the commands in the bash blocks of a page; a backslash continues a line."""

@@ -170,13 +170,7 @@ class AttentionContract:
 
     @every_case
     def test_state_dict_carries_the_block(self, case: Case) -> None:
-        source, target, x = build(case, seed=1), build(case, seed=2), sample(case)
-        assert not torch.equal(source(x), target(x))
-        file = io.BytesIO()
-        torch.save(source.state_dict(), file)
-        file.seek(0)
-        target.load_state_dict(torch.load(file, weights_only=True), strict=True)
-        assert torch.equal(source(x), target(x))
+        assert_state_dict_carries(build(case, seed=1), build(case, seed=2), sample(case))
 
     @every_case
     def test_double_precision_is_kept(self, case: Case) -> None:
@@ -218,6 +212,16 @@ class AttentionContract:
     def test_slice_mechanism_needs_the_size(self, name: str, size: list[int] | None) -> None:
         with pytest.raises(ValueError, match="needs spatial_size"):
             get_attention_layer(name, 3, CHANNELS, size)
+
+
+def assert_state_dict_carries(source: nn.Module, target: nn.Module, x: torch.Tensor) -> None:
+    """Assert that a saved state dict makes ``target`` compute what ``source`` does, and that it did not before."""
+    assert not torch.equal(source(x), target(x))
+    file = io.BytesIO()
+    torch.save(source.state_dict(), file)
+    file.seek(0)
+    target.load_state_dict(torch.load(file, weights_only=True), strict=True)
+    assert torch.equal(source(x), target(x))
 
 
 def assert_onnx_equals(module: nn.Module, x: torch.Tensor, file: Path) -> None:

@@ -10,6 +10,19 @@ from collections.abc import Sequence
 import torch
 from torch import nn
 
+SIZE = (5, 6, 7)
+"""Size of the map of :func:`small_block`; no two axes agree."""
+
+
+def small_block(
+    kind: type[nn.Module], slice_dim: int, slice_pooling: str, channel_pooling: str, **options: bool
+) -> nn.Module:
+    """Build a mechanism of 8 channels with slice and channel gates, in double precision."""
+    torch.manual_seed(0)
+    reductions = {"slice_reduction": 2, "channel_reduction": 2}
+    poolings = {"slice_pooling": slice_pooling, "channel_pooling": channel_pooling}
+    return kind(3, 8, SIZE, slice_dim=slice_dim, **reductions, **poolings, **options).double()
+
 
 def slices(x: torch.Tensor, sample: int, channel: int, slice_dim: int) -> list[torch.Tensor]:
     """Cut one channel of one sample into its slices."""

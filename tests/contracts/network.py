@@ -6,7 +6,6 @@ proves that the list names every network of the package.
 
 from __future__ import annotations
 
-import io
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -17,7 +16,7 @@ from torch import nn
 
 from bundle import networks
 
-from .attention import assert_onnx_equals, exports_onnx, scripts
+from .attention import assert_onnx_equals, assert_state_dict_carries, exports_onnx, scripts
 
 CLASSES = 3
 ODD_SIZE = [33, 37, 35]
@@ -152,13 +151,7 @@ class NetworkContract:
 
     @every_case
     def test_state_dict_carries_the_network(self, case: Case) -> None:
-        source, target, x = build(case, seed=1), build(case, seed=2), sample(case)
-        assert not torch.equal(source(x), target(x))
-        file = io.BytesIO()
-        torch.save(source.state_dict(), file)
-        file.seek(0)
-        target.load_state_dict(torch.load(file, weights_only=True), strict=True)
-        assert torch.equal(source(x), target(x))
+        assert_state_dict_carries(build(case, seed=1), build(case, seed=2), sample(case))
 
     @every_case
     def test_double_precision_is_kept(self, case: Case) -> None:
