@@ -1,30 +1,26 @@
-"""Blocks that several networks are made of, and the contract that every network fulfils."""
+"""Blocks that several networks are made of."""
 
 from __future__ import annotations
 
-import inspect
 from typing import Any
 
 import pytest
 import torch
-from contracts.network import NETWORKS, NetworkContract
 from torch import nn
 from torch.nn import functional
 
-from bundle import networks
 from bundle.networks import GroupedInstanceNorm
-from bundle.networks.blocks import ConvADN, Upsample, adn, conv_stack, level_sizes
-
-
-class TestEveryNetwork(NetworkContract):
-    """The contract of ``tests/contracts/network.py``."""
-
-
-def test_contract_covers_every_network() -> None:
-    exported = [value for name in networks.__all__ if inspect.isclass(value := getattr(networks, name))]
-    modules = [kind for kind in exported if issubclass(kind, nn.Module)]
-    segmenting = {kind.__name__ for kind in modules if "out_channels" in inspect.signature(kind).parameters}
-    assert {network.name for network in NETWORKS} == segmenting
+from bundle.attention import AttentionGate, SqueezeExcitation
+from bundle.networks.blocks import (
+    ConvADN,
+    PlainSkip,
+    Upsample,
+    adn,
+    conv_stack,
+    level_attention,
+    level_sizes,
+    skip_attention,
+)
 
 
 @pytest.mark.parametrize("dims", [2, 3])
@@ -105,3 +101,21 @@ def test_level_sizes_are_those_of_max_pooling() -> None:
 def test_level_sizes_never_vanish_and_are_none_where_unknown() -> None:
     assert level_sizes([3, 8, 1], 3) == [[3, 8, 1], [1, 4, 1], [1, 2, 1]]
     assert level_sizes(None, 2) == [None, None]
+
+
+def test_gate_of_skips_sits_on_the_skips_and_every_other_mechanism_at_the_end_of_the_level() -> None:
+    assert isinstance(level_attention("ag", 3, 8, None), nn.Identity)
+    assert isinstance(skip_attention("ag", 3, 8, 16, "instance"), AttentionGate)
+    assert isinstance(level_attention("se", 3, 8, None), SqueezeExcitation)
+    assert isinstance(skip_attention("se", 3, 8, 16, "instance"), PlainSkip)
+    assert isinstance(skip_attention(None, 3, 8, 16, "instance"), PlainSkip)
+
+
+def test_gate_of_skips_has_the_norm_of_the_network_unless_it_names_one() -> None:
+    assert isinstance(skip_attention("ag", 3, 8, 16, "instance").output[1], GroupedInstanceNorm)
+    assert isinstance(skip_attention(("ag", {"norm": "batch"}), 3, 8, 16, "instance").output[1], nn.BatchNorm3d)
+
+
+def test_plain_skip_is_the_skip() -> None:
+    skip = torch.randn(1, 2, 4, 4)
+    assert PlainSkip()(skip, torch.randn(1, 4, 2, 2)) is skip

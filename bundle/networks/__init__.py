@@ -1,8 +1,17 @@
-"""Networks, one a file, and loading of their weights."""
+"""Networks, one a file, their registry, and loading of their weights."""
 
 from .attention_unet import AttentionUNet
 from .attention_vnet import AttentionVNet
+from .factory import Network, get_network
 from .norm import GroupedInstanceNorm
 from .weights import WeightsError, load_weights
 
-__all__ = ["AttentionUNet", "AttentionVNet", "GroupedInstanceNorm", "WeightsError", "load_weights"]
+__all__ = [
+    "AttentionUNet",
+    "AttentionVNet",
+    "GroupedInstanceNorm",
+    "Network",
+    "WeightsError",
+    "get_network",
+    "load_weights",
+]

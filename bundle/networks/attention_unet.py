@@ -15,8 +15,9 @@ import torch
 from monai.networks.layers.factories import Conv, Pool
 from torch import nn
 
-from ..attention import AttentionSpec, get_attention_layer
-from .blocks import Upsample, conv_stack, level_sizes
+from ..attention import AttentionSpec
+from .blocks import Upsample, conv_stack, level_attention, level_sizes, skip_attention
+from .fused import FusedLevel
 
 
 class AttentionUNet(nn.Module):
@@ -29,7 +30,11 @@ class AttentionUNet(nn.Module):
         channels: channels of every level, from the finest; its length is the number of levels.
         convs: convolutions of every level.
         kernel_size: odd size of their kernels.
-        attention: mechanism at the end of every level, see :func:`bundle.attention.get_attention_layer`.
+        attention: mechanism at the end of every level, see :func:`bundle.attention.get_attention_layer`; ``"ag"``
+            weights the skip connections instead.
+        decoder_attention: mechanism of the decoder levels; ``"same"`` as ``attention``.
+        fused: run the last normalization of a level and its slice attention as one, see
+            :mod:`bundle.networks.fused`; the numbers and the weights are the same.
         spatial_size: spatial size of the training patch. The slice mechanisms need it; it limits no input.
         act: MONAI activation option.
         norm: MONAI normalization option.
@@ -53,6 +58,8 @@ class AttentionUNet(nn.Module):
         convs: int = 2,
         kernel_size: int = 3,
         attention: AttentionSpec = "pam",
+        decoder_attention: AttentionSpec = "same",
+        fused: bool = False,
         spatial_size: Sequence[int] | None = None,
         act: Any = "prelu",
         norm: Any = "instance",
@@ -64,22 +71,25 @@ class AttentionUNet(nn.Module):
         super().__init__()
         _check(spatial_dims, channels, convs)
         levels = len(channels)
+        decoder_attention = attention if decoder_attention == "same" else decoder_attention
+        level_kind = FusedLevel if fused else nn.Sequential
         sizes = level_sizes(spatial_size, levels)
         conv = {"kernel_size": kernel_size, "act": act, "norm": norm, "dropout": dropout, "adn_ordering": adn_ordering}
         self.pool = Pool[Pool.MAX, spatial_dims](kernel_size=2)
         self.encoders, self.decoders = nn.ModuleList(), nn.ModuleList()
-        self.upsamples, self.heads = nn.ModuleList(), nn.ModuleList()
+        self.skips, self.upsamples, self.heads = nn.ModuleList(), nn.ModuleList(), nn.ModuleList()
 
         for level, width in enumerate(channels):
             below = channels[level - 1] if level else in_channels
             stack = conv_stack(spatial_dims, below, max(width // 2, below), width, convs=convs, **conv)
-            gate = get_attention_layer(attention, spatial_dims, width, sizes[level])
-            self.encoders.append(nn.Sequential(stack, gate))
+            gate = level_attention(attention, spatial_dims, width, sizes[level])
+            self.encoders.append(level_kind(stack, gate))
         for level in reversed(range(levels - 1)):
             width, below = channels[level], channels[level + 1]
             stack = conv_stack(spatial_dims, width + below, width, width, convs=convs, **conv)
-            gate = get_attention_layer(attention, spatial_dims, width, sizes[level])
-            self.decoders.append(nn.Sequential(stack, gate))
+            gate = level_attention(decoder_attention, spatial_dims, width, sizes[level])
+            self.decoders.append(level_kind(stack, gate))
+            self.skips.append(skip_attention(decoder_attention, spatial_dims, width, below, norm))
             self.upsamples.append(Upsample(spatial_dims, below, upsample))
             supervised = level == 0 or deep_supervision
             self.heads.append(Conv[Conv.CONV, spatial_dims](width, out_channels, 1) if supervised else nn.Identity())
@@ -102,8 +112,8 @@ class AttentionUNet(nn.Module):
             skips.append(x)
         skips.pop()
         logits: list[torch.Tensor] = []
-        for decoder, upsample, head in zip(self.decoders, self.upsamples, self.heads):  # noqa: B905 - TorchScript
-            skip = skips.pop()
+        for decoder, gate, upsample, head in zip(self.decoders, self.skips, self.upsamples, self.heads):  # noqa: B905 - TorchScript
+            skip = gate(skips.pop(), x)
             x = decoder(torch.cat([skip, upsample(x, skip.shape[2:])], dim=1))
             if (self.deep_supervision and self.training) or len(skips) == 0:
                 logits.append(head(x))

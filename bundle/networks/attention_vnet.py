@@ -16,8 +16,8 @@ import torch
 from monai.networks.layers.factories import Conv
 from torch import nn
 
-from ..attention import AttentionSpec, get_attention_layer
-from .blocks import ConvADN, Upsample, adn, conv_stack, level_sizes
+from ..attention import AttentionSpec, get_attention_layer, is_skip_gate
+from .blocks import ConvADN, Upsample, adn, conv_stack, level_attention, level_sizes, skip_attention
 
 
 class ResidualLevel(nn.Module):
@@ -67,8 +67,9 @@ class ResidualLevel(nn.Module):
 class AttentionVNet(nn.Module):
     """V-Net in 2D or 3D; returns logits in training and in evaluation.
 
-    With an attention mechanism, whichever it is, the bottleneck ends in :class:`bundle.attention.SqueezeExcitation`:
-    the original has the plain channel attention there, because few slices are left to weight.
+    With an attention mechanism on its levels, whichever it is, the bottleneck ends in
+    :class:`bundle.attention.SqueezeExcitation`: the original has the plain channel attention there, because few slices
+    are left to weight.
 
     Args:
         spatial_dims: 2 or 3.
@@ -78,7 +79,10 @@ class AttentionVNet(nn.Module):
         convs: convolutions of every level; the decoder level has as many as the encoder level.
         bottleneck_convs: convolutions of the bottleneck.
         kernel_size: odd size of their kernels.
-        attention: mechanism at the end of every level, see :func:`bundle.attention.get_attention_layer`.
+        attention: mechanism at the end of every level, see :func:`bundle.attention.get_attention_layer`; ``"ag"``
+            weights the skip connections instead.
+        bottleneck_attention: mechanism at the end of the bottleneck, where the levels have one.
+        upsample_adn: activation and normalization behind the transposed convolutions too, as in the original code.
         spatial_size: spatial size of the training patch. The slice mechanisms need it; it limits no input.
         act: MONAI activation option.
         norm: MONAI normalization option.
@@ -102,6 +106,8 @@ class AttentionVNet(nn.Module):
         bottleneck_convs: int = 1,
         kernel_size: int = 5,
         attention: AttentionSpec = "pam",
+        bottleneck_attention: AttentionSpec = "se",
+        upsample_adn: bool = False,
         spatial_size: Sequence[int] | None = None,
         act: Any = "prelu",
         norm: Any = "instance",
@@ -115,26 +121,31 @@ class AttentionVNet(nn.Module):
         sizes = level_sizes(spatial_size, levels)
         conv = {"kernel_size": kernel_size, "act": act, "norm": norm, "dropout": dropout, "adn_ordering": adn_ordering}
         down = {**conv, "kernel_size": 2, "stride": 2}
+        behind = {"act": act, "norm": norm, "dropout": dropout, "ordering": adn_ordering if upsample_adn else ""}
         self.encoders, self.downs = nn.ModuleList(), nn.ModuleList()
-        self.decoders, self.upsamples, self.heads = nn.ModuleList(), nn.ModuleList(), nn.ModuleList()
+        self.decoders, self.skips = nn.ModuleList(), nn.ModuleList()
+        self.upsamples, self.upsample_adns, self.heads = nn.ModuleList(), nn.ModuleList(), nn.ModuleList()
 
         for level in range(levels):
             width, below = channels[level], channels[level + 1]
             source = width if level else in_channels
-            gate = get_attention_layer(attention, spatial_dims, width, sizes[level])
+            gate = level_attention(attention, spatial_dims, width, sizes[level])
             shared = {"convs": convs[level], "attention": gate, **conv}
             self.encoders.append(ResidualLevel(spatial_dims, source, width, source, **shared))
             self.downs.append(ConvADN(spatial_dims, width, below, **down))
         width = channels[-1]
+        plain = attention is None or is_skip_gate(attention)
         self.bottleneck = nn.Sequential(
             conv_stack(spatial_dims, width, width, width, convs=bottleneck_convs, **conv),
-            get_attention_layer(None if attention is None else "se", spatial_dims, width),
+            get_attention_layer(None if plain else bottleneck_attention, spatial_dims, width),
         )
         for level in reversed(range(levels)):
             width, below = channels[level], channels[level + 1]
-            gate = get_attention_layer(attention, spatial_dims, width, sizes[level])
+            gate = level_attention(attention, spatial_dims, width, sizes[level])
             shared = {"convs": convs[level], "attention": gate, **conv}
+            self.skips.append(skip_attention(attention, spatial_dims, width, below, norm))
             self.upsamples.append(Upsample(spatial_dims, below, "deconv", out_channels=width))
+            self.upsample_adns.append(adn(spatial_dims, width, **behind) if behind["ordering"] else nn.Identity())
             self.decoders.append(ResidualLevel(spatial_dims, 2 * width, width, width, **shared))
             supervised = level == 0 or deep_supervision
             self.heads.append(Conv[Conv.CONV, spatial_dims](width, out_channels, 1) if supervised else nn.Identity())
@@ -158,9 +169,11 @@ class AttentionVNet(nn.Module):
             x = down(x)
         x = self.bottleneck(x)
         logits: list[torch.Tensor] = []
-        for decoder, upsample, head in zip(self.decoders, self.upsamples, self.heads):  # noqa: B905 - TorchScript
-            skip = skips.pop()
-            x = upsample(x, skip.shape[2:])
+        for decoder, gate, upsample, behind, head in zip(  # noqa: B905 - TorchScript
+            self.decoders, self.skips, self.upsamples, self.upsample_adns, self.heads
+        ):
+            skip = gate(skips.pop(), x)
+            x = behind(upsample(x, skip.shape[2:]))
             x = decoder(torch.cat([skip, x], dim=1), x)
             if (self.deep_supervision and self.training) or len(skips) == 0:
                 logits.append(head(x))

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from itertools import pairwise
 from typing import Any
 
@@ -12,6 +12,7 @@ from monai.networks.layers.factories import Conv
 from torch import nn
 from torch.nn import functional
 
+from ..attention import AttentionSpec, get_attention_layer, is_skip_gate, split_attention
 from .norm import with_fast_instance_norm
 
 
@@ -59,16 +60,26 @@ class ConvADN(nn.Sequential):
 def adn(
     spatial_dims: int, channels: int, *, act: Any, norm: Any, dropout: float | None = None, ordering: str = "ADN"
 ) -> nn.Module:
-    """Build MONAI's activation-dropout-normalization block with the fast instance normalization."""
+    """Build MONAI's activation-dropout-normalization block with the fast instance normalization.
+
+    ``["prelu", {"num_parameters": "channels"}]`` has one slope a channel, wherever in the network it stands.
+    """
     return ADN(
         ordering=ordering,
         in_channels=channels,
-        act=act,
+        act=_with_channels(act, channels),
         norm=with_fast_instance_norm(norm),
         norm_dim=spatial_dims,
         dropout=dropout,
         dropout_dim=spatial_dims,
     )
+
+
+def _with_channels(act: Any, channels: int) -> Any:
+    """Replace the value ``"channels"`` in the options of an activation by the number of channels."""
+    if isinstance(act, (list, tuple)) and len(act) == 2 and isinstance(act[1], Mapping):
+        return act[0], {key: channels if value == "channels" else value for key, value in act[1].items()}
+    return act
 
 
 def conv_stack(
@@ -114,6 +125,40 @@ class Upsample(nn.Module):
         if self.mode == "nearest":
             return functional.interpolate(x, size=size, mode="nearest")
         return functional.interpolate(x, size=size, mode=self.mode, align_corners=False)
+
+
+class PlainSkip(nn.Module):
+    """A skip connection that nothing weights; takes the place of an attention gate."""
+
+    def forward(self, x: torch.Tensor, gating: torch.Tensor) -> torch.Tensor:
+        """Return ``x``."""
+        return x
+
+
+def level_attention(
+    attention: AttentionSpec, spatial_dims: int, channels: int, spatial_size: Sequence[int] | None
+) -> nn.Module:
+    """Build the attention at the end of a level: the identity for a mechanism that belongs on the skip connections."""
+    return get_attention_layer(None if is_skip_gate(attention) else attention, spatial_dims, channels, spatial_size)
+
+
+def skip_attention(
+    attention: AttentionSpec, spatial_dims: int, channels: int, gating_channels: int, norm: Any
+) -> nn.Module:
+    """Build what weights a skip connection, ``forward(skip, coarser map)``: an attention gate, or :class:`PlainSkip`.
+
+    Args:
+        attention: mechanism of the network.
+        spatial_dims: number of spatial axes, 2 or 3.
+        channels: channels of the skip connection.
+        gating_channels: channels of the coarser map.
+        norm: MONAI normalization option of the network, which the gate takes unless its own options name one.
+    """
+    if attention is None or not is_skip_gate(attention):
+        return PlainSkip()
+    name, options = split_attention(attention)
+    options = {"gating_channels": gating_channels, "norm": with_fast_instance_norm(norm), **options}
+    return get_attention_layer((name, options), spatial_dims, channels)
 
 
 def level_sizes(spatial_size: Sequence[int] | None, levels: int) -> list[list[int] | None]:
