@@ -1,20 +1,36 @@
 """Attention mechanisms, one a file, and the factory that builds them by name."""
 
+from .ag import AttentionGate
+from .cbam import CBAM
 from .csa import ChannelSliceAttention
-from .factory import Attention, AttentionSpec, get_attention_layer
+from .dual import DualAttention
+from .factory import Attention, AttentionSpec, get_attention_layer, is_skip_gate, split_attention
 from .pam import ProgressiveAttention, key_slices
+from .pe import ProjectExcitation
 from .sa import SliceAttention
 from .sca import SliceChannelAttention
+from .scse import SpatialChannelExcitation
 from .se import SqueezeExcitation
+from .split import SplitAttention
+from .stn import SpatialTransformer
 
 __all__ = [
+    "CBAM",
     "Attention",
+    "AttentionGate",
     "AttentionSpec",
     "ChannelSliceAttention",
+    "DualAttention",
     "ProgressiveAttention",
+    "ProjectExcitation",
     "SliceAttention",
     "SliceChannelAttention",
+    "SpatialChannelExcitation",
+    "SpatialTransformer",
+    "SplitAttention",
     "SqueezeExcitation",
     "get_attention_layer",
+    "is_skip_gate",
     "key_slices",
+    "split_attention",
 ]

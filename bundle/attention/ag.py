@@ -78,4 +78,4 @@ class AttentionGate(nn.Module):
             phi = functional.interpolate(phi, size=theta.shape[2:], mode=self.mode, align_corners=False)
         logits = self.psi(torch.relu(theta + phi))
         gate = torch.sigmoid(functional.interpolate(logits, size=x.shape[2:], mode=self.mode, align_corners=False))
-        return self.output(x * gate)
+        return self.output(x * gate).to(x.dtype)

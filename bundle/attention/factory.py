@@ -8,11 +8,18 @@ from typing import Any
 from monai.networks.layers.factories import LayerFactory
 from torch import nn
 
+from .ag import AttentionGate
+from .cbam import CBAM
 from .csa import ChannelSliceAttention
+from .dual import DualAttention
 from .pam import ProgressiveAttention
+from .pe import ProjectExcitation
 from .sa import SliceAttention
 from .sca import SliceChannelAttention
+from .scse import SpatialChannelExcitation
 from .se import SqueezeExcitation
+from .split import SplitAttention
+from .stn import SpatialTransformer
 
 AttentionSpec = str | Sequence[Any] | None
 """How a config names a mechanism: ``"pam"``, ``("pam", {"key_gradient": False})``, or None for none."""
@@ -23,6 +30,13 @@ Attention.add_factory_class("sa", SliceAttention)
 Attention.add_factory_class("csa", ChannelSliceAttention)
 Attention.add_factory_class("sca", SliceChannelAttention)
 Attention.add_factory_class("pam", ProgressiveAttention)
+Attention.add_factory_class("ag", AttentionGate)
+Attention.add_factory_class("pe", ProjectExcitation)
+Attention.add_factory_class("cbam", CBAM)
+Attention.add_factory_class("scse", SpatialChannelExcitation)
+Attention.add_factory_class("split", SplitAttention)
+Attention.add_factory_class("dual", DualAttention)
+Attention.add_factory_class("stn", SpatialTransformer)
 
 
 def get_attention_layer(
@@ -42,7 +56,7 @@ def get_attention_layer(
     """
     if name is None:
         return nn.Identity()
-    kind, options = _split(name)
+    kind, options = split_attention(name)
     if kind.upper() not in Attention.names:
         known = ", ".join(sorted(known.lower() for known in Attention.names))
         raise ValueError(f"attention {kind!r} is unknown; choose one of {known}, or null for none.")
@@ -52,7 +66,21 @@ def get_attention_layer(
         raise ValueError(f"attention {kind!r} does not take the options {options}: {error}.") from error
 
 
-def _split(name: AttentionSpec) -> tuple[str, dict[str, Any]]:
+def is_skip_gate(name: AttentionSpec) -> bool:
+    """Tell whether a mechanism weights a skip connection and takes ``forward(x, gating)`` instead of ``forward(x)``.
+
+    A name that is not in the factory is no skip gate: :func:`get_attention_layer` refuses it.
+    """
+    kind = None if name is None else split_attention(name)[0].upper()
+    return kind in Attention.names and getattr(Attention[kind], "takes_gating", False)
+
+
+def split_attention(name: str | Sequence[Any]) -> tuple[str, dict[str, Any]]:
+    """Return the name and the options of a mechanism that a config names.
+
+    Raises:
+        ValueError: when the value is neither a name nor a pair of a name and options.
+    """
     if isinstance(name, str):
         return name, {}
     if isinstance(name, Sequence) and len(name) == 2 and isinstance(name[0], str) and isinstance(name[1], Mapping):

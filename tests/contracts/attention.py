@@ -19,17 +19,28 @@ from torch import nn
 from bundle.attention import get_attention_layer
 
 SIZES = {2: [9, 11], 3: [7, 9, 11]}
+SMALL = [3, 4, 3]
 CHANNELS = 16
+GATING_CHANNELS = 8
 
 
 @dataclass(frozen=True)
 class Mechanism:
-    """A mechanism, the numbers of spatial axes it takes, options worth a run, and options it must refuse."""
+    """A mechanism, the numbers of spatial axes it takes, options worth a run, and options it must refuse.
+
+    ``highest_gate`` is the limit of the gates, the output for an input of ones; None where the mechanism is no gate.
+    ``starts_as_identity`` and ``batch_statistics`` (of a batch norm, in training) say what they say;
+    ``takes_gating`` means ``forward(x, gating)``.
+    """
 
     name: str
     dims: tuple[int, ...] = (3,)
     options: tuple[dict[str, Any], ...] = ({},)
     refused: dict[str, Any] = field(default_factory=dict)
+    highest_gate: float | None = 1.0
+    starts_as_identity: bool = False
+    batch_statistics: bool = False
+    takes_gating: bool = False
 
 
 SLICE_CHANNEL_OPTIONS = (
@@ -63,26 +74,106 @@ MECHANISMS = (
         options=(*SLICE_CHANNEL_OPTIONS, {"channel_reduction": 2, "key_gradient": False}),
         refused=SLICE_CHANNEL_REFUSED,
     ),
+    Mechanism(
+        "ag",
+        dims=(2, 3),
+        options=({}, {"reduction": 4, "norm": None}, {"norm": "batch"}),
+        refused={"gating_channels": None, "reduction": 0},
+        highest_gate=None,
+        batch_statistics=True,
+        takes_gating=True,
+    ),
+    Mechanism(
+        "pe",
+        dims=(2, 3),
+        options=({}, {"projection": "mean", "act": "prelu"}, {"reduction": 4, "act": ("leakyrelu", {})}),
+        refused={"projection": "max", "reduction": 0},
+    ),
+    Mechanism(
+        "cbam",
+        dims=(2, 3),
+        options=({"reduction": 4}, {"norm": None, "kernel_size": 3}, {"norm": ("instance", {"affine": True})}),
+        refused={"reduction": 0, "kernel_size": 2},
+        batch_statistics=True,
+    ),
+    Mechanism(
+        "scse",
+        dims=(2, 3),
+        options=({}, {"reduction": 4, "fusion": "add"}),
+        refused={"reduction": 0, "fusion": "multiply"},
+        highest_gate=2.0,
+    ),
+    Mechanism(
+        "split",
+        dims=(2, 3),
+        options=({}, {"radix": 1, "cardinality": 2, "norm": None}, {"cardinality": 2, "norm": "instance"}),
+        refused={"radix": 3, "cardinality": 0, "reduction": 0},
+        highest_gate=None,
+        batch_statistics=True,
+    ),
+    Mechanism(
+        "dual",
+        dims=(2, 3),
+        options=({}, {"position": "plane", "reduction": 1}, {"position": "plane", "slice_dim": 0}),
+        refused={"position": "voxels", "slice_dim": 3, "reduction": 0, "energy": "max"},
+        highest_gate=None,
+        starts_as_identity=True,
+    ),
+    Mechanism(
+        "stn",
+        dims=(2, 3),
+        options=({}, {"reduction": 4, "pool_size": 2, "padding_mode": "border"}),
+        refused={"reduction": 0, "pool_size": 0, "padding_mode": "wrap"},
+        highest_gate=None,
+        starts_as_identity=True,
+    ),
 )
 
+BY_NAME = {m.name: m for m in MECHANISMS}
 Case = tuple[str, int, dict[str, Any]]
 CASES: list[Case] = [(m.name, dims, options) for m in MECHANISMS for dims in m.dims for options in m.options]
 FIRST_CASES: list[Case] = [(m.name, m.dims[-1], m.options[0]) for m in MECHANISMS]
+GATES = [case for case in CASES if BY_NAME[case[0]].highest_gate is not None]
+STARTS_AS_IDENTITY = [case for case in CASES if BY_NAME[case[0]].starts_as_identity]
 VOLUME_ONLY = [m.name for m in MECHANISMS if m.dims == (3,)]
 REFUSED = [(m.name, m.dims[-1], key, value) for m in MECHANISMS for key, value in m.refused.items()]
+Inputs = tuple[torch.Tensor, ...]
 
 
-def build(case: Case, seed: int = 0) -> nn.Module:
-    """Build the block of a case with weights of its own seed."""
+def construct(case: Case, seed: int = 0, channels: int = CHANNELS, size: list[int] | None = None) -> nn.Module:
+    """Build the block of a case as it is before training."""
     name, dims, options = case
+    if BY_NAME[name].takes_gating:
+        options = {"gating_channels": GATING_CHANNELS, **options}
     torch.manual_seed(seed)
-    return get_attention_layer((name, options), dims, CHANNELS, SIZES[dims])
+    return get_attention_layer((name, options), dims, channels, size or SIZES[dims])
 
 
-def sample(case: Case, batch: int = 1, dtype: torch.dtype = torch.float32) -> torch.Tensor:
-    """Return an input of the size that the block of a case was made for."""
+def build(case: Case, seed: int = 0, channels: int = CHANNELS, size: list[int] | None = None) -> nn.Module:
+    """Build the block of a case with weights of its own seed, and running statistics as training leaves them.
+
+    The parameters of a block that starts as the identity are moved away from there.
+    """
+    block = construct(case, seed, channels, size)
+    with torch.no_grad():
+        for buffer in block.buffers():
+            if buffer.is_floating_point():
+                buffer.uniform_(0.5, 1.5)
+        for parameter in block.parameters() if BY_NAME[case[0]].starts_as_identity else ():
+            parameter.add_(torch.randn_like(parameter), alpha=0.2 * parameter[0].numel() ** -0.5)
+    return block
+
+
+def sample(
+    case: Case, batch: int = 1, dtype: torch.dtype = torch.float32, size: list[int] | None = None, channels: int = 0
+) -> Inputs:
+    """Return the inputs of the block of a case, of the size that it was made for or another."""
+    size = size or SIZES[case[1]]
     torch.manual_seed(7)
-    return torch.randn(batch, CHANNELS, *SIZES[case[1]], dtype=dtype)
+    x = torch.randn(batch, channels or CHANNELS, *size, dtype=dtype)
+    if not BY_NAME[case[0]].takes_gating:
+        return (x,)
+    return x, torch.randn(batch, GATING_CHANNELS, *(side // 2 for side in size), dtype=dtype)
 
 
 def describe(case: Case) -> str:
@@ -102,37 +193,44 @@ class AttentionContract:
 
     @every_case
     def test_output_has_the_shape_and_type_of_the_input(self, case: Case) -> None:
-        x = sample(case, batch=2)
-        y = build(case)(x)
-        assert y.shape == x.shape
-        assert y.dtype == x.dtype
+        inputs = sample(case, batch=2)
+        y = build(case)(*inputs)
+        assert y.shape == inputs[0].shape
+        assert y.dtype == inputs[0].dtype
         assert y.isfinite().all()
 
-    @every_case
-    def test_gates_lie_between_0_and_1(self, case: Case) -> None:
-        gates = build(case)(torch.ones_like(sample(case)))
+    @pytest.mark.parametrize("case", GATES, ids=describe)
+    def test_gates_lie_between_0_and_their_limit(self, case: Case) -> None:
+        gates = build(case)(*(torch.ones_like(tensor) for tensor in sample(case)))
         assert (gates > 0).all()
-        assert (gates < 1).all()
+        assert (gates < BY_NAME[case[0]].highest_gate).all()
+
+    @pytest.mark.parametrize("case", STARTS_AS_IDENTITY, ids=describe)
+    def test_block_starts_as_the_identity(self, case: Case) -> None:
+        inputs = sample(case, batch=2, dtype=torch.float64)
+        torch.testing.assert_close(construct(case).double()(*inputs), inputs[0], rtol=0, atol=1e-12)
+        assert not torch.allclose(build(case).double()(*inputs), inputs[0], rtol=0, atol=1e-3)
 
     @every_case
     def test_batch_of_three_is_three_single_runs(self, case: Case) -> None:
-        block, x = build(case).double(), sample(case, batch=3, dtype=torch.float64)
-        single = torch.cat([block(x[index : index + 1]) for index in range(3)])
-        torch.testing.assert_close(block(x), single, rtol=0, atol=1e-12)
+        block, inputs = build(case).double(), sample(case, batch=3, dtype=torch.float64)
+        block.train(not BY_NAME[case[0]].batch_statistics)
+        single = torch.cat([block(*(tensor[index : index + 1] for tensor in inputs)) for index in range(3)])
+        torch.testing.assert_close(block(*inputs), single, rtol=0, atol=1e-12)
 
     @every_case
     @pytest.mark.parametrize("change", [-4, -1, 3, 20])
     def test_any_size_at_run_time(self, case: Case, change: int) -> None:
-        x = torch.randn(1, CHANNELS, *(size + change for size in SIZES[case[1]]))
-        y = build(case)(x)
-        assert y.shape == x.shape
+        inputs = sample(case, size=[size + change for size in SIZES[case[1]]])
+        y = build(case)(*inputs)
+        assert y.shape == inputs[0].shape
         assert y.isfinite().all()
 
     @every_case
     def test_gradients_are_finite_and_reach_input_and_all_parameters(self, case: Case) -> None:
-        block, x = build(case), sample(case, batch=2).requires_grad_()
-        block(x).square().mean().backward()
-        for name, tensor in [("input", x), *block.named_parameters()]:
+        block, inputs = build(case), [tensor.requires_grad_() for tensor in sample(case, batch=2)]
+        block(*inputs).square().mean().backward()
+        for name, tensor in [*((f"input {index}", x) for index, x in enumerate(inputs)), *block.named_parameters()]:
             assert tensor.grad is not None, name
             assert tensor.grad.isfinite().all(), name
             assert tensor.grad.any(), name
@@ -141,66 +239,68 @@ class AttentionContract:
     def test_gradient_is_the_slope_of_the_output(self, case: Case) -> None:
         if case[2].get("key_gradient") is False:
             pytest.skip("the gradient that this option leaves out is part of the slope")
-        name, dims, options = case
-        torch.manual_seed(0)
-        block = get_attention_layer((name, options), dims, 3, [3, 4, 3][:dims]).double()
-        x = torch.randn(2, 3, *[3, 4, 3][:dims], dtype=torch.float64, requires_grad=True)
-        assert torch.autograd.gradcheck(block, x)
+        size = SMALL[: case[1]]
+        block = build(case, channels=4, size=size).double()
+        inputs = sample(case, batch=2, dtype=torch.float64, size=size, channels=4)
+        assert torch.autograd.gradcheck(block, [tensor.requires_grad_() for tensor in inputs])
 
     @scripts
     @every_case
     def test_script_equals_eager(self, case: Case) -> None:
-        block, x = build(case), sample(case, batch=2)
+        block, inputs = build(case), sample(case, batch=2)
         scripted = torch.jit.script(block)
-        torch.testing.assert_close(scripted(x), block(x))
-        deeper = torch.cat([x, x], dim=2)
-        torch.testing.assert_close(scripted(deeper), block(deeper))
+        torch.testing.assert_close(scripted(*inputs), block(*inputs))
+        deeper = [torch.cat([tensor, tensor], dim=2) for tensor in inputs]
+        torch.testing.assert_close(scripted(*deeper), block(*deeper))
 
     @every_case
     def test_export_equals_eager(self, case: Case) -> None:
-        block, x = build(case).eval(), sample(case, batch=2)
-        exported = torch.export.export(block, (x,)).module()
-        torch.testing.assert_close(exported(x), block(x))
+        block, inputs = build(case).eval(), sample(case, batch=2)
+        exported = torch.export.export(block, inputs).module()
+        torch.testing.assert_close(exported(*inputs), block(*inputs))
 
     @exports_onnx
     @every_mechanism
     def test_onnx_equals_eager(self, case: Case, tmp_path: Path) -> None:
-        block, x = build(case).eval(), sample(case, batch=2)
-        assert_onnx_equals(block, x, tmp_path / "block.onnx")
+        block, inputs = build(case).eval(), sample(case, batch=2)
+        assert_onnx_equals(block, inputs, tmp_path / "block.onnx")
 
     @every_case
     def test_state_dict_carries_the_block(self, case: Case) -> None:
-        assert_state_dict_carries(build(case, seed=1), build(case, seed=2), sample(case))
+        assert_state_dict_carries(build(case, seed=1).eval(), build(case, seed=2).eval(), sample(case))
 
     @every_case
     def test_double_precision_is_kept(self, case: Case) -> None:
-        block, x = build(case), sample(case)
-        double = build(case).double()(x.double())
+        block, inputs = build(case), sample(case)
+        double = build(case).double()(*(tensor.double() for tensor in inputs))
         assert double.dtype == torch.float64
-        torch.testing.assert_close(block(x), double.float())
+        torch.testing.assert_close(block(*inputs), double.float())
 
     @every_case
     def test_bfloat16_weights_run(self, case: Case) -> None:
-        block, x = build(case), sample(case, batch=2)
-        half = build(case).bfloat16()(x.bfloat16())
+        block, inputs = build(case), sample(case, batch=2)
+        half = build(case).bfloat16()(*(tensor.bfloat16() for tensor in inputs))
         assert half.dtype == torch.bfloat16
-        torch.testing.assert_close(half.float(), block(x), rtol=0.1, atol=0.05)
+        torch.testing.assert_close(half.float(), block(*inputs), rtol=0.1, atol=0.05)
 
     @every_case
     def test_autocast_keeps_the_type_of_the_map_and_trains(self, case: Case) -> None:
-        block, x = build(case), sample(case, batch=2).requires_grad_()
+        block, inputs = build(case), [tensor.requires_grad_() for tensor in sample(case, batch=2)]
         with torch.autocast("cpu", dtype=torch.bfloat16):
-            y = block(x)
+            y = block(*inputs)
+            half = block(*(tensor.bfloat16() for tensor in inputs))
         assert y.dtype == torch.float32
-        torch.testing.assert_close(y, block(x), rtol=0.1, atol=0.05)
+        assert half.dtype == torch.bfloat16
+        torch.testing.assert_close(y, block(*inputs), rtol=0.1, atol=0.05)
         y.square().mean().backward()
-        assert x.grad is not None
-        assert x.grad.isfinite().all()
+        for tensor in inputs:
+            assert tensor.grad is not None
+            assert tensor.grad.isfinite().all()
 
     @pytest.mark.parametrize(("name", "dims", "key", "value"), REFUSED)
     def test_bad_option_is_refused_by_its_name(self, name: str, dims: int, key: str, value: Any) -> None:
         with pytest.raises(ValueError, match=f"^{key} must"):
-            get_attention_layer((name, {key: value}), dims, CHANNELS, SIZES[dims])
+            construct((name, dims, {key: value}))
 
     @pytest.mark.parametrize("name", VOLUME_ONLY)
     def test_slice_mechanism_refuses_images(self, name: str) -> None:
@@ -214,19 +314,22 @@ class AttentionContract:
             get_attention_layer(name, 3, CHANNELS, size)
 
 
-def assert_state_dict_carries(source: nn.Module, target: nn.Module, x: torch.Tensor) -> None:
+def assert_state_dict_carries(source: nn.Module, target: nn.Module, x: torch.Tensor | Inputs) -> None:
     """Assert that a saved state dict makes ``target`` compute what ``source`` does, and that it did not before."""
-    assert not torch.equal(source(x), target(x))
+    inputs = x if isinstance(x, tuple) else (x,)
+    assert not torch.equal(source(*inputs), target(*inputs))
     file = io.BytesIO()
     torch.save(source.state_dict(), file)
     file.seek(0)
     target.load_state_dict(torch.load(file, weights_only=True), strict=True)
-    assert torch.equal(source(x), target(x))
+    assert torch.equal(source(*inputs), target(*inputs))
 
 
-def assert_onnx_equals(module: nn.Module, x: torch.Tensor, file: Path) -> None:
+def assert_onnx_equals(module: nn.Module, x: torch.Tensor | Inputs, file: Path, atol: float = 1e-5) -> None:
     """Export a module to ONNX, run the file and compare with the module."""
-    torch.onnx.export(module, (x,), str(file), dynamo=True, verbose=False)
+    inputs = x if isinstance(x, tuple) else (x,)
+    torch.onnx.export(module, inputs, str(file), dynamo=True, verbose=False)
     session = onnxruntime.InferenceSession(str(file), providers=["CPUExecutionProvider"])
-    (got,) = session.run(None, {session.get_inputs()[0].name: x.numpy()})
-    torch.testing.assert_close(torch.from_numpy(got), module(x).detach(), rtol=1e-4, atol=1e-5)
+    feed = {slot.name: tensor.numpy() for slot, tensor in zip(session.get_inputs(), inputs, strict=True)}
+    (got,) = session.run(None, feed)
+    torch.testing.assert_close(torch.from_numpy(got), module(*inputs).detach(), rtol=1e-4, atol=atol)

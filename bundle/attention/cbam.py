@@ -1,0 +1,64 @@
+"""Convolutional block attention module: a channel gate, then a gate per voxel.
+
+Paper: Woo et al., CBAM: Convolutional Block Attention Module (ECCV 2018), https://arxiv.org/abs/1807.06521, section 3.
+The gate per voxel sees the map that the channel gate has scaled. Differs from the paper in that the kernel has as many
+axes as the map, the hidden layer keeps at least one unit, and the normalization is an argument (the paper has batch
+normalization).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import torch
+from monai.networks.layers.factories import Conv
+from monai.networks.layers.utils import get_norm_layer
+from torch import nn
+
+from .squeeze import ChannelGate
+
+
+class CBAM(nn.Module):
+    """Scale channels by ``sigmoid(MLP(mean) + MLP(max))``, then voxels by ``sigmoid(norm(conv([max; mean])))``.
+
+    The first pair of descriptors is pooled over the voxels, the second over the channels of the scaled map.
+
+    Args:
+        spatial_dims: number of spatial axes, 2 or 3.
+        channels: channels of the feature map.
+        spatial_size: not used; every mechanism takes it.
+        reduction: ratio of the channels to the hidden units of the MLP.
+        kernel_size: odd size of the convolution of the gate per voxel.
+        norm: MONAI normalization option of its one channel, or None. Batch normalization needs more than one voxel a
+            batch in training.
+
+    Raises:
+        ValueError: when ``reduction`` is below 1, ``kernel_size`` is not positive and odd, or ``norm`` is unknown.
+    """
+
+    def __init__(
+        self,
+        spatial_dims: int,
+        channels: int,
+        spatial_size: Sequence[int] | None = None,
+        *,
+        reduction: int = 16,
+        kernel_size: int = 7,
+        norm: Any = "batch",
+    ) -> None:
+        super().__init__()
+        if kernel_size < 1 or kernel_size % 2 == 0:
+            raise ValueError(f"kernel_size must be positive and odd, got {kernel_size}.")
+        self.axes = list(range(2, 2 + spatial_dims))
+        self.channel = ChannelGate(channels, reduction, "avg_and_max")
+        conv = Conv[Conv.CONV, spatial_dims](2, 1, kernel_size, padding=kernel_size // 2, bias=norm is None)
+        layers = [conv] if norm is None else [conv, get_norm_layer(norm, spatial_dims, 1)]
+        self.spatial = nn.Sequential(*layers)
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        """Return the re-weighted map, of the shape of ``x`` ``(B, C, ...)``."""
+        gate = self.channel(torch.mean(x, self.axes), torch.amax(x, self.axes))
+        x = x * gate.to(x.dtype).reshape(list(gate.shape) + [1] * len(self.axes))
+        pooled = torch.cat([torch.amax(x, 1, keepdim=True), torch.mean(x, 1, keepdim=True)], dim=1)
+        return x * torch.sigmoid(self.spatial(pooled)).to(x.dtype)
