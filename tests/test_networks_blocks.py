@@ -9,8 +9,8 @@ import torch
 from torch import nn
 from torch.nn import functional
 
-from bundle.networks import GroupedInstanceNorm
 from bundle.attention import AttentionGate, SqueezeExcitation
+from bundle.networks import GroupedInstanceNorm
 from bundle.networks.blocks import (
     ConvADN,
     PlainSkip,

@@ -1,16 +1,45 @@
 """Networks, one a file, their registry, and loading of their weights."""
 
+from .anatomynet import AnatomyNet
 from .attention_unet import AttentionUNet
 from .attention_vnet import AttentionVNet
+from .deeplab import DeepLabV3Plus
+from .deepmedic import DeepMedic
+from .denseunet import DenseUNet
 from .factory import Network, get_network
+from .fcn import FCN
+from .hdenseunet import HDenseUNet
 from .norm import GroupedInstanceNorm
+from .slice_wise import SliceWise
+from .voxresnet import AutoContext, VoxResNet
 from .weights import WeightsError, load_weights
 
+Network.add_factory_class("anatomynet", AnatomyNet)
+Network.add_factory_class("auto_context", AutoContext)
+Network.add_factory_class("deeplabv3plus", DeepLabV3Plus)
+Network.add_factory_class("deepmedic", DeepMedic)
+Network.add_factory_class("denseunet", DenseUNet)
+Network.add_factory_class("fcn", FCN)
+Network.add_factory_class("hdenseunet", HDenseUNet)
+Network.add_factory_class("slice_wise", SliceWise)
+Network.add_factory_class("unet", AttentionUNet)
+Network.add_factory_class("vnet", AttentionVNet)
+Network.add_factory_class("voxresnet", VoxResNet)
+
 __all__ = [
+    "FCN",
+    "AnatomyNet",
     "AttentionUNet",
     "AttentionVNet",
+    "AutoContext",
+    "DeepLabV3Plus",
+    "DeepMedic",
+    "DenseUNet",
     "GroupedInstanceNorm",
+    "HDenseUNet",
     "Network",
+    "SliceWise",
+    "VoxResNet",
     "WeightsError",
     "get_network",
     "load_weights",

@@ -7,12 +7,7 @@ from typing import Any
 from monai.networks.layers.factories import LayerFactory
 from torch import nn
 
-from .attention_unet import AttentionUNet
-from .attention_vnet import AttentionVNet
-
-Network = LayerFactory("Networks", "Registry of the networks of the project.")
-Network.add_factory_class("unet", AttentionUNet)
-Network.add_factory_class("vnet", AttentionVNet)
+Network = LayerFactory("Networks", "Registry of the networks of the project; :mod:`bundle.networks` fills it.")
 
 
 def get_network(name: str, spatial_dims: int, in_channels: int, out_channels: int, **options: Any) -> nn.Module:

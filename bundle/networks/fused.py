@@ -9,7 +9,7 @@ in half precision, in TorchScript and while a graph is captured the two modules 
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, cast
 
 import torch
 from monai.networks.blocks import ADN
@@ -37,7 +37,7 @@ class FusedLevel(nn.Sequential):
         super().__init__(stack, attention)
         if not isinstance(attention, SliceChannelModule) or attention.squeeze.use_max:
             raise ValueError("fused must be false unless attention is 'csa', 'sca' or 'pam' with average pooling.")
-        *_, last = _adn(stack)
+        last = _adn(stack)[-1]
         if not isinstance(last, GroupedInstanceNorm) or not last.affine:
             raise ValueError("fused must be false unless every convolution ends in an affine instance normalization.")
 
@@ -51,15 +51,14 @@ class FusedLevel(nn.Sequential):
         return x
 
     def _fused(self, x: torch.Tensor) -> torch.Tensor:
-        stack, attention = self
-        *before, last = stack
-        for module in before:
+        stack, attention = cast(nn.Sequential, self[0]), cast(SliceChannelModule, self[1])
+        for module in list(stack)[:-1]:
             x = module(x)
-        x = last[0](x)
-        *layers, norm = _adn(stack)
-        for layer in layers:
+        x = cast(nn.Sequential, stack[-1])[0](x)
+        layers = _adn(stack)
+        for layer in layers[:-1]:
             x = layer(x)
-        return normalize_and_weight(x, norm, attention)
+        return normalize_and_weight(x, cast(GroupedInstanceNorm, layers[-1]), attention)
 
 
 def normalize_and_weight(x: torch.Tensor, norm: GroupedInstanceNorm, attention: SliceChannelModule) -> torch.Tensor:
@@ -118,9 +117,8 @@ class _NormalizeAndWeight(torch.autograd.Function):
         plane = attention.squeeze.plane
         flat = x.reshape(x.shape[0], x.shape[1], -1)
         power = torch.linalg.vector_norm(flat, dim=-1, keepdim=True).square() / flat.shape[-1]
-        moments = torch.mean(x, plane), power
+        moments = torch.mean(x, plane).requires_grad_(), power.requires_grad_()
         with torch.enable_grad():
-            moments = tuple(moment.requires_grad_() for moment in moments)
             affine = _affine(*moments, norm, attention)
         ctx.save_for_backward(x, *parameters)
         ctx.graph, ctx.plane = (moments, affine), plane

@@ -1,11 +1,12 @@
 """What every network must do.
 
-A new network is covered by naming it in :data:`NETWORKS`; ``tests/test_networks_blocks.py`` runs the contract and
-proves that the list names every network of the package.
+A new network is covered by naming it in :data:`NETWORKS`; ``tests/test_networks_factory.py`` runs the contract and
+proves that the list names the whole registry. A statement about an option holds for every network that has the option.
 """
 
 from __future__ import annotations
 
+import inspect
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -14,9 +15,10 @@ import pytest
 import torch
 from torch import nn
 
-from bundle import networks
+from bundle.attention import Attention, is_skip_gate
+from bundle.networks import GroupedInstanceNorm, Network, get_network
 
-from .attention import assert_onnx_equals, assert_state_dict_carries, exports_onnx, scripts
+from .attention import VOLUME_ONLY, assert_onnx_equals, assert_state_dict_carries, exports_onnx, scripts
 
 CLASSES = 3
 ODD_SIZE = [33, 37, 35]
@@ -24,192 +26,338 @@ ATTENTION = {2: ("se", {"reduction": 1}), 3: ("pam", {"channel_reduction": 1})}
 
 
 @dataclass(frozen=True)
-class Network:
-    """A network: the options that make it small, what its decoder halves the size by, and options it must refuse."""
+class Case:
+    """A network of the registry.
+
+    Args:
+        name: its name.
+        small: options that make it small; normalization by instance and no dropout make batch and single runs equal.
+        least: shortest axis that it takes.
+        dims: numbers of spatial axes that it takes.
+        strides: what the outputs of deep supervision divide the size by.
+        skips: whether it has skip connections for an attention gate.
+        in_plane: whether its attention sees slices as images, so that slice mechanisms have no place.
+        refused: options and values that it must refuse.
+    """
 
     name: str
     small: dict[str, Any]
-    strides: tuple[int, ...]
-    refused: tuple[tuple[str, Any], ...]
+    least: int
+    dims: tuple[int, ...] = (2, 3)
+    strides: tuple[int, ...] = ()
+    skips: bool = False
+    in_plane: bool = False
+    refused: tuple[tuple[str, Any], ...] = ()
+
+    def takes(self, option: str) -> bool:
+        """Tell whether the network has an option."""
+        names = inspect.signature(Network[self.name]).parameters
+        return option in names or (self.in_plane and option in ("attention", "spatial_size"))
 
 
-REFUSED_ANYWHERE = (("kernel_size", 2), ("kernel_size", 0), ("channels", [8]), ("channels", [8, 0]))
+REFUSED_LEVELS = (("kernel_size", 2), ("kernel_size", 0), ("channels", [8]), ("channels", [8, 0]))
+GROUPS = ("group", {"num_groups": 2})
 NETWORKS = (
-    Network(
-        "AttentionUNet",
-        small={"channels": [8, 8, 16, 16]},
-        strides=(1, 2, 4),
-        refused=(*REFUSED_ANYWHERE, ("convs", 0), ("upsample", "cubic")),
+    Case("anatomynet", small={"channels": [8, 8, 8, 8], "norm": "instance"}, least=2, refused=(("blocks", 0),)),
+    Case(
+        "auto_context",
+        small={"channels": [4, 8, 8, 8], "modules": 1, "norm": "instance"},
+        least=8,
+        strides=(1,) * 10,
+        refused=(("channels", []), ("modules", 0), ("activation", "tanh")),
     ),
-    Network(
-        "AttentionVNet",
+    Case(
+        "deeplabv3plus",
+        small={
+            "trunk": ["resnet", {"width": 0.0625, "depth": [1, 1, 1, 1]}],
+            **{"aspp_channels": 8, "low_channels": 4, "decoder_channels": 8, "norm": GROUPS, "dropout": None},
+        },
+        least=16,
+        refused=(
+            *(("output_stride", 32), ("trunk", "densenet"), ("trunk", ["resnet"]), ("rates", [])),
+            *((f"{part}_channels", 0) for part in ("aspp", "low", "decoder")),
+        ),
+    ),
+    Case(
+        "deepmedic",
+        small={"channels": [4, 4, 6, 6], "fc_channels": [8, 8], "dropout": 0.0, "norm": "instance"},
+        least=1,
+        refused=(("scales", []), ("scales", [0]), ("channels", []), ("fc_channels", [0]), ("fc_kernel_size", 2)),
+    ),
+    Case(
+        "denseunet",
+        small={"blocks": [1, 1], "growth": 4, "stem": 8, "decoder": [8, 8, 8], "norm": "instance", "dropout": 0.0},
+        least=8,
+        refused=(("blocks", []), ("growth", 0), ("decoder", [8]), ("compression", 0.0), ("bottleneck", 0)),
+    ),
+    Case(
+        "fcn",
+        small={"trunk": ["vgg", {"width": 0.0625}], "fc_channels": 8, "norm": "instance", "dropout": None},
+        least=32,
+        refused=(("stride", 4), ("trunk", "xception"), ("trunk", ["vgg"]), ("fc_channels", 0)),
+    ),
+    Case(
+        "hdenseunet",
+        small={
+            **{f"{name}_{dims}d": value for dims in (2, 3) for name, value in (("blocks", [1, 1]), ("growth", 4))},
+            **{f"{name}_{dims}d": value for dims in (2, 3) for name, value in (("stem", 8), ("decoder", [8, 8, 8]))},
+            "norm": "instance",
+            "dropout": 0.0,
+        },
+        least=8,
+        dims=(3,),
+        refused=(("blocks_2d", []), ("growth_3d", 0), ("decoder_3d", [8]), ("slice_dim", 3)),
+    ),
+    Case(
+        "slice_wise",
+        small={"channels": [8, 8, 16, 16]},
+        least=8,
+        dims=(3,),
+        skips=True,
+        in_plane=True,
+        refused=(("slice_dim", 3), ("deep_supervision", True)),
+    ),
+    Case(
+        "unet",
+        small={"channels": [8, 8, 16, 16]},
+        least=8,
+        strides=(1, 2, 4),
+        skips=True,
+        refused=(*REFUSED_LEVELS, ("convs", 0), ("upsample", "cubic")),
+    ),
+    Case(
+        "vnet",
         small={"channels": [4, 4, 8, 8, 16], "kernel_size": 3},
+        least=16,
         strides=(1, 2, 4, 8),
-        refused=(*REFUSED_ANYWHERE, ("convs", [1, 2, 3]), ("convs", [1, 2, 3, 0]), ("bottleneck_convs", 0)),
+        skips=True,
+        refused=(*REFUSED_LEVELS, ("convs", [1, 2, 3]), ("convs", [1, 2, 3, 0]), ("bottleneck_convs", 0)),
+    ),
+    Case(
+        "voxresnet",
+        small={"channels": [4, 8, 8, 8], "norm": "instance"},
+        least=8,
+        strides=(1,) * 5,
+        refused=(("channels", []), ("modules", 0), ("context_channels", -1)),
     ),
 )
 
-Case = tuple[Network, int]
-CASES: list[Case] = [(network, dims) for network in NETWORKS for dims in (2, 3)]
-REFUSED = [(network, key, value) for network in NETWORKS for key, value in network.refused]
+RUNS: list[tuple[Case, int]] = [(case, dims) for case in NETWORKS for dims in case.dims]
+REFUSED = [(case, key, value) for case in NETWORKS for key, value in case.refused]
 
 
-def build(case: Case, seed: int = 0, in_channels: int = 1, **options: Any) -> nn.Module:
-    """Build the small network of a case with weights of its own seed."""
-    network, dims = case
+def build(run: tuple[Case, int], seed: int = 0, in_channels: int = 1, **options: Any) -> nn.Module:
+    """Build the small network of a run with weights of its own seed."""
+    case, dims = run
     torch.manual_seed(seed)
-    attention = ATTENTION.get(dims, "se")
-    options = {**network.small, "attention": attention, "spatial_size": [32] * dims, **options}
-    return getattr(networks, network.name)(dims, in_channels, CLASSES, **options)
+    if case.takes("attention"):
+        options = {"attention": ATTENTION[2 if case.in_plane else dims], "spatial_size": [32] * dims, **options}
+    return get_network(case.name, dims, in_channels, CLASSES, **{**case.small, **options})
 
 
-def sample(case: Case, size: list[int] | int = 32, batch: int = 1, in_channels: int = 1) -> torch.Tensor:
+def sample(run: tuple[Case, int], size: list[int] | int = 32, batch: int = 1, in_channels: int = 1) -> torch.Tensor:
     """Return an input, of 32 voxels a side unless said otherwise."""
     torch.manual_seed(7)
-    spatial = [size] * case[1] if isinstance(size, int) else size[: case[1]]
+    spatial = [size] * run[1] if isinstance(size, int) else size[: run[1]]
     return torch.randn(batch, in_channels, *spatial)
 
 
-every_case = pytest.mark.parametrize("case", CASES, ids=lambda case: f"{case[0].name}-{case[1]}d")
+def runs_with(*options: str) -> pytest.MarkDecorator:
+    """Parametrize a statement over the networks that have all of the options, in all dimensions that they take."""
+    chosen = [run for run in RUNS if all(run[0].takes(option) for option in options)]
+    return pytest.mark.parametrize("run", chosen, ids=lambda run: f"{run[0].name}-{run[1]}d")
+
+
+every_run = runs_with()
+every_network = pytest.mark.parametrize("case", NETWORKS, ids=lambda case: case.name)
 
 
 class NetworkContract:
     """Statements that hold for every network."""
 
-    @every_case
+    @every_run
     @pytest.mark.parametrize("size", [32, ODD_SIZE])
     @pytest.mark.parametrize("in_channels", [1, 2, 4])
-    def test_logits_have_the_size_of_the_input(self, case: Case, size: list[int] | int, in_channels: int) -> None:
-        x = sample(case, size, batch=2, in_channels=in_channels)
-        y = build(case, in_channels=in_channels)(x)
+    def test_logits_have_the_size_of_the_input(
+        self, run: tuple[Case, int], size: list[int] | int, in_channels: int
+    ) -> None:
+        x = sample(run, size, batch=2, in_channels=in_channels)
+        y = build(run, in_channels=in_channels)(x)
         assert y.shape == (2, CLASSES, *x.shape[2:])
         assert y.dtype == x.dtype
         assert y.isfinite().all()
 
-    @every_case
-    def test_output_is_logits_in_training_and_in_evaluation(self, case: Case) -> None:
-        network, x = build(case), sample(case)
+    @every_run
+    def test_output_is_logits_in_training_and_in_evaluation(self, run: tuple[Case, int]) -> None:
+        network, x = build(run), sample(run)
         y = network.train()(x)
-        assert torch.equal(network.eval()(x), y)
+        torch.testing.assert_close(network.eval()(x), y)
+        assert not torch.allclose(y.sum(1), torch.ones(()))
         assert (y.min() < 0) or (y.max() > 1)
 
-    @every_case
+    @runs_with("attention")
     @pytest.mark.parametrize("attention", [None, "se", ("se", {"pooling": "max"})])
-    def test_runs_with_and_without_attention_of_any_form(self, case: Case, attention: Any) -> None:
-        assert build(case, attention=attention)(sample(case)).isfinite().all()
+    def test_runs_with_and_without_attention_of_any_form(self, run: tuple[Case, int], attention: Any) -> None:
+        assert build(run, attention=attention)(sample(run)).isfinite().all()
 
-    @every_case
-    def test_attention_only_adds_weights(self, case: Case) -> None:
-        plain, attentive = build(case, attention=None).state_dict(), build(case).state_dict()
+    @runs_with("attention")
+    @pytest.mark.parametrize("name", sorted(name.lower() for name in Attention.names))
+    def test_every_mechanism_has_a_place_or_is_refused_in_words(self, run: tuple[Case, int], name: str) -> None:
+        case, dims = run
+        if is_skip_gate(name) and not case.skips:
+            with pytest.raises(ValueError, match="weights a skip connection"):
+                build(run, attention=name)
+        elif (dims == 2 or case.in_plane) and name in VOLUME_ONLY:
+            with pytest.raises(ValueError, match="spatial_dims=3, got 2"):
+                build(run, attention=name)
+        else:
+            network = build(run, attention=name)
+            assert network.eval()(sample(run)).isfinite().all()
+            plain = build(run, attention=None)
+            assert len(list(network.parameters())) > len(list(plain.parameters()))
+
+    @runs_with("attention")
+    def test_attention_only_adds_weights(self, run: tuple[Case, int]) -> None:
+        plain, attentive = build(run, attention=None).state_dict(), build(run).state_dict()
         assert plain.keys() < attentive.keys()
         assert all(value.shape == attentive[key].shape for key, value in plain.items())
 
-    @every_case
-    def test_batch_of_three_is_three_single_runs(self, case: Case) -> None:
-        network, x = build(case).double(), sample(case, batch=3).double()
+    @every_run
+    def test_batch_of_three_is_three_single_runs(self, run: tuple[Case, int]) -> None:
+        network, x = build(run).double(), sample(run, batch=3).double()
         single = torch.cat([network(x[index : index + 1]) for index in range(3)])
         torch.testing.assert_close(network(x), single, rtol=0, atol=1e-11)
 
-    @every_case
-    def test_gradients_are_finite_and_reach_input_and_all_parameters(self, case: Case) -> None:
-        network, x = build(case, deep_supervision=True), sample(case, batch=2).requires_grad_()
-        sum(logits.square().mean() for logits in network(x)).backward()
+    @every_run
+    def test_gradients_are_finite_and_reach_input_and_all_parameters(self, run: tuple[Case, int]) -> None:
+        options = {"deep_supervision": True} if run[0].strides else {}
+        network, x = build(run, **options), sample(run, batch=2).requires_grad_()
+        outputs = network(x)
+        sum(logits.square().mean() for logits in (outputs if run[0].strides else [outputs])).backward()
         for name, tensor in [("input", x), *network.named_parameters()]:
             assert tensor.grad is not None, name
             assert tensor.grad.isfinite().all(), name
             assert tensor.grad.any(), name
 
-    @every_case
-    def test_deep_supervision_returns_a_list_in_training_only(self, case: Case) -> None:
-        network, x = build(case, deep_supervision=True), sample(case, ODD_SIZE)
+    @every_run
+    def test_step_of_training_lowers_the_loss(self, run: tuple[Case, int]) -> None:
+        network, x = build(run), sample(run, batch=2)
+        target = (x[:, 0] > 0).long()
+        optimizer = torch.optim.SGD(network.parameters(), lr=1e-3)
+        losses = []
+        for _ in range(2):
+            loss = nn.functional.cross_entropy(network(x), target)
+            optimizer.zero_grad()
+            loss.backward()
+            optimizer.step()
+            losses.append(loss.item())
+        assert losses[1] < losses[0]
+
+    @runs_with("norm")
+    def test_published_normalization_trains(self, run: tuple[Case, int]) -> None:
+        published = inspect.signature(Network[run[0].name]).parameters["norm"].default
+        network = build(run, norm=published)
+        network(sample(run, batch=2)).square().mean().backward()
+        assert network.eval()(sample(run)).isfinite().all()
+
+    @runs_with("deep_supervision")
+    def test_deep_supervision_returns_a_list_in_training_only(self, run: tuple[Case, int]) -> None:
+        network, x = build(run, deep_supervision=True), sample(run, ODD_SIZE)
         outputs = network.train()(x)
-        sizes = [[size // stride for size in x.shape[2:]] for stride in case[0].strides]
+        sizes = [[size // stride for size in x.shape[2:]] for stride in run[0].strides]
         assert [list(logits.shape) for logits in outputs] == [[1, CLASSES, *size] for size in sizes]
-        assert torch.equal(network.eval()(x), outputs[0])
+        torch.testing.assert_close(network.eval()(x), outputs[0])
 
     @scripts
-    @every_case
-    @pytest.mark.parametrize("deep_supervision", [False, True])
-    def test_script_equals_eager(self, case: Case, deep_supervision: bool) -> None:
-        network = build(case, deep_supervision=deep_supervision)
+    @every_run
+    def test_script_equals_eager(self, run: tuple[Case, int]) -> None:
+        network, x = build(run), sample(run, ODD_SIZE)
         scripted = torch.jit.script(network)
-        x = sample(case, ODD_SIZE)
         torch.testing.assert_close(scripted(x), network(x), rtol=1e-4, atol=1e-5)
         torch.testing.assert_close(scripted.eval()(x), network.eval()(x), rtol=1e-4, atol=1e-5)
 
-    @every_case
-    def test_export_equals_eager(self, case: Case) -> None:
-        network, x = build(case).eval(), sample(case, ODD_SIZE)
+    @scripts
+    @runs_with("deep_supervision")
+    def test_script_of_deep_supervision_equals_eager(self, run: tuple[Case, int]) -> None:
+        network, x = build(run, deep_supervision=True), sample(run, ODD_SIZE)
+        scripted = torch.jit.script(network)
+        torch.testing.assert_close(scripted(x), network(x), rtol=1e-4, atol=1e-5)
+
+    @every_run
+    def test_export_equals_eager(self, run: tuple[Case, int]) -> None:
+        network, x = build(run).eval(), sample(run, ODD_SIZE)
         exported = torch.export.export(network, (x,)).module()
         torch.testing.assert_close(exported(x), network(x), rtol=1e-4, atol=1e-5)
 
     @exports_onnx
-    @pytest.mark.parametrize("network", NETWORKS, ids=lambda network: network.name)
-    def test_onnx_equals_eager(self, network: Network, tmp_path: Path) -> None:
-        case = (network, 3)
-        assert_onnx_equals(build(case).eval(), sample(case, ODD_SIZE), tmp_path / "network.onnx")
+    @every_network
+    def test_onnx_equals_eager(self, case: Case, tmp_path: Path) -> None:
+        run = (case, case.dims[-1])
+        assert_onnx_equals(build(run).eval(), sample(run, ODD_SIZE), tmp_path / "network.onnx", atol=1e-4)
 
-    @every_case
-    def test_state_dict_carries_the_network(self, case: Case) -> None:
-        assert_state_dict_carries(build(case, seed=1), build(case, seed=2), sample(case))
+    @every_run
+    def test_state_dict_carries_the_network(self, run: tuple[Case, int]) -> None:
+        assert_state_dict_carries(build(run, seed=1), build(run, seed=2), sample(run))
 
-    @every_case
-    def test_double_precision_is_kept(self, case: Case) -> None:
-        double = build(case).double()(sample(case).double())
+    @every_run
+    def test_double_precision_is_kept(self, run: tuple[Case, int]) -> None:
+        double = build(run).double()(sample(run).double())
         assert double.dtype == torch.float64
-        torch.testing.assert_close(build(case)(sample(case)), double.float(), rtol=1e-3, atol=1e-4)
+        torch.testing.assert_close(build(run)(sample(run)), double.float(), rtol=1e-3, atol=1e-4)
 
-    @every_case
-    def test_autocast_runs_and_trains(self, case: Case) -> None:
-        network, x = build(case), sample(case).requires_grad_()
+    @every_run
+    def test_autocast_runs_and_trains(self, run: tuple[Case, int]) -> None:
+        network, x = build(run), sample(run).requires_grad_()
         with torch.autocast("cpu", dtype=torch.bfloat16):
             y = network(x)
-        torch.testing.assert_close(y.float(), network(x), rtol=0, atol=0.25)
+        assert ((y.float() - network(x)).abs() < 0.25).float().mean() > 0.999
         y.float().square().mean().backward()
         assert x.grad is not None
         assert x.grad.isfinite().all()
 
-    @every_case
-    def test_dropout_acts_in_training_only(self, case: Case) -> None:
-        network, x = build(case, dropout=0.5), sample(case)
+    @runs_with("dropout")
+    def test_dropout_acts_in_training_only(self, run: tuple[Case, int]) -> None:
+        network, x = build(run, dropout=0.5), sample(run)
         assert not torch.equal(network.train()(x), network(x))
         assert torch.equal(network.eval()(x), network(x))
 
-    @every_case
-    def test_other_norm_and_activation_can_be_named(self, case: Case) -> None:
-        network = build(case, norm=("group", {"num_groups": 2}), act="relu", adn_ordering="NDA", kernel_size=1)
+    @runs_with("norm", "act")
+    def test_other_norm_and_activation_can_be_named(self, run: tuple[Case, int]) -> None:
+        network = build(run, norm=("group", {"num_groups": 2}), act="elu")
         kinds = {type(module) for module in network.modules()}
-        assert nn.GroupNorm in kinds
-        assert nn.ReLU in kinds
-        assert not kinds & {networks.GroupedInstanceNorm, nn.PReLU}
-        assert network(sample(case)).isfinite().all()
+        assert {nn.GroupNorm, nn.ELU} <= kinds
+        assert not kinds & {GroupedInstanceNorm, nn.BatchNorm2d, nn.BatchNorm3d}
+        assert network(sample(run)).isfinite().all()
 
-    @every_case
-    def test_convolution_alone_is_a_choice(self, case: Case) -> None:
-        network = build(case, adn_ordering="")
-        assert networks.GroupedInstanceNorm not in {type(module) for module in network.modules()}
-        assert network(sample(case)).isfinite().all()
+    @runs_with("adn_ordering")
+    def test_order_behind_the_convolutions_is_a_choice(self, run: tuple[Case, int]) -> None:
+        assert build(run, adn_ordering="NDA", kernel_size=1)(sample(run)).isfinite().all()
+        network = build(run, adn_ordering="")
+        assert GroupedInstanceNorm not in {type(module) for module in network.modules()}
+        assert network(sample(run)).isfinite().all()
 
-    @every_case
-    def test_axis_may_shrink_to_one_voxel_and_a_shorter_one_is_refused(self, case: Case) -> None:
-        network, least = build(case).eval(), 2 * case[0].strides[-1]
+    @every_run
+    def test_shortest_axis_runs_and_a_shorter_one_is_refused(self, run: tuple[Case, int]) -> None:
+        network, least = build(run).eval(), run[0].least
         size = [2 * least] + [least] * 2
-        assert network(sample(case, size)).isfinite().all()
+        assert network(sample(run, size)).isfinite().all()
         size[1] -= 1
         with pytest.raises(ValueError, match=f"every spatial axis needs at least {least} voxels"):
-            network(sample(case, size))
+            network(sample(run, size))
 
-    @pytest.mark.parametrize(("network", "key", "value"), REFUSED)
-    def test_bad_option_is_refused_by_its_name(self, network: Network, key: str, value: Any) -> None:
+    @pytest.mark.parametrize(("case", "key", "value"), REFUSED)
+    def test_bad_option_is_refused_by_its_name(self, case: Case, key: str, value: Any) -> None:
         with pytest.raises(ValueError, match=f"^{key} "):
-            build((network, 3), **{key: value})
+            build((case, 3), **{key: value})
 
-    @pytest.mark.parametrize("network", NETWORKS, ids=lambda network: network.name)
-    def test_only_images_and_volumes_are_taken(self, network: Network) -> None:
-        with pytest.raises(ValueError, match="spatial_dims must be 2 or 3, got 1"):
-            build((network, 1))
+    @every_network
+    def test_other_numbers_of_axes_are_refused(self, case: Case) -> None:
+        for dims in {1, 2, 4} - set(case.dims):
+            with pytest.raises(ValueError, match=f"spatial_dims must be .*got {dims}"):
+                get_network(case.name, dims, 1, CLASSES, **case.small)
 
-    @pytest.mark.parametrize("network", NETWORKS, ids=lambda network: network.name)
-    def test_slice_attention_without_the_size_is_refused(self, network: Network) -> None:
-        with pytest.raises(ValueError, match="needs spatial_size"):
-            build((network, 3), spatial_size=None)
+    @every_network
+    def test_slice_attention_without_the_size_is_refused(self, case: Case) -> None:
+        if case.takes("attention") and not case.in_plane:
+            with pytest.raises(ValueError, match="needs spatial_size"):
+                build((case, 3), spatial_size=None)

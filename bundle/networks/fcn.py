@@ -1,0 +1,128 @@
+"""FCN-8s, FCN-16s and FCN-32s in 2D or 3D.
+
+Paper: Fully Convolutional Networks for Semantic Segmentation (Long et al. 2015), https://arxiv.org/abs/1411.4038.
+Differs from it: the input is not padded by 100 voxels; the first fully connected layer is padded so that it keeps the
+size instead, poolings round up, and maps are cropped at their end, so that any size of input gives logits of its
+size. All transposed convolutions are learned, the last one too. The scores start at random, not at zero. There is
+normalization in the trunk (``norm: null`` takes it away), which may be a ResNet, in 3D as well.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from functools import reduce
+from typing import Any
+
+import torch
+from monai.networks.layers.factories import Conv, Dropout
+from torch import nn
+
+from ..attention import AttentionSpec
+from .conv_norm import ConvNormAct
+from .trunks import TrunkSpec, get_trunk, split_trunk
+
+STRIDES = (8, 16, 32)
+
+
+class FCN(nn.Module):
+    """Scores of the coarsest feature, enlarged by transposed convolutions; returns logits.
+
+    In 3D the published width of the first fully connected layer makes 720 million weights: turn ``fc_channels`` down.
+
+    Args:
+        spatial_dims: 2 or 3.
+        in_channels: channels of the input.
+        out_channels: number of classes.
+        stride: 8, 16 or 32; scores of the features at 16, and at 8, are added above it.
+        trunk: ``"vgg"``, ``"resnet"``, or a pair of either and its own options, such as ``("resnet", {"depth": 34})``
+            or ``("vgg", {"width": 0.25})``.
+        fc_channels: channels of the two fully connected layers, which follow the trunk ``"vgg"`` only.
+        attention: mechanism behind every feature of the trunk, see :func:`bundle.attention.get_attention_layer`.
+        spatial_size: spatial size of the training patch. The slice mechanisms need it; it limits no input.
+        act: MONAI activation option of all layers.
+        norm: MONAI normalization option of the trunk; behind it there is none.
+        dropout: probability of dropping a channel behind each fully connected layer, with the trunk ``"resnet"``
+            before the scores; or None.
+
+    Raises:
+        ValueError: when an option is unknown.
+    """
+
+    def __init__(
+        self,
+        spatial_dims: int,
+        in_channels: int,
+        out_channels: int,
+        *,
+        stride: int = 8,
+        trunk: TrunkSpec = "vgg",
+        fc_channels: int = 4096,
+        attention: AttentionSpec = None,
+        spatial_size: Sequence[int] | None = None,
+        act: Any = "relu",
+        norm: Any = "batch",
+        dropout: float | None = 0.5,
+    ) -> None:
+        super().__init__()
+        if stride not in STRIDES:
+            raise ValueError(f"stride must be 8, 16 or 32, got {stride}.")
+        if fc_channels < 1:
+            raise ValueError(f"fc_channels must be at least 1, got {fc_channels}.")
+        shared: dict[str, Any] = {"act": act, "norm": norm, "attention": attention, "spatial_size": spatial_size}
+        choice = ("vgg", "resnet")
+        self.trunk = get_trunk(trunk, spatial_dims, in_channels, choice=choice, output_stride=32, **shared)
+        widths = self.trunk.channels
+        drop = nn.Identity() if dropout is None else Dropout[Dropout.DROPOUT, spatial_dims](dropout)
+        fully = split_trunk(trunk)[0] == "vgg"
+        if fully:
+            alone = {"act": act, "norm": None}
+            fc6 = ConvNormAct(spatial_dims, widths[-1], fc_channels, kernel_size=7, **alone)
+            fc7 = ConvNormAct(spatial_dims, fc_channels, fc_channels, kernel_size=1, **alone)
+            self.fully = nn.Sequential(fc6, drop, fc7, drop)
+        else:
+            self.fully = nn.Sequential(drop)
+        conv = Conv[Conv.CONV, spatial_dims]
+        self.score = conv(fc_channels if fully else widths[-1], out_channels, 1)
+        self.ups, self.scores = nn.ModuleList(), nn.ModuleList()
+        for finer in [
+            width for width, at in zip(widths[::-1], self.trunk.strides[::-1], strict=True) if stride <= at < 32
+        ]:
+            self.ups.append(bilinear_deconv(spatial_dims, out_channels, 2))
+            self.scores.append(conv(finer, out_channels, 1))
+        self.last = bilinear_deconv(spatial_dims, out_channels, stride)
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        """Return the logits ``(B, out_channels, ...)`` of ``x`` ``(B, in_channels, ...)``.
+
+        Raises:
+            ValueError: when a spatial axis is shorter than 32, or, with the trunk ``"resnet"`` and normalization by
+                instance, none is longer.
+        """
+        features = self.trunk(x)
+        logits = self.score(self.fully(features.pop()))
+        for up, score in zip(self.ups, self.scores):  # noqa: B905 - TorchScript
+            finer = score(features.pop())
+            logits = crop(up(logits), list(finer.shape[2:])) + finer
+        return crop(self.last(logits), list(x.shape[2:]))
+
+
+def crop(x: torch.Tensor, size: list[int]) -> torch.Tensor:
+    """Cut ``x`` ``(B, C, ...)`` at the end of every spatial axis to the spatial size ``size``."""
+    for axis, length in enumerate(size):
+        x = x.narrow(axis + 2, 0, length)
+    return x
+
+
+def bilinear_deconv(spatial_dims: int, channels: int, stride: int) -> nn.Module:
+    """Build a transposed convolution of size ``2 * stride`` that multiplies the size by ``stride``, an even number.
+
+    It starts as bi- or trilinear interpolation of every channel by itself, with zeros around the map.
+    """
+    deconv = Conv[Conv.CONVTRANS, spatial_dims]
+    layer = deconv(channels, channels, 2 * stride, stride=stride, padding=stride // 2, bias=False)
+    ramp = 1 - (torch.arange(2 * stride) - (stride - 0.5)).abs() / stride
+    kernel = reduce(torch.multiply, torch.meshgrid([ramp] * spatial_dims, indexing="ij"))
+    with torch.no_grad():
+        layer.weight.zero_()
+        layer.weight[range(channels), range(channels)] = kernel
+    return layer
