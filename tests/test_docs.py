@@ -7,6 +7,8 @@ import shlex
 from pathlib import Path
 
 import pytest
+import torch
+from contracts.original_volumes import Options, original
 from workflows import command_line, small_dataset, small_options
 
 from bundle import ROOT
@@ -38,7 +40,9 @@ def arguments(command: str, folder: Path) -> list[str]:
     """Turn a command into arguments behind ``python -m``, with real folders and at test size."""
     words = shlex.split(command)
     places = {"DIR": folder / "data", "FILE_OR_FOLDER": folder / "data" / "images", "OUT": folder / "out"}
-    words = [re.sub(r"^(DIR|FILE_OR_FOLDER|OUT)(?=$|/)", lambda match: str(places[match[0]]), word) for word in words]
+    places["ORIGINAL"] = folder / "original.pth"
+    pattern = rf"(?<![^'])({'|'.join(places)})(?=$|/)"
+    words = [re.sub(pattern, lambda match: str(places[match[0]]), word) for word in words]
     module = words[2:] if words[:2] == ["python", "-m"] else ["torch.distributed.run", *words[1:]]
     if "train.json" in command:
         module += ["--epochs", "1", "--attention", "pam", *small_options()]
@@ -51,6 +55,8 @@ def arguments(command: str, folder: Path) -> list[str]:
 def test_the_commands_of_the_page_run(page: str, lines: list[str], tmp_path: Path) -> None:
     small_dataset(tmp_path / "data", count=10)
     (tmp_path / "out").mkdir()
+    if any(" ORIGINAL " in line for line in lines):
+        torch.save(original("agscSEunet3d", Options(depth=16)).float().state_dict(), tmp_path / "original.pth")
     for line in lines:
         assert line.startswith(("python -m ", "torchrun ")), f"{page}: not a command that this test can run: {line}"
         run = command_line(*arguments(line, tmp_path), python=("-W", "ignore"))

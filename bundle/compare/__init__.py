@@ -1,0 +1,55 @@
+"""Fair comparison of attention mechanisms: the same data, budget, seeds and initial weights for each of them.
+
+Every mechanism is trained on the same folds with the same seeds by the train config and scored on the held-out fold
+after its last epoch, so that nothing is chosen by the cases that are scored. The weights that a network has without
+attention start the same for all mechanisms; what is compared is paired case by case.
+"""
+
+from __future__ import annotations
+
+import logging
+from pathlib import Path
+from typing import Any
+
+from .options import CompareError, parse_attention, parse_files, parse_overrides
+from .plan import make_plan, open_output
+from .runs import run_all
+from .statistics import summarize
+from .tables import write_tables
+
+__all__ = ["CompareError", "compare", "parse_attention", "parse_files", "parse_overrides"]
+
+logger = logging.getLogger(__name__)
+
+
+def compare(dataset_dir: str | Path, output_dir: str | Path, *, command: str = "", **options: Any) -> dict[str, Any]:
+    """Train, score and compare; runs that ``output_dir`` already holds are not repeated.
+
+    Args:
+        dataset_dir: folder of the dataset, see :func:`bundle.datasets.load_datalist`.
+        output_dir: folder for ``comparison.md``, ``comparison.json``, ``comparison.csv`` and the single runs.
+        command: what to call the command in the tables.
+        options: as for :func:`bundle.compare.plan.make_plan`.
+
+    Returns:
+        The content of ``comparison.json``.
+
+    Raises:
+        CompareError: when an option cannot be used or ``output_dir`` holds something else.
+        DatalistError: when the dataset cannot be used.
+    """
+    output = Path(output_dir)
+    plan = make_plan(dataset_dir, **options)
+    open_output(plan, output)
+    results, failed = run_all(plan, output)
+    content = {
+        "command": command,
+        "plan": {key: value for key, value in plan.content().items() if key not in ("train", "evaluation", "datalist")},
+        "devices": sorted({result["device"] for result in results}),
+        "failed": failed,
+        "left_out": sorted({failure["message"] for result in results for failure in result["failures"]}),
+        "results": summarize(results, list(plan.attention)),
+    }
+    write_tables(content, results, output)
+    logger.info("%s: %d of %d runs done", output / "comparison.md", len(results), len(plan.runs()))
+    return content
