@@ -119,3 +119,11 @@ def test_gate_of_skips_has_the_norm_of_the_network_unless_it_names_one() -> None
 def test_plain_skip_is_the_skip() -> None:
     skip = torch.randn(1, 2, 4, 4)
     assert PlainSkip()(skip, torch.randn(1, 4, 2, 2)) is skip
+
+
+@pytest.mark.filterwarnings("ignore:.torch.jit:DeprecationWarning")
+def test_scripts_of_two_orders_in_one_process_keep_their_orders() -> None:
+    x = torch.randn(2, 3, 5, 5)
+    for ordering in ("AN", "NA", "AN"):
+        block = adn(2, 3, act="relu", norm="instance", ordering=ordering)
+        torch.testing.assert_close(torch.jit.script(block)(x), block(x))

@@ -57,6 +57,20 @@ class ConvADN(nn.Sequential):
         super().__init__(*(layers if adn_ordering else layers[:1]))
 
 
+class OrderedADN(ADN):
+    """MONAI's activation-dropout-normalization block, safe to script in two orders in one process.
+
+    TorchScript takes two blocks for one type where they have the same named modules, whatever their order, and runs the
+    second in the order of the first (seen with torch 2.13). A constant that differs keeps the types apart.
+    """
+
+    __constants__ = ("ordering",)
+
+    def __init__(self, ordering: str, **options: Any) -> None:
+        super().__init__(ordering=ordering, **options)
+        self.ordering = ordering
+
+
 def adn(
     spatial_dims: int, channels: int, *, act: Any, norm: Any, dropout: float | None = None, ordering: str = "ADN"
 ) -> nn.Module:
@@ -64,7 +78,7 @@ def adn(
 
     ``["prelu", {"num_parameters": "channels"}]`` has one slope a channel, wherever in the network it stands.
     """
-    return ADN(
+    return OrderedADN(
         ordering=ordering,
         in_channels=channels,
         act=_with_channels(act, channels),
