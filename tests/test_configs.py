@@ -14,6 +14,7 @@ from monai.bundle import ckpt_export, create_workflow, onnx_export, verify_metad
 from monai.bundle.config_parser import ConfigParser
 
 from bundle import ROOT, __version__
+from bundle.attention import CBAM, SqueezeExcitation
 from bundle.networks import AttentionUNet, AttentionVNet
 
 SCHEMA = Path(__file__).with_name("schemas") / "meta_schema_20240725.json"
@@ -150,15 +151,30 @@ def test_every_file_is_a_workflow_or_an_overlay() -> None:
     assert set(FILES) == workflows | set(contract.OVERLAYS)
 
 
-@pytest.mark.parametrize(
-    ("overlays", "expected"), [([], AttentionUNet), (["networks/vnet.json"], AttentionVNet)], ids=["unet", "vnet"]
-)
 @pytest.mark.parametrize("attention", [None, "se", "sa", "csa", "sca", "pam", ["pam", {"key_gradient": False}]])
-def test_every_attention_goes_with_every_network(overlays: list[str], expected: type, attention: Any) -> None:
+@pytest.mark.parametrize(("overlay", "expected"), [(None, AttentionUNet), ("vnet", AttentionVNet)])
+def test_slice_attention_goes_with_every_network_of_the_paper(overlay: str, expected: type, attention: Any) -> None:
+    assert type(_overlaid(overlay, attention).get_parsed_content("network_def")) is expected
+
+
+@pytest.mark.parametrize("attention", [None, "se", "cbam"])
+@pytest.mark.parametrize("overlay", contract.NETWORK_OVERLAYS)
+def test_every_overlay_maps_the_window_of_the_configs_to_logits(overlay: str, attention: Any) -> None:
+    parser = _overlaid(overlay, attention)
+    with torch.device("meta"):
+        network = parser.get_parsed_content("network_def").eval()
+        logits = network(torch.empty(1, 1, *parser.get_parsed_content("roi_size")))
+    assert logits.shape == (1, 3, *parser.get_parsed_content("roi_size"))
+    named = any(isinstance(module, (SqueezeExcitation, CBAM)) for module in network.modules())
+    assert named == (attention is not None and "attention" in contract.read(f"networks/{overlay}.json")["network_def"])
+
+
+def _overlaid(overlay: str | None, attention: Any) -> ConfigParser:
     parser = ConfigParser()
-    parser.read_config([str(contract.CONFIGS / name) for name in ["train.json", *overlays]])
+    names = ["train.json"] if overlay is None else ["train.json", f"networks/{overlay}.json"]
+    parser.read_config([str(contract.CONFIGS / name) for name in names])
     parser["attention"] = attention
-    assert type(parser.get_parsed_content("network_def")) is expected
+    return parser
 
 
 @pytest.mark.filterwarnings("ignore:Default logging file")

@@ -9,8 +9,13 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from contracts.config import NETWORK_OVERLAYS
+from contracts.network import NETWORKS
+from monai.bundle import create_workflow
 from phantoms import write_nifti
 from workflows import command_line, make_workflow, run_workflow, small_dataset, small_options
+
+from bundle import ROOT
 
 
 @pytest.fixture(scope="module")
@@ -54,6 +59,25 @@ def test_training_learns_the_phantoms(dataset: Path, tmp_path: Path) -> None:
 )
 def test_variants_are_overrides(config: Any, overrides: dict[str, Any], dataset: Path, tmp_path: Path) -> None:
     run_workflow(config, dataset_dir=str(dataset), output_dir=str(tmp_path), epochs=1, **overrides)
+    assert (tmp_path / "model.pt").is_file()
+
+
+@pytest.mark.parametrize("overlay", NETWORK_OVERLAYS)
+def test_every_network_trains_by_its_overlay(overlay: str, tmp_path: Path) -> None:
+    data = small_dataset(tmp_path / "data", count=3, size=32)
+    (case,) = (case for case in NETWORKS if case.name == NETWORK_OVERLAYS[overlay])
+    small = {f"network_def#{name}": value for name, value in case.small.items()}
+    if overlay == "deepmedic_wide":
+        small["network_def#residual"] = [3]
+    options = {"dataset_dir": str(data), "output_dir": str(tmp_path), "roi_size": [32, 32, 32], "epochs": 1}
+    workflow = create_workflow(
+        config_file=[str(Path(ROOT, "configs", name)) for name in ("train.json", f"networks/{overlay}.json")],
+        workflow_type="train",
+        logging_file=False,
+        **{"device": "cpu", **small, **options},
+    )
+    workflow.run()
+    workflow.finalize()
     assert (tmp_path / "model.pt").is_file()
 
 

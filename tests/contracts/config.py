@@ -13,7 +13,22 @@ from bundle import ROOT
 CONFIGS = Path(ROOT, "configs")
 TASKS = (".",)
 WORKFLOWS = ("train", "evaluate", "inference")
-OVERLAYS = ("multi_gpu_train.json", "networks/vnet.json")
+NETWORK_OVERLAYS = {
+    "anatomynet": "anatomynet",
+    "auto_context": "auto_context",
+    "deeplabv3plus": "deeplabv3plus",
+    "deepmedic": "deepmedic",
+    "deepmedic_wide": "deepmedic",
+    "fcn": "fcn",
+    "hdenseunet": "hdenseunet",
+    "unet2d": "unet",
+    "unet_deep": "unet",
+    "vnet": "vnet",
+    "voxresnet": "voxresnet",
+}
+"""Overlays that swap the network, and the name of what they swap in, in the contract of the networks."""
+
+OVERLAYS = ("multi_gpu_train.json", *(f"networks/{name}.json" for name in NETWORK_OVERLAYS))
 
 ALLOWED_EXPRESSIONS = (
     r"\$import [\w.]+( as \w+)?",
