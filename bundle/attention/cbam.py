@@ -12,11 +12,31 @@ from collections.abc import Sequence
 from typing import Any
 
 import torch
-from monai.networks.layers.factories import Conv
 from monai.networks.layers.utils import get_norm_layer
 from torch import nn
+from torch.nn import functional
 
 from .squeeze import ChannelGate
+
+
+class PlaneByPlaneConv3d(nn.Conv3d):
+    """``nn.Conv3d`` to one channel, computed as a 2D convolution of every plane and a sum over neighboring planes.
+
+    Same parameters and numbers. With so few channels PyTorch's own 3D kernel on a CPU takes 3 to 4 times as long.
+    """
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        """Return ``(B, 1, D, H, W)`` of ``x`` ``(B, in_channels, D, H, W)``."""
+        batch, channels, depth, height, width = x.shape
+        taps, margin = self.weight.size(2), self.weight.size(2) // 2
+        planes = x.transpose(1, 2).reshape(batch * depth, channels, height, width)
+        parts = functional.conv2d(planes, self.weight[0].transpose(0, 1), padding=margin)
+        parts = functional.pad(parts.reshape(batch, depth, taps, height, width), [0, 0, 0, 0, 0, 0, margin, margin])
+        total = parts[:, :depth, 0]
+        for tap in range(1, taps):
+            total = total + parts[:, tap : tap + depth, tap]
+        bias = self.bias
+        return (total if bias is None else total + bias).unsqueeze(1)
 
 
 class CBAM(nn.Module):
@@ -52,7 +72,8 @@ class CBAM(nn.Module):
             raise ValueError(f"kernel_size must be positive and odd, got {kernel_size}.")
         self.axes = list(range(2, 2 + spatial_dims))
         self.channel = ChannelGate(channels, reduction, "avg_and_max")
-        conv = Conv[Conv.CONV, spatial_dims](2, 1, kernel_size, padding=kernel_size // 2, bias=norm is None)
+        kind = PlaneByPlaneConv3d if spatial_dims == 3 else nn.Conv2d
+        conv = kind(2, 1, kernel_size, padding=kernel_size // 2, bias=norm is None)
         layers = [conv] if norm is None else [conv, get_norm_layer(norm, spatial_dims, 1)]
         self.spatial = nn.Sequential(*layers)
 

@@ -81,7 +81,8 @@ def measure_networks(
         names: overlays to measure; all by default.
         volume: spatial size of the input of 3D networks.
         image: spatial size of the input of 2D networks.
-        repeats: repeats of the timing, in turn with the plain network; the least CPU time of the process counts.
+        repeats: repeats of the timing behind a first one that does not count, in turn with the plain network; the
+            least CPU time of the process counts.
 
     Raises:
         ValueError: when a name is no overlay.
@@ -131,12 +132,13 @@ def count_multiply_adds(config: dict[str, Any], size: Sequence[int]) -> int:
 
 def _relative_time(run: tuple[nn.Module, torch.Tensor], plain: tuple[nn.Module, torch.Tensor], repeats: int) -> float:
     least = [float("inf"), float("inf")]
-    for _ in range(repeats):
+    for repeat in range(repeats + 1):
         for index, (network, x) in enumerate((run, plain)):
             start = time.process_time()
             with torch.inference_mode():
                 network(x)
-            least[index] = min(least[index], time.process_time() - start)
+            if repeat:
+                least[index] = min(least[index], time.process_time() - start)
     return least[0] / least[1]
 
 
