@@ -19,6 +19,9 @@ from ..attention.squeeze import SliceChannelModule
 from .blocks import ConvADN
 from .norm import GroupedInstanceNorm
 
+CACHE = 2**20
+"""Bytes of a map that are worked on at once in the backward pass."""
+
 
 class FusedLevel(nn.Sequential):
     """A stack of convolutions and its attention, run with the last normalization and the attention as one.
@@ -103,6 +106,34 @@ def _expand(value: torch.Tensor, plane: list[int]) -> torch.Tensor:
     return value
 
 
+def _slice_sums(x: torch.Tensor, grad: torch.Tensor, plane: list[int]) -> tuple[torch.Tensor, torch.Tensor]:
+    """Return the sums of ``grad * x`` and of ``grad`` over every slice, each ``(B, C, S)``."""
+    axes = [axis - 1 for axis in plane]
+    parts = zip(_parts(x), _parts(grad), strict=True)
+    sums = [((part_grad * part).sum(axes), part_grad.sum(axes)) for part, part_grad in parts]
+    products, totals = (torch.cat(values).unflatten(0, x.shape[:2]) for values in zip(*sums, strict=True))
+    return products, totals
+
+
+def _combine(
+    x: torch.Tensor, grad: torch.Tensor, scale: torch.Tensor, mean_grad: torch.Tensor, power_grad: torch.Tensor
+) -> torch.Tensor:
+    """Return ``grad * scale + mean_grad + x * power_grad``; the last three are numbers per slice or channel."""
+    result = torch.empty_like(x)
+    rows = [value.expand(x.shape[:2] + value.shape[2:]) for value in (scale, mean_grad, power_grad)]
+    parts = *map(_parts, (result, x, grad)), *(_parts(row, x) for row in rows)
+    for out, part, part_grad, a, b, c in zip(*parts, strict=True):
+        torch.addcmul(b, part, c, out=out).addcmul_(part_grad, a)
+    return result
+
+
+def _parts(values: torch.Tensor, like: torch.Tensor | None = None) -> tuple[torch.Tensor, ...]:
+    """Split a map into runs of channels that stay in the processor's cache between two operations."""
+    whole = values if like is None else like
+    channels = max(CACHE // (whole[0, 0].numel() * whole.element_size()), 1)
+    return values.flatten(0, 1).split(channels)
+
+
 class _NormalizeAndWeight(torch.autograd.Function):
     """``x * scale + shift`` with both computed from x, and a backward pass that reads x twice and writes once.
 
@@ -131,10 +162,9 @@ class _NormalizeAndWeight(torch.autograd.Function):
         x, *parameters = ctx.saved_tensors
         moments, affine = ctx.graph
         wanted = [*moments, *(parameter for parameter in parameters if parameter.requires_grad)]
-        grads = torch.autograd.grad(affine, wanted, ((grad * x).sum(ctx.plane), grad.sum(ctx.plane)), True)
+        grads = torch.autograd.grad(affine, wanted, _slice_sums(x, grad, ctx.plane), True)
         slice_voxels = x.shape[ctx.plane[0]] * x.shape[ctx.plane[1]]
-        mean_grad = _expand(grads[0] / slice_voxels, ctx.plane)
-        power_grad = _expand(2 * grads[1] / x[0, 0].numel(), ctx.plane)
-        x_grad = torch.addcmul(mean_grad, x, power_grad).addcmul_(grad, _expand(affine[0].detach(), ctx.plane))
+        terms = affine[0].detach(), grads[0] / slice_voxels, 2 * grads[1] / x[0, 0].numel()
+        x_grad = _combine(x, grad, *(_expand(term, ctx.plane) for term in terms))
         found = iter(grads[2:])
         return x_grad, None, None, *(next(found) if item.requires_grad else None for item in parameters)
