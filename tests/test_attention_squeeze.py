@@ -7,6 +7,7 @@ import pytest
 import torch
 from contracts import literal
 
+from bundle.attention import get_attention_layer
 from bundle.attention.squeeze import (
     ChannelGate,
     SliceChannelModule,
@@ -122,3 +123,14 @@ def test_family_leaves_the_gate_to_its_mechanisms() -> None:
     module = SliceChannelModule(3, 2, [4, 4, 4])
     with pytest.raises(NotImplementedError):
         module(torch.randn(1, 2, 4, 4, 4))
+
+
+@pytest.mark.parametrize("slice_dim", [0, 1, -1])
+@pytest.mark.parametrize("pooling", ["avg", "avg_and_max"])
+def test_map_in_channels_last_is_weighted_alike_and_stays_so(slice_dim: int, pooling: str) -> None:
+    torch.manual_seed(0)
+    block = get_attention_layer(("pam", {"slice_dim": slice_dim, "slice_pooling": pooling}), 3, 4, [5, 6, 7])
+    x = torch.randn(2, 4, 5, 6, 7)
+    last = block(x.contiguous(memory_format=torch.channels_last_3d))
+    assert last.is_contiguous(memory_format=torch.channels_last_3d)
+    torch.testing.assert_close(last, block(x))

@@ -39,7 +39,7 @@ class TestInput:
         assert list_cases(Path("scan.NII")) == [{"case": "scan", "image": "scan.NII"}]
 
     def test_a_file_that_does_not_exist_or_is_of_another_kind_is_a_case_for_the_loader_to_judge(self) -> None:
-        assert list_cases("/no/such/file.mha") == [{"case": "file.mha", "image": "/no/such/file.mha"}]
+        assert list_cases("/no/such/file.png") == [{"case": "file.png", "image": "/no/such/file.png"}]
 
     def test_a_folder_is_the_nifti_files_directly_in_it_in_order(self, tmp_path: Path) -> None:
         touch(tmp_path, "b.nii.gz", "a.nii", "C.NII.GZ", "notes.txt", "deeper/d.nii.gz")
@@ -88,7 +88,7 @@ class TestInput:
             list_cases("")
 
     def test_a_folder_without_nifti_files_is_an_error(self, tmp_path: Path) -> None:
-        with pytest.raises(DatalistError, match=f"{tmp_path}: the folder holds no .nii or .nii.gz file"):
+        with pytest.raises(DatalistError, match=f"{tmp_path}: the folder holds no .nii, .nii.gz, .nrrd"):
             list_cases(touch(tmp_path, "a.dcm"))
 
     @pytest.mark.parametrize("content", [{"training": []}, {"training": pairs("a"), "test": []}])

@@ -144,3 +144,35 @@ def test_it_is_otherwise_monai_s_evaluator(cases: list) -> None:
     (output,) = engine.state.output
     np.testing.assert_array_equal(output["pred"][0].numpy(), ball())
     assert modes == [False]
+
+
+def test_a_case_that_is_done_gives_its_record(cases: list, tmp_path: Path) -> None:
+    class Done:
+        def find(self, case: dict[str, Any]) -> dict[str, Any] | None:
+            return {"case": "a", "done_earlier": True} if case["case"] == "a" else None
+
+        def stamp(self, image: str) -> str:
+            return "settings input"
+
+    engine = evaluator([cases[0], cases[3]], tmp_path / "out")
+    engine.data_loader.dataset.done = Done()
+    engine.run()
+    content = json.loads((tmp_path / "out" / "summary.json").read_text())
+    assert [case.get("done_earlier", False) for case in content["cases"]] == [True, False]
+    assert content["cases"][1]["made_from"] == {"settings": "settings", "input": "input"}
+    assert not (tmp_path / "out" / "a.json").exists()
+
+
+def test_a_run_that_is_cut_off_keeps_what_is_done(cases: list, tmp_path: Path) -> None:
+    def interrupt(data: dict[str, Any]) -> dict[str, Any]:
+        if data["case"] == "d":
+            raise SystemExit(143)
+        return data
+
+    engine = evaluator([cases[0], cases[3], cases[4]], tmp_path / "out", behind=[interrupt])
+    with pytest.raises(SystemExit):
+        engine.run()
+    content = json.loads((tmp_path / "out" / "summary.json").read_text())
+    assert content["stopped"] is True
+    assert [case["case"] for case in content["cases"]] == ["a"]
+    assert not (tmp_path / "out" / "d.json").exists()

@@ -10,7 +10,8 @@ import pytest
 from bundle import ROOT
 
 FLOORS = (
-    {"records"},
+    {"switches", "volume_files"},
+    {"records", "resume"},
     {"discs", "losses"},
     {"metrics", "attention"},
     {"networks"},

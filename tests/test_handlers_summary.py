@@ -9,7 +9,7 @@ from types import SimpleNamespace
 from typing import Any
 
 import pytest
-from ignite.engine import Engine
+from ignite.engine import Engine, Events
 
 from bundle.handlers import RunSummary
 
@@ -106,3 +106,44 @@ def test_a_folder_that_cannot_be_made_is_told_before_the_work(tmp_path: Path) ->
     with pytest.raises(ValueError, match=r"output_dir .*out cannot be made .*pass another --output_dir"):
         engine.run(["a"], max_epochs=1)
     assert not done
+
+
+class Writer:
+    """A writer whose results come when it is waited for."""
+
+    def __init__(self) -> None:
+        self.results: list[dict] = [{"case": "of an earlier run"}]
+        self.failures: list[dict] = []
+
+    def restart(self) -> None:
+        self.results.clear()
+
+    def finish(self) -> None:
+        self.results.append({"case": "b", "done_earlier": True})
+        self.failures.append(OTHER)
+
+
+def test_a_writer_is_waited_for_and_its_results_count(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    caplog.set_level(logging.INFO, "bundle")
+    summary, content = run(tmp_path, [[{"result": {"case": "a"}}]], sources=[Writer()])
+    assert [case["case"] for case in content["cases"]] == ["a", "b"]
+    assert content["failures"] == [OTHER]
+    assert "2 cases done, 1 of them earlier, 1 left out" in caplog.text
+    assert summary.results == content["cases"]
+
+
+def test_a_run_that_is_cut_off_leaves_a_summary_of_what_is_done(tmp_path: Path) -> None:
+    engine = Engine(lambda engine, item: [{"result": {"case": item}}])
+    RunSummary(tmp_path, sources=[Writer()]).attach(engine)
+    engine.add_event_handler(Events.ITERATION_COMPLETED(once=2), lambda engine: engine.terminate(skip_completed=True))
+    engine.run(["a", "c", "d"], max_epochs=1)
+    content = json.loads((tmp_path / "summary.json").read_text())
+    assert content["stopped"] is True
+    assert [case["case"] for case in content["cases"]] == ["a", "c", "b"]
+
+
+def test_a_run_that_never_began_leaves_no_summary(tmp_path: Path) -> None:
+    engine = Engine(lambda engine, item: None)
+    RunSummary(tmp_path / "out").attach(engine)
+    engine.fire_event("TERMINATE")
+    assert not (tmp_path / "out").exists()

@@ -64,9 +64,10 @@ def test_metadata_is_kept() -> None:
     assert result.meta["name"] == "a"
 
 
-def test_disabled_it_only_calls_the_wrapped_inferer() -> None:
+@pytest.mark.parametrize("enabled", [False, "false"])
+def test_disabled_it_only_calls_the_wrapped_inferer(enabled: Any) -> None:
     probe = Probe()
-    result = AutocastInferer(SimpleInferer(), enabled=False)(IMAGE, probe)
+    result = AutocastInferer(SimpleInferer(), enabled=enabled)(IMAGE, probe)
     assert probe.seen == [torch.float32]
     assert torch.equal(result, probe.conv(IMAGE))
 

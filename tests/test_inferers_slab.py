@@ -10,25 +10,25 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-from monai.data import MetaTensor
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+from monai.data import MetaTensor, decollate_batch, list_data_collate
 from monai.inferers import sliding_window_inference
 from monai.networks.nets import UNet
-from monai.transforms import Orientationd
+from monai.transforms import Compose, Invertd, Orientationd, Spacingd
 from phantoms import meta_tensor, noise, orientation_affine, rotation
 from torch.utils._python_dispatch import TorchDispatchMode
 
 from bundle.inferers import SlabInferer
-from bundle.inferers.slab import was_resampled, window_starts
-from bundle.transforms import Resampled
+from bundle.inferers.slab import was_resampled
+from bundle.transforms import OriginalGrid, Resampled
 
 SAME_WINDOWS = [  # (size, window, overlap): even spread and MONAI's steps lead to the same windows
     ((24, 16, 20), (8, 8, 8), 0.5),
     ((16, 16, 16), (16, 16, 16), 0.25),
     ((14, 8, 20), (8, 8, 8), 0.25),
     ((5, 16, 12), (8, 8, 8), 0.5),
-    ((5, 6, 16), (8, 8, 8), 0.5),
     ((5, 6, 7), (8, 8, 8), 0.25),
-    ((20, 12, 8), (8, 8, 8), 0.5),
 ]
 
 
@@ -58,6 +58,37 @@ def test_scores_are_those_of_monai_where_the_windows_are_the_same(
     assert type(ours) is torch.Tensor
     assert ours.dtype == torch.float32
     torch.testing.assert_close(ours, peer, atol=1e-5, rtol=0)
+
+
+@settings(deadline=None, derandomize=True, database=None, max_examples=60, suppress_health_check=list(HealthCheck))
+@given(
+    st.tuples(*[st.integers(3, 14)] * 3),
+    st.tuples(*[st.sampled_from((4, 6, 8))] * 3),
+    st.floats(0, 0.9),
+    st.sampled_from(("gaussian", "constant")),
+    st.integers(1, 5),
+    st.integers(1, 2),
+)
+def test_scores_are_bit_equal_to_those_of_monai_with_its_steps(
+    network: Callable, size: tuple, roi: tuple, overlap: float, mode: str, sw_batch_size: int, batch: int
+) -> None:
+    image = volume((batch, 2, *size))
+    ours = SlabInferer(roi, overlap=overlap, mode=mode, sw_batch_size=sw_batch_size, output="scores", spread="scan")(
+        image, network
+    )
+    assert torch.equal(ours, sliding_window_inference(image, roi, sw_batch_size, network, overlap=overlap, mode=mode))
+
+
+@pytest.mark.parametrize("axis", [0, 1, 2])
+def test_windows_along_another_axis_give_the_same_scores_within_rounding(axis: int, network: Callable) -> None:
+    image = volume((2, 2, 11, 19, 14))
+    first, other = (
+        SlabInferer((8, 8, 8), overlap=0.6, output="scores", slab_axis=slab_axis)(image, network)
+        for slab_axis in (0, axis)
+    )
+    torch.testing.assert_close(other, first, atol=1e-6, rtol=1e-6)
+    labels = SlabInferer((8, 8, 8), overlap=0.6, output="labels", slab_axis=axis)(image, network)
+    assert (labels[:, 0] == first.argmax(1)).float().mean() > 0.999
 
 
 @pytest.mark.parametrize(("size", "roi", "overlap"), [*SAME_WINDOWS, ((19, 13, 11), (8, 6, 10), 0.3)], ids=str)
@@ -99,6 +130,12 @@ def test_the_number_of_windows_a_pass_does_not_matter(sw_batch_size: int, networ
     one = SlabInferer((8, 8, 8), output="scores")(image, network)
     many = SlabInferer((8, 8, 8), output="scores", sw_batch_size=sw_batch_size)(image, network)
     torch.testing.assert_close(many, one, atol=1e-5, rtol=0)
+
+
+def test_a_window_may_take_all_of_an_axis(network: Callable) -> None:
+    image = volume((1, 2, 20, 10, 12))
+    found, whole = (SlabInferer(roi, output="scores")(image, network) for roi in ((8, -1, 12), (8, 10, 12)))
+    assert torch.equal(found, whole)
 
 
 def test_a_batch_is_the_sum_of_its_samples(network: Callable) -> None:
@@ -210,23 +247,6 @@ def test_auto_gives_labels_of_a_plain_tensor_and_of_one_without_a_file() -> None
     assert not was_resampled(MetaTensor(torch.zeros(1, 1, 4, 4, 4)))
 
 
-@pytest.mark.parametrize("size", [1, 7, 8, 9, 15, 16, 17, 40, 41, 99])
-@pytest.mark.parametrize("roi", [1, 2, 3, 8, 16])
-@pytest.mark.parametrize("overlap", [0, 0.1, 0.25, 0.5, 0.8, 0.9, 0.99])
-def test_windows_cover_all_are_evenly_spread_and_overlap_as_asked(size: int, roi: int, overlap: float) -> None:
-    starts = window_starts(size, roi, overlap)
-    steps = np.diff(starts)
-    assert starts[0] == 0
-    assert starts[-1] == max(size - roi, 0)
-    assert set(range(size)) <= {start + i for start in starts for i in range(roi)}
-    if len(starts) > 1:
-        assert steps.min() >= 1
-        assert steps.max() - steps.min() <= 1
-        assert steps.max() <= max(roi * (1 - overlap) + 1e-9, 1)
-        fewest = (size - roi) / max(np.floor(roi * (1 - overlap) + 1e-9), 1)
-        assert len(starts) == np.ceil(fewest) + 1
-
-
 def test_the_progress_bar_counts_windows_and_is_silent_without_a_terminal(capfd: pytest.CaptureFixture[str]) -> None:
     SlabInferer((8, 8, 8), progress=True)(torch.zeros(1, 1, 9, 9, 9), pointwise)
     assert capfd.readouterr() == ("", "")
@@ -240,39 +260,141 @@ def test_the_progress_bar_shows_on_a_terminal(monkeypatch: pytest.MonkeyPatch, c
     assert capsys.readouterr().err == ""
 
 
-@pytest.mark.parametrize("overlap", [-0.1, 1, 1.5])
-def test_an_overlap_out_of_range_is_refused(overlap: float) -> None:
-    with pytest.raises(ValueError, match=rf"overlap must lie in \[0, 1\), got {overlap}"):
-        SlabInferer((8, 8, 8), overlap=overlap)
-
-
-def test_an_unknown_output_is_refused() -> None:
-    with pytest.raises(ValueError, match="output must be one of auto, scores, labels, got 'probabilities'"):
-        SlabInferer((8, 8, 8), output="probabilities")
-
-
 def test_an_input_of_other_axes_than_the_window_is_refused() -> None:
     with pytest.raises(ValueError, match=r"roi_size \[8, 8, 8\] does not fit an input of the shape \(1, 1, 9, 9\)"):
         SlabInferer((8, 8, 8))(torch.zeros(1, 1, 9, 9), pointwise)
 
 
-@pytest.mark.parametrize("axes", [(0,), (2, 0), (0, 1, 2)])
-def test_mirroring_averages_the_scores_of_all_mirrored_windows(axes: tuple[int, ...], network: Callable) -> None:
-    image = volume((1, 2, 8, 8, 8))
-    expected, count = torch.zeros(1, 3, 8, 8, 8), 0
-    for flips in itertools.product(*[(False, True)] * len(axes)):
-        dims = [axis + 2 for axis, flip in zip(axes, flips, strict=True) if flip]
-        expected, count = expected + torch.flip(network(torch.flip(image, dims)), dims), count + 1
-    found = SlabInferer((8, 8, 8), output="scores", mirror_axes=axes)(image, network)
-    torch.testing.assert_close(found, expected / count, atol=1e-5, rtol=0)
+class _Seen:
+    """A network of one voxel that remembers the windows it got."""
+
+    def __init__(self) -> None:
+        self.windows: list[torch.Tensor] = []
+
+    def __call__(self, windows: torch.Tensor) -> torch.Tensor:
+        self.windows += [window.clone() for window in windows]
+        return pointwise(windows)
 
 
-def test_a_mirrored_volume_gets_the_mirrored_result(network: Callable) -> None:
-    image = volume((1, 2, 20, 9, 10))
-    inferer = SlabInferer((8, 8, 8), overlap=0.5, output="scores", mirror_axes=(0,))
-    torch.testing.assert_close(inferer(image.flip(2), network).flip(2), inferer(image, network), atol=1e-5, rtol=0)
+@pytest.mark.parametrize("sw_batch_size", [1, 3])
+def test_constant_windows_are_skipped_counted_and_background(
+    sw_batch_size: int, caplog: pytest.LogCaptureFixture
+) -> None:
+    image = torch.full((1, 1, 40, 8, 8), -2.0)
+    image[:, :, 17:22] = volume((1, 1, 5, 8, 8)) + 3
+    inferer = SlabInferer((8, 8, 8), overlap=0, output="scores", skip_constant=True, sw_batch_size=sw_batch_size)
+    seen = _Seen()
+    with caplog.at_level("INFO", logger="bundle.inferers.slab"):
+        found = inferer(MetaTensor(image), seen)
+    assert len(seen.windows) == 2
+    assert (found.meta["windows"], found.meta["windows_skipped"]) == (5, 3)
+    assert "skipped 3 of 5 windows, which are constant" in caplog.text
+    expected = pointwise(image)
+    for start in (8, 24, 32):
+        expected[:, :, start : start + 8] = torch.tensor([20.0, 0, 0]).reshape(1, 3, 1, 1, 1)
+    torch.testing.assert_close(found.as_tensor(), expected)
+    labels = SlabInferer((8, 8, 8), overlap=0, output="labels", skip_constant=True)(image, pointwise)
+    assert torch.equal(labels[:, 0].long(), expected.argmax(1))
 
 
-def test_mirror_axes_that_are_not_there_are_refused() -> None:
-    with pytest.raises(ValueError, match=r"mirror_axes must be spatial axes, 0 to 2, got \[3\]"):
-        SlabInferer((8, 8, 8), mirror_axes=(3,))
+def test_a_voxel_that_any_window_sees_keeps_its_scores_when_others_are_skipped() -> None:
+    image = torch.zeros(2, 1, 30, 8, 8)
+    image[:, :, 12] = 1
+    found = SlabInferer((8, 8, 8), overlap=0.5, output="scores", skip_constant=True)(image, pointwise)
+    seen = (found[:, 0] != 20)[:, :, 0, 0].nonzero()
+    assert seen.tolist() == [[0, plane] for plane in range(19)] + [[1, plane] for plane in range(7, 19)]
+    torch.testing.assert_close(found[1, :, 7:19], pointwise(image)[1, :, 7:19])
+
+
+def test_a_window_that_is_constant_in_one_channel_alone_is_not_skipped() -> None:
+    image = torch.zeros(1, 2, 16, 8, 8)
+    image[:, 1] = volume((1, 16, 8, 8))
+    seen = _Seen()
+    SlabInferer((8, 8, 8), overlap=0, skip_constant=True)(image, seen)
+    assert len(seen.windows) == 2
+
+
+def test_nothing_is_skipped_unless_that_is_asked_for() -> None:
+    seen = _Seen()
+    result = SlabInferer((8, 8, 8), overlap=0)(MetaTensor(torch.zeros(1, 1, 24, 8, 8)), seen)
+    assert len(seen.windows) == 3
+    assert "windows" not in result.meta
+
+
+def test_a_hook_hears_of_every_batch_of_windows() -> None:
+    heard: list[tuple[int, int]] = []
+    inferer = SlabInferer((8, 8, 8), sw_batch_size=3)
+    inferer.on_window = lambda done, count: heard.append((done, count))
+    inferer(torch.zeros(1, 1, 9, 9, 9), pointwise)
+    assert heard == [(3, 8), (6, 8), (8, 8)]
+
+
+class _Collector:
+    """An assembler that keeps what it gets."""
+
+    def __init__(self) -> None:
+        self.slabs: list[torch.Tensor] = []
+
+    def start(self, image: torch.Tensor, *, classes: int, axis: int) -> _Collector:
+        self.started = (image, classes, axis)
+        return self
+
+    def add(self, scores: torch.Tensor) -> None:
+        self.slabs.append(scores.clone())
+
+    def finish(self) -> torch.Tensor:
+        return torch.cat(self.slabs, self.started[2] + 1)[None]
+
+
+@pytest.mark.parametrize("axis", [None, 0, 1, 2])
+@pytest.mark.parametrize("size", [(20, 9, 11), (5, 6, 23), (5, 30, 7), (3, 4, 5)], ids=str)
+def test_an_assembler_gets_the_scores_slab_by_slab_without_the_padding(
+    size: tuple, axis: int | None, network: Callable
+) -> None:
+    image = volume((1, 2, *size))
+    assembler = _Collector()
+    found = SlabInferer((8, 8, 8), assembler=assembler, slab_axis=axis)(image, network)
+    assert assembler.started[0] is image
+    assert assembler.started[1] == 3
+    assert axis is None or assembler.started[2] == axis
+    expected = SlabInferer((8, 8, 8), output="scores")(image, network)
+    torch.testing.assert_close(found, expected, atol=1e-6, rtol=1e-6)
+
+
+def test_labels_on_the_grid_of_the_file_are_those_of_whole_scores() -> None:
+    """The same network through an assembler, and through whole scores, Invertd and arg-max of MONAI."""
+    file = meta_tensor(noise((1, 9, 10, 31)), orientation_affine("LPS", (0.8, 1.1, 1)), spatial_shape=(9, 10, 31))
+    pre = Compose([Orientationd("image", "RAS", labels=None), Spacingd("image", (1.5, 1.5, 1.5))])
+    data = pre({"image": file})
+    batch = list_data_collate([data])["image"]
+    ours = decollate_batch(SlabInferer((8, 8, 8), assembler=OriginalGrid())(batch, pointwise))[0]
+    scores = SlabInferer((8, 8, 8), output="scores", spread="scan")(batch, pointwise)
+    data["pred"] = decollate_batch(scores)[0]
+    inverted = Invertd("pred", pre, orig_keys="image", nearest_interp=False)(data)["pred"]
+    best = inverted.topk(2, dim=0)
+    sure = best.values[0] - best.values[1] > 1e-4
+    assert ours.shape == file.shape
+    assert sure.float().mean() > 0.99
+    assert torch.equal(ours[0][sure].long(), best.indices[0][sure])
+    assert len(ours.unique()) == 3
+
+
+def test_a_batch_of_several_cases_is_refused_with_an_assembler() -> None:
+    with pytest.raises(ValueError, match="inputs must be one case for an assembler, got a batch of 2"):
+        SlabInferer((8, 8, 8), assembler=_Collector())(torch.zeros(2, 1, 9, 9, 9), pointwise)
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"overlap": -0.1}, r"overlap must lie in \[0, 1\), got -0.1"),
+        ({"overlap": 1}, r"overlap must lie in \[0, 1\), got 1"),
+        ({"output": "probabilities"}, "output must be one of auto, scores, labels, got 'probabilities'"),
+        ({"output": "scores", "assembler": _Collector()}, "output must not be 'scores' with an assembler"),
+        ({"spread": "random"}, "spread must be one of even, scan, got 'random'"),
+        ({"slab_axis": 3}, "slab_axis must be a spatial axis, 0 to 2, or None, got 3"),
+    ],
+)
+def test_options_that_cannot_be_are_refused(options: dict[str, Any], message: str) -> None:
+    with pytest.raises(ValueError, match=message):
+        SlabInferer((8, 8, 8), **options)

@@ -13,12 +13,13 @@ from typing import Any
 import nibabel as nib
 import numpy as np
 import pytest
+import SimpleITK
 import torch
 from monai.data import MetaTensor, decollate_batch, list_data_collate
 from phantoms import ball, noise, rotation, write_nifti
 
 from bundle import __version__
-from bundle.transforms import LoadVolumed, SaveCased
+from bundle.transforms import BackgroundWriter, LoadVolumed, SaveCased
 from bundle.transforms.checks import GridMismatchError
 from bundle.transforms.save import save_label_map
 
@@ -106,6 +107,7 @@ def test_the_json_says_what_was_done_with_what(image: Path, tmp_path: Path) -> N
     data = case_of(image, ball(), case="patient 7", started=time.perf_counter())
     data["image"].meta["remarks"] = "first remark; second remark"
     record = save(data)["result"]
+    written = tmp_path / "new" / "out" / "patient 7_labels.nii.gz"
     assert json.loads((tmp_path / "new" / "out" / "patient 7.json").read_text()) == record
     assert record == {
         "case": "patient 7",
@@ -122,6 +124,7 @@ def test_the_json_says_what_was_done_with_what(image: Path, tmp_path: Path) -> N
             "python": platform.python_version(),
             **{name: version(name) for name in ("monai", "torch", "numpy", "nibabel")},
         },
+        "files": {written.name: hashlib.sha256(written.read_bytes()).hexdigest()},
     }
     assert record["seconds"] >= 0
 
@@ -204,3 +207,50 @@ def test_the_sha256_is_that_of_the_file_as_it_is_now(tmp_path: Path) -> None:
         os.utime(weights, ns=(0, len(content)))
         described = describe_checkpoint(weights)
         assert described == {"path": str(weights), "sha256": hashlib.sha256(content).hexdigest()}
+
+
+def test_an_unknown_output_format_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(ValueError, match=r"output_format must be one of nii.gz, nrrd, mha, dicom_seg, got 'png'"):
+        SaveCased("pred", label_names=NAMES, output_dir=tmp_path, output_format="png")
+
+
+def test_a_writer_gets_the_result_and_writes_the_same(image: Path, tmp_path: Path) -> None:
+    writer = BackgroundWriter()
+    data = case_of(image, ball(), case="a")
+    beside = SaveCased("pred", label_names=NAMES, output_dir=tmp_path / "beside", writer=writer)(data)
+    direct = SaveCased("pred", label_names=NAMES, output_dir=tmp_path / "direct")(data)["result"]
+    writer.finish()
+    assert "result" not in beside
+    (record,) = writer.results
+    assert record == {**direct, "output": str(tmp_path / "beside" / "a_seg.nii.gz")}
+    for name in ("a_seg.nii.gz", "a.json"):
+        assert (tmp_path / "beside" / name).is_file()
+
+
+def test_a_result_that_cannot_be_written_beside_is_a_failure_of_its_case(image: Path, tmp_path: Path) -> None:
+    writer = BackgroundWriter()
+    (tmp_path / "out" / "a.json").mkdir(parents=True)
+    SaveCased("pred", label_names=NAMES, output_dir=tmp_path / "out", writer=writer)(case_of(image, ball(), case="a"))
+    writer.finish()
+    assert [(failure["case"], failure["file"]) for failure in writer.failures] == [("a", str(image))]
+
+
+def test_maps_of_confidence_are_written_and_their_means_told(image: Path, tmp_path: Path) -> None:
+    data = case_of(image, ball(), case="a")
+    data["pred_margin"] = MetaTensor(torch.as_tensor(ball() * 100)[None], meta=data["image"].meta)
+    data["pred"].meta = {**data["pred"].meta, "confidence": {"margin": {0: 0.1, 1: 0.92393}}}
+    save = SaveCased(
+        "pred", label_names=NAMES, output_dir=tmp_path / "out", output_format="nrrd", maps=["margin", "entropy"]
+    )
+    record = save(data)["result"]
+    assert list(record["files"]) == ["a_seg.nrrd", "a_margin.nrrd"]
+    assert record["labels"]["lower"]["mean_margin"] == 0.9239
+    assert "mean_margin" not in record["labels"]["upper"]
+    image_of_map = SimpleITK.GetArrayFromImage(SimpleITK.ReadImage(str(tmp_path / "out" / "a_margin.nrrd")))
+    np.testing.assert_array_equal(image_of_map.transpose(2, 1, 0), ball() * 100)
+
+
+def test_what_a_result_was_made_from_is_noted(image: Path, tmp_path: Path) -> None:
+    save = SaveCased("pred", label_names=NAMES, output_dir=tmp_path / "out")
+    record = save(case_of(image, ball(), made_from="abc def"))["result"]
+    assert record["made_from"] == {"settings": "abc", "input": "def"}

@@ -66,7 +66,10 @@ def scale_slices(x: torch.Tensor, gate: torch.Tensor, slice_dim: int) -> torch.T
     """Multiply the map ``(B, C, D, H, W)`` by one number per channel and slice, ``gate`` ``(B, C, S)``."""
     shape = [gate.size(0), gate.size(1), 1, 1, 1]
     shape[2 + slice_dim % 3] = gate.size(2)
-    return x * gate.to(x.dtype).reshape(shape)
+    factor = gate.to(x.dtype).reshape(shape)
+    if x.size(1) > 1 and x.stride(1) == 1:  # channels last: the product is ten times as fast where both are
+        factor = factor.contiguous(memory_format=torch.channels_last_3d)
+    return x * factor
 
 
 class SliceDescriptors(nn.Module):
@@ -87,10 +90,16 @@ class SliceDescriptors(nn.Module):
     def forward(self, x: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
         """Return mean and maximum, each ``(B, C, S)``."""
         if not self.use_max:
-            mean = torch.mean(x, self.plane)
+            mean = self._mean(x)
             return mean, mean
         maximum = torch.amax(x, self.plane)
-        return (torch.mean(x, self.plane) if self.use_avg else maximum), maximum
+        return (self._mean(x) if self.use_avg else maximum), maximum
+
+    def _mean(self, x: torch.Tensor) -> torch.Tensor:
+        if self.plane == [2, 3] and x.size(1) > 1 and x.stride(1) == 1:  # channels last: the rows are read in order
+            rows = x.permute(0, 2, 3, 4, 1).reshape(x.size(0), x.size(2) * x.size(3), x.size(4) * x.size(1))
+            return torch.mean(rows, 1).reshape(x.size(0), x.size(4), x.size(1)).transpose(1, 2)
+        return torch.mean(x, self.plane)
 
 
 class ChannelGate(nn.Module):

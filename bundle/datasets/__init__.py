@@ -2,11 +2,13 @@
 
 from .case_dataset import CaseCacheDataset, CaseDataset, collate_cases
 from .datalist import DatalistError, list_cases, load_datalist, select_cases
+from .prefetch import PrefetchLoader
 
 __all__ = [
     "CaseCacheDataset",
     "CaseDataset",
     "DatalistError",
+    "PrefetchLoader",
     "collate_cases",
     "list_cases",
     "load_datalist",

@@ -13,25 +13,39 @@ from typing import Any
 from monai.data import CacheDataset, Dataset, list_data_collate
 
 from ..records import FAILURE, record_failure
+from ..resume import DONE, MADE_FROM, DoneCases
 
 Case = dict[str, Any]
 
 
 class CaseDataset(Dataset):
-    """MONAI's ``Dataset`` whose items are either transformed cases or ``{"failure": record}``.
+    """MONAI's ``Dataset`` whose items are transformed cases, ``{"failure": record}`` or ``{"done_earlier": record}``.
 
     Args:
         data: cases, see :func:`bundle.datasets.list_cases`.
-        transform: transforms of a case; the key ``"started"`` tells them when its processing began, in seconds.
+        transform: transforms of a case; the key ``"started"`` tells them when its processing began, in seconds, and
+            ``"made_from"`` what :class:`bundle.transforms.SaveCased` notes for a later run.
+        done: tells which cases an earlier run has done; these are not loaded. None for none.
     """
 
-    def __init__(self, data: Sequence[Case], transform: Callable[..., Any] | Sequence[Callable[..., Any]]) -> None:
+    def __init__(
+        self,
+        data: Sequence[Case],
+        transform: Callable[..., Any] | Sequence[Callable[..., Any]],
+        *,
+        done: DoneCases | None = None,
+    ) -> None:
         super().__init__(data=data, transform=transform)
+        self.done = done
 
     def _transform(self, index: int) -> Any:
         case = self.data[index]
         try:
-            return self.transform({**case, "started": time.perf_counter()})
+            record = None if self.done is None else self.done.find(case)
+            if record is not None:
+                return {DONE: record}
+            stamp = {} if self.done is None else {MADE_FROM: self.done.stamp(case["image"])}
+            return self.transform({**case, **stamp, "started": time.perf_counter()})
         except Exception as error:
             return {FAILURE: record_failure(case, error)}
 
@@ -71,8 +85,8 @@ class CaseCacheDataset(CacheDataset):
 
 
 def collate_cases(batch: Sequence[Any]) -> Any:
-    """Collate as MONAI does; a batch that holds a failed case becomes the record of it (use batches of one)."""
+    """Collate as MONAI does; a case that failed or is done makes its record the batch (use batches of one)."""
     for item in batch:
-        if isinstance(item, dict) and FAILURE in item:
+        if isinstance(item, dict) and (FAILURE in item or DONE in item):
             return item
     return list_data_collate(batch)

@@ -14,9 +14,10 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
+from ..volume_files import series_in, stem_of, volumes_in
+
 logger = logging.getLogger(__name__)
 
-NIFTI = (".nii.gz", ".nii")
 FOLDERS = (("imagesTr", "labelsTr"), ("images", "labels"))
 SUMMARY = "summary"
 """The name of no case: ``summary.json`` is that of the run."""
@@ -36,27 +37,31 @@ def list_cases(
     """List the cases to segment.
 
     Args:
-        input: a NIfTI file, a folder (all NIfTI files directly in it), or a ``dataset.json`` in MSD form (its ``test``
-            section; paths relative to the file).
+        input: a volume (NIfTI, NRRD, MetaImage, or a zip archive with a DICOM series), a folder, or a ``dataset.json``
+            in MSD form (its ``test`` section; paths relative to the file). Of a folder count the volumes directly in it
+            or, where there are none, the DICOM series that it holds, or that the folders in it hold.
         output_dir: where results will go; no image may lie in it.
 
     Returns:
         The cases, sorted by path. A path that does not exist is a case too: loading it reports what is wrong with it.
 
     Raises:
-        DatalistError: when nothing is named, a folder holds no NIfTI file, a JSON file is no datalist, or an image lies
+        DatalistError: when nothing is named, a folder holds no volume, a JSON file is no datalist, or an image lies
             in ``output_dir``.
     """
     if not str(input):
-        raise DatalistError("input is not set; pass --input with a NIfTI file, a folder of them, or a dataset.json.")
+        raise DatalistError("input is not set; pass --input with a volume, a folder of them, or a dataset.json.")
     return _away_from(_list_images(Path(str(input))), output_dir)
 
 
 def _list_images(path: Path) -> list[Case]:
     if path.is_dir():
-        images = _volumes(path)
+        images = volumes_in(path) or series_in(path)
         if not images:
-            raise DatalistError(f"{path}: the folder holds no .nii or .nii.gz file; pass --input FILE_OR_FOLDER.")
+            raise DatalistError(
+                f"{path}: the folder holds no .nii, .nii.gz, .nrrd, .mha, .mhd or .zip file and no DICOM series; "
+                "pass --input FILE_OR_FOLDER."
+            )
         return _named({"image": str(image)} for image in images)
     if path.suffix.lower() == ".json":
         items = _section(_read_json(path), "test", path)
@@ -69,7 +74,8 @@ def _list_images(path: Path) -> list[Case]:
 def _away_from(cases: list[Case], output_dir: str | Path | None) -> list[Case]:
     """Return the cases; results beside an image could replace files of the user, and be taken for images later."""
     for case in cases:
-        if output_dir is not None and Path(case["image"]).resolve().parent == Path(str(output_dir)).resolve():
+        image = Path(case["image"]).resolve()
+        if output_dir is not None and Path(str(output_dir)).resolve() in (image.parent, image):
             raise DatalistError(f"{case['image']}: lies in output_dir, among the results; pass another --output_dir.")
     return cases
 
@@ -182,16 +188,9 @@ def _fold(item: Case, path: Path, default: int) -> int:
     return fold
 
 
-def _volumes(folder: Path) -> list[Path]:
-    """List the NIfTI files of a folder but the hidden ones, such as the ``._a.nii.gz`` that macOS adds to archives."""
-    return sorted(
-        file for file in folder.glob("*") if file.name.lower().endswith(NIFTI) and not file.name.startswith(".")
-    )
-
-
 def _pair(root: Path) -> list[Case]:
     for images, labels in FOLDERS:
-        files = _volumes(root / images)
+        files = volumes_in(root / images)
         if files:
             missing = [file.name for file in files if not (root / labels / file.name).is_file()]
             if missing:
@@ -211,7 +210,7 @@ def _deal(cases: list[Case], folds: int) -> list[Case]:
 def _named(items: Iterable[Case]) -> list[Case]:
     """Name every case after its image; where names meet, put the names of the folders above in front."""
     cases = list(items)
-    parts = [(*Path(case["image"]).parts[:-1], _stem(Path(case["image"]))) for case in cases]
+    parts = [(*Path(case["image"]).parts[:-1], stem_of(case["image"])) for case in cases]
     depth = dict.fromkeys(range(len(cases)), 1)
     while True:
         names = ["_".join(part.strip("/") for part in parts[i][-depth[i] :]) for i in depth]
@@ -226,10 +225,3 @@ def _named(items: Iterable[Case]) -> list[Case]:
         listed = ", ".join(doubles)
         raise DatalistError(f"these images would write the same output: {listed}; rename or remove all but one.")
     return [{"case": name, **case} for name, case in zip(names, cases, strict=True)]
-
-
-def _stem(path: Path) -> str:
-    for suffix in NIFTI:
-        if path.name.lower().endswith(suffix):
-            return path.name[: -len(suffix)]
-    return path.name

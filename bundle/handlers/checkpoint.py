@@ -13,6 +13,8 @@ import torch
 from ignite.engine import Events
 from monai.engines import Evaluator, Workflow
 
+from ..switches import switch
+
 logger = logging.getLogger(__name__)
 
 
@@ -37,12 +39,12 @@ class TrainingCheckpoint:
         objects: Mapping[str, Any],
         *,
         evaluator: Evaluator | None = None,
-        resume: bool = False,
+        resume: bool | str = False,
         save_every: int = 1,
     ) -> None:
         self.save_dir = Path(save_dir)
         self.objects = dict(objects)
-        self.evaluator, self.resume, self.save_every = evaluator, resume, save_every
+        self.evaluator, self.resume, self.save_every = evaluator, switch("resume", resume), save_every
 
     def attach(self, engine: Workflow) -> None:
         """Resume at the start of the run, save after every epoch and at the end."""

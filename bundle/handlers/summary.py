@@ -13,6 +13,9 @@ from typing import Any
 from ignite.engine import Events
 from monai.engines import Workflow
 
+from ..resume import DONE
+from ..volume_files import whole
+
 logger = logging.getLogger(__name__)
 
 EXIT_BAD_CASES = 2
@@ -22,16 +25,26 @@ EXIT_BAD_CASES = 2
 class RunSummary:
     """Write ``<output_dir>/summary.json`` at the end of a run: results, cases that were left out, seconds.
 
+    A run that is cut off leaves a summary of what was done, with ``"stopped"``.
+
     Args:
         output_dir: folder to write to; made when missing.
-        sources: datasets or engines that keep records of what failed as ``failures``.
+        sources: datasets, engines or writers that keep records of what failed as ``failures``. A writer, such as
+            :class:`bundle.transforms.BackgroundWriter`, also has ``results``, ``restart()`` and ``finish()``, which is
+            called before the file is written.
         enabled: False to write nothing, e.g. on all processes but the first.
     """
 
     def __init__(self, output_dir: str | Path, *, sources: Sequence[Any] = (), enabled: bool = True) -> None:
         self.output_dir, self.sources, self.enabled = Path(str(output_dir)), list(sources), enabled
-        self.results: list[dict[str, Any]] = []
+        self._collected: list[dict[str, Any]] = []
+        self._running = False
         self.started = time.perf_counter()
+
+    @property
+    def results(self) -> list[dict[str, Any]]:
+        """Records of all cases that are done."""
+        return [*self._collected, *(result for source in self.sources for result in getattr(source, "results", []))]
 
     @property
     def failures(self) -> list[dict[str, str]]:
@@ -45,6 +58,7 @@ class RunSummary:
         engine.add_event_handler(Events.STARTED, self._start)
         engine.add_event_handler(Events.ITERATION_COMPLETED, self._collect)
         engine.add_event_handler(Events.COMPLETED, self._write)
+        engine.add_event_handler(Events.TERMINATE, self._write_stopped)
 
     def exit(self) -> None:
         """End the process with status 2 if cases were left out; for the ``finalize`` section of a config.
@@ -56,7 +70,9 @@ class RunSummary:
             raise SystemExit(EXIT_BAD_CASES)
 
     def _start(self, engine: Workflow) -> None:
-        self.results.clear()
+        self._collected.clear()
+        for writer in self._writers:
+            writer.restart()
         self.started = time.perf_counter()
         try:
             self.output_dir.mkdir(parents=True, exist_ok=True)
@@ -64,25 +80,41 @@ class RunSummary:
             raise ValueError(
                 f"output_dir {self.output_dir} cannot be made ({error}); pass another --output_dir."
             ) from error
+        self._running = True
+
+    @property
+    def _writers(self) -> list[Any]:
+        return [source for source in self.sources if hasattr(source, "finish")]
 
     def _collect(self, engine: Workflow) -> None:
         output = engine.state.output
-        self.results += [item["result"] for item in output if "result" in item] if isinstance(output, list) else []
+        self._collected += [item["result"] for item in output if "result" in item] if isinstance(output, list) else []
 
-    def _write(self, engine: Workflow) -> None:
+    def _write_stopped(self, engine: Workflow) -> None:
+        if self._running:
+            self._write(engine, stopped=True)
+
+    def _write(self, engine: Workflow, stopped: bool = False) -> None:
+        self._running = False
+        for writer in self._writers:
+            writer.finish()
         for failure in self.failures:
             logger.error("left out: %s", failure["message"])
         if not self.enabled:
             return
-        content = {
+        content: dict[str, Any] = {
             "cases": self.results,
             "failures": self.failures,
             "metrics": {name: _finite(value) for name, value in engine.state.metrics.items()},
             "seconds": round(time.perf_counter() - self.started, 3),
+            **({"stopped": True} if stopped else {}),
         }
         path = self.output_dir / "summary.json"
-        path.write_text(json.dumps(content, indent=2) + "\n", encoding="utf-8")
-        done = f"{len(self.results)} cases done, " if self.results else ""
+        with whole(path) as file:
+            file.write_text(json.dumps(content, indent=2) + "\n", encoding="utf-8")
+        earlier = sum(bool(result.get(DONE)) for result in content["cases"])
+        done = f"{len(content['cases'])} cases done, " if content["cases"] else ""
+        done += f"{earlier} of them earlier, " if earlier else ""
         logger.info("%s%d left out; summary in %s", done, len(self.failures), path)
 
 

@@ -8,6 +8,8 @@ from typing import Any
 import torch
 from monai.inferers import Inferer
 
+from ..switches import switch
+
 
 class AutocastInferer(Inferer):
     """Run another inferer under ``torch.autocast`` in bfloat16 and return floating-point results in float32.
@@ -17,12 +19,15 @@ class AutocastInferer(Inferer):
 
     Args:
         inferer: inferer to wrap.
-        enabled: False to do nothing but call it.
+        enabled: False to do nothing but call it; text such as ``"false"`` of a command line is understood.
+
+    Raises:
+        ValueError: when ``enabled`` is neither.
     """
 
-    def __init__(self, inferer: Callable[..., Any], *, enabled: bool = True) -> None:
+    def __init__(self, inferer: Callable[..., Any], *, enabled: bool | str = True) -> None:
         super().__init__()
-        self.inferer, self.enabled = inferer, enabled
+        self.inferer, self.enabled = inferer, switch("enabled", enabled)
 
     def __call__(self, inputs: torch.Tensor, network: Callable[..., Any], *args: Any, **kwargs: Any) -> Any:
         """Return what the wrapped inferer returns, a tensor or a list of tensors."""

@@ -38,7 +38,7 @@ class BadInputError(ValueError):
 
 
 class UnreadableFileError(BadInputError):
-    """The file is missing, empty, truncated, or no NIfTI file."""
+    """The file is missing, empty, truncated, or of no format that is read."""
 
 
 class VoxelTypeError(BadInputError):
@@ -77,6 +77,14 @@ class LabelValuesError(BadInputError):
     """The label holds values that are none of the classes."""
 
 
+class SeriesError(BadInputError):
+    """A folder or archive does not hold the slices of one DICOM series and no others."""
+
+
+class SliceSpacingError(BadInputError):
+    """Slices of a DICOM series are missing or unevenly spaced."""
+
+
 def check_header(file: str | Path, spacing_range: Sequence[float]) -> list[str]:
     """Check all that the header of a NIfTI file says, without reading its voxels.
 
@@ -99,8 +107,41 @@ def check_header(file: str | Path, spacing_range: Sequence[float]) -> list[str]:
     _check_voxel_type(file, header)
     _check_shape(file, shape)
     _check_geometry(file, header, shape)
-    _check_spacing(file, header, spacing_range)
+    _check_spacing(file, header.get_best_affine(), spacing_range)
     return repairs
+
+
+def check_grid(
+    file: str | Path, shape: Sequence[int], affine: np.ndarray, spacing_range: Sequence[float] | None
+) -> None:
+    """Check size, affine and voxel size of a volume of whatever format.
+
+    Args:
+        file: path of the volume.
+        shape: its size.
+        affine: from voxels to the world in mm.
+        spacing_range: smallest and largest voxel size in mm that the model is meant for; None for any.
+
+    Raises:
+        BadInputError: of the type that says what is wrong.
+    """
+    _check_shape(file, shape)
+    _check_affine(file, affine)
+    if spacing_range is not None:
+        _check_spacing(file, affine, spacing_range)
+
+
+def check_presence(file: str | Path) -> None:
+    """Check that a file or folder is there and not empty.
+
+    Raises:
+        UnreadableFileError: when it is not.
+    """
+    path = Path(file)
+    if not path.exists():
+        raise UnreadableFileError(file, "does not exist", "check the path; --input takes a volume or a folder of them")
+    if path.is_file() and path.stat().st_size == 0:
+        raise UnreadableFileError(file, "is empty", "copy or export it again")
 
 
 def check_voxels(file: str | Path, image: torch.Tensor) -> list[str]:
@@ -162,14 +203,9 @@ def grid_distance(affine_a: np.ndarray, affine_b: np.ndarray, shape: Sequence[in
 
 def _read_header(file: str | Path) -> nib.Nifti1Header:
     path = Path(file)
-    if not path.exists():
-        raise UnreadableFileError(
-            file, "does not exist", "check the path; --input takes a NIfTI file or a folder of them"
-        )
+    check_presence(file)
     if path.is_dir():
         raise UnreadableFileError(file, "is a folder", "name a NIfTI file")
-    if path.stat().st_size == 0:
-        raise UnreadableFileError(file, "is empty", "copy or export it again")
     try:
         image = nib.load(path)
         if not isinstance(image, nib.Nifti1Image):
@@ -247,8 +283,8 @@ def _check_affine(file: str | Path, affine: np.ndarray) -> None:
         raise AffineError(file, f"has a sheared affine (axes {angle:.1f} degrees off the right angle)", remedy)
 
 
-def _check_spacing(file: str | Path, header: nib.Nifti1Header, spacing_range: Sequence[float]) -> None:
-    spacing = np.linalg.norm(header.get_best_affine()[:3, :3], axis=0)
+def _check_spacing(file: str | Path, affine: np.ndarray, spacing_range: Sequence[float]) -> None:
+    spacing = np.linalg.norm(affine[:3, :3], axis=0)
     low, high = spacing_range
     if spacing.min() < low or spacing.max() > high:
         sizes = " x ".join(f"{size:.3g}" for size in spacing)

@@ -12,6 +12,8 @@ from monai.data import MetaTensor
 from monai.transforms import InvertibleTransform, MapTransform
 from monai.utils import ensure_tuple_rep
 
+from .corner_rule import interpolated_labels
+
 CHUNK = 16
 """Slices that are interpolated at once, so that temporaries stay small beside the volume."""
 
@@ -29,7 +31,7 @@ class Resampled(MapTransform, InvertibleTransform):
 
     The inverse interpolates floating-point maps linearly and integer ones to the nearest voxel. A floating-point map of
     several channels is taken for class scores: its inverse is the label map, the arg-max of the scores interpolated on
-    the original grid, computed chunk by chunk without holding all scores on that grid.
+    the original grid, computed without holding all scores on that grid (:mod:`bundle.transforms.corner_rule`).
 
     Args:
         keys: keys of the MetaTensors ``(C, D, H, W)``.
@@ -72,7 +74,7 @@ class Resampled(MapTransform, InvertibleTransform):
             sources = [_positions(n, 1 / s) for n, s in zip(info["size"], info["scale"], strict=True)]
             values = d[key].as_tensor()
             if values.is_floating_point() and values.shape[0] > 1:
-                restored = _interpolated_argmax(values, sources)
+                restored = interpolated_labels(values, sources)
             else:
                 restored = _interpolate(values, sources, nearest=not values.is_floating_point())
             d[key] = _with_affine(restored, d[key], np.asarray(info["affine"]))
@@ -128,12 +130,3 @@ def _interpolate_axis(values: torch.Tensor, axis: int, source: torch.Tensor, nea
         above = values.index_select(axis, (low + 1).clamp(max=last)).to(precise)
         torch.lerp(below, above, weight, out=result.narrow(axis, start, len(part)))
     return result
-
-
-def _interpolated_argmax(scores: torch.Tensor, sources: Sequence[torch.Tensor]) -> torch.Tensor:
-    dtype = torch.uint8 if scores.shape[0] <= 256 else torch.int16
-    labels = torch.empty([1, *(len(source) for source in sources)], dtype=dtype, device=scores.device)
-    for start in range(0, len(sources[0]), CHUNK):
-        chunk = _interpolate(scores, [sources[0][start : start + CHUNK], *sources[1:]], nearest=False)
-        labels[:, start : start + CHUNK] = chunk.argmax(0, keepdim=True).to(dtype)
-    return labels

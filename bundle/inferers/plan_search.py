@@ -1,0 +1,240 @@
+"""The search for the fastest plan whose labels are those of the network in float32."""
+
+from __future__ import annotations
+
+import math
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from typing import Any
+
+import torch
+
+from .plan_run import Plan, carried_out
+
+Stopwatch = Callable[[Plan, Callable[[], torch.Tensor]], tuple[float, torch.Tensor]]
+"""Runs a function under a plan and returns the seconds it took and its result."""
+
+SCORE_TOLERANCE = 0.05
+"""Largest deviation of the scores, root mean square, in standard deviations of the scores in float32."""
+HOPELESS = 2.5
+"""A candidate so many times slower than the best one at its first pass, which also sets things up, is left there."""
+SLOW = 1.5
+"""Candidates within this factor of the best one are tried with larger batches and measured again."""
+REPEATS = 2
+"""Further passes of these, taking turns."""
+TIE = 1.05
+"""Plans so close to the fastest count as equal: the more exact, smaller one is taken."""
+FEWER = 1.25
+"""Fewer threads are taken where they are so many times faster, as on a busy machine."""
+MOST_VOXELS = {"cpu": 2**21, "cuda": 2**23}
+"""Largest batch that is tried, in voxels: large windows gain nothing by it and take memory."""
+
+
+@dataclass(frozen=True)
+class Trial:
+    """What was measured of a plan.
+
+    Attributes:
+        plan: the plan.
+        seconds: seconds a window, the shortest of some passes.
+        agreement: share of the voxels with the label of float32.
+        deviation: deviation of the scores, see :data:`SCORE_TOLERANCE`.
+        passed: whether labels and scores are close enough.
+        failure: message of the error that the plan raised; empty if none.
+    """
+
+    plan: Plan
+    seconds: float
+    agreement: float
+    deviation: float
+    passed: bool
+    failure: str = ""
+
+
+class Search:
+    """Times plans on one window and compares their scores with those of float32, window by window.
+
+    Args:
+        run: runs the networks on one window, repeated to the batch of the plan, and returns the scores ``(N, K, ...)``.
+        stopwatch: times a run.
+        device: where the networks run.
+        agreement: smallest share of the voxels that must have the label of float32.
+        time_limit: seconds of measuring after which no further plan is tried.
+    """
+
+    def __init__(
+        self,
+        run: Callable[[Plan], torch.Tensor],
+        stopwatch: Stopwatch,
+        *,
+        device: torch.device,
+        agreement: float,
+        time_limit: float,
+    ) -> None:
+        self.run, self.stopwatch, self.device = run, stopwatch, device
+        self.agreement, self.time_limit = agreement, time_limit
+        self.spent, self.complete = 0.0, True
+        self.trials: list[Trial] = []
+        self.reference: torch.Tensor | None = None
+
+    @property
+    def best(self) -> Trial:
+        """The fastest of the trials that passed; the first trial is the baseline, which passes."""
+        return min((trial for trial in self.trials if trial.passed), key=lambda trial: trial.seconds)
+
+    def measure(self, plan: Plan) -> Trial:
+        """Time one plan and check its scores; the first one measured is what the others are compared with."""
+        try:
+            with carried_out(plan, self.device):
+                trial = self._measure(plan)
+        except Exception as error:
+            if self.reference is None:
+                raise
+            trial = Trial(plan, math.inf, 0.0, math.inf, False, f"{type(error).__name__}: {error}")
+        self.trials.append(trial)
+        return trial
+
+    def _measure(self, plan: Plan) -> Trial:
+        seconds, scores = self._timed(plan)
+        if self.reference is None:
+            self.reference = scores[:1]
+        agreement, deviation = compare(scores, self.reference)
+        passed = agreement >= self.agreement and deviation <= SCORE_TOLERANCE
+        if passed and (not self.trials or seconds < HOPELESS * self.best.seconds):
+            seconds = self._timed(plan)[0]
+        return Trial(plan, seconds, agreement, deviation, passed)
+
+    def _timed(self, plan: Plan) -> tuple[float, torch.Tensor]:
+        seconds, scores = self.stopwatch(plan, lambda: self.run(plan))
+        self.spent += seconds
+        return seconds / plan.batch, scores
+
+    def find(self, *, threads: int | None, with_compile: bool = False) -> tuple[Trial, Trial]:
+        """Try plans, the likely ones first, and return the one to take and the baseline, float32 window by window.
+
+        Args:
+            threads: threads that may be used on a CPU; None elsewhere. On a busy machine fewer are taken and
+                ``complete`` is false, as it is where the time ran out before every plan of one window was tried, and
+                where the scores in float32 are not finite.
+            with_compile: also try the best plan with ``torch.compile``, which takes a minute and no account of the
+                time limit.
+        """
+        allowed = threads
+        if threads is not None and threads > 1:
+            threads, self.spent = self._pick_threads(threads), 0.0
+        if not self.measure(Plan(threads=threads)).passed:
+            self.complete = False
+            return self.trials[0], self.trials[0]
+        tried = [self._try(plan) for plan in single_windows(self.device, threads)]
+        self.complete = threads == allowed and None not in tried
+        for trial in self._close():
+            self._larger_batches(trial)
+        self._repeat()
+        choice = smallest([trial for trial in self.trials if trial.passed])
+        if with_compile:
+            compiled = self.measure(replace(choice.plan, compile=True))
+            choice = compiled if compiled.passed and compiled.seconds < choice.seconds else choice
+        return choice, self.trials[0]
+
+    def _try(self, plan: Plan) -> Trial | None:
+        return self.measure(plan) if self.spent < self.time_limit else None
+
+    def _close(self) -> list[Trial]:
+        return [trial for trial in self.trials[1:] if trial.passed and trial.seconds <= SLOW * self.best.seconds]
+
+    def _larger_batches(self, trial: Trial) -> None:
+        before, voxels = trial, self.reference[0, 0].numel() if self.reference is not None else 0
+        for batch in (2, 4):
+            if batch * voxels > MOST_VOXELS.get(self.device.type, 0):
+                return
+            larger = self._try(replace(trial.plan, batch=batch))
+            if larger is None or not larger.passed or larger.seconds >= before.seconds:
+                return
+            before = larger
+
+    def _pick_threads(self, threads: int) -> int:
+        """Return how many threads to use: all that may be, unless fewer are much faster."""
+        count, seconds = threads, {threads: self._pass(threads)}
+        while count > 1 and seconds[count] == min(seconds.values()):
+            count //= 2
+            seconds[count] = self._pass(count)
+        fastest = min(seconds, key=lambda number: seconds[number])
+        return fastest if FEWER * seconds[fastest] < seconds[threads] else threads
+
+    def _pass(self, threads: int) -> float:
+        plan = Plan(threads=threads)
+        with carried_out(plan, self.device):
+            return min(self._timed(plan)[0] for _ in range(2))
+
+    def _repeat(self) -> None:
+        """Measure the baseline and the plans close to the best again, in turn, and keep the shortest times."""
+        contenders = [self.trials[0], *self._close()]
+        for number in [self.trials.index(trial) for trial in contenders] * REPEATS:
+            if self.spent >= self.time_limit:
+                return
+            trial = self.trials[number]
+            with carried_out(trial.plan, self.device):
+                seconds = self._timed(trial.plan)[0]
+            self.trials[number] = replace(trial, seconds=min(seconds, trial.seconds))
+
+
+def single_windows(device: torch.device, threads: int | None) -> list[Plan]:
+    """Return the plans of one window a batch for a device, but for the baseline, the likely ones first."""
+    on_cpu = device.type == "cpu"
+    half = ["bf16"] if on_cpu or torch.cuda.is_bf16_supported() else []
+    dtypes = ["fp32", *half] if on_cpu else ["fp32", *half, "fp16"]
+    plans = [
+        Plan(dtype, memory_format, threads=threads, direct=on_cpu and dtype == "fp32")
+        for memory_format in ("channels_last", "contiguous")
+        for dtype in dtypes
+    ]
+    return [plan for plan in plans if plan != Plan()]
+
+
+def smallest(trials: list[Trial]) -> Trial:
+    """Return the most exact and smallest of the trials that are as good as the fastest."""
+    limit = TIE * min(trial.seconds for trial in trials)
+
+    def order(trial: Trial) -> tuple[Any, ...]:
+        plan = trial.plan
+        return plan.dtype != "fp32", plan.batch, trial.seconds
+
+    return min((trial for trial in trials if trial.seconds <= limit), key=order)
+
+
+def compare(scores: torch.Tensor, reference: torch.Tensor) -> tuple[float, float]:
+    """Return agreement of the labels and deviation of the scores, the worst over a batch.
+
+    Args:
+        scores: scores ``(N, K, ...)`` of one window, repeated.
+        reference: its scores ``(1, K, ...)`` in float32. One score a voxel is foreground above 0.
+    """
+    if not torch.isfinite(scores).all():
+        return 0.0, math.inf
+    same = (_labels(scores) == _labels(reference)).flatten(1).double().mean(1).min()
+    spread = (reference - reference.mean()).double().square().mean().sqrt()
+    error = (scores - reference).double().square().flatten(1).mean(1).max().sqrt()
+    return float(same), float(error / spread.clamp_min(1e-12))
+
+
+def cpu_time(plan: Plan, run: Callable[[], torch.Tensor]) -> tuple[float, torch.Tensor]:
+    """Time a run: by the processor time of a single thread, which other jobs leave alone, else the time that passes."""
+    clock = time.thread_time if plan.threads == 1 else time.perf_counter
+    start = clock()
+    scores = run()
+    return clock() - start, scores
+
+
+def cuda_time(plan: Plan, run: Callable[[], torch.Tensor]) -> tuple[float, torch.Tensor]:
+    """Time a run by events on the current stream."""
+    start, end = torch.cuda.Event(enable_timing=True), torch.cuda.Event(enable_timing=True)
+    start.record()
+    scores = run()
+    end.record()
+    torch.cuda.synchronize()
+    return start.elapsed_time(end) / 1000, scores
+
+
+def _labels(scores: torch.Tensor) -> torch.Tensor:
+    return scores.argmax(1) if scores.shape[1] > 1 else scores[:, 0] > 0
