@@ -34,6 +34,7 @@ bench: $(VENV)/.test  ## print the ratios of docs/benchmarks.md anew
 	$(BIN)/python benchmarks/norm.py
 	$(BIN)/python benchmarks/memory.py
 	$(BIN)/python benchmarks/resample.py
+	$(BIN)/python benchmarks/share.py
 
 card: $(VENV)/.demo  ## write models/README.md from the metadata
 	$(BIN)/python -W ignore -m bundle card
