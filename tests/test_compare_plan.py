@@ -99,6 +99,11 @@ def test_an_override_reaches_both_configs_and_components_take_new_arguments(data
     assert plan.train["optimizer"]["eps"] == 1e-6
 
 
+def test_all_mechanisms_are_scored_in_float32_unless_a_plan_is_named(dataset: Path) -> None:
+    assert plan_of(dataset).evaluation["plan"] == "fp32"
+    assert plan_of(dataset, overrides={**SMALL, "plan": "bf16"}).evaluation["plan"] == "bf16"
+
+
 def test_overlays_swap_the_network(dataset: Path) -> None:
     files = [TRAIN, Path(ROOT, "configs", "networks", "vnet.json")]
     overrides = {"network_def#channels": [2, 4], "network_def#convs": [1], "roi_size": [16, 16, 16]}

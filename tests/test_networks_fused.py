@@ -100,3 +100,15 @@ def test_levels_that_do_not_end_in_an_affine_instance_norm_are_refused(options: 
 def test_stack_of_other_modules_is_refused() -> None:
     with pytest.raises(ValueError, match="fused must be false unless every convolution ends in"):
         FusedLevel(nn.Sequential(nn.Conv3d(1, 2, 1)), get_attention_layer("pam", 3, 2, SIZE))
+
+
+def test_map_in_channels_last_has_the_same_gradients() -> None:
+    networks = pair("pam")
+    x = torch.randn(2, 1, *SIZE, dtype=torch.float64)
+    grads = []
+    for network in networks:
+        network = network.double().to(memory_format=torch.channels_last_3d)
+        loss = network(x.contiguous(memory_format=torch.channels_last_3d)).square().mean()
+        grads.append(torch.autograd.grad(loss, list(network.parameters())))
+    for fused, turn in zip(grads[1], grads[0], strict=True):
+        torch.testing.assert_close(fused, turn, rtol=1e-9, atol=1e-10)

@@ -143,6 +143,8 @@ def make_plan(
             raise CompareError(f"{name} must be a whole number, 1 or more, got {value!r}.")
     for name in (name for name in CARRIED if name in train and name in evaluation):
         evaluation[name] = deepcopy(train[name])
+    # The machine's plan is timed and may differ from mechanism to mechanism, so all are scored in one precision.
+    evaluation.update(dict.fromkeys({"plan"} & evaluation.keys(), "fp32"))
     _override(train, evaluation, overrides or {}, [str(file) for file in (*config_file, *evaluation_file)])
     train.update({"epochs": epochs, "val_interval": epochs + 1})
     if "early_stop" in train:

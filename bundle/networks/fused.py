@@ -119,7 +119,7 @@ def _combine(
     x: torch.Tensor, grad: torch.Tensor, scale: torch.Tensor, mean_grad: torch.Tensor, power_grad: torch.Tensor
 ) -> torch.Tensor:
     """Return ``grad * scale + mean_grad + x * power_grad``; the last three are numbers per slice or channel."""
-    result = torch.empty_like(x)
+    result = torch.empty_like(x, memory_format=torch.contiguous_format)
     rows = [value.expand(x.shape[:2] + value.shape[2:]) for value in (scale, mean_grad, power_grad)]
     parts = *map(_parts, (result, x, grad)), *(_parts(row, x) for row in rows)
     for out, part, part_grad, a, b, c in zip(*parts, strict=True):
