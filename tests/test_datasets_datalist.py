@@ -61,6 +61,17 @@ class TestInput:
             with pytest.raises(DatalistError, match=r"a.nii.gz: lies in output_dir, among the results"):
                 list_cases(source, f"{tmp_path}/.")
 
+    def test_label_maps_of_an_earlier_run_in_the_folder_are_no_case_but_a_series_there_is_refused(
+        self, tmp_path: Path
+    ) -> None:
+        for name in ("a/1.dcm", "b/1.dcm", "out/a_seg.dcm"):
+            (touch(tmp_path, name) / name).write_bytes(bytes(128) + b"DICM")
+        (tmp_path / "out" / "a.json").touch()
+        assert names(list_cases(tmp_path, f"{tmp_path}/b/../out")) == ["a", "b"]
+        assert names(list_cases(tmp_path)) == ["a", "b", "out"]
+        with pytest.raises(DatalistError, match=r"b: lies in output_dir, among the results"):
+            list_cases(tmp_path, tmp_path / "b")
+
     def test_no_case_has_the_name_of_the_summary(self, tmp_path: Path) -> None:
         touch(tmp_path / "scans", "summary.nii.gz")
         assert names(list_cases(tmp_path / "scans")) == ["scans_summary"]

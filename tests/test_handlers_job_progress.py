@@ -192,6 +192,50 @@ def test_a_run_that_never_began_and_one_that_is_not_to_be_shown() -> None:
     assert not hasattr(progress, "cases")
 
 
+class Broken(io.StringIO):
+    """A stream that takes ``lines`` lines, and fails at its closing too."""
+
+    def __init__(self, lines: int) -> None:
+        super().__init__()
+        self.lines = lines
+
+    def write(self, text: str) -> int:
+        if not self.lines:
+            raise BrokenPipeError(32, "Broken pipe")
+        self.lines -= 1
+        return super().write(text)
+
+    def close(self) -> None:
+        super().close()
+        raise OSError(28, "No space left on device")
+
+
+@pytest.mark.parametrize(("count", "words"), [(0, "Broken pipe"), (3, "Broken pipe"), (100, "No space left")])
+@pytest.mark.parametrize("target", ["lines.jsonl", "-"])
+def test_lines_that_cannot_be_written_are_given_up_and_the_job_goes_on(
+    target: str,
+    count: int,
+    words: str,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    done, stream = [], Broken(count)
+    to_file = target != "-"
+    if to_file:
+        monkeypatch.setattr("builtins.open", lambda *args, **options: stream)
+    else:
+        monkeypatch.setattr("sys.stderr", stream)
+    json_lines = tmp_path / target if to_file else target
+    progress = run([batch("a"), batch("b")], json_lines=json_lines, behind=lambda data: (done.append(data), data)[1])
+    monkeypatch.undo()
+    assert len(done) == progress.cases_done == 2
+    assert stream.closed is to_file
+    warned = [record.getMessage() for record in caplog.records if record.name == "bundle.handlers.job_progress"]
+    assert len(warned) == (to_file or count < 100)
+    assert all(words in message for message in warned)
+
+
 def test_the_end_is_told_when_all_is_written(tmp_path: Path) -> None:
     path, writer = tmp_path / "lines.jsonl", BackgroundWriter()
 

@@ -142,6 +142,34 @@ def test_a_run_that_is_cut_off_leaves_a_summary_of_what_is_done(tmp_path: Path) 
     assert [case["case"] for case in content["cases"]] == ["a", "c", "b"]
 
 
+def test_a_run_that_is_cut_off_while_the_writer_finishes_leaves_a_summary(tmp_path: Path) -> None:
+    class Interrupted(Writer):
+        def finish(self) -> None:
+            if not self.failures:
+                self.failures.append(FAILED)
+                raise SystemExit(130)
+            super().finish()
+
+    engine = Engine(lambda engine, item: [{"result": {"case": item}}])
+    RunSummary(tmp_path, sources=[Interrupted()]).attach(engine)
+    with pytest.raises(SystemExit):
+        engine.run(["a"], max_epochs=1)
+    engine.fire_event(Events.TERMINATE)
+    content = json.loads((tmp_path / "summary.json").read_text())
+    assert content["stopped"] is True
+    assert [case["case"] for case in content["cases"]] == ["a", "b"]
+
+
+@pytest.mark.parametrize("enabled", [True, False])
+def test_a_run_that_is_summed_up_is_not_summed_up_again(enabled: bool, tmp_path: Path) -> None:
+    writer = Writer()
+    engine = Engine(lambda engine, item: None)
+    RunSummary(tmp_path, sources=[writer], enabled=enabled).attach(engine)
+    engine.run(["a"], max_epochs=1)
+    engine.fire_event(Events.TERMINATE)
+    assert len(writer.failures) == 1
+
+
 def test_a_run_that_never_began_leaves_no_summary(tmp_path: Path) -> None:
     engine = Engine(lambda engine, item: None)
     RunSummary(tmp_path / "out").attach(engine)

@@ -4,6 +4,10 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
+import subprocess
+import sys
+from functools import partial
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -13,10 +17,12 @@ import pytest
 import torch
 from dicom_files import write_series
 from monai.data import MetaTensor
-from monai.transforms import Compose, ScaleIntensityd
+from monai.transforms import Compose, Lambdad, ScaleIntensityd
 from phantoms import ball, noise, write_nifti
 
 from bundle.datasets import CaseDataset, collate_cases
+from bundle.networks import load_weights
+from bundle.networks.weights import WeightsError
 from bundle.resume import DoneCases, describe
 from bundle.transforms import LoadVolumed, SaveCased, Standardized
 
@@ -122,6 +128,59 @@ def test_a_series_and_a_header_with_voxels_apart_change_with_any_of_their_files(
     assert done.stamp(tmp_path / "missing.nii")
 
 
+def test_the_result_of_one_patient_is_not_that_of_another(
+    case: dict, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    run(case, tmp_path / "out", enabled=True)
+    other = shutil.copytree(tmp_path / "in", tmp_path / "other") / "a.nii.gz"
+    assert other.stat().st_mtime_ns == Path(case["image"]).stat().st_mtime_ns
+    assert "image" in run({**case, "image": str(other)}, tmp_path / "out", enabled=True)
+    assert f"{other} has changed or is another file" in caplog.text
+
+
+def test_results_and_hidden_files_in_the_folder_of_a_series_do_not_change_it(tmp_path: Path) -> None:
+    folder = write_series(tmp_path / "series", noise((4, 4, 3), dtype=np.int16))
+    done = DoneCases(folder / "out")
+    before = done.stamp(folder)
+    (folder / "out").mkdir()
+    for name in ("out/series_seg.dcm", ".DS_Store"):
+        (folder / name).touch()
+    assert done.stamp(folder) == before
+
+
+@pytest.mark.parametrize(
+    ("header", "text"),
+    [
+        ("a.mhd", "ObjectType = Image\nElementDataFile = voxels.raw\n"),
+        ("a.nhdr", "NRRD0004\r\ndata file: ./voxels.raw\r\nencoding: raw\r\n"),
+        ("a.mhd", "ElementDataFile = LIST\nvoxels.raw\nmore.raw\n"),
+        ("a.nhdr", "NRRD0004\n"),
+    ],
+)
+def test_voxels_of_another_name_count(header: str, text: str, tmp_path: Path) -> None:
+    (tmp_path / header).write_text(text)
+    for name in ("voxels.raw", "b.mhd"):
+        (tmp_path / name).touch()
+    done = DoneCases(tmp_path / "out")
+    before = done.stamp(tmp_path / header)
+    os.utime(tmp_path / "b.mhd", ns=(5, 5))
+    assert (done.stamp(tmp_path / header) == before) == ("voxels.raw" in text and "LIST" not in text)
+    before = done.stamp(tmp_path / header)
+    os.utime(tmp_path / "voxels.raw", ns=(5, 5))
+    assert done.stamp(tmp_path / header) != before
+
+
+def test_a_header_that_is_missing_is_left_to_the_loader(tmp_path: Path) -> None:
+    assert DoneCases(tmp_path).stamp(tmp_path / "none" / "a.mhd")
+
+
+@pytest.mark.parametrize("resume", [False, True])
+def test_a_checkpoint_that_is_missing_is_left_to_load_weights(resume: bool, tmp_path: Path) -> None:
+    DoneCases(tmp_path, enabled=resume, checkpoint=tmp_path / "no.pt")
+    with pytest.raises(WeightsError, match=r"no.pt does not exist; pass --checkpoint FILE"):
+        load_weights(torch.nn.Identity(), tmp_path / "no.pt")
+
+
 @pytest.mark.parametrize(("given", "meant"), [("1", True), (1, True), ("TRUE", True), ("false", False), (0, False)])
 def test_what_a_command_line_gives_is_understood(given: Any, meant: bool, tmp_path: Path) -> None:
     assert DoneCases(tmp_path, enabled=given).enabled is meant
@@ -134,6 +193,10 @@ def test_anything_else_is_refused(tmp_path: Path) -> None:
 
 class Slotted:
     __slots__ = ("value",)
+
+
+def plus(amount: int) -> Any:
+    return lambda value: value + amount
 
 
 def looks(value: Any) -> str:
@@ -159,6 +222,20 @@ def looks(value: Any) -> str:
         (torch.nn.Conv3d(1, 2, 3), torch.nn.Conv3d(1, 2, (3, 3, 1))),
         (torch.nn.Sequential(torch.nn.ReLU()), torch.nn.Sequential(torch.nn.ELU())),
         (looks, test_anything_else_is_refused),
+        (lambda value: value + 1, lambda value: value + 2),
+        (lambda value: value + 1, lambda value: value - 1),
+        (lambda value: value.min(), lambda value: value.max()),
+        (lambda value: [item + 1 for item in value], lambda value: [item + 2 for item in value]),
+        (lambda value: (lambda: value + 1)(), lambda value: (lambda: value + 2)()),
+        (lambda value: value in {"a", "b"}, lambda value: value in {"a", "c"}),
+        (lambda value, by=1: value + by, lambda value, by=2: value + by),
+        (lambda value, *, by=1: value + by, lambda value, *, by=2: value + by),
+        (plus(1), plus(2)),
+        (partial(np.clip, a_min=0), partial(np.clip, a_min=1)),
+        (partial(max, 1), partial(max, 2)),
+        (partial(plus, 1), partial(looks, 1)),
+        (Compose([Lambdad("image", lambda value: value + 1)]), Compose([Lambdad("image", lambda value: value + 2)])),
+        (Compose([Lambdad("image", partial(plus, 1))]), Compose([Lambdad("image", partial(plus, 2))])),
     ],
     ids=lambda value: type(value).__name__,
 )
@@ -180,3 +257,16 @@ def test_what_holds_itself_can_be_described() -> None:
     value = SimpleNamespace()
     value.itself = value
     assert looks(value)
+    assert looks(lambda: looks(value))
+
+
+def test_code_looks_alike_in_every_process() -> None:
+    source = "f = lambda value: [item for item in value if item in {'a', 'b', 'c', 'd', 'e'}] or (lambda: value)"
+    program = f"import json; from bundle.resume import describe; {source}; print(json.dumps(describe(f)))"
+    seen = {
+        subprocess.run(
+            [sys.executable, "-c", program], env={**os.environ, "PYTHONHASHSEED": seed}, check=True, capture_output=True
+        ).stdout
+        for seed in ("1", "2")
+    }
+    assert len(seen) == 1

@@ -96,6 +96,31 @@ def test_a_series_without_position_beside_it_is_left_out_and_this_is_said(tmp_pa
     assert image.meta["remarks"] == "left out SC (1 files), which has no position"
 
 
+def frames(folder: Path, **attributes: str) -> Path:
+    """Put a file of several frames, whose places stand in the functional groups, beside the slices of a series."""
+    other = write_series(
+        folder.with_name("b"), VOXELS[..., :1], NumberOfFrames=3, ImagePositionPatient=None, **attributes
+    )
+    return (other / "IM0000.dcm").rename(folder / "frames.dcm")
+
+
+@pytest.mark.parametrize("alone", [True, False])
+def test_a_file_of_several_frames_is_refused_wherever_it_keeps_its_place(alone: bool, tmp_path: Path) -> None:
+    folder = write_series(tmp_path / "a", VOXELS)
+    slices = list(folder.iterdir())
+    frames(folder)
+    for path in slices if alone else []:
+        path.unlink()
+    with pytest.raises(checks.SeriesError, match=r"its file frames\.dcm has several frames"):
+        open_series(folder)
+
+
+def test_a_segmentation_beside_a_series_is_left_out(tmp_path: Path) -> None:
+    folder = write_series(tmp_path / "a", VOXELS)
+    frames(folder, Modality="SEG", SeriesDescription="organs")
+    assert open_series(folder).remarks == ("left out organs (1 files), which has no position",)
+
+
 def files(folder: Path) -> list[Path]:
     """Return the slices in the order of their positions."""
     return sorted(folder.iterdir(), key=lambda path: float(pydicom.dcmread(path).ImagePositionPatient[2]))
@@ -162,6 +187,11 @@ BAD: dict[str, tuple[Callable[[Path], object], type, str]] = {
     ),
     "another size": (lambda f: change(files(f)[1], Rows=6), checks.SeriesError, "differ in Rows and Columns"),
     "frames": (lambda f: change(files(f)[1], NumberOfFrames=3), checks.SeriesError, "has several frames"),
+    "frames of a segmentation": (
+        lambda f: change(files(f)[1], NumberOfFrames=3, Modality="SEG"),
+        checks.SeriesError,
+        "has several frames",
+    ),
     "color": (lambda f: change(files(f)[1], SamplesPerPixel=3), checks.VoxelTypeError, "has color voxels"),
     "large voxels": (
         lambda f: [change(path, PixelSpacing=[9, 9]) for path in f.iterdir()],

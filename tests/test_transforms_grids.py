@@ -59,6 +59,16 @@ def test_every_voxel_belongs_to_one_slab_and_lies_behind_its_lower_corner(make: 
     assert counts.max() == 1
 
 
+@pytest.mark.parametrize("make", [aligned, oblique])
+@pytest.mark.parametrize("dtype", [torch.uint8, torch.int32], ids=str)
+def test_values_of_another_type_are_cast_to_that_of_the_output(make: object, dtype: torch.dtype) -> None:
+    grid, _ = make(0)
+    for piece in grid.pieces(0, SHAPE[0]):
+        piece.write(0, piece.spread(torch.full(SHAPE, 7, dtype=dtype)))
+    assert grid.target.dtype == torch.int16
+    assert set(grid.target.unique().tolist()) == {0, 7}
+
+
 @pytest.mark.parametrize("axis", [0, 1, 2])
 def test_positions_on_the_voxels_need_no_neighbors(axis: int) -> None:
     positions = [torch.arange(count, dtype=torch.float64) + 1e-9 for count in SHAPE]

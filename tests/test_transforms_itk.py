@@ -12,7 +12,7 @@ from phantoms import ball, noise, orientation_affine, orientations, rotation
 from test_transforms_dicom import itk_affine
 
 from bundle.transforms import LoadVolumed, checks, itk
-from bundle.transforms.itk import itk_grid, write_itk
+from bundle.transforms.itk import itk_grid, last_line, write_itk
 
 OBLIQUE = rotation(20, -10, 35) @ np.diag([0.8, 1.2, 2.5, 1])
 OBLIQUE[:3, 3] = 11, -7, 5
@@ -158,6 +158,11 @@ def test_a_bad_file_is_refused_under_its_own_name(fault: str, error: type, words
         LoadVolumed("image")({"image": str(path)})
     assert type(caught.value) is error
     assert caught.value.file == str(path)
+
+
+@pytest.mark.parametrize(("text", "line"), [("where\n what \n", "what"), ("", "RuntimeError"), (" \n", "RuntimeError")])
+def test_the_last_line_of_an_error_or_its_type_is_told(text: str, line: str) -> None:
+    assert last_line(RuntimeError(text)) == line
 
 
 def test_without_simpleitk_it_says_what_to_install(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

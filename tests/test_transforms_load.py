@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 from pathlib import Path
+from unittest.mock import Mock
 
 import nibabel as nib
 import numpy as np
@@ -13,6 +14,7 @@ from monai.data import MetaTensor
 from phantoms import ball, noise, rotation, write_nifti
 
 from bundle.transforms import LoadVolumed, checks
+from bundle.transforms.load import _read
 
 OBLIQUE = rotation(20, -10, 35) @ np.diag([0.8, 1.2, 2.5, 1])
 
@@ -97,6 +99,18 @@ def test_a_truncated_file_is_refused_under_its_own_name(suffix: str, share: floa
     with pytest.raises(checks.UnreadableFileError, match="cut off") as caught:
         load(image, label)
     assert caught.value.file == str(label)
+
+
+@pytest.mark.parametrize("error", [MemoryError(), checks.DimensionError("a", "has 4 axes", "split it")], ids=repr)
+def test_memory_that_runs_out_is_no_fault_of_the_file(error: Exception) -> None:
+    with pytest.raises(type(error)) as caught:
+        _read("a", Mock(side_effect=error))
+    assert caught.value is error
+
+
+def test_an_error_without_text_is_told_by_its_type() -> None:
+    with pytest.raises(checks.UnreadableFileError, match=r"cannot be read \(EOFError\)"):
+        _read("a", Mock(side_effect=EOFError()))
 
 
 def test_a_fault_of_the_header_is_found_before_any_voxel_is_read(tmp_path: Path) -> None:

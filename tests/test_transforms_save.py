@@ -250,6 +250,15 @@ def test_maps_of_confidence_are_written_and_their_means_told(image: Path, tmp_pa
     np.testing.assert_array_equal(image_of_map.transpose(2, 1, 0), ball() * 100)
 
 
+def test_maps_of_more_classes_than_a_byte_holds_are_bytes(image: Path, tmp_path: Path) -> None:
+    data = case_of(image, ball().astype(np.int16))
+    data["pred_margin"] = MetaTensor(torch.as_tensor(ball().astype(np.int16) * 100)[None], meta=data["image"].meta)
+    SaveCased("pred", label_names={"a": 1, "last": 300}, output_dir=tmp_path, maps=["margin"])(data)
+    written = nib.load(tmp_path / "scan_margin.nii.gz")
+    assert written.get_data_dtype() == np.uint8
+    np.testing.assert_array_equal(np.asarray(written.dataobj), ball() * 100)
+
+
 def test_what_a_result_was_made_from_is_noted(image: Path, tmp_path: Path) -> None:
     save = SaveCased("pred", label_names=NAMES, output_dir=tmp_path / "out")
     record = save(case_of(image, ball(), made_from="abc def"))["result"]

@@ -14,13 +14,15 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
-from ..volume_files import series_in, stem_of, volumes_in
+from ..volume_files import is_dicom, series_in, stem_of, volumes_in
 
 logger = logging.getLogger(__name__)
 
 FOLDERS = (("imagesTr", "labelsTr"), ("images", "labels"))
 SUMMARY = "summary"
 """The name of no case: ``summary.json`` is that of the run."""
+LABEL_MAP = "_seg.dcm"
+"""How the names of label maps in DICOM end."""
 SPLITS = ("training", "validation", "test", "all")
 
 Case = dict[str, Any]
@@ -40,7 +42,7 @@ def list_cases(
         input: a volume (NIfTI, NRRD, MetaImage, or a zip archive with a DICOM series), a folder, or a ``dataset.json``
             in MSD form (its ``test`` section; paths relative to the file). Of a folder count the volumes directly in it
             or, where there are none, the DICOM series that it holds, or that the folders in it hold.
-        output_dir: where results will go; no image may lie in it.
+        output_dir: where results will go; no image may lie in it. A folder of results in ``input`` is no case.
 
     Returns:
         The cases, sorted by path. A path that does not exist is a case too: loading it reports what is wrong with it.
@@ -51,12 +53,13 @@ def list_cases(
     """
     if not str(input):
         raise DatalistError("input is not set; pass --input with a volume, a folder of them, or a dataset.json.")
-    return _away_from(_list_images(Path(str(input))), output_dir)
+    cases = _list_images(Path(str(input)), output_dir)
+    return _away_from(cases, output_dir)
 
 
-def _list_images(path: Path) -> list[Case]:
+def _list_images(path: Path, output_dir: str | Path | None) -> list[Case]:
     if path.is_dir():
-        images = volumes_in(path) or series_in(path)
+        images = volumes_in(path) or [folder for folder in series_in(path) if not _holds_results(folder, output_dir)]
         if not images:
             raise DatalistError(
                 f"{path}: the folder holds no .nii, .nii.gz, .nrrd, .mha, .mhd or .zip file and no DICOM series; "
@@ -69,6 +72,13 @@ def _list_images(path: Path) -> list[Case]:
             raise DatalistError(f"{path}: the section 'test' lists no image to segment.")
         return _named({"image": item["image"]} for item in items)
     return _named([{"image": str(path)}])
+
+
+def _holds_results(folder: Path, output_dir: str | Path | None) -> bool:
+    """Tell whether a folder is that of the results, with label maps as its only DICOM files."""
+    if output_dir is None or folder.resolve() != Path(str(output_dir)).resolve():
+        return False
+    return all(file.name.endswith(LABEL_MAP) for file in folder.glob("*") if is_dicom(file))
 
 
 def _away_from(cases: list[Case], output_dir: str | Path | None) -> list[Case]:

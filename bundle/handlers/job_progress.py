@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import json
+import logging
 import sys
 import time
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 from threading import RLock
 from typing import Any
@@ -17,6 +19,8 @@ from tqdm import tqdm
 
 from ..records import FAILURE
 from ..resume import DONE
+
+logger = logging.getLogger(__name__)
 
 SHARES = {"read": 0.05, "network": 0.85, "way_back": 0.08}
 """Shares of a case in the time until the first one is done and they are measured."""
@@ -31,7 +35,8 @@ class JobProgress:
     JSON lines have ``case``, ``stage`` (``"read"``, ``"network"``, ``"way_back"``, ``"write"``, at last ``"end"``),
     ``done`` and ``total`` of the stage, ``seconds_left`` of the job (null until it is known), ``cases_done`` and
     ``cases``. Cases that an earlier run has done do not count. The time left is the time so far, scaled by what is
-    left; within a case by the shares that the stages had so far.
+    left; within a case by the shares that the stages had so far. Lines that cannot be written, to a full disk or a
+    broken pipe, are given up with a warning; the job goes on.
 
     Args:
         inferer: the inferer, or a wrapper of it with ``inferer``, that has an ``on_window``: an attribute to which this
@@ -147,9 +152,20 @@ class JobProgress:
         self._hook(None, None)
         self._tell(self.written, self.cases, None, stage="end", always=True)
         self._bar.close()
-        if self._stream not in (None, sys.stderr):
-            self._stream.close()
+        try:
+            if self._stream not in (None, sys.stderr):
+                self._stream.close()
+        except OSError as error:
+            self._give_up_lines(error)
         self._bar = self._stream = None
+
+    def _give_up_lines(self, error: OSError) -> None:
+        """Warn that the JSON lines end here, and go on without them."""
+        logger.warning("no more JSON lines of the progress: %s", error)
+        stream, self._stream = self._stream, None
+        if stream is not sys.stderr:
+            with suppress(OSError):
+                stream.close()
 
     def _done(self) -> float:
         """Return the share of the job that is done."""
@@ -185,4 +201,7 @@ class JobProgress:
                 "cases_done": self.cases_done,
                 "cases": self.cases,
             }
-            self._stream.write(json.dumps(line) + "\n")
+            try:
+                self._stream.write(json.dumps(line) + "\n")
+            except OSError as error:
+                self._give_up_lines(error)

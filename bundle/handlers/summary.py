@@ -95,12 +95,12 @@ class RunSummary:
             self._write(engine, stopped=True)
 
     def _write(self, engine: Workflow, stopped: bool = False) -> None:
-        self._running = False
         for writer in self._writers:
             writer.finish()
         for failure in self.failures:
             logger.error("left out: %s", failure["message"])
         if not self.enabled:
+            self._running = False
             return
         content: dict[str, Any] = {
             "cases": self.results,
@@ -112,6 +112,7 @@ class RunSummary:
         path = self.output_dir / "summary.json"
         with whole(path) as file:
             file.write_text(json.dumps(content, indent=2) + "\n", encoding="utf-8")
+        self._running = False
         earlier = sum(bool(result.get(DONE)) for result in content["cases"])
         done = f"{len(content['cases'])} cases done, " if content["cases"] else ""
         done += f"{earlier} of them earlier, " if earlier else ""

@@ -155,6 +155,8 @@ def _one_series(source: str | Path, headers: list[tuple[str, Any]]) -> tuple[lis
     """Return the files of the only series that has a place in the world, and remarks on others."""
     series: dict[str, list[tuple[str, Any]]] = {}
     for name, header in headers:
+        if _has_frames(header) and header.get("Modality") != "SEG":
+            raise _several_frames(source, name)
         series.setdefault(str(header.SeriesInstanceUID), []).append((name, header))
     placed = {uid: items for uid, items in series.items() if any(PLACE[0] in header for _, header in items)}
     described = {uid: _described(items) for uid, items in series.items()}
@@ -172,6 +174,16 @@ def _one_series(source: str | Path, headers: list[tuple[str, Any]]) -> tuple[lis
     return placed[uid], [f"left out {text}, which has no position" for key, text in described.items() if key != uid]
 
 
+def _has_frames(header: Any) -> bool:
+    return int(header.get("NumberOfFrames") or 1) > 1
+
+
+def _several_frames(source: str | Path, name: str) -> SeriesError:
+    return SeriesError(
+        source, f"its file {name} has several frames", "convert it to NIfTI, e.g. with dcm2niix, or split it"
+    )
+
+
 def _described(items: list[tuple[str, Any]]) -> str:
     header = items[0][1]
     return f"{header.get('SeriesDescription') or header.get('Modality') or 'unnamed'!s} ({len(items)} files)"
@@ -184,10 +196,8 @@ def _check_alike(source: str | Path, items: list[tuple[str, Any]]) -> None:
         missing = [tag for tag in PLACE if not header.get(tag)]
         if missing:
             raise MissingGeometryError(source, f"its file {name} has no {missing[0]}", "export the original series")
-        if int(header.get("NumberOfFrames") or 1) > 1:
-            raise SeriesError(
-                source, f"its file {name} has several frames", "convert it to NIfTI, e.g. with dcm2niix, or split it"
-            )
+        if _has_frames(header):
+            raise _several_frames(source, name)
         if int(header.get("SamplesPerPixel") or 1) > 1:
             raise VoxelTypeError(source, f"its file {name} has color voxels", "export the series in shades of gray")
         for tags in (("Rows", "Columns"), PLACE[1:2], PLACE[2:]):

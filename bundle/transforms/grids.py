@@ -201,7 +201,7 @@ class _ObliquePiece:
         return [(low[voxels], share[voxels]) for low, share in self.axes]
 
     def write(self, channel: int, values: torch.Tensor) -> None:
-        self.plane[channel][self.place] = values
+        self.plane[channel][self.place] = values.to(self.plane.dtype)
 
 
 def _outer_sum(parts: Sequence[torch.Tensor]) -> torch.Tensor:

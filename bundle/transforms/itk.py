@@ -130,8 +130,9 @@ def _reader(sitk: ModuleType, file: str | Path) -> Any:
 
 
 def last_line(error: BaseException) -> str:
-    """Return the last line of an error of ITK, which is the one that says what is wrong."""
-    return str(error).strip().splitlines()[-1].strip()
+    """Return the last line of an error of ITK, which is the one that says what is wrong; without text, its type."""
+    lines = str(error).strip().splitlines()
+    return lines[-1].strip() if lines else type(error).__name__
 
 
 def _check_declared(file: str | Path) -> None:

@@ -97,7 +97,7 @@ def _open(file: str | Path, spacing_range: Sequence[float]) -> tuple[list[str], 
 def _read(file: str | Path, read: Callable[[], MetaTensor]) -> MetaTensor:
     try:
         return read()
-    except BadInputError:
+    except (BadInputError, MemoryError):
         raise
     except Exception as error:
         raise UnreadableFileError(

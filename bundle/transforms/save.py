@@ -95,7 +95,9 @@ class SaveCased(MapTransform):
                 **_made_from(d),
             }
             maps = {name: d[f"{key}_{name}"] for name in self.maps if f"{key}_{name}" in d}
-            arrays = {name: values.detach().cpu().numpy()[0] for name, values in maps.items()}
+            arrays = {
+                name: values.detach().cpu().numpy()[0].astype(np.uint8, copy=False) for name, values in maps.items()
+            }
             labels = d[key].detach().cpu().numpy()[0].astype(self.dtype, copy=False)
             confidence = d[key].meta.get("confidence", {})
             started = float(d["started"]) if "started" in d else None
