@@ -68,7 +68,7 @@ def test_every_network_trains_by_its_overlay(overlay: str, tmp_path: Path) -> No
     (case,) = (case for case in NETWORKS if case.name == NETWORK_OVERLAYS[overlay])
     small = {f"network_def#{name}": value for name, value in case.small.items()}
     if overlay == "deepmedic_wide":
-        small["network_def#residual"] = [3]
+        small |= {"network_def#residual": [3], "network_def#fc_channels": [20, 20]}
     options = {"dataset_dir": str(data), "output_dir": str(tmp_path), "roi_size": [32, 32, 32], "epochs": 1}
     workflow = create_workflow(
         config_file=[str(Path(ROOT, "configs", name)) for name in ("train.json", f"networks/{overlay}.json")],
@@ -178,4 +178,4 @@ def test_an_unknown_attention_is_a_clear_error(dataset: Path, tmp_path: Path) ->
     cause: BaseException | None = error.value
     while cause is not None and cause.__cause__ is not None:
         cause = cause.__cause__
-    assert "attention 'pan' is unknown; choose one of csa, pam, sa, sca, se" in str(cause)
+    assert "attention 'pan' is unknown; choose one of ag, cbam, csa" in str(cause)

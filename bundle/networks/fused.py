@@ -46,7 +46,8 @@ class FusedLevel(nn.Sequential):
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
         """Return what the modules in turn return."""
-        if not torch.jit.is_scripting():  # noqa: SIM102 - TorchScript leaves out the branch of this condition alone
+        # TorchScript leaves out the branch of this condition alone.
+        if not torch.jit.is_scripting():  # noqa: SIM102 # pragma: no branch
             if _can_fuse(x):
                 return self._fused(x)
         for module in self:
