@@ -145,6 +145,14 @@ def test_a_forced_plan_is_carried_out_unmeasured(caplog: Any) -> None:
     assert len(caplog.records) == 1
 
 
+@pytest.mark.parametrize(("plan", "told"), [("fp32", "(off)"), ("bf16", "(forced)")])
+def test_the_result_tells_the_plan_where_it_carries_metadata(network: torch.nn.Module, plan: str, told: str) -> None:
+    inferer = PlannedInferer(SlidingWindowInferer(ROI, 1), plan=plan)
+    (text,) = inferer(MetaTensor(torch.zeros(1, 1, *ROI)), network).meta["plan"]
+    assert text.startswith(plan)
+    assert text.endswith(told)
+
+
 @pytest.mark.parametrize("dtype", ["bf16", "fp16"])
 def test_a_precision_alone_is_a_plan_with_the_batch_of_the_inferer(dtype: str) -> None:
     network = Recorder()

@@ -106,6 +106,7 @@ def test_the_json_says_what_was_done_with_what(image: Path, tmp_path: Path) -> N
     )
     data = case_of(image, ball(), case="patient 7", started=time.perf_counter())
     data["image"].meta["remarks"] = "first remark; second remark"
+    data["pred"].meta["plan"] = "bf16, channels_last (kept)"
     record = save(data)["result"]
     written = tmp_path / "new" / "out" / "patient 7_labels.nii.gz"
     assert json.loads((tmp_path / "new" / "out" / "patient 7.json").read_text()) == record
@@ -119,6 +120,7 @@ def test_the_json_says_what_was_done_with_what(image: Path, tmp_path: Path) -> N
         "remarks": ["first remark", "second remark"],
         "seconds": record["seconds"],
         "checkpoint": {"path": str(weights), "sha256": hashlib.sha256(b"weights").hexdigest()},
+        "plan": "bf16, channels_last (kept)",
         "versions": {
             "keyslice": __version__,
             "python": platform.python_version(),
@@ -133,6 +135,7 @@ def test_what_is_not_known_is_null(image: Path, tmp_path: Path) -> None:
     record = SaveCased("pred", label_names=NAMES, output_dir=tmp_path)(case_of(image, ball()))["result"]
     assert record["seconds"] is None
     assert record["checkpoint"] is None
+    assert record["plan"] is None
     assert record["remarks"] == []
 
 

@@ -12,7 +12,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import asdict
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import torch
 from monai.data import MetaTensor
@@ -102,10 +102,10 @@ class PlannedInferer(Inferer):
         self._compiled: dict[int, tuple[Network, Network]] = {}
 
     def __call__(self, inputs: torch.Tensor, network: Network | Iterable[Network], *args: Any, **kwargs: Any) -> Any:
-        """Return what the wrapped inferer returns for ``inputs`` ``(B, C, ...)`` by the plan."""
+        """Return what the wrapped inferer returns for ``inputs`` ``(B, C, ...)``; ``meta["plan"]`` tells the plan."""
         if self.plan == "fp32":
             self.chosen = self.chosen or {"plan": asdict(Plan(batch=self.inferer.sw_batch_size)), "source": "off"}
-            return self.inferer(inputs, network, *args, **kwargs)
+            return self._told(self.inferer(inputs, network, *args, **kwargs))
         if self.reuse_memory:
             reuse_memory()
         members = [network] if callable(network) else list(network)
@@ -114,7 +114,15 @@ class PlannedInferer(Inferer):
         plan = self._plan(inputs, networks, device, args, kwargs)
         run = [planned(plan, self._prepared(plan, member)) for member in networks]
         with self._set(plan, run[len(members) :]), carried_out(plan, device):
-            return self.inferer(inputs, run[0] if callable(network) else run[: len(members)], *args, **kwargs)
+            chosen = run[0] if callable(network) else run[: len(members)]
+            return self._told(self.inferer(inputs, chosen, *args, **kwargs))
+
+    def _told(self, result: Any) -> Any:
+        """Write the plan into the metadata of the result, for the record of the case."""
+        if isinstance(result, MetaTensor):
+            chosen = cast(dict[str, Any], self.chosen)
+            result.meta["plan"] = [f"{Plan.of(chosen['plan'])} ({chosen['source']})"]
+        return result
 
     def _plan(
         self, inputs: torch.Tensor, networks: list[Network], device: torch.device, args: Any, kwargs: Any

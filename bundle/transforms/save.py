@@ -92,6 +92,7 @@ class SaveCased(MapTransform):
                 "case": str(d.get("case", stem_of(source))),
                 "input": source,
                 "remarks": [remark for remark in str(meta.get("remarks", "")).split("; ") if remark],
+                "plan": d[key].meta.get("plan"),
                 **_made_from(d),
             }
             maps = {name: d[f"{key}_{name}"] for name in self.maps if f"{key}_{name}" in d}
@@ -137,6 +138,7 @@ class SaveCased(MapTransform):
             "remarks": record["remarks"],
             "seconds": None if started is None else round(time.perf_counter() - started, 3),
             "checkpoint": describe_checkpoint(self.checkpoint),
+            "plan": record["plan"],
             "versions": versions(),
             "files": {file.name: sha256(file) for file in files},
             **({MADE_FROM: record[MADE_FROM]} if MADE_FROM in record else {}),
