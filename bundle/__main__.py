@@ -14,11 +14,11 @@ from . import ROOT
 from .attention.squeeze import POOLINGS
 from .compare import CompareError, compare, parse_attention, parse_files, parse_overrides
 from .datasets import DatalistError
-from .datasets.split import make_datalist, write_datalist
 from .demo import run_demo
 from .handlers.summary import EXIT_BAD_CASES
 from .networks.convert import convert_checkpoint, write_converted
 from .networks.original import MODELS, ConvertError
+from .prepare import add_prepare
 from .report.model_card import write_model_card
 from .report.network_table import measure_networks, write_network_table
 
@@ -34,14 +34,7 @@ def build_parser() -> argparse.ArgumentParser:
     demo.add_argument("--output_dir", default="demo", help="folder to write to (default: demo)")
     demo.set_defaults(run=lambda args: run_demo(args.output_dir))
 
-    prepare = commands.add_parser("prepare", help="write a datalist with a held-out test set and folds")
-    prepare.add_argument("dataset_dir", help="folder with dataset.json, imagesTr/labelsTr or images/labels")
-    prepare.add_argument("--output", required=True, help="datalist to write")
-    prepare.add_argument("--test_share", type=float, default=0.2, help="share of the cases held out (default: 0.2)")
-    prepare.add_argument("--folds", type=int, default=5, help="folds of the others (default: 5)")
-    prepare.add_argument("--seed", type=int, default=0, help="seed of the shuffle (default: 0)")
-    prepare.set_defaults(run=_prepare)
-
+    add_prepare(commands)
     _add_compare(commands)
     _add_convert(commands)
 
@@ -69,12 +62,6 @@ def main(argv: Sequence[str] | None = None) -> int:
         logger.error("%s", error)
         return 2
     return 0
-
-
-def _prepare(args: argparse.Namespace) -> None:
-    content = make_datalist(args.dataset_dir, test_share=args.test_share, folds=args.folds, seed=args.seed)
-    write_datalist(content, args.output)
-    logger.info("%s: %d training cases, %d test cases", args.output, len(content["training"]), len(content["test"]))
 
 
 def _add_compare(commands: Any) -> None:

@@ -20,13 +20,13 @@ def _quiet(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_prepare_writes_a_datalist(tmp_path: Path) -> None:
     data = small_dataset(tmp_path / "data", count=5)
     target = tmp_path / "split.json"
-    assert commands.main(["prepare", str(data), "--output", str(target), "--test_share", "0.4", "--folds", "3"]) == 0
+    assert commands.main(["prepare", "folder", str(data), "--output", str(target), "--test_share", "0.4", "--folds", "3"]) == 0
     content = json.loads(target.read_text())
     assert (len(content["training"]), len(content["test"])) == (3, 2)
 
 
 def test_a_mistake_is_told_in_one_line_with_status_2(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
-    assert commands.main(["prepare", str(tmp_path / "no"), "--output", str(tmp_path / "x.json")]) == 2
+    assert commands.main(["prepare", "folder", str(tmp_path / "no"), "--output", str(tmp_path / "x.json")]) == 2
     assert "is not a folder; pass" in caplog.text
 
 

@@ -5,6 +5,7 @@ from .cbam import CBAM
 from .csa import ChannelSliceAttention
 from .dual import DualAttention
 from .factory import Attention, AttentionSpec, get_attention_layer, is_skip_gate, split_attention
+from .large_kernel import LargeKernelAttention
 from .pam import ProgressiveAttention, key_slices
 from .pe import ProjectExcitation
 from .sa import SliceAttention
@@ -21,6 +22,7 @@ __all__ = [
     "AttentionSpec",
     "ChannelSliceAttention",
     "DualAttention",
+    "LargeKernelAttention",
     "ProgressiveAttention",
     "ProjectExcitation",
     "SliceAttention",

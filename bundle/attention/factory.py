@@ -12,6 +12,7 @@ from .ag import AttentionGate
 from .cbam import CBAM
 from .csa import ChannelSliceAttention
 from .dual import DualAttention
+from .large_kernel import LargeKernelAttention
 from .pam import ProgressiveAttention
 from .pe import ProjectExcitation
 from .sa import SliceAttention
@@ -37,6 +38,7 @@ Attention.add_factory_class("scse", SpatialChannelExcitation)
 Attention.add_factory_class("split", SplitAttention)
 Attention.add_factory_class("dual", DualAttention)
 Attention.add_factory_class("stn", SpatialTransformer)
+Attention.add_factory_class("lka", LargeKernelAttention)
 
 
 def get_attention_layer(

@@ -2,6 +2,7 @@
 
 from .case_dataset import CaseCacheDataset, CaseDataset, collate_cases
 from .datalist import DatalistError, list_cases, load_datalist, select_cases
+from .mixed import mixed_sampler, select_mixed_cases
 from .prefetch import PrefetchLoader
 
 __all__ = [
@@ -12,5 +13,7 @@ __all__ = [
     "collate_cases",
     "list_cases",
     "load_datalist",
+    "mixed_sampler",
     "select_cases",
+    "select_mixed_cases",
 ]

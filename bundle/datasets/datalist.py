@@ -24,6 +24,9 @@ SUMMARY = "summary"
 LABEL_MAP = "_seg.dcm"
 """How the names of label maps in DICOM end."""
 SPLITS = ("training", "validation", "test", "all")
+NOTES = ("fold", "group", "complete")
+"""What an item may tell of its case beside the files: its fold, what it is counted with in an evaluation, and whether
+its label names all that is in view."""
 
 Case = dict[str, Any]
 
@@ -186,8 +189,8 @@ def _section(content: Mapping[str, Any], name: str, path: Path, root: Path | Non
             raise DatalistError(f"{path}: the section {name!r} holds {item!r}; an item needs an 'image'.")
         if not all(isinstance(entry.get(key, ""), str) for key in ("image", "label")):
             raise DatalistError(f"{path}: the section {name!r} holds {item!r}; 'image' and 'label' are each one path.")
-        kept = {key: str(root / entry[key]) for key in ("image", "label") if key in entry}
-        cases.append({**kept, "fold": entry["fold"]} if "fold" in entry else kept)
+        files = {key: str(root / entry[key]) for key in ("image", "label") if key in entry}
+        cases.append({**files, **{key: entry[key] for key in NOTES if key in entry}})
     return cases
 
 

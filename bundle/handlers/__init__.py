@@ -2,6 +2,7 @@
 
 from .case_metrics import CaseMetrics
 from .checkpoint import TrainingCheckpoint
+from .disc_metrics import DiscMetrics
 from .early_stop import EarlyStop
 from .guard import NonFiniteError, NonFiniteGuard
 from .job_progress import JobProgress
@@ -14,6 +15,7 @@ from .summary import RunSummary
 __all__ = [
     "CaseMetrics",
     "CleanStop",
+    "DiscMetrics",
     "EarlyStop",
     "EpochSeed",
     "JobProgress",

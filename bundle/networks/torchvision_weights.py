@@ -49,7 +49,7 @@ def load_torchvision_weights(network: nn.Module, file: str | Path) -> nn.Module:
             f"in_channels must be 3 for the weights of {path}, the network has {trunk.conv1.in_channels}."
         )
     state = {key: value for key, value in _read(path).items() if key not in CLASSIFIER}
-    own = {key: value for key, value in trunk.state_dict().items() if not key.startswith("gates.")}
+    own = {key: value for key, value in trunk.state_dict().items() if not _is_attention(key)}
     needed = {key for key in own if not key.endswith("num_batches_tracked")}
     lists = {
         "missing": sorted(needed - state.keys()),
@@ -62,6 +62,11 @@ def load_torchvision_weights(network: nn.Module, file: str | Path) -> nn.Module:
     trunk.load_state_dict(state, strict=False)
     logger.info("loaded %d tensors of %s", len(state), path)
     return network
+
+
+def _is_attention(key: str) -> bool:
+    """Tell the attention behind the features (``gates``) and in the blocks (``attention``) from the ResNet."""
+    return key.startswith("gates.") or ".attention." in key
 
 
 def _read(path: Path) -> dict[str, torch.Tensor]:

@@ -2,19 +2,40 @@
 
 from .background import BackgroundWriter
 from .checks import BadInputError
+from .disc_augment import RandFieldOfViewd, RandIntensityMapd
+from .disc_decode import DecodeDiscsd
+from .disc_points import LoadDiscPointsd
+from .disc_targets import DiscTargetsd
 from .load import LoadVolumed
+from .load_image import LoadPictured
+from .picture_augment import PictureAugmentd
+from .rand_color import RandColord
 from .resample import Resampled
+from .sagittal_slab import RandSagittalSlabd, SagittalSlabd, SagittalSlabsd
 from .save import SaveCased
+from .save_discs import SaveDiscsd
 from .standardize import Standardized
 from .way_back import OriginalGrid, OriginalGridd
 
 __all__ = [
     "BackgroundWriter",
     "BadInputError",
+    "DecodeDiscsd",
+    "DiscTargetsd",
+    "LoadDiscPointsd",
+    "LoadPictured",
     "LoadVolumed",
     "OriginalGrid",
     "OriginalGridd",
+    "PictureAugmentd",
+    "RandColord",
+    "RandFieldOfViewd",
+    "RandIntensityMapd",
+    "RandSagittalSlabd",
     "Resampled",
+    "SagittalSlabd",
+    "SagittalSlabsd",
     "SaveCased",
+    "SaveDiscsd",
     "Standardized",
 ]

@@ -12,7 +12,7 @@ import numpy as np
 from .. import __version__
 from ..volume_files import kind_of, whole
 from .checks import BadInputError, GridMismatchError, grid_distance
-from .dicom import open_series
+from .dicom import Series, open_series
 from .dicom_seg import write_dicom_seg
 from .itk import itk_grid, write_itk
 
@@ -45,13 +45,8 @@ def save_label_map(
         GridMismatchError: when shape or affine are not those of ``source``.
         OutputFormatError: when DICOM SEG is asked for, and ``source`` is no DICOM series.
     """
-    target, kind = Path(target), kind_of(source)
-    series = open_series(source) if kind == "dicom" else None
-    reference: Any = nib.load(source) if kind == "nifti" else None
-    if reference is not None:
-        shape, grid = reference.shape[:3], reference.affine
-    else:
-        shape, grid = itk_grid(source) if series is None else (series.shape, series.affine)
+    target = Path(target)
+    shape, grid, series, reference = _open_source(source)
     if labels.shape != shape or grid_distance(grid, affine, shape) > 1e-3:
         raise GridMismatchError(
             target,
@@ -70,6 +65,23 @@ def save_label_map(
                 source, "is no DICOM series, which output_format dicom_seg needs", "pass another --output_format"
             )
     return np.linalg.norm(grid[:3, :3], axis=0)
+
+
+def source_grid(source: str | Path) -> tuple[tuple[int, ...], np.ndarray]:
+    """Return shape and affine of a volume of whatever format."""
+    return _open_source(source)[:2]
+
+
+def _open_source(source: str | Path) -> tuple[tuple[int, ...], np.ndarray, Series | None, Any]:
+    """Return shape and affine of a volume, its DICOM series, and its NIfTI image, where it is one."""
+    kind = kind_of(source)
+    if kind == "nifti":
+        reference: Any = nib.load(source)
+        return tuple(reference.shape[:3]), reference.affine, None, reference
+    if kind == "dicom":
+        series = open_series(source)
+        return series.shape, series.affine, series, None
+    return *itk_grid(source), None, None
 
 
 def _nifti(labels: np.ndarray, affine: np.ndarray, reference: Any) -> nib.Nifti1Image:

@@ -35,7 +35,7 @@ class Resampled(MapTransform, InvertibleTransform):
 
     Args:
         keys: keys of the MetaTensors ``(C, D, H, W)``.
-        pixdim: voxel size in mm along the axes of the tensors, so after a change of orientation.
+        pixdim: voxel size in mm along the axes of the tensors, so after a change of orientation; None keeps an axis.
         mode: ``"linear"`` or ``"nearest"``, one for all keys or one a key.
         allow_missing_keys: do nothing for a key that is not there.
 
@@ -46,16 +46,16 @@ class Resampled(MapTransform, InvertibleTransform):
     def __init__(
         self,
         keys: KeysCollection,
-        pixdim: Sequence[float],
+        pixdim: Sequence[float | None],
         *,
         mode: str | Sequence[str] = "linear",
         allow_missing_keys: bool = False,
     ) -> None:
         super().__init__(keys, allow_missing_keys)
-        self.pixdim = np.asarray(pixdim, dtype=float)
+        self.pixdim = list(pixdim)
         self.mode = ensure_tuple_rep(mode, len(self.keys))
-        if not (self.pixdim > 0).all():
-            raise ValueError(f"pixdim needs positive voxel sizes in mm, got {list(pixdim)}.")
+        if not all(size is None or size > 0 for size in self.pixdim):
+            raise ValueError(f"pixdim needs positive voxel sizes in mm, or null for an axis to keep, got {self.pixdim}.")
         if set(self.mode) - {"linear", "nearest"}:
             raise ValueError(f"mode must be 'linear' or 'nearest', got {mode!r}.")
 
@@ -83,7 +83,8 @@ class Resampled(MapTransform, InvertibleTransform):
     def _forward(self, image: MetaTensor, mode: str) -> MetaTensor:
         affine = np.asarray(image.affine, dtype=float)
         size = list(image.shape[1:])
-        scale = self.pixdim / np.linalg.norm(affine[:3, :3], axis=0)
+        spacing = np.linalg.norm(affine[:3, :3], axis=0)
+        scale = np.array([1.0 if new is None else new / old for new, old in zip(self.pixdim, spacing, strict=True)])
         scale[np.abs(scale - 1) * (np.array(size) - 1) < SAME_GRID] = 1.0
         new_size = [round((n - 1) / s) + 1 for n, s in zip(size, scale, strict=True)]
         sources = [_positions(n, s) for n, s in zip(new_size, scale, strict=True)]

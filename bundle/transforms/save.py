@@ -93,7 +93,7 @@ class SaveCased(MapTransform):
                 "input": source,
                 "remarks": [remark for remark in str(meta.get("remarks", "")).split("; ") if remark],
                 "plan": d[key].meta.get("plan"),
-                **_made_from(d),
+                **made_from(d),
             }
             maps = {name: d[f"{key}_{name}"] for name in self.maps if f"{key}_{name}" in d}
             arrays = {
@@ -183,7 +183,8 @@ def _sha256(path: str, changed: int) -> str:
     return sha256(path)
 
 
-def _made_from(data: Mapping[Hashable, Any]) -> dict[str, dict[str, str]]:
+def made_from(data: Mapping[Hashable, Any]) -> dict[str, dict[str, str]]:
+    """Return what a result is made from, for a later run, where the case tells it."""
     if MADE_FROM not in data:
         return {}
     settings, state = str(data[MADE_FROM]).split()

@@ -127,6 +127,13 @@ MECHANISMS = (
         highest_gate=None,
         starts_as_identity=True,
     ),
+    Mechanism(
+        "lka",
+        dims=(2, 3),
+        options=({}, {"local_kernel": 3, "kernels": [3, 5], "dilations": [1, 2]}),
+        refused={"local_kernel": 2, "kernels": [3, 4, 7], "dilations": [1, 2]},
+        highest_gate=None,
+    ),
 )
 
 BY_NAME = {m.name: m for m in MECHANISMS}

@@ -60,11 +60,37 @@ GROUPS = ("group", {"num_groups": 2})
 NETWORKS = (
     Case("anatomynet", small={"channels": [8, 8, 8, 8], "norm": "instance"}, least=2, refused=(("blocks", 0),)),
     Case(
+        "attention_deeplabv3plus",
+        small={
+            "trunk": ["resnet", {"width": 0.0625, "depth": [1, 1, 1, 1]}],
+            **{"aspp_channels": 8, "low_channels": 4, "decoder_channels": 8, "head_channels": 8, "reduction": 1},
+            **{"norm": GROUPS, "dropout": None, "dense_dropout": None},
+        },
+        least=16,
+        refused=(
+            *(("output_stride", 32), ("trunk", "vgg"), ("rates", []), ("reduction", 0)),
+            *((f"{part}_channels", 0) for part in ("aspp", "low", "decoder", "head")),
+        ),
+    ),
+    Case(
         "auto_context",
         small={"channels": [4, 8, 8, 8], "modules": 1, "norm": "instance"},
         least=8,
         strides=(1,) * 10,
         refused=(("channels", []), ("modules", 0), ("activation", "tanh")),
+    ),
+    Case(
+        "contextual_attention_unet",
+        small={
+            "trunk": ["resnet", {"width": 0.0625, "depth": [1, 1, 1, 1]}],
+            **{"channels": [8, 8, 8, 8, 8], "patch_size": 8, "patch_channels": [4, 8], "depth": 1, "heads": 2},
+            **{"context_channels": 4, "boundary_channels": 4, "norm": GROUPS},
+        },
+        least=32,
+        refused=(
+            *(("trunk", "vgg"), ("channels", [8] * 4), ("patch_size", 2), ("patch_channels", []), ("depth", 0)),
+            *(("heads", 0), ("heads", 3), ("context_channels", 0), ("boundary_channels", 0)),
+        ),
     ),
     Case(
         "deeplabv3plus",
@@ -107,6 +133,19 @@ NETWORKS = (
         least=8,
         dims=(3,),
         refused=(("blocks_2d", []), ("growth_3d", 0), ("decoder_3d", [8]), ("slice_dim", 3)),
+    ),
+    Case(
+        "hourglass",
+        small={"width": 8, "depth": 2, "norm": GROUPS, "deep_supervision": False},
+        least=1,
+        strides=(1, 1),
+        refused=(("stacks", 0), ("blocks", 0), ("depth", 0), ("width", 7)),
+    ),
+    Case(
+        "shape_unet",
+        small={"channels": [8, 8, 16], "shape_channels": 4, "reduction": 2, "norm": "instance"},
+        least=1,
+        refused=(("channels", [8]), ("convs", 0), ("shape_channels", 0), ("stride", 3), ("reduction", 0)),
     ),
     Case(
         "slice_wise",

@@ -1,0 +1,127 @@
+"""From heat maps to candidate points: local maxima, each at the intensity-weighted centroid around it.
+
+The threshold is absolute. Dividing a channel by its own maximum, as the stacked hourglass of Azad et al. does
+(https://arxiv.org/abs/2108.06554, code), makes a candidate out of a silent channel's noise.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from torch.nn import functional
+
+RELATIVE_FLOOR = 0.1
+"""A cell counts for the centroid by what it has above this share of the peak."""
+
+
+@dataclass(frozen=True, eq=False)
+class Candidates:
+    """Candidate points of one channel, the most confident first.
+
+    Attributes:
+        positions: ``(k, 2)`` float64, row and column in input pixels, or, once mapped, A and S in mm.
+        confidence: ``(k,)`` float64, the height of the peak, at most 1.
+    """
+
+    positions: np.ndarray
+    confidence: np.ndarray
+
+    def __post_init__(self) -> None:
+        if self.positions.shape != (len(self.confidence), 2) or self.confidence.ndim != 1:
+            raise ValueError(
+                f"candidates need positions (k, 2) and confidence (k,), got {self.positions.shape} "
+                f"and {self.confidence.shape}."
+            )
+
+    def __len__(self) -> int:
+        return len(self.confidence)
+
+
+def find_candidates(
+    heatmaps: torch.Tensor | np.ndarray,
+    *,
+    count: int = 4,
+    threshold: float = 0.1,
+    min_distance: float = 8.0,
+    stride: int = 1,
+    radius: float = 12.0,
+) -> list[Candidates]:
+    """Return the highest local maxima of every channel.
+
+    The position is the centroid of the cells within ``radius`` of the peak, weighted by what they have above a tenth of
+    it: the step at a hard cut would move the centroid by what falls on either side. Of two maxima closer than
+    ``min_distance`` the higher stays; of equal ones the first in row order.
+
+    Args:
+        heatmaps: ``(C, H, W)``.
+        count: the most candidates a channel.
+        threshold: least height of a peak, absolute.
+        min_distance: least distance between two candidates of a channel in input pixels.
+        stride: input pixels a cell; cell ``i`` lies at pixel ``(i + 0.5) * stride - 0.5``.
+        radius: how far to each side of the peak the centroid sees, in input pixels: twice the standard deviation of the
+            Gaussians or more.
+
+    Returns:
+        Candidates a channel, in input pixels.
+
+    Raises:
+        ValueError: when the maps are no ``(C, H, W)`` or not finite, or an option is out of range.
+    """
+    maps = torch.as_tensor(heatmaps).detach().to("cpu", torch.float32)
+    if maps.ndim != 3 or 0 in maps.shape:
+        raise ValueError(f"heat maps must be (C, H, W), got shape {tuple(maps.shape)}.")
+    if not bool(maps.isfinite().all()):
+        raise ValueError("the heat maps hold NaN or Inf: the network's weights or its input are broken.")
+    if min(threshold, radius) <= 0 or min(count, stride) < 1 or min_distance < 0:
+        raise ValueError(
+            "threshold and radius must be positive, count and stride at least 1, min_distance not negative, got "
+            f"{threshold=}, {radius=}, {count=}, {stride=}, {min_distance=}."
+        )
+    cells, heights = _highest_maxima(maps, count, threshold, min_distance / stride)
+    places = (_centroids(maps, cells, math.ceil(radius / stride)) + 0.5) * stride - 0.5
+    return _by_channel(places, heights, threshold)
+
+
+def _highest_maxima(
+    maps: torch.Tensor, count: int, threshold: float, apart: float
+) -> tuple[torch.Tensor, torch.Tensor]:
+    """Return cells ``(C, count, 2)`` and heights ``(C, count)`` of maxima, -1 where a channel has no more."""
+    height, width = maps.shape[1:]
+    _, index = functional.max_pool2d(maps, 3, stride=1, padding=1, return_indices=True)
+    own = torch.arange(height * width).reshape(height, width)
+    left = maps.masked_fill((index != own) | (maps < threshold), -1.0)
+    rows, columns = torch.arange(height)[None, :, None], torch.arange(width)[None, None, :]
+    cells, heights = [], []
+    for _ in range(count):
+        top, where = left.flatten(1).max(1)
+        row, column = where // width, where % width
+        cells.append(torch.stack([row, column], 1))
+        heights.append(top)
+        distance = (rows - row[:, None, None]) ** 2 + (columns - column[:, None, None]) ** 2
+        left = left.masked_fill((distance < apart**2) | (distance == 0), -1.0)
+    return torch.stack(cells, 1), torch.stack(heights, 1)
+
+
+def _centroids(maps: torch.Tensor, cells: torch.Tensor, radius: int) -> torch.Tensor:
+    """Return the weighted centroids ``(C, count, 2)`` around cells ``(C, count, 2)``, in cells, float64."""
+    padded = functional.pad(maps, [radius] * 4).double()
+    offsets = torch.arange(-radius, radius + 1)
+    rows = cells[..., 0, None] + radius + offsets
+    columns = cells[..., 1, None] + radius + offsets
+    channel = torch.arange(len(maps))[:, None, None, None]
+    window = padded[channel, rows[..., :, None], columns[..., None, :]]
+    peak = window[..., radius, radius][..., None, None]
+    weight = (window - RELATIVE_FLOOR * peak).clamp(min=0)
+    total = weight.sum((-2, -1)).clamp(min=torch.finfo(torch.float64).tiny)
+    row = (weight.sum(-1) * offsets).sum(-1) / total
+    column = (weight.sum(-2) * offsets).sum(-1) / total
+    return cells + torch.stack([row, column], -1)
+
+
+def _by_channel(places: torch.Tensor, heights: torch.Tensor, threshold: float) -> list[Candidates]:
+    found = (heights >= threshold).numpy()
+    values = zip(places.numpy(), heights.clamp(max=1.0).double().numpy(), found, strict=True)
+    return [Candidates(position[keep], confidence[keep]) for position, confidence, keep in values]

@@ -1,0 +1,211 @@
+"""The skeleton prior: where the discs lie relative to each other in the sagittal plane.
+
+The prior of the original system takes the first disc of an image as origin and the distance of the first to the fifth
+as unit, so it needs both in every image (https://arxiv.org/abs/2108.06554, code). Here the mean skeleton is fitted by
+scale and translation to whatever each case shows: ``point = scale * mean + shift + residual``, least squares by turns
+over the means and over the cases (Procrustes analysis without rotation, with missing points).
+"""
+
+from __future__ import annotations
+
+import json
+import logging
+from collections.abc import Iterable
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+logger = logging.getLogger(__name__)
+
+FORMAT = "keyslice-disc-skeleton"
+ROUNDS = 500
+CONVERGED = 1e-7
+"""The fit ends when no mean moves by more than this, in mm."""
+
+
+class SkeletonFileError(ValueError):
+    """A file that holds no skeleton prior.
+
+    Args:
+        file: the file.
+        problem: what is wrong with it.
+    """
+
+    def __init__(self, file: str | Path, problem: str) -> None:
+        self.remedy = "write one with SkeletonPrior.fit(...).save(FILE)"
+        super().__init__(f"{file}: {problem}; {self.remedy}.")
+
+
+@dataclass(frozen=True, eq=False)
+class SkeletonPrior:
+    """Mean positions of the discs in the sagittal plane, up to scale and translation.
+
+    Attributes:
+        levels: level values, ascending.
+        means: ``(L, 2)``, A and S in mm of the mean body (the geometric mean of the cases' scales is 1), centered.
+        spread: ``(L, 2)``, root mean square along A and S of the residuals of the cases, in mm of the mean body.
+        counts: cases per level; 0 = interpolated between the levels around it.
+        source: what the prior was fitted to.
+    """
+
+    levels: tuple[int, ...]
+    means: np.ndarray
+    spread: np.ndarray
+    counts: tuple[int, ...]
+    source: str = ""
+
+    def __post_init__(self) -> None:
+        size = (len(self.levels), 2)
+        if self.means.shape != size or self.spread.shape != size or len(self.counts) != len(self.levels):
+            raise ValueError(
+                f"a skeleton of {len(self.levels)} levels needs means and spread {size} and as many counts."
+            )
+        if not (np.isfinite(self.means).all() and np.isfinite(self.spread).all() and (self.spread >= 0).all()):
+            raise ValueError("means and spread of a skeleton must be finite, and its spread not negative.")
+        if len(self.levels) < 2 or any(b <= a for a, b in zip(self.levels, self.levels[1:], strict=False)):
+            raise ValueError(f"a skeleton needs two levels or more, ascending, got {list(self.levels)}.")
+        if (np.diff(self.means[:, 1]) >= 0).any():
+            raise ValueError("the discs of a skeleton must lie one below the other: S must fall from level to level.")
+
+    @classmethod
+    def fit(cls, cases: Iterable[np.ndarray], *, source: str = "") -> SkeletonPrior:
+        """Fit the mean skeleton to point sets, each of which may show any levels.
+
+        A case of fewer than two levels says nothing about distances and is left out. A level between others that no
+        case shows is interpolated linearly; levels above or below all that are seen are no part of the prior. Cases
+        that share one level with the rest are joined there in their own size, cases that share none are left out.
+
+        Args:
+            cases: arrays ``(n, 4)`` of value, R, A, S in mm.
+            source: what the cases are, kept in the file.
+
+        Raises:
+            ValueError: when no case has two levels, or a case is no ``(n, 4)``, repeats a level, or runs upside down.
+        """
+        tables = [np.asarray(case, dtype=float) for case in cases]
+        for number, table in enumerate(tables):
+            _check(number, table)
+        tables = [table for table in tables if len(table) > 1]
+        if not tables:
+            raise ValueError("a skeleton needs a case with two discs or more, there is none.")
+        levels = np.unique(np.concatenate([table[:, 0] for table in tables]).round().astype(int))
+        points = np.full((len(tables), len(levels), 2), np.nan)
+        for row, table in zip(points, tables, strict=True):
+            row[np.searchsorted(levels, table[:, 0].round())] = table[:, 2:]
+        means, joined = _grown(points)
+        if not joined.all():
+            logger.warning("cases left out because they share no level with the others: %d", int((~joined).sum()))
+        seen = np.isfinite(means[:, 0])
+        means, spread = _aligned(points[joined][:, seen], means[seen])
+        counts = np.isfinite(points[joined][:, seen, 0]).sum(0)
+        return cls._filled(levels[seen], means, spread, counts, source)
+
+    @classmethod
+    def _filled(
+        cls, levels: np.ndarray, means: np.ndarray, spread: np.ndarray, counts: np.ndarray, source: str
+    ) -> SkeletonPrior:
+        """Interpolate the levels between others that no case shows."""
+        every = np.arange(levels[0], levels[-1] + 1)
+        full = [
+            np.stack([np.interp(every, levels, values[:, axis]) for axis in (0, 1)], 1) for values in (means, spread)
+        ]
+        number = np.zeros(len(every), dtype=int)
+        number[levels - levels[0]] = counts
+        return cls(tuple(every.tolist()), full[0] - full[0].mean(0), full[1], tuple(number.tolist()), source)
+
+    def save(self, path: str | Path) -> None:
+        """Write the prior as JSON."""
+        rows = zip(self.levels, self.means.tolist(), self.spread.tolist(), self.counts, strict=True)
+        discs = [{"value": v, "mean": mean, "spread": spread, "cases": n} for v, mean, spread, n in rows]
+        content = {"format": FORMAT, "axes": "AS", "unit": "mm", "source": self.source, "discs": discs}
+        Path(path).write_text(json.dumps(content, indent=1) + "\n", encoding="utf-8")
+
+    @classmethod
+    def load(cls, path: str | Path) -> SkeletonPrior:
+        """Read a prior that :meth:`save` wrote.
+
+        Raises:
+            SkeletonFileError: when the file is missing or holds no skeleton.
+        """
+        try:
+            content = json.loads(Path(path).read_text(encoding="utf-8"))
+        except (OSError, ValueError) as error:
+            raise SkeletonFileError(path, f"cannot be read as JSON ({error})") from error
+        if not isinstance(content, dict) or content.get("format") != FORMAT:
+            raise SkeletonFileError(path, f'is no skeleton prior (it lacks "format": "{FORMAT}")')
+        try:
+            discs = content["discs"]
+            means, spread = (np.array([disc[key] for disc in discs], dtype=float) for key in ("mean", "spread"))
+            values, counts = (tuple(int(disc[key]) for disc in discs) for key in ("value", "cases"))
+            return cls(values, means, spread, counts, str(content.get("source", "")))
+        except (KeyError, TypeError, ValueError) as error:
+            raise SkeletonFileError(path, f"holds a broken skeleton ({error})") from error
+
+
+def align(means: np.ndarray, points: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Return scale ``(n,)`` and shift ``(n, 2)`` of the least squares fit ``scale * means + shift`` to points.
+
+    Args:
+        means: ``(L, 2)``.
+        points: ``(n, L, 2)``, NaN where a case does not show a level; two levels a case or more.
+    """
+    here = np.isfinite(points)
+    weight = here / here.sum(1, keepdims=True)
+    middle = (weight * means).sum(1)
+    center = np.where(here, points, 0.0)
+    center = (weight * center).sum(1)
+    model = np.where(here, means - middle[:, None], 0.0)
+    data = np.where(here, points - center[:, None], 0.0)
+    scale = (model * data).sum((1, 2)) / (model**2).sum((1, 2))
+    return scale, center - scale[:, None] * middle
+
+
+def _check(number: int, table: np.ndarray) -> None:
+    if table.ndim != 2 or table.shape[1] != 4 or not np.isfinite(table).all():
+        raise ValueError(f"case {number} of the skeleton must be (n, 4) of value, R, A, S, got shape {table.shape}.")
+    order = np.argsort(table[:, 0])
+    if (np.diff(table[order, 0]) < 1).any():
+        raise ValueError(f"case {number} of the skeleton has a level twice: {table[order, 0].tolist()}.")
+    if (np.diff(table[order, 3]) >= 0).any():
+        raise ValueError(f"case {number} of the skeleton does not run downward: S must fall from level to level.")
+
+
+def _grown(points: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Return first means ``(L, 2)``, joined case by case from the fullest one, and which cases could be joined."""
+    here = np.isfinite(points[..., 0])
+    means = np.full(points.shape[1:], np.nan)
+    joined = np.zeros(len(points), dtype=bool)
+    shared = here.sum(1)
+    while not joined.all() and shared[~joined].max() > 0:
+        case = int(np.argmax(np.where(joined, -1, shared)))
+        known = np.isfinite(means[:, 0])
+        both = known & here[case]
+        scale, shift = 1.0, np.zeros(2)
+        if both.sum() > 1:
+            scales, shifts = align(means[both], points[case][None, both])
+            scale, shift = float(scales[0]), shifts[0]
+        elif both.any():
+            shift = points[case][both][0] - means[both][0]
+        new = here[case] & ~known
+        means[new] = (points[case][new] - shift) / scale
+        joined[case] = True
+        shared = (here & np.isfinite(means[:, 0])).sum(1)
+    return means, joined
+
+
+def _aligned(points: np.ndarray, means: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Return the means and the spread after least squares by turns."""
+    here = np.isfinite(points)
+    for _ in range(ROUNDS):
+        before = means
+        scale, shift = align(means, points)
+        weight = np.where(here, (scale**2)[:, None, None], 0.0)
+        fitted = np.where(here, (points - shift[:, None]) / scale[:, None, None], 0.0)
+        means = (weight * fitted).sum(0) / weight.sum(0)
+        means = (means - means.mean(0)) * np.exp(np.log(scale).mean())
+        if np.abs(means - before).max() < CONVERGED:
+            break
+    scale, shift = align(means, points)
+    rest = np.where(here, (points - shift[:, None]) / scale[:, None, None] - means, 0.0)
+    return means, np.sqrt((rest**2).sum(0) / here.sum(0))

@@ -1,0 +1,40 @@
+"""Mean squared error of heat maps over the landmarks that are known.
+
+Source: the loss of the pose-estimation approach to the labelling of intervertebral discs (Azad et al.,
+https://arxiv.org/abs/2108.06554), half the mean of the squared differences times the visibility of the landmark.
+Differs from it in where the visibility comes from: a target that is NaN is not known.
+"""
+
+from __future__ import annotations
+
+import torch
+from torch import nn
+
+from .checks import check_maps, working_type
+
+
+class JointMSELoss(nn.Module):
+    """``1/J sum_j 0.5 mean((w_j (p_j - t_j))^2)`` over J landmarks, the mean over samples and cells.
+
+    A cell whose target is NaN has no part in the sum and no gradient, but counts in the means, so that a landmark
+    weighs the same in every batch. A landmark that is known to be absent has a target of zeros.
+    """
+
+    def forward(self, maps: torch.Tensor, target: torch.Tensor, weight: torch.Tensor | None = None) -> torch.Tensor:
+        """Return the loss, a number.
+
+        Args:
+            maps: heat maps ``(B, J, ...)``.
+            target: their targets, of the same shape; NaN where nothing is known.
+            weight: visibility w of the landmarks ``(B, J)``, besides the NaN of the target; None for 1 everywhere.
+
+        Raises:
+            ValueError: when the shapes do not fit.
+        """
+        check_maps(maps, target)
+        difference = torch.where(target.isnan(), 0.0, maps.to(working_type(maps)) - target)
+        if weight is not None:
+            if weight.shape != maps.shape[:2]:
+                raise ValueError(f"weight must be (B, J) = {tuple(maps.shape[:2])}, got {tuple(weight.shape)}.")
+            difference = difference * weight.reshape(list(weight.shape) + [1] * (maps.dim() - 2))
+        return 0.5 * difference.square().mean()

@@ -1,0 +1,149 @@
+"""Attention residual learning network (ARL-CNN), a classifier in 2D or 3D.
+
+Paper: Attention Residual Learning for Skin Lesion Classification (Zhang et al. 2019), IEEE Transactions on Medical
+Imaging 38 (9). A residual block adds its own feature, normalized over the positions of the image, as a gate of its
+shortcut; that costs one weight a block. Differs from the paper: any input size, 3D, width, and the normalization can
+run over the channels, as in a published re-implementation.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import torch
+from monai.networks.layers.factories import Pool
+from monai.networks.nets.resnet import ResNetBlock, ResNetBottleneck
+from torch import nn
+
+from .resnet_trunk import DEPTHS, ResNetTrunk
+
+ARL_DEPTHS: dict[int, Sequence[int] | int] = {14: (1, 1, 1, 1), **{depth: depth for depth in DEPTHS}}
+NORMALIZATIONS = ("spatial", "channel")
+
+
+class AttentionResidual(nn.Module):
+    """Join a feature F and a shortcut x to ``F + x + alpha softmax(F) x``.
+
+    Args:
+        normalize: ``"spatial"``, softmax over all positions, every channel by itself; or ``"channel"``, softmax over
+            the channels, every position by itself.
+        alpha_init: alpha before training.
+        learnable_alpha: whether alpha is trained.
+
+    Raises:
+        ValueError: when ``normalize`` is unknown.
+    """
+
+    def __init__(self, *, normalize: str = "spatial", alpha_init: float = 0.001, learnable_alpha: bool = True) -> None:
+        super().__init__()
+        if normalize not in NORMALIZATIONS:
+            raise ValueError(f"normalize must be one of {', '.join(NORMALIZATIONS)}, got {normalize!r}.")
+        self.spatial = normalize == "spatial"
+        self.alpha: torch.Tensor
+        if learnable_alpha:
+            self.alpha = nn.Parameter(torch.tensor(float(alpha_init)))
+        else:
+            self.register_buffer("alpha", torch.tensor(float(alpha_init)))
+
+    def forward(self, feature: torch.Tensor, shortcut: torch.Tensor) -> torch.Tensor:
+        """Return their sum, of the shape of both, ``(B, C, ...)``."""
+        if self.spatial:
+            gate = torch.softmax(feature.flatten(2), -1).reshape(feature.shape)
+        else:
+            gate = torch.softmax(feature, 1)
+        return feature + shortcut + (self.alpha * gate).to(feature.dtype) * shortcut
+
+
+class AttentionResidualBlock(nn.Module):
+    """A block of a ResNet whose sum is an :class:`AttentionResidual`; it takes over the layers and their names.
+
+    Args:
+        block: block to take the layers of.
+        attention: what joins feature and shortcut.
+    """
+
+    def __init__(self, block: ResNetBlock | ResNetBottleneck, attention: AttentionResidual) -> None:
+        super().__init__()
+        self.conv1, self.bn1, self.conv2, self.bn2 = block.conv1, block.bn1, block.conv2, block.bn2
+        self.last = isinstance(block, ResNetBottleneck)
+        self.conv3 = block.conv3 if isinstance(block, ResNetBottleneck) else nn.Identity()
+        self.bn3 = block.bn3 if isinstance(block, ResNetBottleneck) else nn.Identity()
+        self.act = block.act
+        self.downsample = nn.Identity() if block.downsample is None else block.downsample
+        self.attention = attention
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        """Return ``relu(F(x) + s + alpha softmax(F(x)) s)`` with the shortcut s of ``x`` ``(B, C, ...)``."""
+        feature = self.bn2(self.conv2(self.act(self.bn1(self.conv1(x)))))
+        if self.last:
+            feature = self.bn3(self.conv3(self.act(feature)))
+        return self.act(self.attention(feature, self.downsample(x)))
+
+
+class ARLNet(nn.Module):
+    """ResNet with attention residual blocks, mean over the positions, and one linear layer; returns logits.
+
+    :func:`bundle.networks.torchvision_weights.load_torchvision_weights` loads torchvision's weights of the same depth
+    into all but the gates and the last layer.
+
+    Args:
+        spatial_dims: 2 or 3.
+        in_channels: channels of the input.
+        out_channels: number of logits.
+        depth: 14, 18, 34, 50, 101 or 152, or the numbers of blocks of the four layers. 14 has bottlenecks, as 50 has.
+        block: ``"basic"`` or ``"bottleneck"``; by default that of ``depth``.
+        width: factor of all published numbers of channels.
+        normalize: ``"spatial"`` or ``"channel"``, see :class:`AttentionResidual`.
+        alpha_init: weight of the gates before training.
+        learnable_alpha: whether the weight of every block is trained.
+        act: MONAI activation option.
+        norm: MONAI normalization option.
+        dropout: probability of dropping a value before the linear layer, or None.
+
+    Raises:
+        ValueError: when an option is unknown.
+    """
+
+    def __init__(
+        self,
+        spatial_dims: int,
+        in_channels: int,
+        out_channels: int,
+        *,
+        depth: int | Sequence[int] = 50,
+        block: str | None = None,
+        width: float = 1.0,
+        normalize: str = "spatial",
+        alpha_init: float = 0.001,
+        learnable_alpha: bool = True,
+        act: Any = "relu",
+        norm: Any = "batch",
+        dropout: float | None = None,
+    ) -> None:
+        super().__init__()
+        if isinstance(depth, int) and depth not in ARL_DEPTHS:
+            known = ", ".join(map(str, ARL_DEPTHS))
+            raise ValueError(f"depth must be one of {known}, or four numbers of blocks, got {depth}.")
+        layers = ARL_DEPTHS[depth] if isinstance(depth, int) else depth
+        self.trunk = ResNetTrunk(spatial_dims, in_channels, depth=layers, block=block, width=width, act=act, norm=norm)
+        options: dict[str, Any] = {"alpha_init": alpha_init, "learnable_alpha": learnable_alpha}
+        for layer in (self.trunk.layer1, self.trunk.layer2, self.trunk.layer3, self.trunk.layer4):
+            blocks: list[Any] = list(layer)
+            for index, plain in enumerate(blocks):
+                layer[index] = AttentionResidualBlock(plain, AttentionResidual(normalize=normalize, **options))
+        self.pool = Pool[Pool.ADAPTIVEAVG, spatial_dims](1)
+        self.dropout = nn.Identity() if dropout is None else nn.Dropout(dropout)
+        self.fc = nn.Linear(self.trunk.channels[-1], out_channels)
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        """Return the logits ``(B, out_channels)`` of ``x`` ``(B, in_channels, ...)``.
+
+        Raises:
+            ValueError: when a spatial axis is shorter than 32, or none is longer and the normalization is by instance.
+        """
+        return self.fc(self.dropout(self.pool(self.trunk(x)[-1]).flatten(1)))
+
+    def alphas(self) -> list[float]:
+        """Return the weight of the gate of every block, from the finest layer to the coarsest."""
+        return [float(module.alpha) for module in self.modules() if isinstance(module, AttentionResidual)]

@@ -1,0 +1,97 @@
+"""From the heat maps of sagittal slabs to discs with their levels."""
+
+from __future__ import annotations
+
+from collections.abc import Hashable, Mapping, Sequence
+from typing import Any
+
+import numpy as np
+import torch
+from monai.config import KeysCollection
+from monai.transforms import MapTransform
+
+from ..discs import Candidates, Disc, SkeletonPrior, find_candidates, search_skeleton
+from .sagittal_slab import SLAB_POSITIONS
+
+SLAB_SHARE = 0.5
+"""Share of a disc's highest response from which on a slab counts for its place between left and right."""
+
+LEAST_WEIGHT = 1e-6
+"""Weight of every slab at least, so that one that answers nowhere has a middle too."""
+
+
+class DecodeDiscsd(MapTransform):
+    """Find the discs in the heat maps ``(N, C, a, s)`` of N sagittal slabs; they become ``data["discs"]``.
+
+    The highest response over the slabs decides in the sagittal plane: its peaks are the candidates of a level, among
+    which the exact search over skeletons chooses (:mod:`bundle.discs.search`). Between left and right, a disc lies at
+    the mean of the slabs weighted by their response to it, so that the points of a scoliotic spine need not lie in one
+    plane.
+
+    Args:
+        keys: key of the heat maps.
+        skeleton: where the discs of a spine lie to each other.
+        first_level: number of the disc of the first channel.
+        image_key: key of the slabs ``(N, 1, A, S)``, see :class:`bundle.transforms.SagittalSlabsd`.
+        stride: pixels of a slab a cell of the maps.
+        threshold: lowest peak that is a candidate; the maps are trained towards 1.
+        count: candidates a level at most.
+        search: options of :func:`bundle.discs.search_skeleton`.
+        allow_missing_keys: do nothing for a key that is not there.
+    """
+
+    def __init__(
+        self,
+        keys: KeysCollection,
+        *,
+        skeleton: SkeletonPrior,
+        first_level: int = 2,
+        image_key: str = "image",
+        stride: int = 4,
+        threshold: float = 0.2,
+        count: int = 4,
+        search: Mapping[str, Any] | None = None,
+        allow_missing_keys: bool = False,
+    ) -> None:
+        super().__init__(keys, allow_missing_keys)
+        self.skeleton, self.first_level, self.image_key = skeleton, first_level, image_key
+        self.stride, self.threshold, self.count, self.search = stride, threshold, count, dict(search or {})
+
+    def __call__(self, data: Mapping[Hashable, Any]) -> dict[Hashable, Any]:
+        """Add the discs, a list of :class:`bundle.discs.Disc` from head to foot."""
+        d = dict(data)
+        for key in self.key_iterator(d):
+            maps = torch.as_tensor(d[key]).detach().float().cpu()
+            slabs = d[self.image_key]
+            d["discs"] = self._decode(maps, np.asarray(slabs.affine, dtype=float), slabs.meta[SLAB_POSITIONS])
+        return d
+
+    def _decode(self, maps: torch.Tensor, affine: np.ndarray, positions: Sequence[float]) -> list[Disc]:
+        options = {"count": self.count, "threshold": self.threshold, "stride": self.stride}
+        pixels = find_candidates(maps.amax(dim=0), **options)
+        places = [_to_world(found.positions, affine, 0.0)[:, 1:] for found in pixels]
+        candidates = [Candidates(place, found.confidence) for place, found in zip(places, pixels, strict=True)]
+        levels = range(self.first_level, self.first_level + len(candidates))
+        match = search_skeleton(candidates, levels, self.skeleton, **self.search)
+        discs = []
+        for channel, chosen in enumerate(match.choice):
+            if chosen is not None:
+                pixel = pixels[channel].positions[chosen]
+                lateral = self._lateral(maps[:, channel], pixel, positions) / np.linalg.norm(affine[:3, 0])
+                place = _to_world(pixel[None], affine, lateral)[0]
+                confidence = float(pixels[channel].confidence[chosen])
+                discs.append(Disc(levels[channel], tuple(place.tolist()), confidence))
+        return discs
+
+    def _lateral(self, maps: torch.Tensor, pixel: np.ndarray, positions: Sequence[float]) -> float:
+        """Return the place in mm along R at which the slabs' maps ``(N, a, s)`` respond to a disc."""
+        row, column = ((pixel + 0.5) / self.stride - 0.5).round().astype(int)
+        response = maps[:, row.clip(0, maps.shape[1] - 1), column.clip(0, maps.shape[2] - 1)].double().numpy()
+        weight = (response - SLAB_SHARE * response.max()).clip(min=LEAST_WEIGHT)
+        return float(np.average(positions, weights=weight))
+
+
+def _to_world(pixels: np.ndarray, affine: np.ndarray, lateral: float) -> np.ndarray:
+    """Return R, A and S in mm ``(k, 3)`` of pixels ``(k, 2)`` at a place along R in voxels of the affine."""
+    indices = np.column_stack([np.full(len(pixels), lateral), pixels])
+    return indices @ affine[:3, :3].T + affine[:3, 3]
