@@ -18,7 +18,7 @@ from .demo import run_demo
 from .handlers.summary import EXIT_BAD_CASES
 from .networks.convert import convert_checkpoint, write_converted
 from .networks.original import MODELS, ConvertError
-from .prepare import add_prepare
+from .prepare import add_prepare, add_skeleton
 from .report.model_card import write_model_card
 from .report.network_table import measure_networks, write_network_table
 
@@ -35,6 +35,7 @@ def build_parser() -> argparse.ArgumentParser:
     demo.set_defaults(run=lambda args: run_demo(args.output_dir))
 
     add_prepare(commands)
+    add_skeleton(commands)
     _add_compare(commands)
     _add_convert(commands)
 

@@ -1,4 +1,4 @@
-"""``python -m bundle prepare NAME DIR``: from a dataset as it is handed out, or from nothing, to a datalist."""
+"""``python -m bundle prepare NAME DIR`` and ``skeleton DIR``: what a training needs, from a dataset or from nothing."""
 
 from __future__ import annotations
 
@@ -7,10 +7,13 @@ import logging
 from pathlib import Path
 from typing import Any
 
+from .datasets import load_datalist
 from .datasets.spine_exams import prepare_spine_exams
 from .datasets.spine_generic import prepare_spine_generic
 from .datasets.spine_phantom import write_spine_phantoms
 from .datasets.split import make_datalist, write_datalist
+from .discs import SkeletonPrior
+from .transforms import LoadDiscPointsd
 
 logger = logging.getLogger(__name__)
 
@@ -23,6 +26,23 @@ def add_prepare(commands: Any) -> None:
     _add_spine_generic(names)
     _add_spine_exams(names)
     _add_spine_phantoms(names)
+
+
+def add_skeleton(commands: Any) -> None:
+    """Add ``skeleton`` to the commands of ``python -m bundle``."""
+    parser = commands.add_parser("skeleton", help="fit where the discs of a spine lie to each other")
+    parser.add_argument("dataset_dir", nargs="+", help="folders of datasets whose labels are disc points")
+    parser.add_argument("--output", required=True, help="file to write, .json")
+    parser.set_defaults(run=_skeleton)
+
+
+def _skeleton(args: argparse.Namespace) -> None:
+    load = LoadDiscPointsd("label")
+    cases = [case for folder in args.dataset_dir for case in load_datalist(folder)["training"]]
+    prior = SkeletonPrior.fit([load(case)["points"] for case in cases], source=args.command_line)
+    Path(args.output).parent.mkdir(parents=True, exist_ok=True)
+    prior.save(args.output)
+    logger.info("%s: %d levels from %d cases", args.output, len(prior.levels), len(cases))
 
 
 def _add_folder(names: Any) -> None:

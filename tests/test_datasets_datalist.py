@@ -296,3 +296,15 @@ class TestSplit:
             write_case(tmp_path, name)
         with pytest.raises(DatalistError, match=r"'test' .fold 0. holds no labelled case.*validation 1, test 0, all 2"):
             select_cases(tmp_path, "test")
+
+
+def test_notes_on_a_case_are_kept(tmp_path: Path) -> None:
+    item = {"image": "a.nii.gz", "label": "a.json", "fold": 1, "group": "T2w", "complete": True, "age": 3}
+    (tmp_path / "dataset.json").write_text(json.dumps({"training": [item]}))
+    case = load_datalist(tmp_path)["training"][0]
+    assert {name: case.get(name) for name in ("fold", "group", "complete", "age")} == {
+        "fold": 1,
+        "group": "T2w",
+        "complete": True,
+        "age": None,
+    }

@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+import itertools
+
 import pytest
 
 from bundle.datasets.spine_sizes import VERTEBRAE, vertebrae_with
@@ -7,7 +9,7 @@ from bundle.datasets.spine_sizes import VERTEBRAE, vertebrae_with
 
 def names_of_discs(lumbar: int) -> dict[str, int | None]:
     vertebrae, values = vertebrae_with(lumbar)
-    pairs = zip(vertebrae[:-1], vertebrae[1:], strict=True)
+    pairs = itertools.pairwise(vertebrae)
     return {f"{a.name}-{b.name}": value for (a, b), value in zip(pairs, values, strict=True)}
 
 

@@ -20,7 +20,10 @@ def _quiet(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_prepare_writes_a_datalist(tmp_path: Path) -> None:
     data = small_dataset(tmp_path / "data", count=5)
     target = tmp_path / "split.json"
-    assert commands.main(["prepare", "folder", str(data), "--output", str(target), "--test_share", "0.4", "--folds", "3"]) == 0
+    assert (
+        commands.main(["prepare", "folder", str(data), "--output", str(target), "--test_share", "0.4", "--folds", "3"])
+        == 0
+    )
     content = json.loads(target.read_text())
     assert (len(content["training"]), len(content["test"])) == (3, 2)
 

@@ -188,6 +188,22 @@ def test_folding_of_an_unknown_key_is_refused() -> None:
         fold_input_channels(build().state_dict(), "conv1.weight")
 
 
+@pytest.mark.parametrize("in_channels", [1, 3])
+def test_channels_last_in_memory_stay_so_and_give_the_same_numbers(in_channels: int) -> None:
+    network, x = build(in_channels=in_channels, upsample=False).eval(), image(64, 32, channels=in_channels)
+    expected = network(x)
+    network.to(memory_format=torch.channels_last)
+    layouts = []
+    for stage in network.modules():
+        if isinstance(stage, Hourglass):
+            stage.register_forward_hook(
+                lambda _, __, y: layouts.append(y.is_contiguous(memory_format=torch.channels_last))
+            )
+    torch.testing.assert_close(network(x), expected, rtol=1e-4, atol=1e-5)
+    assert layouts
+    assert all(layouts)
+
+
 def test_volumes_have_heat_maps_as_well() -> None:
     network = build(spatial_dims=3, attention=("pam", {"channel_reduction": 2}), spatial_size=[16, 18, 16]).eval()
     assert network(image(16, 18, 16)).shape == (1, 3, 16, 18, 16)

@@ -94,6 +94,18 @@ def test_decoder_may_stop_at_a_coarser_level(stride: int, cells: tuple[int, int]
     assert build(stride=stride)(image(13, 22)).shape == (2, 3, *cells)
 
 
+def test_volumes_have_maps_as_well() -> None:
+    assert build(3, stride=2)(image(8, 9, 12)).shape == (2, 3, 4, 5, 6)
+
+
+def test_channels_last_in_memory_stay_so_and_give_the_same_numbers() -> None:
+    network, x = build().eval(), image(16, 24)
+    expected = network(x)
+    network.to(memory_format=torch.channels_last)
+    assert network.encoders[1](network.encoders[0](x)).is_contiguous(memory_format=torch.channels_last)
+    torch.testing.assert_close(network(x), expected, rtol=1e-4, atol=1e-5)
+
+
 def test_decoder_that_stops_early_has_fewer_weights() -> None:
     counts = [sum(value.numel() for value in build(stride=stride).parameters()) for stride in (1, 2, 4)]
     assert counts[0] > counts[1] > counts[2]

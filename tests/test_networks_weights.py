@@ -95,3 +95,11 @@ def test_only_what_is_wrong_is_told(tmp_path: Path) -> None:
     assert "1 keys missing" in message
     assert "not in the network" not in message
     assert "another shape" not in message
+
+
+def test_weights_may_lie_with_their_channels_last() -> None:
+    target = nn.Conv2d(3, 4, 3)
+    image = torch.randn(1, 3, 8, 8)
+    expected = target(image)
+    assert load_weights(target, None, channels_last=True).weight.is_contiguous(memory_format=torch.channels_last)
+    torch.testing.assert_close(target(image), expected)

@@ -80,6 +80,12 @@ def train(folder: Path, epochs: int = 2, first: int = 0, attach: bool = True, **
     return network.state_dict()
 
 
+@pytest.fixture
+def _plain_frames(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let frames be of one color, for tests of when there are any."""
+    monkeypatch.setattr(training_gif, "_save_frame", lambda _, __, path: Image.new("RGB", (9, 9)).save(path, "PNG"))
+
+
 def test_every_validation_gives_a_frame_and_the_end_an_animation(tmp_path: Path) -> None:
     train(tmp_path, cases=2, seconds=0.2)
     frames = frames_in(tmp_path / "progress")
@@ -98,11 +104,13 @@ def test_a_training_is_the_same_with_it_and_without(tmp_path: Path) -> None:
     assert all(torch.equal(seen[name], unseen[name]) for name in unseen)
 
 
+@pytest.mark.usefixtures("_plain_frames")
 def test_frames_keep_their_distance_but_the_last_epoch_has_one(tmp_path: Path) -> None:
     train(tmp_path, epochs=6, every=3, cases=1)
     assert list(frames_in(tmp_path / "progress")) == [1, 4, 6]
 
 
+@pytest.mark.usefixtures("_plain_frames")
 def test_a_resumed_training_goes_on_and_a_new_one_starts_anew(tmp_path: Path) -> None:
     train(tmp_path, epochs=3, cases=1)
     kept = (tmp_path / "progress" / "epoch_00001.png").stat().st_mtime_ns

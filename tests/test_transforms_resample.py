@@ -259,3 +259,11 @@ def test_scores_in_half_precision_are_interpolated_in_float32() -> None:
         data["pred"] = MetaTensor(scores.to(kind), meta=data["image"].meta)
         found.append(Invertd("pred", pre, orig_keys="image", nearest_interp=False)(data)["pred"].as_tensor())
     assert torch.equal(*found)
+
+
+def test_an_axis_without_a_voxel_size_is_kept() -> None:
+    image = meta_tensor(noise((1, 9, 8, 7)), AFFINES["flipped"])
+    kept = Resampled("image", [None, 0.6, 0.6])({"image": image})["image"]
+    given = Resampled("image", [0.8, 0.6, 0.6])({"image": image})["image"]
+    torch.testing.assert_close(kept.as_tensor(), given.as_tensor())
+    np.testing.assert_allclose(spacing_of(kept), [0.8, 0.6, 0.6])

@@ -1,8 +1,10 @@
 """Datasets: from folders and datalists to cases."""
 
 from .case_dataset import CaseCacheDataset, CaseDataset, collate_cases
+from .classified import select_classified
 from .datalist import DatalistError, list_cases, load_datalist, select_cases
 from .mixed import mixed_sampler, select_mixed_cases
+from .picture_cases import list_pictures, select_pictures
 from .prefetch import PrefetchLoader
 
 __all__ = [
@@ -12,8 +14,11 @@ __all__ = [
     "PrefetchLoader",
     "collate_cases",
     "list_cases",
+    "list_pictures",
     "load_datalist",
     "mixed_sampler",
     "select_cases",
+    "select_classified",
     "select_mixed_cases",
+    "select_pictures",
 ]

@@ -7,7 +7,7 @@ middle plane of the level). Disc tips and the canal, which everything is measure
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from scipy.interpolate import PchipInterpolator
@@ -174,12 +174,10 @@ def _draw_levels(
         own = scale * float(np.clip(rng.normal(1, 0.025), 0.93, 1.07))
         height = sizes.height * own
         levels.append(Level(sizes, top, height, own))
-        if place == len(values):
-            break
-        disc = _draw_disc(rng, values[place], sizes.disc_below * scale * fullness, wear)
-        middle = top + height + disc.half_height
-        discs.append(DiscShape(**{**vars(disc), "t": middle}))
-        top = middle + disc.half_height
+        if place < len(values):
+            disc = _draw_disc(rng, values[place], sizes.disc_below * scale * fullness, wear)
+            discs.append(replace(disc, t=top + height + disc.half_height))
+            top += height + 2 * disc.half_height
     return tuple(levels), tuple(discs)
 
 

@@ -146,11 +146,8 @@ def _write_phantom(root: Path, name: str, phantom: SpinePhantom) -> dict[str, An
     voxels = np.clip(np.rint(phantom.voxels * FULL_SCALE), 0, np.iinfo(np.int16).max).astype(np.int16)
     _save(voxels, phantom.affine, root / case["image"])
     discs = from_array(phantom.points)
-    _save(
-        draw_label_map(discs, phantom.voxels.shape, phantom.affine),
-        phantom.affine,
-        root / "labels" / f"{name}_labels-disc.nii.gz",
-    )
+    labels = draw_label_map(discs, phantom.voxels.shape, phantom.affine)
+    _save(labels, phantom.affine, root / "labels" / f"{name}_labels-disc.nii.gz")
     entries = [
         {"value": disc.value, "name": disc.name, "position": [round(mm, 4) for mm in disc.position]} for disc in discs
     ]

@@ -1,24 +1,39 @@
-"""Metrics of segmentations and of labeled discs, and their statistics."""
+"""Metrics of segmentations, of labeled discs, of pictures and of classifications, and their statistics."""
 
+from .classification import BINARY_METRICS, balanced_accuracy, binary_intervals, binary_metrics, choose_threshold
 from .disc_summary import pooled_interval, summarize_discs
 from .discs import DISC_METRICS, LEVEL_METRICS, DiscComparison, compare_discs, match_points
 from .original_discs import ORIGINAL_METRICS, OriginalErrors, original_errors, original_summary
+from .outline import outline_measures
+from .pictures import PICTURE_METRICS, PictureScores, mean_iou, picture_metrics
+from .ranking import ScoreCounts
 from .segmentation import METRICS, case_metrics, structure_metrics
 from .statistics import mean_interval
 
 __all__ = [
+    "BINARY_METRICS",
     "DISC_METRICS",
     "LEVEL_METRICS",
     "METRICS",
     "ORIGINAL_METRICS",
+    "PICTURE_METRICS",
     "DiscComparison",
     "OriginalErrors",
+    "PictureScores",
+    "ScoreCounts",
+    "balanced_accuracy",
+    "binary_intervals",
+    "binary_metrics",
     "case_metrics",
+    "choose_threshold",
     "compare_discs",
     "match_points",
     "mean_interval",
+    "mean_iou",
     "original_errors",
     "original_summary",
+    "outline_measures",
+    "picture_metrics",
     "pooled_interval",
     "structure_metrics",
     "summarize_discs",

@@ -111,10 +111,10 @@ def balanced_accuracy(confidence: ArrayLike, labels: ArrayLike) -> float:
     values, truth = np.asarray(confidence, dtype=float), np.asarray(labels)
     if values.ndim != 2 or truth.shape != values.shape[:1]:
         raise ValueError(f"confidence (N, C) and labels (N,) do not fit: {values.shape} and {truth.shape}.")
-    if len(truth) and not (0 <= truth.min() and truth.max() < values.shape[1]):
+    if len(truth) and not (truth.min() >= 0 and truth.max() < values.shape[1]):
         raise ValueError(f"labels must be classes 0 to {values.shape[1] - 1}, got {truth.min()} to {truth.max()}.")
     best = values.max(axis=1, keepdims=True) == values
-    right = best[np.arange(len(truth)), truth] & (best.sum(axis=1) == 1)
+    right = best[np.arange(len(truth)), truth.astype(np.int64)] & (best.sum(axis=1) == 1)
     recalls = [right[truth == name].mean() for name in np.unique(truth)]
     return float(np.mean(recalls)) if recalls else math.nan
 

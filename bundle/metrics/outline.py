@@ -60,7 +60,8 @@ def perimeter(mask: np.ndarray) -> float:
     """Return the length of the border of a mask ``(H, W)`` by the formula of Cauchy and Crofton in four directions.
 
     The length is half the integral, over all lines, of how often a line crosses the border. Rows and columns are lines
-    at a distance of 1, diagonals at 1/sqrt(2). A disc is measured to about 1 %, a square up to 5 % too short.
+    at a distance of 1, diagonals at 1/sqrt(2). A disc is measured to about 1 %; an upright rectangle comes out 5 % too
+    short, a small one a little more.
     """
     padded = np.pad(np.asarray(mask, dtype=bool), 1)
     straight = [(padded[1:] != padded[:-1]).sum(), (padded[:, 1:] != padded[:, :-1]).sum()]

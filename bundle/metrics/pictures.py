@@ -73,7 +73,7 @@ def mean_iou(pred: torch.Tensor, label: torch.Tensor, classes: int) -> float:
         ValueError: when the shapes differ.
     """
     counts = [confusion_counts(pred == value, label == value) for value in range(classes + 1)]
-    return _mean_jaccard(np.stack(counts))
+    return float(_mean_jaccard(np.stack(counts)))
 
 
 class PictureScores:
@@ -118,7 +118,7 @@ class PictureScores:
         values = [0, *self.label_names.values()]
         counts = np.stack([confusion_counts(pred == value, label == value) for value in values])
         self._counts.append(counts)
-        of_picture = {"mean_iou": _mean_jaccard(counts)}
+        of_picture = {"mean_iou": float(_mean_jaccard(counts))}
         for name, of_structure in zip(self.label_names, counts[1:], strict=True):
             metrics = _with_threshold(overlap_rates(of_structure))
             self.rows.append({"case": case, "structure": name, **metrics, **of_picture})
@@ -147,7 +147,7 @@ class PictureScores:
             return {}
         counts = np.stack(self._counts)
         samples = self._resampled(counts)
-        mean_ious = _interval(_mean_jaccard(counts.sum(axis=0)), [_mean_jaccard(sample) for sample in samples])
+        mean_ious = _interval(float(_mean_jaccard(counts.sum(axis=0))), _mean_jaccard(samples))
         found = {}
         for number, name in enumerate(self.label_names, start=1):
             whole, drawn = overlap_rates(counts.sum(axis=0)[number]), overlap_rates(samples[:, number])
@@ -170,7 +170,8 @@ class PictureScores:
 
 
 def _rate(part: np.ndarray, whole: np.ndarray) -> np.ndarray:
-    return np.divide(part, whole, out=np.ones_like(part), where=whole > 0)
+    """Divide; 1 where the whole is 0."""
+    return np.divide(part, whole, out=np.ones(np.shape(part)), where=whole > 0)
 
 
 def _with_threshold(rates: Mapping[str, Any]) -> dict[str, float]:
@@ -178,10 +179,10 @@ def _with_threshold(rates: Mapping[str, Any]) -> dict[str, float]:
     return {**values, "thresholded_jaccard": values["jaccard"] if values["jaccard"] >= MIN_JACCARD else 0.0}
 
 
-def _mean_jaccard(counts: np.ndarray) -> float:
-    """Return the mean Jaccard of counts ``(classes, 4)`` over the classes that occur; 1 where none does."""
-    occurs = counts[:, :3].sum(axis=1) > 0
-    return float(overlap_rates(counts[occurs])["jaccard"].mean()) if occurs.any() else 1.0
+def _mean_jaccard(counts: np.ndarray) -> np.ndarray:
+    """Return the mean Jaccard of counts ``(..., classes, 4)`` over the classes that occur; 1 where none does."""
+    occurs = counts[..., :3].sum(axis=-1) > 0
+    return _rate((overlap_rates(counts)["jaccard"] * occurs).sum(axis=-1), occurs.sum(axis=-1))
 
 
 def _interval(value: float, samples: ArrayLike) -> dict[str, float]:

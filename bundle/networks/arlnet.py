@@ -146,4 +146,4 @@ class ARLNet(nn.Module):
 
     def alphas(self) -> list[float]:
         """Return the weight of the gate of every block, from the finest layer to the coarsest."""
-        return [float(module.alpha) for module in self.modules() if isinstance(module, AttentionResidual)]
+        return [module.alpha.detach().item() for module in self.modules() if isinstance(module, AttentionResidual)]

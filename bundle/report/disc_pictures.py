@@ -89,7 +89,8 @@ def draw_slice(panel: Axes, image: np.ndarray, affine: np.ndarray) -> None:
     """Draw a slice ``(A, S)`` upright, front to the left."""
     from matplotlib.colors import PowerNorm
 
-    norm = PowerNorm(GAMMA, *np.percentile(image, [1, 99.5]), clip=True)
+    low, high = np.percentile(image, [1, 99.5])
+    norm = PowerNorm(GAMMA, low, high, clip=True)
     spacing = np.linalg.norm(np.asarray(affine, dtype=float)[:3, :3], axis=0)
     panel.imshow(image.T, cmap="gray", origin="lower", norm=norm, aspect=spacing[2] / spacing[1])
     panel.set_xlim(image.shape[0] - 0.5, -0.5)

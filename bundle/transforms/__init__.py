@@ -13,6 +13,7 @@ from .rand_color import RandColord
 from .resample import Resampled
 from .sagittal_slab import RandSagittalSlabd, SagittalSlabd, SagittalSlabsd
 from .save import SaveCased
+from .save_picture import OriginalSized, SavePictured
 from .save_discs import SaveDiscsd
 from .standardize import Standardized
 from .way_back import OriginalGrid, OriginalGridd
@@ -27,6 +28,7 @@ __all__ = [
     "LoadVolumed",
     "OriginalGrid",
     "OriginalGridd",
+    "OriginalSized",
     "PictureAugmentd",
     "RandColord",
     "RandFieldOfViewd",
@@ -36,6 +38,7 @@ __all__ = [
     "SagittalSlabd",
     "SagittalSlabsd",
     "SaveCased",
+    "SavePictured",
     "SaveDiscsd",
     "Standardized",
 ]

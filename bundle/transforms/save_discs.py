@@ -13,7 +13,7 @@ from monai.transforms import MapTransform
 
 from ..discs import Disc, draw_label_map, json_content, nearest_voxel, write_csv, write_markups, write_sidecar
 from ..discs.tables import save_json
-from ..resume import MADE_FROM, sha256
+from ..resume import sha256
 from ..volume_files import stem_of
 from .label_files import ENDINGS, save_label_map, source_grid
 from .save import describe_checkpoint, made_from, versions

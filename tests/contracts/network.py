@@ -136,14 +136,14 @@ NETWORKS = (
     ),
     Case(
         "hourglass",
-        small={"width": 8, "depth": 2, "norm": GROUPS, "deep_supervision": False},
+        small={"width": 8, "depth": 1, "norm": GROUPS, "deep_supervision": False},
         least=1,
         strides=(1, 1),
         refused=(("stacks", 0), ("blocks", 0), ("depth", 0), ("width", 7)),
     ),
     Case(
         "shape_unet",
-        small={"channels": [8, 8, 16], "shape_channels": 4, "reduction": 2, "norm": "instance"},
+        small={"channels": [8, 8, 16], "shape_channels": 4, "reduction": 1, "norm": "instance"},
         least=1,
         refused=(("channels", [8]), ("convs", 0), ("shape_channels", 0), ("stride", 3), ("reduction", 0)),
     ),
