@@ -39,7 +39,8 @@ def add_skeleton(commands: Any) -> None:
 def _skeleton(args: argparse.Namespace) -> None:
     load = LoadDiscPointsd("label")
     cases = [case for folder in args.dataset_dir for case in load_datalist(folder)["training"]]
-    prior = SkeletonPrior.fit([load(case)["points"] for case in cases], source=args.command_line)
+    points = [load({"label": case["label"]})["points"] for case in cases]
+    prior = SkeletonPrior.fit(points, source=args.command_line)
     Path(args.output).parent.mkdir(parents=True, exist_ok=True)
     prior.save(args.output)
     logger.info("%s: %d levels from %d cases", args.output, len(prior.levels), len(cases))

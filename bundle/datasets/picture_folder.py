@@ -41,7 +41,7 @@ def prepare_picture_folder(
     folder = Path(root)
     if not 0 <= test_share < 1 or folds < 2 or block < 1:
         raise DatalistError(
-            f"test_share must lie in [0, 1), folds be 2 or more, block 1 or more, got {test_share}, {folds} and {block}."
+            f"test_share must lie in [0, 1), folds be 2 or more, block 1 or more, got {test_share}, {folds}, {block}."
         )
     cases = paired_below(folder)
     units = _units(cases, block)

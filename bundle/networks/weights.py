@@ -37,7 +37,7 @@ def load_weights(
     """
     network = network.to(device)
     if channels_last:
-        network = network.to(memory_format=torch.channels_last)
+        network = network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
     if not checkpoint:
         return network
     path = Path(checkpoint)

@@ -13,8 +13,8 @@ from .rand_color import RandColord
 from .resample import Resampled
 from .sagittal_slab import RandSagittalSlabd, SagittalSlabd, SagittalSlabsd
 from .save import SaveCased
-from .save_picture import OriginalSized, SavePictured
 from .save_discs import SaveDiscsd
+from .save_picture import OriginalSized, SavePictured
 from .standardize import Standardized
 from .way_back import OriginalGrid, OriginalGridd
 
@@ -38,7 +38,7 @@ __all__ = [
     "SagittalSlabd",
     "SagittalSlabsd",
     "SaveCased",
-    "SavePictured",
     "SaveDiscsd",
+    "SavePictured",
     "Standardized",
 ]

@@ -67,8 +67,8 @@ class DecodeDiscsd(MapTransform):
         return d
 
     def _decode(self, maps: torch.Tensor, affine: np.ndarray, positions: Sequence[float]) -> list[Disc]:
-        options = {"count": self.count, "threshold": self.threshold, "stride": self.stride}
-        pixels = find_candidates(maps.amax(dim=0), **options)
+        highest = maps.amax(dim=0)
+        pixels = find_candidates(highest, count=self.count, threshold=self.threshold, stride=self.stride)
         places = [_to_world(found.positions, affine, 0.0)[:, 1:] for found in pixels]
         candidates = [Candidates(place, found.confidence) for place, found in zip(places, pixels, strict=True)]
         levels = range(self.first_level, self.first_level + len(candidates))
@@ -77,7 +77,7 @@ class DecodeDiscsd(MapTransform):
         for channel, chosen in enumerate(match.choice):
             if chosen is not None:
                 pixel = pixels[channel].positions[chosen]
-                lateral = self._lateral(maps[:, channel], pixel, positions) / np.linalg.norm(affine[:3, 0])
+                lateral = self._lateral(maps[:, channel], pixel, positions) / float(np.linalg.norm(affine[:3, 0]))
                 place = _to_world(pixel[None], affine, lateral)[0]
                 confidence = float(pixels[channel].confidence[chosen])
                 discs.append(Disc(levels[channel], tuple(place.tolist()), confidence))

@@ -140,7 +140,7 @@ def stored(pixels: np.ndarray, orientation: int) -> np.ndarray:
     swapped, *flipped = _STORED[orientation]
     if swapped:
         pixels = np.swapaxes(pixels, 0, 1)
-    return np.flip(pixels, [axis for axis in (0, 1) if flipped[axis]])
+    return np.flip(pixels, tuple(axis for axis in (0, 1) if flipped[axis]))
 
 
 def _open(file: str | Path) -> tuple[Image.Image, int, list[str]]:

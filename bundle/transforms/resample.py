@@ -55,7 +55,7 @@ class Resampled(MapTransform, InvertibleTransform):
         self.pixdim = list(pixdim)
         self.mode = ensure_tuple_rep(mode, len(self.keys))
         if not all(size is None or size > 0 for size in self.pixdim):
-            raise ValueError(f"pixdim needs positive voxel sizes in mm, or null for an axis to keep, got {self.pixdim}.")
+            raise ValueError(f"pixdim needs positive voxel sizes in mm, or null to keep an axis; got {self.pixdim}.")
         if set(self.mode) - {"linear", "nearest"}:
             raise ValueError(f"mode must be 'linear' or 'nearest', got {mode!r}.")
 

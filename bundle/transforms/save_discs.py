@@ -122,7 +122,8 @@ class SaveDiscsd(MapTransform):
 
 def _split(discs: Sequence[Disc], shape: Sequence[int], affine: np.ndarray) -> tuple[list[Disc], list[Disc]]:
     """Return the discs within the grid, or at most a voxel off it, and the others."""
-    inside, outside = [], []
+    inside: list[Disc] = []
+    outside: list[Disc] = []
     for disc in discs:
         voxel = np.array(nearest_voxel(disc, affine))
         (inside if ((voxel >= -1) & (voxel <= np.array(shape))).all() else outside).append(disc)
