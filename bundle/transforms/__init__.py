@@ -11,6 +11,7 @@ from .load_image import LoadPictured
 from .picture_augment import PictureAugmentd
 from .rand_color import RandColord
 from .resample import Resampled
+from .resize_picture import ResizePictured
 from .sagittal_slab import RandSagittalSlabd, SagittalSlabd, SagittalSlabsd
 from .save import SaveCased
 from .save_discs import SaveDiscsd
@@ -35,6 +36,7 @@ __all__ = [
     "RandIntensityMapd",
     "RandSagittalSlabd",
     "Resampled",
+    "ResizePictured",
     "SagittalSlabd",
     "SagittalSlabsd",
     "SaveCased",

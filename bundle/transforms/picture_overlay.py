@@ -65,4 +65,6 @@ def contour(mask: np.ndarray, width: int = 1) -> np.ndarray:
 
 
 def _tint(drawn: np.ndarray, mask: np.ndarray, color: Sequence[int], alpha: float) -> None:
-    drawn[mask] = np.round(drawn[mask] * np.float32(1 - alpha) + np.float32(alpha) * np.array(color, np.float32))
+    for channel, value in enumerate(color):
+        blended = np.round(np.arange(256) * (1 - alpha) + alpha * value).astype(np.uint8)
+        np.copyto(drawn[..., channel], blended[drawn[..., channel]], where=mask)

@@ -29,6 +29,9 @@ from .save import describe_checkpoint, versions
 
 TABLE = "pictures.csv"
 
+FAST = 3
+"""Compression of PNG: a third of the time of the usual 6, for files a tenth larger."""
+
 
 class OriginalSized(MapTransform):
     """Resize maps ``(C, h, w)``, such as logits, to the size of the file that their picture was read from.
@@ -241,7 +244,7 @@ def save_grey(pixels: np.ndarray, path: Path, orientation: int = 1) -> None:
     if orientation != 1:
         exif[EXIF_ORIENTATION] = orientation
     with whole(path) as file:
-        image.save(file, "PNG", exif=exif)
+        image.save(file, "PNG", exif=exif, compress_level=FAST)
 
 
 def _original_size(meta: Mapping[str, Any]) -> tuple[int, int]:

@@ -1,17 +1,21 @@
-"""What holds for every config. A new task is covered by naming its folder in ``TASKS``, an overlay by its file."""
+"""What holds for every config. A new task is covered by its entry in ``TASKS``, an overlay by its file."""
 
 from __future__ import annotations
 
 import json
 import re
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from disc_cases import write_spines
+from phantoms import write_case
+
 from bundle import ROOT
+from bundle.discs import level_name
 
 CONFIGS = Path(ROOT, "configs")
-TASKS = (".",)
 WORKFLOWS = ("train", "evaluate", "inference")
 NETWORK_OVERLAYS = {
     "anatomynet": "anatomynet",
@@ -29,6 +33,7 @@ NETWORK_OVERLAYS = {
 """Overlays that swap the network, and the name of what they swap in, in the contract of the networks."""
 
 OVERLAYS = ("multi_gpu_train.json", *(f"networks/{name}.json" for name in NETWORK_OVERLAYS))
+"""Overlays of the main task, relative to its folder."""
 
 ALLOWED_EXPRESSIONS = (
     r"\$import [\w.]+( as \w+)?",
@@ -37,7 +42,7 @@ ALLOWED_EXPRESSIONS = (
     r"\$@rank (==|>) 0",
     r"\$max\(@label_names\.values\(\)\) \+ 1",
     r"\$@network\.parameters\(\)",
-    r"\$@[\w#]+ \+ @[\w#]+",  # a chain of lists
+    r"\$(@[\w#]+|\[1\]) \+ @[\w#]+",  # a chain of lists
     r"\$@[\w#]+\.(run|exit)\(\)",
     r"\$@summary\.attach\(@train#trainer\)",
     r"\$monai\.utils\.set_determinism\(seed=@seed\)",
@@ -51,13 +56,69 @@ ALLOWED_EXPRESSIONS = (
 
 USER_IDS = {
     "train": "bundle_root dataset_dir datalist output_dir checkpoint device attention roi_size epochs batch_size",
-    "evaluate": "bundle_root dataset_dir datalist split output_dir checkpoint device attention roi_size",
-    "inference": "bundle_root input output_dir checkpoint device attention roi_size",
+    "evaluate": "bundle_root dataset_dir datalist split output_dir checkpoint device attention",
+    "inference": "bundle_root input output_dir checkpoint device attention",
 }
 """What a user changes, before anything else in the file."""
 
-SHARED_SECTIONS = ("label_names", "attention", "roi_size", "pixdim", "spacing_range", "network_def", "network")
+READ_BY_NAME = ("imports", "initialize", "run", "finalize", "cam", "gates")
+"""Ids that MONAI or a user names; every other one is used somewhere in its file."""
+
+SHARED_SECTIONS = ("attention", "pixdim", "spacing_range", "network_def", "network")
 """Ids that mean the same in all three workflows."""
+
+
+@dataclass(frozen=True)
+class Task:
+    """What is particular to a task.
+
+    Attributes:
+        channels: meaning of the channels that the network puts out, of the config of the inference.
+        shared: further ids that mean the same in all three workflows.
+        random_steps: how many of the last steps that prepare an image a training replaces by random ones.
+        write: write a number of small labeled cases to a folder.
+        parameters: most numbers in the weights.
+        size: most bytes of their file.
+        overlays: files beside the workflows, relative to the folder of the task.
+    """
+
+    channels: Callable[[dict[str, Any]], list[str]]
+    shared: tuple[str, ...]
+    random_steps: int
+    write: Callable[[Path, int], Any]
+    parameters: int = 2_000_000
+    size: int = 8_000_000
+    overlays: tuple[str, ...] = ()
+
+
+def _structures(inference: dict[str, Any]) -> list[str]:
+    """Return the classes of label maps; the names of the config stand for 1 and on."""
+    names = inference["label_names"]
+    assert list(names.values()) == list(range(1, len(names) + 1))
+    return ["background", *names]
+
+
+def _levels(inference: dict[str, Any]) -> list[str]:
+    """Return the names of the discs that the heat maps are of."""
+    first = inference["first_level"]
+    return [level_name(value) for value in range(first, first + inference["level_count"])]
+
+
+def _write_volumes(folder: Path, count: int) -> None:
+    for number in range(count):
+        write_case(folder, f"case{number}")
+
+
+TASKS = {
+    ".": Task(_structures, ("label_names", "roi_size"), random_steps=0, write=_write_volumes, overlays=OVERLAYS),
+    "disc_labeling": Task(
+        _levels,
+        ("first_level", "level_count", "slab_mm", "slab_offsets_mm", "skeleton_file", "skeleton"),
+        random_steps=1,
+        write=write_spines,
+    ),
+}
+"""The tasks by their folders in ``configs``."""
 
 
 def read(name: str | Path) -> dict[str, Any]:
