@@ -29,6 +29,8 @@ format: $(VENV)/.test  ## let ruff mend what it can
 
 bench: $(VENV)/.test  ## print the ratios of docs/benchmarks.md anew
 	$(BIN)/python benchmarks/attention.py
+	$(BIN)/python benchmarks/disc_case.py
+	$(BIN)/python benchmarks/discs.py
 	$(BIN)/python benchmarks/fused.py
 	$(BIN)/python benchmarks/inference.py
 	$(BIN)/python benchmarks/norm.py

@@ -148,7 +148,9 @@ def _false_places(rng: np.random.Generator, discs: np.ndarray, options: Candidat
     front = discs[near] + np.column_stack([rng.uniform(15, 40, neighbors), rng.normal(0, 5, neighbors)])
     in_front = (rng.uniform(size=neighbors) < 0.5) | (near == next_one)
     angle, far = rng.uniform(0, 2 * np.pi, doubles), rng.uniform(*options.double_mm, doubles)
-    beside = discs[rng.integers(len(discs), size=doubles)] + np.column_stack([np.cos(angle), np.sin(angle)]) * far[:, None]
+    beside = (
+        discs[rng.integers(len(discs), size=doubles)] + np.column_stack([np.cos(angle), np.sin(angle)]) * far[:, None]
+    )
     low, high = discs.min(0) - options.margin_mm, discs.max(0) + options.margin_mm
     return np.concatenate([np.where(in_front[:, None], front, between), beside, rng.uniform(low, high, (strays, 2))])
 

@@ -19,6 +19,9 @@ from .spine_geometry import draw_spine
 Spine = np.ndarray
 """Points ``(n, 4)`` of value, R, A, S in mm."""
 
+OWN_SEED = 5
+"""Third part of the seeds of spines, which those of phantoms have not."""
+
 
 class CandidateDataset(Dataset):  # type: ignore[type-arg]
     """Sets of candidates, drawn anew for every seed (:mod:`bundle.datasets.candidate_simulation`).
@@ -136,13 +139,14 @@ def listed_spines(
 def drawn_spines(count: int, *, seed: int = 0) -> list[Spine]:
     """Return the discs of random whole spines (:func:`bundle.datasets.spine_geometry.draw_spine`).
 
+    They are other spines than those of the phantoms of the same seed.
+
     Args:
-        count: how many; spine ``i`` is that of the seed ``(seed, i)``.
+        count: how many; a larger set begins with the smaller one.
         seed: the seed.
     """
     spines = []
-    for number in range(count):
-        rng = np.random.default_rng((seed, number))
+    for rng in _generators(count, seed):
         lumbar = int(rng.choice([5, 4, 6], p=[0.96, 0.02, 0.02]))
         spines.append(draw_spine(rng, lumbar_vertebrae=lumbar).tips())
     return spines
@@ -151,23 +155,28 @@ def drawn_spines(count: int, *, seed: int = 0) -> list[Spine]:
 def prior_spines(prior: SkeletonPrior, count: int, *, seed: int = 0) -> list[Spine]:
     """Return spines around the mean of a skeleton prior.
 
-    A prior tells how far every disc lies off the mean, not how discs bend together, so each is moved by itself; two
-    that would change their order are not moved.
+    A prior tells how far every disc lies off the mean, not how discs bend together, so each is moved by itself; discs
+    that would change their order are left at the mean.
 
     Args:
         prior: the prior.
-        count: how many; spine ``i`` is that of the seed ``(seed, i)``.
+        count: how many; a larger set begins with the smaller one.
         seed: the seed.
     """
     spines = []
-    for number in range(count):
-        rng = np.random.default_rng((seed, number))
+    for rng in _generators(count, seed):
         places = prior.means + rng.normal(0, 1, prior.means.shape) * prior.spread
-        wrong = np.diff(places[:, 1]) >= 0
-        wrong = np.append(wrong, False) | np.insert(wrong, 0, False)
-        while wrong.any():
-            places[wrong] = prior.means[wrong]
-            again = np.diff(places[:, 1]) >= 0
-            wrong = np.append(again, False) | np.insert(again, 0, False)
+        while (crossed := _crossed(places)).any():
+            places[crossed] = prior.means[crossed]
         spines.append(np.column_stack([prior.levels, np.zeros(len(places)), places]))
     return spines
+
+
+def _generators(count: int, seed: int) -> list[np.random.Generator]:
+    return [np.random.default_rng((seed, number, OWN_SEED)) for number in range(count)]
+
+
+def _crossed(places: np.ndarray) -> np.ndarray:
+    """Tell which discs do not lie below the one before them, or above the next."""
+    rising = np.diff(places[:, 1]) >= 0
+    return np.append(rising, False) | np.insert(rising, 0, False)

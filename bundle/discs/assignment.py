@@ -31,7 +31,7 @@ def assign_levels(
     heights, table = np.asarray(heights, dtype=float), np.asarray(log_probabilities, dtype=float)
     if heights.ndim != 1 or table.ndim != 2 or len(table) != len(heights) or table.shape[1] < 2:
         raise ValueError(
-            f"candidates need heights (N,) and log_probabilities (N, levels + 1), got {heights.shape} and {table.shape}."
+            f"candidates need heights (N,) and log_probabilities (N, L + 1), got {heights.shape} and {table.shape}."
         )
     if not (np.isfinite(heights).all() and np.isfinite(table).all()):
         raise ValueError("heights and log_probabilities of candidates must be finite.")
