@@ -12,6 +12,7 @@ from typing import Any
 
 from . import ROOT
 from .attention.squeeze import POOLINGS
+from .check.command import add_check
 from .compare import CompareError, compare, parse_attention, parse_files, parse_overrides
 from .datasets import DatalistError
 from .demo import run_demo
@@ -36,6 +37,7 @@ def build_parser() -> argparse.ArgumentParser:
 
     add_prepare(commands)
     add_skeleton(commands)
+    add_check(commands)
     _add_compare(commands)
     _add_convert(commands)
 

@@ -209,6 +209,19 @@ def test_every_overlay_maps_the_window_of_the_configs_to_logits(overlay: str, at
     assert named == (attention is not None and "attention" in contract.read(f"networks/{overlay}.json")["network_def"])
 
 
+@pytest.mark.parametrize("overlay", contract.DISC_NETWORK_OVERLAYS)
+def test_every_overlay_of_disc_labeling_maps_a_slab_to_heat_maps(overlay: str) -> None:
+    folder = contract.CONFIGS / "disc_labeling"
+    parser = ConfigParser()
+    parser.read_config([str(folder / "inference.json"), str(folder / "networks" / f"{overlay}.json")])
+    formats = contract.read("disc_labeling/metadata.json")["network_data_format"]
+    with torch.device("meta"):
+        network = parser.get_parsed_content("network_def").eval()
+        maps = network(torch.empty(1, 1, *formats["inputs"]["image"]["spatial_shape"]))
+    output = formats["outputs"]["pred"]
+    assert maps.shape == (1, output["num_channels"], *output["spatial_shape"])
+
+
 def _overlaid(overlay: str | None, attention: Any) -> ConfigParser:
     parser = ConfigParser()
     names = ["train.json"] if overlay is None else ["train.json", f"networks/{overlay}.json"]

@@ -93,7 +93,9 @@ def test_false_candidates_are_none_and_lie_where_their_kind_does(kind: str, near
 
 
 def test_sharp_scores_name_the_level_and_are_shares() -> None:
-    drawn = draw(**{**EXACT, "level_spread": (0.05, 0.05), "neighbors": (4, 4)})
+    drawn = draw(
+        **{**EXACT, "level_spread": (0.05, 0.05), "noise": (0.01, 0.02), "foreground": (0, 9), "neighbors": (4, 4)}
+    )
     discs = drawn.classes < 24
     assert (drawn.scores[discs].argmax(1) == drawn.classes[discs]).all()
     assert drawn.scores.min() >= 0
@@ -101,19 +103,41 @@ def test_sharp_scores_name_the_level_and_are_shares() -> None:
     assert drawn.scores[discs].max(1).min() > 0.3
 
 
-def test_scores_are_in_error_as_much_as_they_are_unsure() -> None:
-    """The mean level that scores tell lies off by their own spread: they are calibrated."""
-    errors, widths = [], []
-    for seed in range(400):
-        drawn = draw(seed, **{**EXACT, "level_spread": (1.0, 1.0), "own_spread": 0.0})
+@pytest.mark.parametrize(("common", "own"), [(1.0, 0.0), (0.0, 1.0), (0.6, 0.8)])
+def test_scores_are_a_hill_of_their_width_off_by_their_errors(common: float, own: float) -> None:
+    shared, single, widths = [], [], []
+    options = {
+        "level_spread": (1.0, 1.0),
+        "noise": (0.0, 0.0),
+        "common_error": (common, common),
+        "own_error": (own, own),
+    }
+    for seed in range(300):
+        drawn = draw(seed, **{**EXACT, **options})
         middle = (drawn.classes > 6) & (drawn.classes < 17)
-        score = np.where(drawn.scores[middle] > 0.1, drawn.scores[middle], 0.0)
-        told = (score * np.arange(24)).sum(1) / score.sum(1)
-        widths.append(np.sqrt((score * (np.arange(24) - told[:, None]) ** 2).sum(1) / score.sum(1)).mean())
-        errors.append((told - drawn.classes[middle]).mean())
-    assert np.std(errors) == pytest.approx(1.0, rel=0.15)
-    assert np.mean(widths) < 1.0
-    assert abs(np.mean(errors)) < 0.2
+        score = drawn.scores[middle] / drawn.scores[middle].sum(1, keepdims=True)
+        told = (score * np.arange(24)).sum(1)
+        error = told - drawn.classes[middle]
+        widths.append((score * (np.arange(24) - told[:, None]) ** 2).sum(1).mean())
+        shared.append(error.mean())
+        single.append(error.std())
+    assert np.std(shared) == pytest.approx(np.hypot(common, own / np.sqrt(10)), rel=0.15)
+    assert np.mean(single) == pytest.approx(own, rel=0.15, abs=0.01)
+    assert np.mean(widths) == pytest.approx(1.0, rel=0.02)
+
+
+@pytest.mark.parametrize("weight", [0.0, 9.0])
+def test_scores_are_what_makes_the_expected_weighted_error_least(weight: float) -> None:
+    options = {"foreground": (weight, weight), "noise": (0.0, 0.0), "level_spread": (1.0, 1.0)}
+    scores = draw(**{**EXACT, **options, "common_error": (0.0, 0.0), "own_error": (0.0, 0.0)})
+    row = int(np.flatnonzero(scores.classes == 11)[0])
+    hill = np.exp(-0.5 * (np.arange(24) - 11.0) ** 2)
+    belief = hill / hill.sum()
+    answers = np.linspace(0, 1, 2001)[:, None]
+    error = belief * (1 + weight) * (1 - answers) ** 2 + (1 - belief) * answers**2
+    expected = answers[error.argmin(0), 0]
+    found = scores.scores[row] / scores.scores[row, 11] * expected[11]
+    np.testing.assert_allclose(found, expected, atol=2e-3)
 
 
 def test_one_generator_gives_one_set() -> None:

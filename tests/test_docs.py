@@ -18,6 +18,10 @@ RUN_BY_CI = ("make demo", "make test")
 NOT_RUN = ("make bench", "pip install", "PIP_CONSTRAINT=")
 """Minutes of measuring, and installing, which `make demo` and `make test` do."""
 
+SMALL_DISC_TRAINING = (
+    "--epochs 1 --samples_per_epoch 4 --batch_size 2 --val_interval 1 --network_def#width 8 --device cpu --gif_cases 0"
+).split()
+
 
 def commands(page: Path) -> list[str]:
     """Return the commands in the bash blocks of a page; a backslash continues a line."""
@@ -40,11 +44,15 @@ def arguments(command: str, folder: Path) -> list[str]:
     """Turn a command into arguments behind ``python -m``, with real folders and at test size."""
     words = shlex.split(command)
     places = {"DIR": folder / "data", "FILE_OR_FOLDER": folder / "data" / "images", "OUT": folder / "out"}
-    places["ORIGINAL"] = folder / "original.pth"
+    places |= {"ORIGINAL": folder / "original.pth", "PHANTOMS": folder / "phantoms"}
     pattern = rf"(?<![^'])({'|'.join(places)})(?=$|/)"
     words = [re.sub(pattern, lambda match: str(places[match[0]]), word) for word in words]
     module = words[2:] if words[:2] == ["python", "-m"] else ["torch.distributed.run", *words[1:]]
-    if "train.json" in command:
+    if "--count" in module:
+        module[module.index("--count") + 1] = "5"
+    if "disc_labeling/train.json" in command:
+        module += SMALL_DISC_TRAINING
+    elif "train.json" in command:
         module += ["--epochs", "1", "--attention", "pam", *small_options()]
         if "vnet" in command:
             module += ["--network_def#convs", "[1]"]

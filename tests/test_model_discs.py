@@ -160,11 +160,11 @@ def answers(tmp_path_factory: pytest.TempPathFactory) -> Answers:
 def test_every_disc_in_view_is_found_at_its_level(spine: str, answers: Answers) -> None:
     known, found = answers.known[spine], answers.found[spine, "plain"]
     assert found.keys() == known.keys()
-    assert np.linalg.norm(shift(found, known)[:, 1:], axis=1).max() < 5
+    assert (np.linalg.norm(shift(found, known)[:, 1:], axis=1) < 5).all()
 
 
 @pytest.mark.parametrize("spine", SPINES)
-@pytest.mark.parametrize("kind", ["upside down", "axes in another order", "far away"])
+@pytest.mark.parametrize("kind", ["upside down", "axes in another order", "far away", "oblique"])
 def test_the_order_of_the_axes_and_the_place_in_the_world_do_not_matter(
     spine: str, kind: str, answers: Answers
 ) -> None:
@@ -177,7 +177,6 @@ def test_the_order_of_the_axes_and_the_place_in_the_world_do_not_matter(
 @pytest.mark.parametrize(
     "kind",
     [
-        "oblique",
         "slices of 0.5 mm",
         "slices of 1 mm",
         "slices of 6 mm",
@@ -188,7 +187,7 @@ def test_the_order_of_the_axes_and_the_place_in_the_world_do_not_matter(
 def test_another_acquisition_of_the_same_spine_has_the_same_discs(spine: str, kind: str, answers: Answers) -> None:
     plain, found = answers.found[spine, "plain"], answers.found[spine, kind]
     assert found.keys() == plain.keys()
-    assert np.linalg.norm(shift(found, plain)[:, 1:], axis=1).max() < 4
+    assert (np.linalg.norm(shift(found, plain)[:, 1:], axis=1) < 4).all()
 
 
 @pytest.mark.parametrize("spine", SPINES)

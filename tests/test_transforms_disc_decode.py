@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 import torch
 from monai.data import MetaTensor
+from phantoms import rotation
 
 from bundle.discs import SkeletonPrior, make_heatmaps
 from bundle.transforms import DecodeDiscsd
@@ -74,6 +75,22 @@ def test_a_second_answer_off_the_spine_is_not_taken(skeleton: SkeletonPrior) -> 
     case["pred"] += 0.9 * make_heatmaps(stray, (24, 40), sigma=4, stride=4)
     found = {disc.value: disc for disc in DecodeDiscsd("pred", skeleton=skeleton, first_level=20)(case)["discs"]}
     np.testing.assert_allclose(found[22].position, places[22], atol=0.3)
+
+
+def test_how_the_slabs_lie_in_the_world_does_not_decide_on_the_levels(skeleton: SkeletonPrior) -> None:
+    """An oblique scan: the same voxels, turned by angles at which the skeleton would fit another level."""
+    places = spine(skeleton)
+    case = slabs_of(places, [0.0])
+    case["pred"] = case["pred"] * 0.6 + case["pred"].roll(1, dims=1) * 0.5
+    decode = DecodeDiscsd("pred", skeleton=skeleton, first_level=20)
+    upright = decode(case)["discs"]
+    motion = rotation(25, 10, -15)
+    motion[:3, 3] = 300, -200, 900
+    case["image"].affine = torch.as_tensor(motion) @ case["image"].affine
+    turned = decode(case)["discs"]
+    assert [disc.value for disc in turned] == [disc.value for disc in upright]
+    expected = [(motion @ np.append(disc.position, 1))[:3] for disc in upright]
+    np.testing.assert_allclose([disc.position for disc in turned], expected, atol=1e-6)
 
 
 def test_silent_maps_give_no_disc(skeleton: SkeletonPrior) -> None:

@@ -5,10 +5,11 @@ paper (Azad et al., https://arxiv.org/abs/2204.02943) draws noise around the dis
 any part of a spine, turned and scaled, and has the mistakes that maps make: points between two discs or in front of
 one, doubles, and strays.
 
-The scores stand for the values of all levels' maps at a candidate. A network that is trained by mean squared error
-answers with the expected map, so its channels hold the probability of each level there. Hence a spread of the levels is
-drawn for a set, then an error of that spread, common to all its discs, and the scores are what one who knows the spread
-would believe: a normal distribution around the level that is in error.
+The scores stand for the values of all levels' maps at a candidate. A network that believes a level with the probability
+p answers with (1 + g) p / (1 + g p), which minimizes the expected squared error where cells of a landmark weigh 1 + g
+(:class:`bundle.losses.HeatmapLoss`, ``foreground``). What it believes is a hill over the levels, as wide as it is
+unsure. The hill's middle is off by an error that is common to all discs of a set, since they are counted from each
+other, and by one of their own.
 """
 
 from __future__ import annotations
@@ -17,9 +18,6 @@ from collections.abc import Sequence
 from dataclasses import dataclass, fields
 
 import numpy as np
-
-FLOOR = 0.02
-"""Standard deviation of what the maps say about a level without reason."""
 
 
 @dataclass(frozen=True)
@@ -37,8 +35,12 @@ class CandidateOptions:
         strays: mean number of false candidates anywhere around.
         double_mm: distance of a double from its disc.
         margin_mm: how far around the discs strays lie.
-        level_spread: standard deviation of the level that the scores tell, in levels; drawn on a logarithmic scale.
-        own_spread: that of every candidate's own error, as a share of it.
+        level_spread: width of the scores over the levels (a standard deviation), drawn on a logarithmic scale.
+        common_error: standard deviation of the error that all candidates' scores share, as a part of their width.
+        own_error: that of every candidate's own error, as a part of it.
+        foreground: additional weight g of the cells of a landmark in the training of the maps, drawn as the logarithm
+            of 1 + g.
+        noise: standard deviation of what the scores say without reason.
 
     Raises:
         ValueError: when a number is out of range; the message starts with its name.
@@ -55,7 +57,10 @@ class CandidateOptions:
     double_mm: tuple[float, float] = (9.0, 18.0)
     margin_mm: float = 50.0
     level_spread: tuple[float, float] = (0.15, 1.2)
-    own_spread: float = 0.3
+    common_error: tuple[float, float] = (0.3, 1.0)
+    own_error: tuple[float, float] = (0.1, 0.6)
+    foreground: tuple[float, float] = (0.0, 50.0)
+    noise: tuple[float, float] = (0.01, 0.1)
 
     def __post_init__(self) -> None:
         if self.least < 1:
@@ -163,9 +168,12 @@ def _levels_at(places: np.ndarray, discs: np.ndarray, values: np.ndarray) -> np.
 def _scores(
     rng: np.random.Generator, about: np.ndarray, heights: np.ndarray, count: int, options: CandidateOptions
 ) -> np.ndarray:
-    """Draw the scores ``(N, count)`` of candidates around the levels ``about``; every row's sum is about its height."""
+    """Draw the scores ``(N, count)`` of candidates around the levels ``about``."""
     spread = np.exp(rng.uniform(*np.log(options.level_spread)))
-    told = about + rng.normal(0, spread) + rng.normal(0, options.own_spread * spread, len(about))
-    belief = np.exp(-0.5 * ((np.arange(count) - told[:, None]) / spread) ** 2)
-    belief /= np.maximum(belief.sum(1, keepdims=True), np.finfo(float).tiny)
-    return np.clip(heights[:, None] * belief + rng.normal(0, FLOOR, belief.shape), 0.0, 1.0)
+    common, own, noise = (rng.uniform(*bounds) for bounds in (options.common_error, options.own_error, options.noise))
+    weight = np.exp(rng.uniform(*np.log1p(options.foreground)))
+    told = about + spread * (rng.normal(0, common) + rng.normal(0, own, len(about)))
+    belief = np.exp(-0.5 * ((np.arange(count) - told.clip(0, count - 1)[:, None]) / spread) ** 2)
+    belief /= belief.sum(1, keepdims=True)
+    answer = weight * belief / (1 + (weight - 1) * belief)
+    return np.clip(heights[:, None] * answer + rng.normal(0, noise, belief.shape), 0.0, 1.0)

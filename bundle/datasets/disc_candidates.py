@@ -23,7 +23,7 @@ OWN_SEED = 5
 """Third part of the seeds of spines, which those of phantoms have not."""
 
 
-class CandidateDataset(Dataset):  # type: ignore[type-arg]
+class CandidateDataset(Dataset):
     """Sets of candidates, drawn anew for every seed (:mod:`bundle.datasets.candidate_simulation`).
 
     An item depends on the seed and its index alone. It has the keys ``"case"``, a name; ``"image"``, A and S of the

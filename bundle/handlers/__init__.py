@@ -2,10 +2,12 @@
 
 from .case_metrics import CaseMetrics
 from .checkpoint import TrainingCheckpoint
+from .classification_metrics import ClassificationMetrics
 from .disc_metrics import DiscMetrics
 from .early_stop import EarlyStop
 from .guard import NonFiniteError, NonFiniteGuard
 from .job_progress import JobProgress
+from .picture_metrics import PictureMetrics
 from .progress import Progress
 from .schedule import WarmupSchedule
 from .seed import EpochSeed
@@ -14,6 +16,7 @@ from .summary import RunSummary
 
 __all__ = [
     "CaseMetrics",
+    "ClassificationMetrics",
     "CleanStop",
     "DiscMetrics",
     "EarlyStop",
@@ -21,6 +24,7 @@ __all__ = [
     "JobProgress",
     "NonFiniteError",
     "NonFiniteGuard",
+    "PictureMetrics",
     "Progress",
     "RunSummary",
     "Stopped",

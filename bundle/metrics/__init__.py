@@ -1,5 +1,6 @@
 """Metrics of segmentations, of labeled discs, of pictures and of classifications, and their statistics."""
 
+from .calibration import calibrated, fit_temperature, reliability
 from .classification import BINARY_METRICS, balanced_accuracy, binary_intervals, binary_metrics, choose_threshold
 from .disc_summary import pooled_interval, summarize_discs
 from .discs import DISC_METRICS, LEVEL_METRICS, DiscComparison, compare_discs, match_points
@@ -24,9 +25,11 @@ __all__ = [
     "balanced_accuracy",
     "binary_intervals",
     "binary_metrics",
+    "calibrated",
     "case_metrics",
     "choose_threshold",
     "compare_discs",
+    "fit_temperature",
     "match_points",
     "mean_interval",
     "mean_iou",
@@ -35,6 +38,7 @@ __all__ = [
     "outline_measures",
     "picture_metrics",
     "pooled_interval",
+    "reliability",
     "structure_metrics",
     "summarize_discs",
 ]

@@ -62,9 +62,9 @@ def _metrics(evaluation: dict[str, Any]) -> list[str]:
         for name, values in structures.items()
     ]
     return [
-        f"{evaluation['cases']}. Means with 95 % bootstrap intervals; NSD at {evaluation['tolerance_mm']:g} mm.",
+        f"{evaluation['cases']}. {evaluation['note']}",
         "",
-        "| structure | " + " | ".join(metrics) + " |",
+        f"| {evaluation['rows']} | " + " | ".join(metrics) + " |",
         "|---" * (len(metrics) + 1) + "|",
         *rows,
         "",
@@ -74,4 +74,5 @@ def _metrics(evaluation: dict[str, Any]) -> list[str]:
 
 
 def _interval(values: dict[str, float]) -> str:
-    return f"{values['mean']:.3f} [{values['low']:.3f}, {values['high']:.3f}]"
+    center = values["mean"] if "mean" in values else values["value"]
+    return f"{center:.3f} [{values['low']:.3f}, {values['high']:.3f}]"

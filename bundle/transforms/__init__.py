@@ -2,6 +2,7 @@
 
 from .background import BackgroundWriter
 from .checks import BadInputError
+from .class_probability import ClassProbabilityd
 from .disc_augment import RandFieldOfViewd, RandIntensityMapd
 from .disc_decode import DecodeDiscsd
 from .disc_points import LoadDiscPointsd
@@ -16,12 +17,14 @@ from .sagittal_slab import RandSagittalSlabd, SagittalSlabd, SagittalSlabsd
 from .save import SaveCased
 from .save_discs import SaveDiscsd
 from .save_picture import OriginalSized, SavePictured
+from .scale_crops import RandScaleCropd
 from .standardize import Standardized
 from .way_back import OriginalGrid, OriginalGridd
 
 __all__ = [
     "BackgroundWriter",
     "BadInputError",
+    "ClassProbabilityd",
     "DecodeDiscsd",
     "DiscTargetsd",
     "LoadDiscPointsd",
@@ -35,6 +38,7 @@ __all__ = [
     "RandFieldOfViewd",
     "RandIntensityMapd",
     "RandSagittalSlabd",
+    "RandScaleCropd",
     "Resampled",
     "ResizePictured",
     "SagittalSlabd",

@@ -6,6 +6,7 @@ The "look once" way to label (Azad et al., https://arxiv.org/abs/2204.02943) bes
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Hashable, Mapping, Sequence
 from typing import Any
 
@@ -24,11 +25,14 @@ class LabelCandidatesd(DecodeDiscsd):
     """Find the discs in the heat maps ``(N, C, a, s)`` of N sagittal slabs; they become ``data["discs"]``.
 
     The candidates are the peaks of the highest response over slabs and levels, each at the centroid in the map of the
-    level that answers most. A :class:`bundle.networks.CandidateNet` gives every one of them the probabilities of the
-    levels and of being no disc, and the most probable levels that rise downward are taken
-    (:func:`bundle.discs.assignment.assign_levels`), so that no level is there twice or out of order. The confidence of
-    a disc is the network's probability of its level. Between left and right, a disc is placed as by
+    level that answers most, in mm along the axes of the slabs. A :class:`bundle.networks.CandidateNet` gives every one
+    of them the probabilities of the levels and of being no disc, and the most probable levels that rise downward are
+    taken (:func:`bundle.discs.assignment.assign_levels`), so that no level is there twice or out of order. The
+    confidence of a disc is the network's probability of its level. Between left and right, a disc is placed as by
     :class:`DecodeDiscsd`.
+
+    The attribute ``weights`` is a digest of the network's weights, by which a run that goes on can tell that they are
+    others (:mod:`bundle.resume`).
 
     Args:
         keys: key of the heat maps.
@@ -62,18 +66,20 @@ class LabelCandidatesd(DecodeDiscsd):
         self.network, self.first_level, self.image_key = network.eval(), first_level, image_key
         self.stride, self.threshold, self.count = stride, threshold, count
         self.min_distance, self.min_gap = min_distance, min_gap
+        self.weights = _digest(network)
 
     def _decode(self, maps: torch.Tensor, affine: np.ndarray, positions: Sequence[float]) -> list[Disc]:
         highest = maps.amax(dim=0)
         pixels, channels = self._candidates(highest)
-        places = _to_world(pixels, affine, 0.0)
-        logits = self._logits(places[:, 1:], self._scores(highest, pixels))
-        chosen = assign_levels(places[:, 2], logits.log_softmax(-1).numpy(), min_gap=self.min_gap)
+        places = pixels * np.linalg.norm(affine[:3, 1:3], axis=0)
+        logits = self._logits(places, self._scores(highest, pixels))
+        chosen = assign_levels(places[:, 1], logits.log_softmax(-1).numpy(), min_gap=self.min_gap)
         probability = logits.softmax(-1)
+        thickness = float(np.linalg.norm(affine[:3, 0]))
         discs = []
         for row, level in enumerate(chosen):
             if level is not None:
-                lateral = self._lateral(maps[:, channels[row]], pixels[row], positions) / np.linalg.norm(affine[:3, 0])
+                lateral = self._lateral(maps[:, channels[row]], pixels[row], positions) / thickness
                 place = _to_world(pixels[row : row + 1], affine, lateral)[0]
                 confidence = min(float(probability[row, level]), 1.0)
                 discs.append(Disc(self.first_level + level, tuple(place.tolist()), confidence))
@@ -81,8 +87,10 @@ class LabelCandidatesd(DecodeDiscsd):
 
     def _candidates(self, highest: torch.Tensor) -> tuple[np.ndarray, np.ndarray]:
         """Return the places ``(k, 2)`` in pixels of the candidates, the highest first, and their channels ``(k,)``."""
-        options = {"count": self.count, "threshold": self.threshold, "stride": self.stride}
-        return strongest(find_candidates(highest, min_distance=self.min_distance, **options), self.min_distance)
+        found = find_candidates(
+            highest, count=self.count, threshold=self.threshold, min_distance=self.min_distance, stride=self.stride
+        )
+        return strongest(found, self.min_distance)
 
     def _scores(self, highest: torch.Tensor, pixels: np.ndarray) -> torch.Tensor:
         """Return the values of all maps ``(C, a, s)`` at the cells of candidates, ``(k, C)`` from 0 to 1."""
@@ -168,3 +176,10 @@ def strongest(channels: Sequence[Candidates], min_distance: float) -> tuple[np.n
         if not kept or np.hypot(*(positions[kept] - positions[index]).T).min() >= min_distance:
             kept.append(int(index))
     return positions[kept], numbers[kept]
+
+
+def _digest(network: nn.Module) -> str:
+    digest = hashlib.sha256()
+    for name, value in sorted(network.state_dict().items()):
+        digest.update(name.encode() + np.ascontiguousarray(value.detach().cpu()).tobytes())
+    return digest.hexdigest()

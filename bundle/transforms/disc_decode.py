@@ -24,7 +24,8 @@ class DecodeDiscsd(MapTransform):
     """Find the discs in the heat maps ``(N, C, a, s)`` of N sagittal slabs; they become ``data["discs"]``.
 
     The highest response over the slabs decides in the sagittal plane: its peaks are the candidates of a level, among
-    which the exact search over skeletons chooses (:mod:`bundle.discs.search`). Between left and right, a disc lies at
+    which the exact search over skeletons chooses (:mod:`bundle.discs.search`), in mm along the axes of the slabs: the
+    same image has the same discs, however it lies in the world. Between left and right, a disc lies at
     the mean of the slabs weighted by their response to it, so that the points of a scoliotic spine need not lie in one
     plane.
 
@@ -69,8 +70,8 @@ class DecodeDiscsd(MapTransform):
     def _decode(self, maps: torch.Tensor, affine: np.ndarray, positions: Sequence[float]) -> list[Disc]:
         highest = maps.amax(dim=0)
         pixels = find_candidates(highest, count=self.count, threshold=self.threshold, stride=self.stride)
-        places = [_to_world(found.positions, affine, 0.0)[:, 1:] for found in pixels]
-        candidates = [Candidates(place, found.confidence) for place, found in zip(places, pixels, strict=True)]
+        size = np.linalg.norm(affine[:3, 1:3], axis=0)
+        candidates = [Candidates(found.positions * size, found.confidence) for found in pixels]
         levels = range(self.first_level, self.first_level + len(candidates))
         match = search_skeleton(candidates, levels, self.skeleton, **self.search)
         discs = []

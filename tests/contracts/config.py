@@ -35,6 +35,9 @@ NETWORK_OVERLAYS = {
 OVERLAYS = ("multi_gpu_train.json", *(f"networks/{name}.json" for name in NETWORK_OVERLAYS))
 """Overlays of the main task, relative to its folder."""
 
+DISC_NETWORK_OVERLAYS = ("candidates", "hourglass_plain", "shape_unet")
+"""Overlays of disc labeling."""
+
 ALLOWED_EXPRESSIONS = (
     r"\$import [\w.]+( as \w+)?",
     r"\$bundle\.[\w.]+",  # a plain name of this package
@@ -116,6 +119,7 @@ TASKS = {
         ("first_level", "level_count", "slab_mm", "slab_offsets_mm", "skeleton_file", "skeleton"),
         random_steps=1,
         write=write_spines,
+        overlays=("train_candidates.json", *(f"networks/{name}.json" for name in DISC_NETWORK_OVERLAYS)),
     ),
 }
 """The tasks by their folders in ``configs``."""

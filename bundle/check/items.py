@@ -1,0 +1,202 @@
+"""From a folder or a datalist to items to check, as they stand there: a gap is a finding and no error."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from ..datasets import DatalistError
+from ..datasets.pictures import ENDINGS, MASK_MARKS, pictures_in
+from ..volume_files import NIFTI, volumes_in
+
+FOLDERS = (("imagesTr", "labelsTr"), ("images", "labels"), ("images", "masks"))
+"""Names of the folders with images and labels, beside each other."""
+
+SECTIONS = ("training", "validation", "test")
+
+PATIENTS = ("patient", "patient_id", "subject", "subject_id", "lesion_id")
+"""What may name a patient in an item of a datalist; cases that share one must not be parted."""
+
+POINT_ENDINGS = (".json", ".csv")
+POINT_MARKS = ("label-disc", "labels-disc", "_discs.")
+"""What names of files with points of discs have in them."""
+
+KINDS = ("volumes", "pictures", "discs")
+
+
+@dataclass(frozen=True)
+class Item:
+    """An item as a dataset lists it.
+
+    Attributes:
+        name: path of the image from the folder of the dataset on.
+        images: paths of the image, or of its channels, each in its own file.
+        label: path of the label; None where there is none.
+        split: where it stands: ``"training"``, ``"validation"``, ``"test"`` or, with its fold, ``"fold 0"``.
+        kind: one of :data:`KINDS`.
+        classes: 1 or 0 by the name of every class, where the whole image is classified.
+        patient: who it is of, where the dataset tells.
+        needs_label: whether an item of this split is of no use without a label.
+    """
+
+    name: str
+    images: tuple[str, ...]
+    label: str | None
+    split: str
+    kind: str
+    classes: Mapping[str, Any] | None = None
+    patient: str | None = None
+    needs_label: bool = True
+
+
+@dataclass(frozen=True)
+class Listing:
+    """What a dataset lists.
+
+    Attributes:
+        source: the datalist, or the folder where there is none.
+        items: in the order of the datalist, or by name.
+        label_names: value of every class by its name, as the datalist tells them; None where it does not.
+        orphans: labels without an image.
+    """
+
+    source: Path
+    items: tuple[Item, ...]
+    label_names: Mapping[str, int] | None
+    orphans: tuple[str, ...] = ()
+
+
+def list_items(dataset_dir: str | Path, datalist: str | Path | None = None) -> Listing:
+    """List the items of a dataset.
+
+    Args:
+        dataset_dir: folder of the dataset. Without ``datalist``, its ``dataset.json`` is read; without that, images and
+            labels are paired by name in ``imagesTr/labelsTr``, ``images/labels`` or ``images/masks``, in the folder or,
+            where it has none of these, in all below.
+        datalist: JSON file in MSD form, with paths relative to ``dataset_dir``.
+
+    Raises:
+        DatalistError: when folder or datalist cannot be read, or there is no item.
+    """
+    root = Path(dataset_dir)
+    if not root.is_dir():
+        raise DatalistError(f"dataset_dir {str(dataset_dir)!r} is not a folder; name the folder of the dataset.")
+    path = Path(datalist) if datalist else root / "dataset.json"
+    listing = _from_datalist(root, path) if datalist or path.is_file() else _from_folders(root)
+    if not listing.items:
+        raise DatalistError(f"{listing.source}: lists no item to check.")
+    return listing
+
+
+def _from_datalist(root: Path, path: Path) -> Listing:
+    try:
+        content = json.loads(path.read_text(encoding="utf-8-sig"))
+    except (OSError, ValueError) as error:
+        raise DatalistError(f"{path}: cannot be read as JSON ({error}); name another --datalist.") from error
+    if not isinstance(content, dict) or not any(isinstance(content.get(name), list) for name in SECTIONS):
+        raise DatalistError(f"{path}: is no datalist; it needs a list 'training', 'validation' or 'test'.")
+    items = [_listed(root, path, section, entry) for section in SECTIONS for entry in content.get(section, []) or []]
+    return Listing(path, tuple(items), _label_names(content.get("labels")))
+
+
+def _listed(root: Path, path: Path, section: str, entry: Any) -> Item:
+    values = {"image": entry} if isinstance(entry, str) else entry
+    image = values.get("image") if isinstance(values, dict) else None
+    images = [image] if isinstance(image, str) else image
+    label = values.get("label") if isinstance(values, dict) else None
+    if not isinstance(images, list) or not images or not all(isinstance(part, str) for part in [*images, label or ""]):
+        raise DatalistError(
+            f"{path}: the section {section!r} holds {entry!r}; an item needs an 'image', and paths are strings."
+        )
+    patient = next((str(values[key]) for key in PATIENTS if values.get(key) is not None), None)
+    return Item(
+        name=images[0],
+        images=tuple(str(root / part) for part in images),
+        label=str(root / label) if label else None,
+        split=f"fold {values['fold']}" if "fold" in values and section == "training" else section,
+        kind=_kind(images[0], label),
+        classes=values.get("classes"),
+        patient=patient or _subject(images[0]),
+        needs_label=section != "test",
+    )
+
+
+def _kind(image: str, label: str | None) -> str:
+    if image.lower().endswith(ENDINGS):
+        return "pictures"
+    name = Path(label or "").name.lower()
+    marked = name.endswith(NIFTI) and any(mark in name for mark in POINT_MARKS)
+    return "discs" if name.endswith(POINT_ENDINGS) or marked else "volumes"
+
+
+def _subject(image: str) -> str | None:
+    """Return the subject that a path in the form of BIDS names."""
+    found = re.search(r"(?:^|[/_])(sub-[a-zA-Z0-9]+)", image)
+    return found[1] if found else None
+
+
+def _label_names(labels: Any) -> dict[str, int] | None:
+    """Return the classes of a datalist, which maps values to names (MSD) or names to values (nnU-Net)."""
+    if not isinstance(labels, dict) or not labels:
+        return None
+    pairs = [(name, value) if isinstance(value, int) else (value, name) for name, value in labels.items()]
+    if not all(isinstance(name, str) and str(value).isdigit() for name, value in pairs):
+        return None
+    return {str(name): int(value) for name, value in pairs}
+
+
+def _from_folders(root: Path) -> Listing:
+    below = sorted(folder for folder in root.rglob("*") if folder.is_dir())
+    pairs = _pairs([root]) or _pairs(below)
+    if not pairs:
+        known = " or ".join("/".join(pair) for pair in FOLDERS)
+        raise DatalistError(f"{root}: holds neither a dataset.json nor images in {known}; pass --datalist FILE.")
+    items: list[Item] = []
+    orphans: list[str] = []
+    for images, labels in pairs:
+        paired, left = _paired(root, images, labels)
+        items += paired
+        orphans += left
+    return Listing(root, tuple(items), None, tuple(orphans))
+
+
+def _pairs(parents: Sequence[Path]) -> list[tuple[Path, Path]]:
+    return [
+        (parent / images, parent / labels)
+        for parent in parents
+        for images, labels in FOLDERS
+        if (parent / labels).is_dir() and _files(parent / images)
+    ]
+
+
+def _files(folder: Path) -> list[Path]:
+    return pictures_in(folder) or volumes_in(folder)
+
+
+def _paired(root: Path, images: Path, labels: Path) -> tuple[list[Item], list[str]]:
+    """Pair by name; also return the labels that belong to no image."""
+    pictures = bool(pictures_in(images))
+    known = {(file.stem if pictures else file.name).lower(): file for file in _files(labels)}
+    marks = MASK_MARKS if pictures else ("",)
+    items, used = [], set()
+    for image in _files(images):
+        name = (image.stem if pictures else image.name).lower()
+        label = next((known[name + mark] for mark in marks if name + mark in known), None)
+        used.add(label)
+        relative = Path(os.path.relpath(image, root)).as_posix()
+        items.append(
+            Item(
+                name=relative,
+                images=(str(image),),
+                label=str(label) if label else None,
+                split="training",
+                kind="pictures" if pictures else "volumes",
+                patient=_subject(relative),
+            )
+        )
+    return items, [str(file) for file in known.values() if file not in used]
