@@ -38,7 +38,9 @@ def write_volumes(root: Path, count: int) -> dict[str, list[dict[str, str]]]:
     for index in range(count):
         write_nifti(root / f"i/{index}.nii.gz", voxels(index))
         write_nifti(root / f"l/{index}.nii.gz", label(1, 2))
-    items = [{"image": f"i/{index}.nii.gz", "label": f"l/{index}.nii.gz", "patient": f"p{index}"} for index in range(count)]
+    items = [
+        {"image": f"i/{index}.nii.gz", "label": f"l/{index}.nii.gz", "patient": f"p{index}"} for index in range(count)
+    ]
     content = {"labels": {"0": "background", "1": "a", "2": "b"}, "training": items[:-2], "test": items[-2:]}
     (root / "dataset.json").write_text(json.dumps(content))
     return content

@@ -109,6 +109,7 @@ def test_scores_are_a_hill_of_their_width_off_by_their_errors(common: float, own
     options = {
         "level_spread": (1.0, 1.0),
         "noise": (0.0, 0.0),
+        "foreground": (0.0, 0.0),
         "common_error": (common, common),
         "own_error": (own, own),
     }

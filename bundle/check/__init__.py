@@ -19,7 +19,7 @@ from tqdm import tqdm
 from .duplicates import find_duplicates, find_patient_leaks
 from .findings import Finding, Reading, silent_readers
 from .items import Item, Listing, list_items
-from .page import page
+from .page import make_page
 from .pictures import read_picture_item
 from .statistics import find_absent_classes, find_unusual, summarize
 from .tables import console_lines, content_of
@@ -113,5 +113,5 @@ def _faults(listing: Listing, readings: Sequence[Reading], names: Mapping[str, i
 def _write(content: Mapping[str, Any], readings: Sequence[Reading], folder: Path) -> None:
     folder.mkdir(parents=True, exist_ok=True)
     (folder / "check.json").write_text(json.dumps(content, indent=1) + "\n", encoding="utf-8")
-    (folder / "check.html").write_text(page(content, readings), encoding="utf-8")
+    (folder / "check.html").write_text(make_page(content, readings), encoding="utf-8")
     logger.info("wrote %s and %s", folder / "check.json", folder / "check.html")

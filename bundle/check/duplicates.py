@@ -10,6 +10,9 @@ import numpy as np
 from .findings import Finding, Reading
 from .signatures import similar_pairs
 
+SAME = 2.0
+"""Stands for the correlation of images that are the same; that of others is at most 1, but for rounding."""
+
 SHOWN = 6
 """Names that a message lists, at most."""
 
@@ -31,7 +34,7 @@ def find_duplicates(readings: Sequence[Reading]) -> list[Finding]:
     for first, second, correlation in [*_same(readings), *_similar(readings)]:
         low, high = sorted((root(first), root(second)))
         parent[high] = low
-        closeness[low] = min(correlation, closeness.get(low, 2.0), closeness.get(high, 2.0))
+        closeness[low] = min(correlation, closeness.get(low, SAME), closeness.get(high, SAME))
     groups: dict[int, list[Reading]] = defaultdict(list)
     for index, reading in enumerate(readings):
         groups[root(index)].append(reading)
@@ -55,13 +58,13 @@ def find_patient_leaks(readings: Sequence[Reading], known: Iterable[Finding]) ->
 
 
 def _same(readings: Sequence[Reading]) -> list[tuple[int, int, float]]:
-    """Return pairs of items with the same file or the same content; a correlation of 2 tells them from near ones."""
+    """Return pairs of items with the same file or the same content, with :data:`SAME` for the correlation."""
     first: dict[str, int] = {}
     pairs = []
     for index, reading in enumerate(readings):
         if reading.digest is not None:
             before = first.setdefault(reading.digest, index)
-            pairs += [(before, index, 2.0)] if before != index else []
+            pairs += [(before, index, SAME)] if before != index else []
     return pairs
 
 
@@ -82,10 +85,10 @@ def _similar(readings: Sequence[Reading]) -> list[tuple[int, int, float]]:
 
 def _finding(group: Sequence[Reading], closeness: float) -> Finding:
     names, parts = _names(group), _parts(group)
-    how = "hold the same image" if closeness > 1 else f"hold nearly the same image (correlation {closeness:.2f})"
+    how = "hold the same image" if closeness == SAME else f"hold nearly the same image (correlation {closeness:.2f})"
     if len(parts) > 1:
         return Finding("leak", names, f"{_listed(names)} {how}, in {_listed(parts)}; keep one, in one part.")
-    kind = "duplicate" if closeness > 1 else "near-duplicate"
+    kind = "duplicate" if closeness == SAME else "near-duplicate"
     return Finding(kind, names, f"{_listed(names)} {how}; keep one.")
 
 

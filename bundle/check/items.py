@@ -105,7 +105,7 @@ def _from_datalist(root: Path, path: Path) -> Listing:
 
 
 def _listed(root: Path, path: Path, section: str, entry: Any) -> Item:
-    values = {"image": entry} if isinstance(entry, str) else entry
+    values: Any = {"image": entry} if isinstance(entry, str) else entry
     image = values.get("image") if isinstance(values, dict) else None
     images = [image] if isinstance(image, str) else image
     label = values.get("label") if isinstance(values, dict) else None

@@ -22,7 +22,7 @@ figcaption { font-size: 12px; } img { background: #000; } .bad { outline: 3px so
 """
 
 
-def page(content: Mapping[str, Any], readings: Sequence[Reading]) -> str:
+def make_page(content: Mapping[str, Any], readings: Sequence[Reading]) -> str:
     """Return the page: statistics, faults, remarks, and the pictures, those of items with faults first.
 
     Args:

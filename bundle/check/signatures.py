@@ -46,10 +46,9 @@ def signature(image: np.ndarray, affine: np.ndarray | None = None) -> np.ndarray
     Returns:
         The small image with :data:`CELLS` cells a side; None for an image without details.
     """
-    size = (CELLS[image.ndim],) * image.ndim
     values = torch.as_tensor(np.ascontiguousarray(image, dtype=np.float32))[None, None]
     pool = functional.adaptive_avg_pool2d if image.ndim == 2 else functional.adaptive_avg_pool3d
-    small = pool(values, size)[0, 0].numpy().astype(np.float64)
+    small = pool(values, CELLS[image.ndim])[0, 0].numpy().astype(np.float64)
     if affine is not None:
         small = nib.orientations.apply_orientation(small, nib.io_orientation(affine))
     scale = np.abs(small).max()

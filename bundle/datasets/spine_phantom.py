@@ -158,7 +158,7 @@ def _write_phantom(root: Path, name: str, phantom: SpinePhantom) -> dict[str, An
 
 def _save(voxels: np.ndarray, affine: np.ndarray, path: Path) -> None:
     image = nib.Nifti1Image(voxels, affine)
-    image.set_qform(affine, code=1)
     image.set_sform(affine, code=1)
+    image.set_qform(None, code=0)  # as a quaternion of float32, a turn of nearly 180 degrees is off by voxels
     image.header.set_xyzt_units("mm")
     nib.save(image, path)

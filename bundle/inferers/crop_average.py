@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 import torch
+from monai.data import MetaTensor
 from monai.inferers import Inferer
 from torch.nn import functional
 
@@ -67,24 +68,25 @@ class CropAverageInferer(Inferer):
         """
         if inputs.ndim != 4:
             raise ValueError(f"pictures must have the shape (B, C, H, W), got {tuple(inputs.shape)}.")
-        pictures = torch.as_tensor(inputs).float()
+        pictures = (inputs.as_tensor() if isinstance(inputs, MetaTensor) else inputs).float()
         options: dict[str, Any] = {"size": self.spatial_size, "mode": "bilinear", "antialias": True}
-        parts = [functional.interpolate(pictures[(..., *box)], **options) for box in self.boxes(inputs.shape[2:])]
+        boxes = self.boxes(inputs.shape[2:])
+        parts = [functional.interpolate(pictures[:, :, rows, columns], **options) for rows, columns in boxes]
         stacked = torch.stack(parts, dim=1).flatten(0, 1)
         logits = [network(batch, *args, **kwargs).detach().float() for batch in stacked.split(self.batch_size)]
         return torch.cat(logits).unflatten(0, (len(pictures), len(parts))).mean(dim=1)
 
-    def boxes(self, size: Sequence[int]) -> Iterator[tuple[slice, ...]]:
+    def boxes(self, size: Sequence[int]) -> Iterator[tuple[slice, slice]]:
         """Yield the crops of a picture of ``size`` pixels as slices of its rows and columns."""
         if self.whole:
-            yield tuple(slice(0, side) for side in size)
+            yield slice(0, size[0]), slice(0, size[1])
         for (number, scale), crop in itertools.product(enumerate(self.scales), range(self.crops)):
             along = crop / (self.crops - 1) if self.crops > 1 else 0.5
-            places = (along, along if number % 2 == 0 else 1 - along)
-            yield tuple(self._side(side, scale, place) for side, place in zip(size, places, strict=True))
+            across = along if number % 2 == 0 else 1 - along
+            yield self._side(size[0], scale, along), self._side(size[1], scale, across)
 
     def _side(self, side: int, scale: float, place: float) -> slice:
         length = max(round(side * scale), 1)
-        region = min(round(side * scale * (1 + self.jitter)), side)
+        region = min(max(round(side * scale * (1 + self.jitter)), length), side)
         start = (side - region) // 2 + round((region - length) * place)
         return slice(start, start + length)

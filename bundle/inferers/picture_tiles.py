@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 import torch
+from monai.data import MetaTensor
 from monai.data.utils import compute_importance_map
 from monai.inferers import Inferer
 from monai.utils import convert_to_dst_type
@@ -37,7 +38,8 @@ class PictureTilesInferer(Inferer):
         overlap: share of a tile that its neighbor covers too, at least, in [0, 1).
         batch_size: tiles that the network gets at once.
         context: let the whole decide where it is sure; text such as ``"false"`` is understood.
-        reach: pixels at the network's size, of the whole picture, that doubt is spread by.
+        reach: pixels of the whole picture at the network's size that doubt is spread by; in pixels of the file it
+            should be less than half of what tiles overlap, so that a tile that decides also sees the border.
 
     Raises:
         ValueError: when a size is not positive, ``overlap`` is outside [0, 1), or ``reach`` is negative.
@@ -79,7 +81,7 @@ class PictureTilesInferer(Inferer):
         """
         if inputs.ndim != 4:
             raise ValueError(f"pictures must have the shape (B, C, H, W), got {tuple(inputs.shape)}.")
-        pictures = torch.as_tensor(inputs)
+        pictures = inputs.as_tensor() if isinstance(inputs, MetaTensor) else inputs
 
         def run(parts: torch.Tensor) -> torch.Tensor:
             return network(parts, *args, **kwargs).detach().float()
@@ -109,10 +111,7 @@ class PictureTilesInferer(Inferer):
         return torch.lerp(whole, tiled[None], share)
 
     def _share(self, scores: torch.Tensor) -> torch.Tensor:
-        """Return the share ``(1, 1, h, w)``, from 0 to 1, that tiles have in the result, from the scores of the whole.
-
-        It is spread a little further than it is smooth, so that it is 0 where no tile is computed.
-        """
+        """Return the share ``(1, 1, h, w)`` that tiles have in the result, from 0 to 1, by the scores of the whole."""
         if scores.shape[1] == 1:
             certainty = torch.tanh(scores.abs() / 2)
         else:

@@ -14,10 +14,10 @@ from monai.utils import convert_to_dst_type
 class RandScaleCropd(Randomizable, MapTransform):
     """Cut a crop of a random scale from the middle of a picture ``(C, H, W)``, or take all of it, and resize it.
 
-    Source: Zhang et al., Attention Residual Learning for Skin Lesion Classification, IEEE TMI 2019. Its authors write 61
-    crops a picture to files; here one is cut each time that a picture is seen. A crop has the aspect ratio of the
-    picture and lies at random in a central region larger than itself: there by 500 pixels times its scale whatever the
-    size of the picture, here by a share. Smoothing and interpolation are one step, as in :class:`.ResizePictured`.
+    Source: Zhang et al., Attention Residual Learning for Skin Lesion Classification, IEEE TMI 2019. The published code
+    writes 61 crops a picture to files; here one is cut each time that a picture is seen. A crop has the aspect ratio of
+    the picture and lies at random in a central region larger than itself: there by 500 pixels times its scale whatever
+    the size of the picture, here by a share. Smoothing and interpolation are one step, as in :class:`.ResizePictured`.
 
     Args:
         keys: keys of the pictures; all are cut alike, relative to their sizes.
@@ -75,6 +75,6 @@ class RandScaleCropd(Randomizable, MapTransform):
 
     def _side(self, side: int, scale: float, place: float) -> slice:
         length = max(round(side * scale), 1)
-        region = min(round(side * scale * (1 + self.jitter)), side)
+        region = min(max(round(side * scale * (1 + self.jitter)), length), side)
         start = (side - region) // 2 + round((region - length) * place)
         return slice(start, start + length)
