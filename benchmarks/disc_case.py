@@ -13,6 +13,7 @@ import argparse
 import tempfile
 import time
 from pathlib import Path
+from typing import Any
 
 import nibabel as nib
 import torch
@@ -33,11 +34,12 @@ def write_phantom(file: Path, shape: tuple[int, int, int], spacing: tuple[float,
 def run(file: Path, output: Path, *, picture: bool) -> tuple[float, int]:
     """Label a volume; return the CPU seconds, those of making the workflow included, and the number of discs."""
     start = time.process_time()
+    options: dict[str, Any] = {"input": str(file), "output_dir": str(output), "device": "cpu", "picture": picture}
     workflow = create_workflow(
         config_file=str(Path(ROOT, "configs", "disc_labeling", "inference.json")),
         workflow_type="infer",
         logging_file=False,
-        **{"input": str(file), "output_dir": str(output), "device": "cpu", "picture": picture},
+        **options,
     )
     workflow.run()
     seconds = time.process_time() - start

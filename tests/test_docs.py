@@ -18,9 +18,10 @@ RUN_BY_CI = ("make demo", "make test")
 NOT_RUN = ("make bench", "pip install", "PIP_CONSTRAINT=")
 """Minutes of measuring, and installing, which `make demo` and `make test` do."""
 
-SMALL_DISC_TRAINING = (
-    "--epochs 1 --samples_per_epoch 4 --batch_size 2 --val_interval 1 --network_def#width 8 --device cpu --gif_cases 0"
-).split()
+SMALL_DISC_TRAINING = [
+    *("--epochs", "1", "--samples_per_epoch", "4", "--batch_size", "2", "--val_interval", "1"),
+    *("--network_def#width", "8", "--device", "cpu", "--gif_cases", "0"),
+]
 
 
 def commands(page: Path) -> list[str]:

@@ -53,7 +53,7 @@ def _check_place(reading: Reading, discs: list[Disc], image: MetaTensor) -> None
     places = np.array([[*disc.position, 1.0] for disc in discs])
     voxels = np.linalg.solve(affine, places.T).T[:, :3]
     size = np.array(image.shape[1:])
-    outside = np.any((voxels < -1) | (voxels > size), axis=1)
+    outside: np.ndarray = np.any((voxels < -1) | (voxels > size), axis=1)
     if outside.any():
         names = ", ".join(level_name(disc.value) for disc, out in zip(discs, outside, strict=True) if out)
         reading.fault(
