@@ -18,7 +18,7 @@ from torch import nn
 
 from ..discs import Candidates, Disc, find_candidates
 from ..discs.assignment import assign_levels
-from .disc_decode import DecodeDiscsd, _to_world
+from .disc_decode import DecodeDiscsd, to_world
 
 
 class LabelCandidatesd(DecodeDiscsd):
@@ -80,7 +80,7 @@ class LabelCandidatesd(DecodeDiscsd):
         for row, level in enumerate(chosen):
             if level is not None:
                 lateral = self._lateral(maps[:, channels[row]], pixels[row], positions) / thickness
-                place = _to_world(pixels[row : row + 1], affine, lateral)[0]
+                place = to_world(pixels[row : row + 1], affine, lateral)[0]
                 confidence = min(float(probability[row, level]), 1.0)
                 discs.append(Disc(self.first_level + level, tuple(place.tolist()), confidence))
         return sorted(discs, key=lambda disc: disc.value)

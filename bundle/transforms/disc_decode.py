@@ -79,7 +79,7 @@ class DecodeDiscsd(MapTransform):
             if chosen is not None:
                 pixel = pixels[channel].positions[chosen]
                 lateral = self._lateral(maps[:, channel], pixel, positions) / float(np.linalg.norm(affine[:3, 0]))
-                place = _to_world(pixel[None], affine, lateral)[0]
+                place = to_world(pixel[None], affine, lateral)[0]
                 confidence = float(pixels[channel].confidence[chosen])
                 discs.append(Disc(levels[channel], tuple(place.tolist()), confidence))
         return discs
@@ -92,7 +92,7 @@ class DecodeDiscsd(MapTransform):
         return float(np.average(positions, weights=weight))
 
 
-def _to_world(pixels: np.ndarray, affine: np.ndarray, lateral: float) -> np.ndarray:
+def to_world(pixels: np.ndarray, affine: np.ndarray, lateral: float) -> np.ndarray:
     """Return R, A and S in mm ``(k, 3)`` of pixels ``(k, 2)`` at a place along R in voxels of the affine."""
     indices = np.column_stack([np.full(len(pixels), lateral), pixels])
     return indices @ affine[:3, :3].T + affine[:3, 3]
