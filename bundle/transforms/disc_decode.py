@@ -49,7 +49,7 @@ class DecodeDiscsd(MapTransform):
         first_level: int = 2,
         image_key: str = "image",
         stride: int = 4,
-        threshold: float = 0.2,
+        threshold: float = 0.35,
         count: int = 4,
         search: Mapping[str, Any] | None = None,
         allow_missing_keys: bool = False,
