@@ -22,7 +22,7 @@ class JointMSELoss(nn.Module):
 
     Args:
         foreground: the square of a cell is weighted by ``1 + foreground * t``; 0 as published. With 0, a network with
-            24 maps was still at zero everywhere after 600 steps, with 50 it answered after 60; the more, the higher the
+            24 maps was still at zero everywhere after 600 steps, with 50 it answered after 120; the more, the higher the
             answers where the network is in doubt.
 
     Raises:
