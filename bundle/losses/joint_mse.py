@@ -22,8 +22,8 @@ class JointMSELoss(nn.Module):
 
     Args:
         foreground: the square of a cell is weighted by ``1 + foreground * t``; 0 as published. With 0, a network with
-            24 maps was still at zero everywhere after 600 steps, with 50 it answered after 120; the more, the higher the
-            answers where the network is in doubt.
+            24 maps was still at zero everywhere after 600 steps, with 50 it answered after 120. The larger, the higher
+            the answers where the network is in doubt.
 
     Raises:
         ValueError: when ``foreground`` is negative.
