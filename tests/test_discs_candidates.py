@@ -114,3 +114,35 @@ def test_bad_maps_and_options_are_named(maps: torch.Tensor, options: dict, messa
 def test_positions_and_confidence_of_candidates_must_fit(positions: tuple, confidence: tuple) -> None:
     with pytest.raises(ValueError, match="candidates need positions"):
         Candidates(np.zeros(positions), np.zeros(confidence))
+
+
+@pytest.mark.parametrize("place", [(40.3, 61.9), (33.0, 46.0), (50.5, 37.49)])
+def test_the_gaussian_fit_is_exact_for_a_gaussian(place: tuple[float, float]) -> None:
+    maps = make_heatmaps(np.array([place]), (24, 24), sigma=4, stride=4)
+    (found,) = find_candidates(maps, stride=4, fit="gaussian")
+    np.testing.assert_allclose(found.positions, [place], atol=1e-4)
+
+
+def test_the_gaussian_fit_is_little_moved_by_neighbors() -> None:
+    places = np.array([[40.0, 30.5], [40.0, 43.0], [40.0, 55.0]])
+    maps = make_heatmaps(places, (20, 24), sigma=4, stride=4).sum(0, keepdim=True)
+    error = {}
+    for fit in ("gaussian", "centroid"):
+        (found,) = find_candidates(maps, stride=4, fit=fit)
+        order = np.argsort(found.positions[:, 1])
+        error[fit] = np.abs(found.positions[order] - places).max()
+    assert error["gaussian"] < 0.8
+    assert error["centroid"] > 2
+
+
+def test_at_the_border_the_gaussian_fit_takes_the_middle_of_the_cell() -> None:
+    maps = torch.zeros(1, 6, 6)
+    maps[0, 0, 3], maps[0, 0, 2], maps[0, 1, 3] = 1.0, 0.5, 0.5
+    (found,) = find_candidates(maps, fit="gaussian")
+    assert found.positions[0, 0] == 0
+    assert 2.5 <= found.positions[0, 1] <= 3
+
+
+def test_an_unknown_fit_is_refused() -> None:
+    with pytest.raises(ValueError, match="fit must be one of centroid, gaussian, got 'spline'"):
+        find_candidates(torch.zeros(1, 4, 4), fit="spline")

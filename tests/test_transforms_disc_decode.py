@@ -99,3 +99,26 @@ def test_silent_maps_give_no_disc(skeleton: SkeletonPrior) -> None:
 
 def test_a_missing_key_may_be_allowed(skeleton: SkeletonPrior) -> None:
     assert DecodeDiscsd("pred", skeleton=skeleton, allow_missing_keys=True)({"a": 1}) == {"a": 1}
+
+
+def test_doubt_about_the_level_does_not_move_a_disc(skeleton: SkeletonPrior) -> None:
+    """Discs but the first are told half by their own level and half by the one above, so a level answers at two."""
+    means = skeleton.means * [1.0, 0.6]
+    close = SkeletonPrior(LEVELS, means, skeleton.spread, skeleton.counts, "discs 18 mm below each other")
+    places = {
+        value: np.array([ORIGIN[0], *(ORIGIN[1:] + [60.0, 190.0] + means[row])]) for row, value in enumerate(LEVELS)
+    }
+    data = slabs_of(places, [0.0])
+    clear = data["pred"].clone()
+    own, next_one = (torch.tensor(share)[:, None, None] for share in ([1.0] + [0.55] * 5, [0.45] * 5 + [0.0]))
+    data["pred"] = clear * own + torch.roll(clear, -1, dims=1) * next_one
+    options = {"skeleton": close, "first_level": 20}
+    moved = DecodeDiscsd("pred", **options)(data)["discs"]
+    kept = DecodeDiscsd("pred", snap_mm=0, **options)(data)["discs"]
+    assert [disc.value for disc in moved] == list(LEVELS)
+    errors = {
+        way: [np.linalg.norm(disc.position - places[disc.value]) for disc in discs]
+        for way, discs in (("moved", moved), ("kept", kept))
+    }
+    assert max(errors["moved"]) < 1.0
+    assert max(errors["kept"]) > 3.0

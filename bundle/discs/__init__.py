@@ -12,6 +12,7 @@ from .reader import read_discs
 from .search import SkeletonMatch, anchored_search, search_skeleton
 from .sidecar import write_sidecar
 from .skeleton import SkeletonFileError, SkeletonPrior
+from .snap import snap_candidates
 from .tables import json_content, read_csv, read_json, write_csv, write_json
 
 __all__ = [
@@ -43,6 +44,7 @@ __all__ = [
     "read_label_map",
     "read_markups",
     "search_skeleton",
+    "snap_candidates",
     "to_array",
     "to_totalspineseg",
     "write_csv",

@@ -1,4 +1,7 @@
-"""From heat maps to candidate points: local maxima, each at the intensity-weighted centroid around it.
+"""From heat maps to candidate points: local maxima, each at a place between the cells.
+
+The place is the intensity-weighted centroid around the peak or, where peaks stand close to each other, the top of the
+Gaussian through the peak's cell and its neighbors along each axis.
 
 The threshold is absolute. Dividing a channel by its own maximum, as the stacked hourglass of Azad et al. does
 (https://arxiv.org/abs/2108.06554, code), makes a candidate out of a silent channel's noise.
@@ -12,6 +15,8 @@ from dataclasses import dataclass
 import numpy as np
 import torch
 from torch.nn import functional
+
+FITS = ("centroid", "gaussian")
 
 RELATIVE_FLOOR = 0.1
 """A cell counts for the centroid by what it has above this share of the peak."""
@@ -48,12 +53,15 @@ def find_candidates(
     min_distance: float = 8.0,
     stride: int = 1,
     radius: float = 12.0,
+    fit: str = "centroid",
 ) -> list[Candidates]:
     """Return the highest local maxima of every channel.
 
-    The position is the centroid of the cells within ``radius`` of the peak, weighted by what they have above a tenth of
-    it: the step at a hard cut would move the centroid by what falls on either side. Of two maxima closer than
-    ``min_distance`` the higher stays; of equal ones the first in row order.
+    By ``"centroid"``, the position is that of the cells within ``radius`` of the peak, weighted by what they have above
+    a tenth of it: the step at a hard cut would move the centroid by what falls on either side. By ``"gaussian"``, it is
+    the top of the parabola through the logarithms of three cells along each axis: exact for a lone Gaussian, and little
+    moved by the next one. Of two maxima closer than ``min_distance`` the higher stays; of equal ones the first in row
+    order.
 
     Args:
         heatmaps: ``(C, H, W)``.
@@ -63,6 +71,7 @@ def find_candidates(
         stride: input pixels a cell; cell ``i`` lies at pixel ``(i + 0.5) * stride - 0.5``.
         radius: how far to each side of the peak the centroid sees, in input pixels: twice the standard deviation of the
             Gaussians or more.
+        fit: ``"centroid"`` or ``"gaussian"``; the latter has no use for ``radius``.
 
     Returns:
         Candidates a channel, in input pixels.
@@ -80,9 +89,11 @@ def find_candidates(
             "threshold and radius must be positive, count and stride at least 1, min_distance not negative, got "
             f"{threshold=}, {radius=}, {count=}, {stride=}, {min_distance=}."
         )
+    if fit not in FITS:
+        raise ValueError(f"fit must be one of {', '.join(FITS)}, got {fit!r}.")
     cells, heights = _highest_maxima(maps, count, threshold, min_distance / stride)
-    places = (_centroids(maps, cells, math.ceil(radius / stride)) + 0.5) * stride - 0.5
-    return _by_channel(places, heights, threshold)
+    places = _gaussian_tops(maps, cells) if fit == "gaussian" else _centroids(maps, cells, math.ceil(radius / stride))
+    return _by_channel((places + 0.5) * stride - 0.5, heights, threshold)
 
 
 def _highest_maxima(
@@ -119,6 +130,19 @@ def _centroids(maps: torch.Tensor, cells: torch.Tensor, radius: int) -> torch.Te
     row = (weight.sum(-1) * offsets).sum(-1) / total
     column = (weight.sum(-2) * offsets).sum(-1) / total
     return cells + torch.stack([row, column], -1)
+
+
+def _gaussian_tops(maps: torch.Tensor, cells: torch.Tensor) -> torch.Tensor:
+    """Return the tops ``(C, count, 2)`` of Gaussians at cells ``(C, count, 2)``; at a border, the cell's middle."""
+    logs = functional.pad(maps.double().clamp(min=torch.finfo(torch.float32).tiny).log(), [1] * 4, value=torch.nan)
+    channel = torch.arange(len(maps))[:, None]
+    row, column = cells[..., 0] + 1, cells[..., 1] + 1
+    here = logs[channel, row, column]
+    steps = []
+    for down, right in ((1, 0), (0, 1)):
+        before, after = logs[channel, row - down, column - right], logs[channel, row + down, column + right]
+        steps.append(0.5 * (before - after) / (before - 2 * here + after))
+    return cells + torch.stack(steps, -1).nan_to_num(nan=0.0)
 
 
 def _by_channel(places: torch.Tensor, heights: torch.Tensor, threshold: float) -> list[Candidates]:

@@ -10,7 +10,7 @@ import torch
 from monai.config import KeysCollection
 from monai.transforms import MapTransform
 
-from ..discs import Candidates, Disc, SkeletonPrior, find_candidates, search_skeleton
+from ..discs import Candidates, Disc, SkeletonPrior, find_candidates, search_skeleton, snap_candidates
 from .sagittal_slab import SLAB_POSITIONS
 
 SLAB_SHARE = 0.5
@@ -23,9 +23,10 @@ LEAST_WEIGHT = 1e-6
 class DecodeDiscsd(MapTransform):
     """Find the discs in the heat maps ``(N, C, a, s)`` of N sagittal slabs; they become ``data["discs"]``.
 
-    The highest response over the slabs decides in the sagittal plane: its peaks are the candidates of a level, among
-    which the exact search over skeletons chooses (:mod:`bundle.discs.search`), in mm along the axes of the slabs: the
-    same image has the same discs, however it lies in the world. Between left and right, a disc lies at
+    The highest response over the slabs decides in the sagittal plane: its peaks are the candidates of a level, moved to
+    the nearest disc of any level (:mod:`bundle.discs.snap`). The exact search over skeletons chooses among them
+    (:mod:`bundle.discs.search`), in mm along the axes of the slabs: the same image has the same discs, however it lies
+    in the world. Between left and right, a disc lies at
     the mean of the slabs weighted by their response to it, so that the points of a scoliotic spine need not lie in one
     plane.
 
@@ -37,6 +38,7 @@ class DecodeDiscsd(MapTransform):
         stride: pixels of a slab a cell of the maps.
         threshold: lowest peak that is a candidate; the maps are trained towards 1.
         count: candidates a level at most.
+        snap_mm: how far a candidate is moved to the disc that all levels together tell; 0 moves none.
         search: options of :func:`bundle.discs.search_skeleton`.
         allow_missing_keys: do nothing for a key that is not there.
     """
@@ -51,12 +53,14 @@ class DecodeDiscsd(MapTransform):
         stride: int = 4,
         threshold: float = 0.35,
         count: int = 4,
+        snap_mm: float = 10.0,
         search: Mapping[str, Any] | None = None,
         allow_missing_keys: bool = False,
     ) -> None:
         super().__init__(keys, allow_missing_keys)
         self.skeleton, self.first_level, self.image_key = skeleton, first_level, image_key
-        self.stride, self.threshold, self.count, self.search = stride, threshold, count, dict(search or {})
+        self.stride, self.threshold, self.count, self.snap_mm = stride, threshold, count, snap_mm
+        self.search = dict(search or {})
 
     def __call__(self, data: Mapping[Hashable, Any]) -> dict[Hashable, Any]:
         """Add the discs, a list of :class:`bundle.discs.Disc` from head to foot."""
@@ -68,21 +72,28 @@ class DecodeDiscsd(MapTransform):
         return d
 
     def _decode(self, maps: torch.Tensor, affine: np.ndarray, positions: Sequence[float]) -> list[Disc]:
-        highest = maps.amax(dim=0)
-        pixels = find_candidates(highest, count=self.count, threshold=self.threshold, stride=self.stride)
         size = np.linalg.norm(affine[:3, 1:3], axis=0)
-        candidates = [Candidates(found.positions * size, found.confidence) for found in pixels]
+        candidates = self._candidates(maps, size)
         levels = range(self.first_level, self.first_level + len(candidates))
         match = search_skeleton(candidates, levels, self.skeleton, **self.search)
         discs = []
         for channel, chosen in enumerate(match.choice):
             if chosen is not None:
-                pixel = pixels[channel].positions[chosen]
+                pixel = candidates[channel].positions[chosen] / size
                 lateral = self._lateral(maps[:, channel], pixel, positions) / float(np.linalg.norm(affine[:3, 0]))
                 place = to_world(pixel[None], affine, lateral)[0]
-                confidence = float(pixels[channel].confidence[chosen])
+                confidence = float(candidates[channel].confidence[chosen])
                 discs.append(Disc(levels[channel], tuple(place.tolist()), confidence))
         return discs
+
+    def _candidates(self, maps: torch.Tensor, size: np.ndarray) -> list[Candidates]:
+        """Return the candidates a level, in mm along the axes of the slabs."""
+        options: dict[str, Any] = {"threshold": self.threshold, "stride": self.stride}
+        found = find_candidates(maps.amax(dim=0), count=self.count, **options)
+        together = maps.clamp(min=0).sum(dim=1).amax(dim=0, keepdim=True)
+        (places,) = find_candidates(together, count=2 * maps.shape[1], fit="gaussian", **options)
+        in_mm = [Candidates(of.positions * size, of.confidence) for of in (*found, places)]
+        return snap_candidates(in_mm[:-1], in_mm[-1], reach=self.snap_mm)
 
     def _lateral(self, maps: torch.Tensor, pixel: np.ndarray, positions: Sequence[float]) -> float:
         """Return the place in mm along R at which the slabs' maps ``(N, a, s)`` respond to a disc."""
