@@ -64,24 +64,26 @@ def test_the_workflows_of_a_task_agree(task: str) -> None:
         assert train[section] == evaluate[section] == inference[section], section
 
 
-def _image_steps(steps: list[dict[str, Any]]) -> list[dict[str, Any]]:
+def _image_steps(config: dict[str, Any], steps: list[Any]) -> list[dict[str, Any]]:
     """Return preprocessing as it treats the image alone."""
-    dropped = {"keys", "classes", "allow_missing_keys", "mode"}
+    dropped = {"keys", "classes", "label_values", "allow_missing_keys", "mode"}
+    whole = [config[step.removeprefix("@")] if isinstance(step, str) else step for step in steps]
     return [
-        {key: value for key, value in step.items() if key not in dropped} for step in steps if "image" in step["keys"]
+        {key: value for key, value in step.items() if key not in dropped} for step in whole if "image" in step["keys"]
     ]
 
 
 @pytest.mark.parametrize("task", contract.TASKS)
 def test_the_image_is_prepared_alike_in_all_workflows(task: str) -> None:
     train, evaluate, inference = (contract.read(f"{task}/{workflow}.json") for workflow in contract.WORKFLOWS)
-    wanted = _image_steps(inference["preprocessing"]["transforms"])
+    wanted = _image_steps(inference, inference["preprocessing"]["transforms"])
     fixed = train["train"]["deterministic_transforms"]
-    assert _image_steps(fixed) == wanted[: len(wanted) - contract.TASKS[task].random_steps]
+    assert _image_steps(train, fixed) == wanted[: len(wanted) - contract.TASKS[task].random_steps]
     validation = train["validate"]["preprocessing"]["transforms"]
-    assert _image_steps(fixed if validation == "@train#deterministic_transforms" else validation) == wanted
-    assert _image_steps(evaluate["preprocessing"]["transforms"]) == wanted
-    assert evaluate["inferer"] == inference["inferer"]
+    assert _image_steps(train, fixed if validation == "@train#deterministic_transforms" else validation) == wanted
+    assert _image_steps(evaluate, evaluate["preprocessing"]["transforms"]) == wanted
+    for section in ("inferer", "assembler"):
+        assert evaluate.get(section) == inference.get(section)
     assert evaluate["postprocessing"]["transforms"][0] == inference["postprocessing"]["transforms"][0]
 
 
@@ -176,8 +178,8 @@ def _assert_same_as_eager(run: Any, task: str, atol: float) -> None:
     parser = ConfigParser(contract.read(f"{task}/inference.json"))
     network = parser.get_parsed_content("network_def").eval()
     network.load_state_dict(torch.load(Path(ROOT, metadata["weights"]["path"]), weights_only=True))
-    size = metadata["network_data_format"]["inputs"]["image"]["spatial_shape"]
-    image = torch.randn(1, 1, *size, generator=torch.Generator().manual_seed(0))
+    taken = metadata["network_data_format"]["inputs"]["image"]
+    image = torch.randn(1, taken["num_channels"], *taken["spatial_shape"], generator=torch.Generator().manual_seed(0))
     with torch.no_grad():
         torch.testing.assert_close(run(image), network(image), atol=atol, rtol=atol)
 

@@ -28,7 +28,7 @@ def make_workflow(config: str | list[str], **overrides: Any) -> Any:
     """Create and initialize a workflow of the project at test size."""
     names = [config] if isinstance(config, str) else config
     files = [str(Path(ROOT, "configs", name)) for name in names]
-    kind = "train" if names[0].startswith("train") else "infer"
+    kind = "train" if Path(names[0]).name.startswith("train") else "infer"
     workflow = create_workflow(config_file=files, workflow_type=kind, logging_file=False, **{**SMALL, **overrides})
     return workflow
 

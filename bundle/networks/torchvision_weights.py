@@ -21,7 +21,7 @@ logger = logging.getLogger(__name__)
 CLASSIFIER = frozenset({"fc.weight", "fc.bias"})
 
 
-def load_torchvision_weights(network: nn.Module, file: str | Path) -> nn.Module:
+def load_torchvision_weights(network: nn.Module, file: str | Path | None) -> nn.Module:
     """Load the weights of a torchvision ResNet into a trunk; every key and shape must fit.
 
     The classifier of the file (``fc``) is left out, the attention of the trunk stays as it is, and so do the counts
@@ -30,7 +30,7 @@ def load_torchvision_weights(network: nn.Module, file: str | Path) -> nn.Module:
     Args:
         network: a :class:`ResNetTrunk`, or a network that has one as its ``trunk``; with 2 spatial axes, 3 input
             channels and batch normalization.
-        file: file with the state dict, bare or under ``"model"``.
+        file: file with the state dict, bare or under ``"model"``; None or ``""`` loads nothing.
 
     Returns:
         The network.
@@ -38,6 +38,8 @@ def load_torchvision_weights(network: nn.Module, file: str | Path) -> nn.Module:
     Raises:
         WeightsError: when the network or the file is another one; the message names the file.
     """
+    if not file:
+        return network
     path = Path(file)
     trunk = network if isinstance(network, ResNetTrunk) else getattr(network, "trunk", None)
     if not isinstance(trunk, ResNetTrunk):

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Hashable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -83,6 +83,7 @@ class PictureAugmentd(Compose):
         options = complete_kinds(KINDS if kinds is None else kinds)
         common = {"allow_missing_keys": allow_missing_keys}
         nearest = ["nearest" if key in labels else "bilinear" for key in every]
+        self.keys = every
         super().__init__(
             [
                 _BUILDERS[kind](pictures if kind in ("color", "blur") else every, nearest, options[kind], common)
@@ -90,6 +91,11 @@ class PictureAugmentd(Compose):
                 if kind in options and (pictures or kind not in ("color", "blur"))
             ]
         )
+
+    def __call__(self, input_: Mapping[Hashable, Any], *args: Any, **kwargs: Any) -> dict[Hashable, Any]:
+        """Augment; what else a case holds stays as it is, which ``Rand2DElasticd`` would turn into tensors."""
+        chosen = {key: input_[key] for key in self.keys if key in input_}
+        return {**input_, **super().__call__(chosen, *args, **kwargs)}
 
 
 def complete_kinds(kinds: Mapping[str, Mapping[str, Any]]) -> dict[str, dict[str, Any]]:

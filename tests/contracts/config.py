@@ -11,6 +11,7 @@ from typing import Any
 
 from disc_cases import write_spines
 from phantoms import write_case
+from picture_cases import write_lesions
 
 from bundle import ROOT
 from bundle.discs import level_name
@@ -38,12 +39,19 @@ OVERLAYS = ("multi_gpu_train.json", *(f"networks/{name}.json" for name in NETWOR
 DISC_NETWORK_OVERLAYS = ("candidates", "hourglass_plain", "shape_unet")
 """Overlays of disc labeling."""
 
+PICTURE_NETWORK_OVERLAYS = ("attention_deeplabv3plus", "contextual_attention_unet", "deeplabv3plus")
+"""Overlays of the segmentation of lesions."""
+
 ALLOWED_EXPRESSIONS = (
     r"\$import [\w.]+( as \w+)?",
     r"\$bundle\.[\w.]+",  # a plain name of this package
-    r"\$@bundle_root \+ '[\w/.]+'",  # a path join
+    r"\$@(bundle_root|output_dir) \+ '[\w/.]+'",  # a path join
+    r"\$not @[\w#]+",
+    r"\$bundle\.networks\.load_torchvision_weights\(@network, @pretrained\)",
     r"\$@rank (==|>) 0",
     r"\$max\(@label_names\.values\(\)\) \+ 1",
+    r"\$len\(@modalities\)",
+    r"\$@recipe\['\w+'\]",  # what the protocol of a dataset says
     r"\$@network\.parameters\(\)",
     r"\$(@[\w#]+|\[1\]) \+ @[\w#]+",  # a chain of lists
     r"\$@[\w#]+\.(run|exit)\(\)",
@@ -64,10 +72,10 @@ USER_IDS = {
 }
 """What a user changes, before anything else in the file."""
 
-READ_BY_NAME = ("imports", "initialize", "run", "finalize", "cam", "gates")
+READ_BY_NAME = ("imports", "initialize", "run", "finalize", "cam", "gates", "preview")
 """Ids that MONAI or a user names; every other one is used somewhere in its file."""
 
-SHARED_SECTIONS = ("attention", "pixdim", "spacing_range", "network_def", "network")
+SHARED_SECTIONS = ("attention", "network_def", "network")
 """Ids that mean the same in all three workflows."""
 
 
@@ -101,6 +109,11 @@ def _structures(inference: dict[str, Any]) -> list[str]:
     return ["background", *names]
 
 
+def _foreground(inference: dict[str, Any]) -> list[str]:
+    """Return the structures that are told from the background, one a channel."""
+    return list(inference["label_names"])
+
+
 def _levels(inference: dict[str, Any]) -> list[str]:
     """Return the names of the discs that the heat maps are of."""
     first = inference["first_level"]
@@ -113,13 +126,37 @@ def _write_volumes(folder: Path, count: int) -> None:
 
 
 TASKS = {
-    ".": Task(_structures, ("label_names", "roi_size"), random_steps=0, write=_write_volumes, overlays=OVERLAYS),
+    ".": Task(
+        _structures,
+        ("label_names", "roi_size", "pixdim", "spacing_range", "normalization"),
+        random_steps=0,
+        write=_write_volumes,
+        overlays=OVERLAYS,
+    ),
     "disc_labeling": Task(
         _levels,
-        ("first_level", "level_count", "slab_mm", "slab_offsets_mm", "skeleton_file", "skeleton"),
+        ("pixdim", "spacing_range", "first_level", "level_count", "slab_mm", "slab_offsets_mm", "skeleton_file", "skeleton"),
         random_steps=1,
         write=write_spines,
         overlays=("train_candidates.json", *(f"networks/{name}.json" for name in DISC_NETWORK_OVERLAYS)),
+    ),
+    "lesion_segmentation": Task(
+        _foreground,
+        ("label_names", "levels", "roi_size", "activation"),
+        random_steps=1,
+        write=write_lesions,
+        parameters=6_000_000,
+        size=25_000_000,
+        overlays=tuple(f"networks/{name}.json" for name in PICTURE_NETWORK_OVERLAYS),
+    ),
+    "cell_segmentation": Task(
+        _foreground,
+        ("label_names", "levels", "roi_size", "activation"),
+        random_steps=1,
+        write=write_lesions,
+        parameters=6_000_000,
+        size=25_000_000,
+        overlays=("parts.json",),
     ),
 }
 """The tasks by their folders in ``configs``."""
