@@ -2,13 +2,15 @@
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
+LABEL := .venv-label
+LABEL_BIN := $(LABEL)/bin
 export PIP_CONSTRAINT := $(CURDIR)/constraints.txt
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
-.PHONY: help demo test lint types format bench card clean
+.PHONY: help demo test lint types format bench label-server test-label card clean
 
 help:            ## list the targets
-	@grep -E '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*##/:/'
+	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*##/:/'
 
 demo: $(VENV)/.demo  ## segment the hippocampi of the MNI152 template with the shipped weights
 	$(BIN)/python -W ignore -m bundle demo --output_dir demo
@@ -38,11 +40,17 @@ bench: $(VENV)/.test  ## print the ratios of docs/benchmarks.md anew
 	$(BIN)/python benchmarks/resample.py
 	$(BIN)/python benchmarks/share.py
 
+label-server: $(LABEL)/.label  ## start the MONAI Label server on the hippocampi of the MNI152 template
+	$(LABEL_BIN)/python -W ignore -m bundle label --sample
+
+test-label: $(LABEL)/.label  ## tests of the MONAI Label app, in the environment of its server
+	$(LABEL_BIN)/python -m pytest -p no:cacheprovider tests/label --cov=bundle.label --cov-branch --cov-report=term-missing:skip-covered
+
 card: $(VENV)/.demo  ## write models/README.md from the metadata
 	$(BIN)/python -W ignore -m bundle card
 
 clean:           ## remove what the targets made
-	rm -rf $(VENV) demo runs
+	rm -rf $(VENV) $(LABEL) demo runs
 
 # torch goes first and by itself, so that no other package chooses its build.
 $(VENV)/.torch: constraints.txt
@@ -56,4 +64,13 @@ $(VENV)/.demo: $(VENV)/.torch pyproject.toml
 
 $(VENV)/.test: $(VENV)/.demo
 	$(BIN)/pip install --quiet --editable '.[test]'
+	@touch $@
+
+# The server has an environment of its own, installed from a full list without looking at dependencies: see the list.
+$(LABEL)/.label: export PIP_CONSTRAINT := $(CURDIR)/requirements/label_server.txt
+$(LABEL)/.label: requirements/label_server.txt
+	$(PYTHON) -m venv $(LABEL)
+	$(LABEL_BIN)/pip install --quiet torch
+	$(LABEL_BIN)/pip install --quiet --no-deps --requirement $<
+	$(LABEL_BIN)/pip install --quiet --no-deps --editable .
 	@touch $@
