@@ -11,8 +11,8 @@ from workflows import SMALL, small_dataset
 
 from bundle import ROOT
 from bundle.attention import Attention
-from bundle.compare import CompareError
-from bundle.compare.plan import Plan, Run, build_network, make_plan, open_output
+from bundle.compare.plan import Plan, Run, build_network, make_plan
+from bundle.experiments import ExperimentError
 
 TRAIN = Path(ROOT, "configs", "train.json")
 
@@ -146,7 +146,7 @@ def test_a_config_without_early_stopping_will_do(dataset: Path, tmp_path: Path) 
     ],
 )
 def test_what_cannot_be_compared_is_refused(options: dict[str, Any], message: str, dataset: Path) -> None:
-    with pytest.raises(CompareError, match=message):
+    with pytest.raises(ExperimentError, match=message):
         plan_of(dataset, **options)
 
 
@@ -160,10 +160,10 @@ class Wide(torch.nn.Module):
 
 def test_attention_that_changes_other_weights_is_refused(dataset: Path) -> None:
     network = {"_target_": "test_compare_plan.Wide", "attention": "@attention", "out_channels": 3}
-    with pytest.raises(CompareError, match="unexpected keyword argument"):
+    with pytest.raises(ExperimentError, match="unexpected keyword argument"):
         plan_of(dataset, overrides={"network_def": network})
     del network["out_channels"]
-    with pytest.raises(CompareError, match=r"attention 'se' does not only add weights to the network: conv\.bias"):
+    with pytest.raises(ExperimentError, match=r"attention 'se' does not only add weights to the network: conv\.bias"):
         plan_of(dataset, overrides={"network_def": network})
 
 
@@ -174,25 +174,3 @@ def test_networks_differ_in_the_weights_of_the_attention_alone(name: str, datase
     assert plain.keys() < network.keys()
     assert all(torch.equal(value, network[key]) for key, value in plain.items())
     assert any(not torch.equal(value, plain[key]) for key, value in build_network(plan, "none", 4).state_dict().items())
-
-
-def test_a_folder_is_taken_by_its_own_plan_alone(dataset: Path, tmp_path: Path) -> None:
-    folder = tmp_path / "a" / "out"
-    open_output(plan_of(dataset, epochs=3), folder)
-    open_output(plan_of(dataset, epochs=3), folder)
-    with pytest.raises(CompareError, match=r"another comparison: epochs is 3 there and 4 here; train differs\. Pass"):
-        open_output(plan_of(dataset, epochs=4), folder)
-    (folder / "plan.json").write_text("{")
-    with pytest.raises(CompareError, match=r"plan\.json: is damaged"):
-        open_output(plan_of(dataset, epochs=3), folder)
-
-
-def test_a_folder_of_something_else_is_refused(dataset: Path, tmp_path: Path) -> None:
-    plan = plan_of(dataset)
-    (tmp_path / "file").write_text("mine")
-    for place in (tmp_path, tmp_path / "file"):
-        with pytest.raises(CompareError, match="is not empty and holds no comparison"):
-            open_output(plan, place)
-    (tmp_path / "empty").mkdir()
-    open_output(plan, tmp_path / "empty")
-    assert (tmp_path / "empty" / "datalist.json").is_file()

@@ -11,13 +11,14 @@ import logging
 from pathlib import Path
 from typing import Any
 
-from .options import CompareError, parse_attention, parse_files, parse_overrides
-from .plan import make_plan, open_output
+from ..experiments import open_output
+from .options import parse_attention
+from .plan import DATALIST, KIND, make_plan
 from .runs import run_all
 from .statistics import summarize
 from .tables import write_tables
 
-__all__ = ["CompareError", "compare", "parse_attention", "parse_files", "parse_overrides"]
+__all__ = ["compare", "parse_attention"]
 
 logger = logging.getLogger(__name__)
 
@@ -35,12 +36,12 @@ def compare(dataset_dir: str | Path, output_dir: str | Path, *, command: str = "
         The content of ``comparison.json``.
 
     Raises:
-        CompareError: when an option cannot be used or ``output_dir`` holds something else.
+        ExperimentError: when an option cannot be used or ``output_dir`` holds something else.
         DatalistError: when the dataset cannot be used.
     """
     output = Path(output_dir)
     plan = make_plan(dataset_dir, **options)
-    open_output(plan, output)
+    open_output(plan.content(), output, KIND, datalists={DATALIST: plan.datalist})
     results, failed = run_all(plan, output)
     content = {
         "command": command,

@@ -1,17 +1,12 @@
-"""What a comparison runs, checked before anything is trained, and the folder that holds one such plan."""
+"""What a comparison runs, checked before anything is trained."""
 
 from __future__ import annotations
 
-import difflib
 import json
-import os
-import platform
-import random
 import re
 from collections.abc import Mapping, Sequence
 from copy import deepcopy
 from dataclasses import dataclass
-from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
@@ -19,12 +14,12 @@ import torch
 from monai.bundle import ConfigParser
 from torch import nn
 
-from .. import ROOT, __version__
+from .. import ROOT
 from ..attention import AttentionSpec
-from ..datasets import load_datalist
-from ..datasets.split import write_datalist
-from .options import REFERENCE, CompareError
+from ..experiments import ExperimentError, deal_folds, load_configs, override_configs, root_cause, versions
+from .options import REFERENCE
 
+KIND = "comparison"
 DATALIST = "datalist.json"
 
 TRAIN_IDS = (
@@ -97,12 +92,6 @@ class Plan:
         return sum(case["fold"] != fold for case in self.datalist["training"])
 
 
-def versions() -> dict[str, str]:
-    """Return the versions that a result depends on."""
-    packages = {name: version(name) for name in ("torch", "monai", "numpy", "scipy")}
-    return {"keyslice": __version__, "python": platform.python_version(), **packages}
-
-
 def make_plan(
     dataset_dir: str | Path,
     *,
@@ -132,24 +121,25 @@ def make_plan(
         overrides: values for ids of the configs.
 
     Raises:
-        CompareError: when an option cannot be used.
+        ExperimentError: when an option cannot be used.
         DatalistError: when the dataset cannot be used.
     """
-    train = _load("config_file", config_file, TRAIN_IDS)
-    evaluation = _load("evaluation_file", evaluation_file, EVALUATION_IDS)
+    train = load_configs("config_file", config_file, TRAIN_IDS, KIND)
+    evaluation = load_configs("evaluation_file", evaluation_file, EVALUATION_IDS, KIND)
     epochs = train["epochs"] if epochs is None else epochs
     for name, value in (("folds", folds), ("seeds", seeds), ("epochs", epochs)):
         if not isinstance(value, int) or value < 1:
-            raise CompareError(f"{name} must be a whole number, 1 or more, got {value!r}.")
+            raise ExperimentError(f"{name} must be a whole number, 1 or more, got {value!r}.")
     for name in (name for name in CARRIED if name in train and name in evaluation):
         evaluation[name] = deepcopy(train[name])
     # The machine's plan is timed and may differ from mechanism to mechanism, so all are scored in one precision.
     evaluation.update(dict.fromkeys({"plan"} & evaluation.keys(), "fp32"))
-    _override(train, evaluation, overrides or {}, [str(file) for file in (*config_file, *evaluation_file)])
+    files = [str(file) for file in (*config_file, *evaluation_file)]
+    override_configs((train, evaluation), overrides or {}, own=OWN, files=files, kind=KIND)
     train.update({"epochs": epochs, "val_interval": epochs + 1})
     if "early_stop" in train:
         train["early_stop"] = None
-    cases = _deal(dataset_dir, datalist, folds, split_seed)
+    cases = deal_folds(dataset_dir, datalist, folds, split_seed)
     numbers = sorted({case["fold"] for case in cases["training"]})[:folds]
     labels = _labels(attention)
     plan = Plan(Path(dataset_dir), labels, numbers, list(range(seeds)), epochs, train, evaluation, cases)
@@ -162,13 +152,14 @@ def build_network(plan: Plan, name: str, seed: int = 0) -> nn.Module:
     """Build the network with the mechanism ``name``; its other weights are those of the network without attention.
 
     Raises:
-        CompareError: when the config or the mechanism does not build, or attention changes the other weights' shapes.
+        ExperimentError: when the config or the mechanism does not build, or attention changes the shapes of the other
+            weights.
     """
     plain, network = _build(plan, REFERENCE, seed).state_dict(), _build(plan, name, seed)
     weights = network.state_dict()
     other = sorted(key for key in plain if key not in weights or weights[key].shape != plain[key].shape)
     if other:
-        raise CompareError(
+        raise ExperimentError(
             f"attention {name!r} does not only add weights to the network: {', '.join(other[:3])} of the network "
             "without attention are missing or of another shape, so the two cannot start alike."
         )
@@ -176,91 +167,13 @@ def build_network(plan: Plan, name: str, seed: int = 0) -> nn.Module:
     return network
 
 
-def open_output(plan: Plan, output: Path) -> None:
-    """Make the folder of a comparison, or accept that of the same plan, to go on with it.
-
-    Raises:
-        CompareError: when the folder holds anything else.
-    """
-    path, content = output / "plan.json", plan.content()
-    if path.is_file():
-        try:
-            found = json.loads(path.read_text(encoding="utf-8"))
-        except ValueError as error:
-            raise CompareError(f"{path}: is damaged ({error}); pass another --output_dir.") from error
-        differing = sorted(key for key in content if content[key] != found.get(key))
-        if differing:
-            told = "; ".join(_tell(key, found.get(key), content[key]) for key in differing)
-            raise CompareError(f"output_dir {output} holds another comparison: {told}. Pass another --output_dir.")
-        return
-    if output.exists() and (not output.is_dir() or any(output.iterdir())):
-        raise CompareError(f"output_dir {output} is not empty and holds no comparison; pass another --output_dir.")
-    write_datalist(plan.datalist, output / DATALIST)
-    path.write_text(json.dumps(content, indent=2) + "\n", encoding="utf-8")
-
-
-def _load(option: str, files: Sequence[str | Path], ids: Sequence[str]) -> dict[str, Any]:
-    for file in files:
-        if not Path(file).is_file():
-            raise CompareError(f"{option} {file} does not exist.")
-    content = ConfigParser.load_config_files([str(file) for file in files])
-    missing = [name for name in ids if name not in ConfigParser(content)]
-    if missing:
-        raise CompareError(f"{option} {files[0]} has no {', '.join(missing)}, which the comparison needs.")
-    return content
-
-
-def _override(
-    train: dict[str, Any], evaluation: dict[str, Any], pairs: Mapping[str, Any], files: Sequence[str]
-) -> None:
-    """Set each pair in the configs that know its id."""
-    for name, value in pairs.items():
-        if re.split("#|::", name)[0] in OWN:
-            raise CompareError(f"{name}: is set by the comparison and cannot be overridden.")
-        parsers = [parser for parser in (ConfigParser(train), ConfigParser(evaluation)) if _knows(parser, name)]
-        if not parsers:
-            close = difflib.get_close_matches(name, [*train, *evaluation], n=1)
-            hint = f"; did you mean {close[0]}?" if close else "."
-            raise CompareError(f"{name}: is neither an option nor an id of {' or '.join(files)}{hint}")
-        for parser in parsers:
-            parser[name] = deepcopy(value)
-
-
-def _knows(parser: ConfigParser, name: str) -> bool:
-    """Tell whether a config has an id, or the component that it would be an argument of."""
-    section = parser.get(re.sub("(#|::)[^#:]+$", "", name))
-    return name in parser or (isinstance(section, dict) and "_target_" in section)
-
-
-def _deal(dataset_dir: str | Path, datalist: str | Path | None, folds: int, split_seed: int | None) -> dict[str, Any]:
-    """Return the datalist of the comparison: training cases, relative to ``dataset_dir``, and their folds."""
-    cases = sorted(load_datalist(dataset_dir, datalist, folds)["training"], key=lambda case: str(case["image"]))
-    dealt = [case["fold"] for case in cases]
-    if split_seed is not None:
-        order = list(range(len(cases)))
-        random.Random(split_seed).shuffle(order)
-        for place, index in enumerate(order):
-            dealt[index] = place % folds
-    count = len(set(dealt))
-    if count < 2 or folds > count:
-        raise CompareError(
-            f"folds must lie between 1 and the {count} folds that {datalist or dataset_dir} has, and two are needed to "
-            f"hold one out, got {folds}; pass --split_seed 0 to deal the {len(cases)} cases to new folds."
-        )
-    training = [
-        {**{key: Path(os.path.relpath(case[key], dataset_dir)).as_posix() for key in ("image", "label")}, "fold": fold}
-        for case, fold in zip(cases, dealt, strict=True)
-    ]
-    return {"seed": split_seed, "training": training, "test": []}
-
-
 def _labels(attention: Sequence[AttentionSpec]) -> dict[str, AttentionSpec]:
     labels = [_label(name) for name in attention]
     doubles = sorted({label for label in labels if labels.count(label) > 1})
     if doubles:
-        raise CompareError(f"attention names {', '.join(doubles)} more than once.")
+        raise ExperimentError(f"attention names {', '.join(doubles)} more than once.")
     if REFERENCE not in labels:
-        raise CompareError(f"attention {', '.join(labels)} lacks {REFERENCE!r}, which all others are compared with.")
+        raise ExperimentError(f"attention {', '.join(labels)} lacks {REFERENCE!r}, which all others are compared with.")
     return dict(zip(labels, attention, strict=True))
 
 
@@ -268,7 +181,7 @@ def _label(name: AttentionSpec) -> str:
     if name is None or isinstance(name, str):
         return REFERENCE if name is None else name
     if not isinstance(name, Sequence) or len(name) != 2 or not isinstance(name[1], Mapping):
-        raise CompareError(f"attention must be names or pairs [name, {{options}}], got {name!r}.")
+        raise ExperimentError(f"attention must be names or pairs [name, {{options}}], got {name!r}.")
     return f"{name[0]} " + ", ".join(f"{key}={json.dumps(value)}" for key, value in name[1].items())
 
 
@@ -278,18 +191,4 @@ def _build(plan: Plan, name: str, seed: int) -> nn.Module:
     try:
         return parser.get_parsed_content("network_def")
     except Exception as error:
-        raise CompareError(f"the network with attention {name!r} cannot be built: {root_cause(error)}") from error
-
-
-def root_cause(error: BaseException) -> BaseException:
-    """Return the error at the root of a chain."""
-    while error.__cause__ is not None:
-        error = error.__cause__
-    return error
-
-
-def _tell(key: str, found: Any, wanted: Any) -> str:
-    texts = [json.dumps(value) for value in (found, wanted)]
-    if max(len(text) for text in texts) > 80:
-        return f"{key} differs"
-    return f"{key} is {texts[0]} there and {texts[1]} here"
+        raise ExperimentError(f"the network with attention {name!r} cannot be built: {root_cause(error)}") from error

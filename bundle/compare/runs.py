@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import logging
 import math
-import os
 import time
 import traceback
 from collections.abc import Iterator
@@ -18,7 +17,8 @@ import torch
 from monai.bundle import ConfigParser
 from torch import nn
 
-from .plan import DATALIST, Plan, Run, build_network, root_cause
+from ..experiments import execute, read_failures, root_cause, run_training, write_json
+from .plan import DATALIST, Plan, Run, build_network
 
 logger = logging.getLogger(__name__)
 
@@ -27,7 +27,6 @@ Result = dict[str, Any]
 SHARED = ("train#preprocessing", "train#dataset", "validate#preprocessing", "validate#dataset")
 """What the runs of a fold share, so that its cases are loaded once; ``EpochSeed`` seeds the random transforms anew."""
 
-HANDLERS = ("train#handlers", "validate#handlers")
 QUIET = ("bundle.handlers", "bundle.datasets", "ignite")
 
 
@@ -84,12 +83,10 @@ def run_one(plan: Plan, run: Run, output: Path, shared: dict[str, Any]) -> Resul
         "epochs": plan.epochs,
         **times,
         "device": f"{next(network.parameters()).device.type}, CPU threads: {torch.get_num_threads()}",
-        "failures": [*_failures(folder / "train"), *_failures(folder / "evaluate")],
+        "failures": [*read_failures(folder / "train"), *read_failures(folder / "evaluate")],
         "rows": rows,
     }
-    partial = folder / ".partial_result.json"
-    partial.write_text(json.dumps(result, indent=1) + "\n", encoding="utf-8")
-    os.replace(partial, folder / "result.json")
+    write_json(result, folder / "result.json")
     (folder / "error.txt").unlink(missing_ok=True)
     (folder / "train" / "last.pt").unlink(missing_ok=True)
     return result
@@ -108,16 +105,8 @@ def train(plan: Plan, run: Run, output: Path, shared: dict[str, Any]) -> tuple[n
     parser.parse()
     shared.update({name: parser.get_parsed_content(name) for name in SHARED if name in parser})
     parser.get_parsed_content("network").load_state_dict(network.state_dict())
-    _execute(parser, "initialize")
-    handlers = [item for name in HANDLERS if name in parser for item in parser.get_parsed_content(name)]
-    started, busy = time.perf_counter(), time.process_time()
-    try:
-        _execute(parser, "run")
-    finally:
-        for handler in handlers:
-            getattr(handler, "close", lambda: None)()
-    times = {"seconds": time.perf_counter() - started, "cpu_seconds": time.process_time() - busy}
-    return parser.get_parsed_content("network"), {name: round(value, 3) for name, value in times.items()}
+    times = run_training(parser)
+    return parser.get_parsed_content("network"), times
 
 
 def evaluate(plan: Plan, run: Run, output: Path, network: nn.Module) -> list[dict[str, Any]]:
@@ -128,8 +117,8 @@ def evaluate(plan: Plan, run: Run, output: Path, network: nn.Module) -> list[dic
     """
     parser = _parser(plan, plan.evaluation, run, output, "evaluate")
     parser.update({"split": "validation", "network": network})
-    _execute(parser, "initialize")
-    _execute(parser, "run")
+    execute(parser, "initialize")
+    execute(parser, "run")
     path = output / "runs" / run.name / "evaluate" / "metrics.json"
     return json.loads(path.read_text(encoding="utf-8"))["cases"]
 
@@ -146,17 +135,6 @@ def _parser(plan: Plan, config: dict[str, Any], run: Run, output: Path, kind: st
     parser.update({name: str(path.resolve()) for name, path in places.items()})
     parser.update({"fold": run.fold, "output_dir": str(output / "runs" / run.name / kind)})
     return parser
-
-
-def _execute(parser: ConfigParser, section: str) -> None:
-    """Evaluate the expressions of a section of a config, where it has one."""
-    for index in range(len(parser.get(section, []))):
-        parser.get_parsed_content(f"{section}#{index}")
-
-
-def _failures(folder: Path) -> list[dict[str, str]]:
-    path = folder / "summary.json"
-    return json.loads(path.read_text(encoding="utf-8"))["failures"] if path.is_file() else []
 
 
 @contextmanager

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import csv
-import json
-import math
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from ..experiments import write_json
+from ..experiments.tables import markdown_table, with_interval
 from .options import REFERENCE
 from .statistics import MEAN, NOTHING
 
@@ -30,8 +30,7 @@ def write_tables(content: Mapping[str, Any], results: Sequence[Mapping[str, Any]
         writer.writeheader()
         for result in results:
             writer.writerows({**{name: result[name] for name in COLUMNS}, **row} for row in result["rows"])
-    text = json.dumps(_without_nan(content), indent=2)
-    (folder / "comparison.json").write_text(text + "\n", encoding="utf-8")
+    write_json(content, folder / "comparison.json")
     (folder / "comparison.md").write_text(page(content), encoding="utf-8")
 
 
@@ -67,7 +66,7 @@ def _sentence(name: str, found: Mapping[str, Any]) -> str:
     pairs = found["pairs"]
     if not difference["n"]:
         return f"`{name}`: no run has a counterpart without attention."
-    text = f"`{name}`: {verdict} in mean Dice, {_signed(difference)} over {difference['n']} cases"
+    text = f"`{name}`: {verdict} in mean Dice, {with_interval(difference, sign=True)} over {difference['n']} cases"
     text += f", better in {pairs['better']} of {pairs['all']} pairs of trainings"
     if verdict != NOTHING and not found["p_holm"] < LEVEL:
         text += f"; the corrected test does not agree (p = {found['p_holm']:.3f})"
@@ -88,7 +87,7 @@ def _table(results: Mapping[str, Mapping[str, Any]]) -> str:
     head = ["attention", "parameters", "s an epoch (CPU)", "Dice", "HD95, mm"]
     head += ["difference of Dice", "by seed", "p", "shown"]
     rows = [[f"`{name}`", *_measured(found), *_compared(found)] for name, found in results.items()]
-    return _markdown(head, rows)
+    return markdown_table(head, rows)
 
 
 def _measured(found: Mapping[str, Any]) -> list[str]:
@@ -98,8 +97,8 @@ def _measured(found: Mapping[str, Any]) -> list[str]:
     return [
         f"{found['parameters']:,}",
         f"{found['seconds_per_epoch']:.1f} ({found['cpu_seconds_per_epoch']:.1f})",
-        _plain(value["dice"][MEAN]),
-        _plain(value["hd95_mm"][MEAN], 2),
+        with_interval(value["dice"][MEAN]),
+        with_interval(value["hd95_mm"][MEAN], 2),
     ]
 
 
@@ -107,7 +106,12 @@ def _compared(found: Mapping[str, Any]) -> list[str]:
     if "difference" not in found:
         return ["-"] * 4
     seeds = ", ".join(f"{value:+.4f}" for value in found["by_seed"].values())
-    return [_signed(found["difference"]["dice"][MEAN]), seeds, f"{found['p_holm']:.4f}", found["shown"][MEAN]]
+    return [
+        with_interval(found["difference"]["dice"][MEAN], sign=True),
+        seeds,
+        f"{found['p_holm']:.4f}",
+        found["shown"][MEAN],
+    ]
 
 
 def _by_structure(results: Mapping[str, Mapping[str, Any]]) -> str:
@@ -118,35 +122,13 @@ def _by_structure(results: Mapping[str, Mapping[str, Any]]) -> str:
         row = [f"`{name}`"]
         for structure in structures:
             compared = "difference" in found
-            row.append(_plain(found["value"]["dice"][structure]))
-            row.append(_signed(found["difference"]["dice"][structure]) if compared else "-")
+            row.append(with_interval(found["value"]["dice"][structure]))
+            row.append(with_interval(found["difference"]["dice"][structure], sign=True) if compared else "-")
         rows.append(row)
-    return _markdown(head, rows) if structures else ""
+    return markdown_table(head, rows) if structures else ""
 
 
 def _missing(content: Mapping[str, Any]) -> str:
     lines = [f"- {failure['run']} failed: {failure['error']}" for failure in content["failed"]]
     lines += [f"- a case was left out: {message}" for message in content["left_out"]]
     return "\n".join(["Missing:", "", *lines]) if lines else ""
-
-
-def _markdown(head: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
-    lines = [head, ["---"] * len(head), *rows]
-    return "\n".join("| " + " | ".join(line) + " |" for line in lines)
-
-
-def _plain(values: Mapping[str, float], digits: int = 4) -> str:
-    return f"{values['mean']:.{digits}f} [{values['low']:.{digits}f}, {values['high']:.{digits}f}]"
-
-
-def _signed(values: Mapping[str, float]) -> str:
-    return f"{values['mean']:+.4f} [{values['low']:+.4f}, {values['high']:+.4f}]"
-
-
-def _without_nan(value: Any) -> Any:
-    """Replace NaN, which JSON has not, by null."""
-    if isinstance(value, Mapping):
-        return {key: _without_nan(item) for key, item in value.items()}
-    if isinstance(value, list):
-        return [_without_nan(item) for item in value]
-    return None if isinstance(value, float) and math.isnan(value) else value

@@ -1,0 +1,45 @@
+"""Reading of the options that all experiments take."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from typing import Any
+
+from fire.parser import DefaultParseValue
+
+
+class ExperimentError(ValueError):
+    """An experiment that cannot be made; the message names the option and says what to do."""
+
+
+def parse_files(text: str) -> list[str]:
+    """Read the name of a config file, or a list of names as ``python -m monai.bundle run`` takes it."""
+    found = parse_value(text)
+    return found if isinstance(found, list) else [text]
+
+
+def parse_overrides(words: Sequence[str]) -> dict[str, Any]:
+    """Read ``--id value`` and ``--id=value``.
+
+    Raises:
+        ExperimentError: when a word is no option or an option has no value.
+    """
+    pairs, rest = {}, list(words)
+    while rest:
+        word = rest.pop(0)
+        if not word.startswith("--"):
+            raise ExperimentError(f"{word!r} is neither an option nor the value of one; overrides are --id value.")
+        name, equals, value = word[2:].partition("=")
+        if not equals and not rest:
+            raise ExperimentError(f"--{name} has no value; overrides are --id value.")
+        pairs[name] = parse_value(value if equals else rest.pop(0))
+    return pairs
+
+
+def parse_value(text: str) -> Any:
+    """Read a value as JSON, or else as ``python -m monai.bundle run`` reads it."""
+    try:
+        return json.loads(text)
+    except ValueError:
+        return DefaultParseValue(text)
