@@ -13,12 +13,17 @@ from typing import Any
 from . import ROOT
 from .attention.squeeze import POOLINGS
 from .check.command import add_check
-from .compare import CompareError, compare, parse_attention, parse_files, parse_overrides
+from .compare import compare, parse_attention
+from .crossval.command import add_crossval
 from .datasets import DatalistError
 from .demo import run_demo
+from .experiments import ExperimentError, parse_files, parse_overrides
 from .handlers.summary import EXIT_BAD_CASES
+from .label.command import add_label
+from .label.errors import StudiesError
 from .networks.convert import convert_checkpoint, write_converted
 from .networks.original import MODELS, ConvertError
+from .pack import PackError, add_pack
 from .prepare import add_prepare, add_skeleton
 from .report.model_card import write_model_card
 from .report.network_table import measure_networks, write_network_table
@@ -38,8 +43,11 @@ def build_parser() -> argparse.ArgumentParser:
     add_prepare(commands)
     add_skeleton(commands)
     add_check(commands)
+    add_label(commands)
     _add_compare(commands)
+    add_crossval(commands)
     _add_convert(commands)
+    add_pack(commands)
 
     networks = commands.add_parser("networks", help="count and measure the networks for the table in docs/networks.md")
     networks.add_argument("--repeats", type=int, default=3, help="repeats of the timing (default: 3)")
@@ -56,12 +64,12 @@ def main(argv: Sequence[str] | None = None) -> int:
     words = sys.argv[1:] if argv is None else list(argv)
     parser = build_parser()
     args, further = parser.parse_known_args(words)
-    if further and args.command != "compare":
+    if further and args.command not in ("compare", "crossval"):
         parser.error(f"unrecognized arguments: {' '.join(further)}")
     args.further, args.command_line = further, shlex.join(["python", "-m", "bundle", *words])
     try:
         args.run(args)
-    except (CompareError, ConvertError, DatalistError, ModuleNotFoundError) as error:
+    except (ConvertError, DatalistError, ExperimentError, ModuleNotFoundError, PackError, StudiesError) as error:
         logger.error("%s", error)
         return 2
     return 0
