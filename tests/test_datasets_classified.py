@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
 
-from bundle.datasets import DatalistError, select_classified
+from bundle import ROOT
+from bundle.datasets import DatalistError, class_sampler, select_classified
 from bundle.datasets.classified import prepare_classified_folder
 from bundle.datasets.split import write_datalist
 
@@ -105,6 +107,31 @@ def test_what_cannot_be_selected_is_refused(folder: Path) -> None:
         select_classified(folder, "all", classes=CLASSES)
 
 
+def cases_of(*counts: int) -> SimpleNamespace:
+    """Return a dataset with this many pictures of a first class, of a second, and of neither."""
+    kinds = [(1, 0)] * counts[0] + [(0, 1)] * counts[1] + [(0, 0)] * counts[2]
+    return SimpleNamespace(data=[{"label": np.array(kind, dtype=np.float32)} for kind in kinds])
+
+
+@pytest.mark.parametrize(
+    ("balance", "shares"),
+    [(0.0, (16 / 21, 1 / 21, 4 / 21)), (0.5, (4 / 7, 1 / 7, 2 / 7)), (1.0, (1 / 3, 1 / 3, 1 / 3))],
+)
+def test_the_sampler_draws_rare_classes_more_often(balance: float, shares: tuple[float, ...]) -> None:
+    sampler = class_sampler(cases_of(16, 1, 4), balance=balance)
+    total = float(sampler.weights.sum())
+    parts = [float(part.sum()) / total for part in (sampler.weights[:16], sampler.weights[16:17], sampler.weights[17:])]
+    np.testing.assert_allclose(parts, shares)
+    assert len(list(sampler)) == 21
+
+
+def test_the_number_of_draws_is_an_option_and_bad_numbers_are_refused() -> None:
+    assert len(list(class_sampler(cases_of(2, 1, 1), samples=50))) == 50
+    for options in ({"balance": 1.5}, {"balance": -0.1}, {"samples": 0}):
+        with pytest.raises(DatalistError, match=r"balance must lie in \[0, 1\]"):
+            class_sampler(cases_of(2, 1, 1), **options)
+
+
 @pytest.mark.real_data
 def test_the_sample_data_is_listed(shared_data: Path) -> None:
     classes = ("melanoma", "seborrheic_keratosis")
@@ -112,3 +139,11 @@ def test_the_sample_data_is_listed(shared_data: Path) -> None:
     every = content["training"] + content["test"]
     assert [sum(item["classes"][name] for item in every) for name in classes] == [80, 40]
     assert [sum(item["classes"][name] for item in content["test"]) for name in classes] == [16, 8]
+
+
+@pytest.mark.real_data
+def test_the_committed_split_is_that_of_the_sample_data(shared_data: Path) -> None:
+    classes = ("melanoma", "seborrheic_keratosis")
+    content = prepare_classified_folder(shared_data / "skin_classification", classes=classes)
+    split = Path(ROOT, "configs", "datasets", "isic_classes_split.json")
+    assert json.loads(split.read_text(encoding="utf-8")) == content

@@ -17,7 +17,7 @@ from ignite.engine import Engine
 from scipy.special import expit
 from sklearn import metrics
 
-from bundle.handlers import ClassificationMetrics, classification_metrics
+from bundle.handlers import ClassificationMetrics, classification_metrics, pool_scores
 
 NAMES = ["melanoma", "keratosis"]
 
@@ -161,3 +161,72 @@ def test_what_is_no_probability_of_every_class_is_refused(pred: Sequence[float],
 def test_bad_arguments_are_told(names: list[str], thresholds: Any, message: str) -> None:
     with pytest.raises(ValueError, match=message):
         ClassificationMetrics(names, thresholds=thresholds)
+
+
+def test_of_exclusive_classes_the_most_probable_one_is_judged(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    probability, _ = pictures(30)
+    labels = np.eye(2)[np.arange(30) % 3 // 2]
+    with caplog.at_level(logging.INFO):
+        run(ClassificationMetrics(NAMES, output_dir=tmp_path, exclusive="true"), probability, labels)
+    found = read(tmp_path / "metrics.json")["balanced_accuracy"]
+    called, truth = probability.argmax(axis=1), labels.argmax(axis=1)
+    assert found["value"] == pytest.approx(metrics.balanced_accuracy_score(truth, called))
+    assert found["low"] < found["value"] < found["high"]
+    assert "balanced accuracy of the most probable class: 0." in caplog.text
+
+
+def test_a_picture_of_two_classes_is_not_exclusive(tmp_path: Path) -> None:
+    probability, labels = pictures(4)
+    labels[:] = [1, 0]
+    labels[2] = 1
+    with pytest.raises(ValueError, match="p2: is of 2 classes; set exclusive to false"):
+        run(ClassificationMetrics(NAMES, output_dir=tmp_path, exclusive=True), probability, labels)
+
+
+def test_a_run_in_which_all_pictures_failed_is_written(tmp_path: Path) -> None:
+    run(ClassificationMetrics(NAMES, output_dir=tmp_path, exclusive=True), np.full((1, 2), np.nan), np.zeros((1, 2)))
+    content = read(tmp_path / "metrics.json")
+    assert content["summary"]["melanoma"]["auc"]["value"] is None
+    assert "balanced_accuracy" not in content
+
+
+@pytest.fixture
+def folds(tmp_path: Path) -> list[Path]:
+    """Evaluations of 40 pictures in two parts."""
+    probability, labels = pictures()
+    for fold in range(2):
+        part = probability.copy()
+        part[[number for number in range(40) if number % 2 != fold]] = np.nan
+        run(ClassificationMetrics(NAMES, output_dir=tmp_path / f"fold{fold}"), part, labels)
+    return [tmp_path / "fold0", tmp_path / "fold1"]
+
+
+def test_folds_are_judged_together_as_one_evaluation(folds: list[Path], tmp_path: Path) -> None:
+    probability, labels = pictures()
+    options: dict[str, Any] = {"thresholds": {"melanoma": 0.3, "keratosis": 0.6}, "calibrate": True}
+    run(ClassificationMetrics(NAMES, output_dir=tmp_path / "whole", **options), probability, labels)
+    pool_scores(folds, NAMES, output_dir=tmp_path / "pooled", **options)
+    whole, pooled = (read(tmp_path / name / "metrics.json") for name in ("whole", "pooled"))
+    assert sorted(pooled.pop("cases"), key=str) == sorted(whole.pop("cases"), key=str)
+    for name in NAMES:
+        for metric, values in whole["summary"][name].items():
+            assert pooled["summary"][name][metric]["value"] == pytest.approx(values["value"]), metric
+            assert pooled["summary"][name][metric]["n"] == 40
+        assert pooled["calibration"][name] == pytest.approx(whole["calibration"][name])
+    assert (tmp_path / "pooled" / "curves.json").is_file()
+
+
+def test_what_cannot_be_pooled_is_told(folds: list[Path], tmp_path: Path) -> None:
+    for runs in ([], str(folds[0])):
+        with pytest.raises(ValueError, match="runs must be a list of folders"):
+            pool_scores(runs, NAMES, output_dir=tmp_path)
+    with pytest.raises(ValueError, match=r"fold0: holds p0, which .*fold0 holds too; name every run once"):
+        pool_scores([folds[0], folds[0]], NAMES, output_dir=tmp_path)
+    with pytest.raises(ValueError, match=r"metrics\.csv: holds the classes melanoma, keratosis, not \['melanoma'\]"):
+        pool_scores(folds, NAMES[:1], output_dir=tmp_path)
+    for text in ("case,class\np0,melanoma\n", "case,class,probability,label\np0,melanoma,high,1\n"):
+        (folds[1] / "metrics.csv").write_text(text)
+        with pytest.raises(ValueError, match=r"fold1/metrics\.csv: is no table of an evaluation"):
+            pool_scores(folds, NAMES, output_dir=tmp_path)
+    with pytest.raises(ValueError, match="is no table of an evaluation"):
+        pool_scores([tmp_path / "absent"], NAMES, output_dir=tmp_path)

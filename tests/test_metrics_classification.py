@@ -8,7 +8,15 @@ import numpy as np
 import pytest
 from sklearn import metrics
 
-from bundle.metrics import BINARY_METRICS, balanced_accuracy, binary_intervals, binary_metrics, choose_threshold
+from bundle.metrics import (
+    BINARY_METRICS,
+    balanced_accuracy,
+    balanced_accuracy_interval,
+    binary_intervals,
+    binary_metrics,
+    choose_threshold,
+    thresholds_by_name,
+)
 
 RNG = np.random.default_rng(0)
 LABELS = (RNG.random(80) < 0.3).astype(int)
@@ -101,3 +109,28 @@ def test_the_threshold_is_the_best_of_all() -> None:
     assert binary_metrics(SCORES, LABELS, threshold=threshold)["balanced_accuracy"] == pytest.approx(best)
     assert choose_threshold([0.1, 0.2, 0.6, 0.8], [0, 0, 1, 1]) == pytest.approx(0.4)
     assert choose_threshold([0.1, 0.2, 0.6, 0.8], [1, 0, 0, 1]) == pytest.approx(0.7)
+
+
+def test_the_interval_of_the_balanced_accuracy_is_that_of_the_mean_of_two_shares() -> None:
+    truth = np.repeat([0, 1], [60, 40])
+    right = np.concatenate([np.arange(60) < 45, np.arange(40) < 20])
+    confidence = np.eye(2)[np.where(right, truth, 1 - truth)]
+    found = balanced_accuracy_interval(confidence, truth)
+    assert (found["value"], found["n"]) == (pytest.approx((0.75 + 0.5) / 2), 100)
+    deviation = math.sqrt(0.75 * 0.25 / 60 + 0.5 * 0.5 / 40) / 2
+    assert found["low"] == pytest.approx(found["value"] - 1.96 * deviation, abs=0.02)
+    assert found["high"] == pytest.approx(found["value"] + 1.96 * deviation, abs=0.02)
+
+
+def test_without_items_the_balanced_accuracy_is_not_defined() -> None:
+    found = balanced_accuracy_interval(np.zeros((0, 3)), [])
+    assert found["n"] == 0
+    assert all(math.isnan(found[name]) for name in ("value", "low", "high"))
+
+
+def test_thresholds_are_one_for_all_or_by_name() -> None:
+    assert thresholds_by_name(["a", "b"], 0.25) == {"a": 0.25, "b": 0.25}
+    assert thresholds_by_name(["a", "b"], {"b": 0, "a": 0.5, "c": 7}) == {"a": 0.5, "b": 0.0}
+    for bad in (1.0, -0.1, {"a": 0.5}):
+        with pytest.raises(ValueError, match=r"in \[0, 1\) for each of a, b"):
+            thresholds_by_name(["a", "b"], bad)

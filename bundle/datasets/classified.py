@@ -8,11 +8,13 @@ from __future__ import annotations
 import csv
 import logging
 import random
+from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+from torch.utils.data import WeightedRandomSampler
 
 from .datalist import SPLITS, Case, DatalistError, _deal, _fold, _read_json
 from .picture_cases import named_pictures
@@ -127,6 +129,30 @@ def select_classified(
         raise DatalistError(f"{path}: the split {split!r} (fold {fold}) holds no picture with classes.")
     logger.info("%s: %d pictures of the split %r (fold %d)", path, len(chosen), split, fold)
     return named_pictures(chosen)
+
+
+def class_sampler(dataset: Any, *, balance: float = 1.0, samples: int | None = None) -> WeightedRandomSampler:
+    """Return a sampler that draws pictures, with replacement, so that rare classes are seen more often.
+
+    Pictures with the same classes are a kind. A kind of n pictures is drawn in proportion to n to the power of
+    ``1 - balance``.
+
+    Args:
+        dataset: dataset whose ``data`` are cases of :func:`select_classified`.
+        balance: 0 draws all pictures alike, 1 all kinds alike.
+        samples: draws in an epoch; None for as many as there are pictures.
+
+    Raises:
+        DatalistError: when a number is out of range.
+    """
+    kinds = [tuple(np.asarray(case["label"]).tolist()) for case in dataset.data]
+    count = len(kinds) if samples is None else samples
+    if not 0 <= balance <= 1 or count < 1:
+        raise DatalistError(
+            f"balance must lie in [0, 1] and the samples of an epoch be 1 or more, got {balance} and {count}."
+        )
+    sizes = Counter(kinds)
+    return WeightedRandomSampler([sizes[kind] ** -balance for kind in kinds], count)
 
 
 def _case(path: Path, root: str | Path, item: Any, classes: Sequence[str]) -> Case:

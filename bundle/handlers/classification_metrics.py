@@ -15,7 +15,16 @@ import torch
 from ignite.engine import Events
 from monai.engines import Workflow
 
-from ..metrics import ScoreCounts, binary_intervals, calibrated, choose_threshold, fit_temperature, reliability
+from ..metrics import (
+    ScoreCounts,
+    balanced_accuracy_interval,
+    binary_intervals,
+    calibrated,
+    choose_threshold,
+    fit_temperature,
+    reliability,
+    thresholds_by_name,
+)
 from ..metrics.calibration import logits_of
 from ..switches import switch
 from .case_metrics import _without_nan
@@ -44,10 +53,12 @@ class ClassificationMetrics:
         calibrate: also fit, for every class with positives and negatives, the temperature by which the logits of these
             probabilities should be divided, and choose the threshold for what comes of it. Only for validation
             pictures; the numbers are logged and stand as ``"calibration"`` in ``metrics.json``.
+        exclusive: every picture is of exactly one class, as in ISIC 2018 Task 3. ``metrics.json`` then has its rank
+            metric as well, the balanced accuracy of the class with the highest probability.
 
     Raises:
         ValueError: when there is no class, one is named twice, a threshold is missing or outside [0, 1), or
-            ``calibrate`` is neither true nor false.
+            ``calibrate`` or ``exclusive`` is neither true nor false.
     """
 
     def __init__(
@@ -57,13 +68,14 @@ class ClassificationMetrics:
         output_dir: str | Path | None = None,
         thresholds: float | Mapping[str, float] = 0.5,
         calibrate: bool | str = False,
+        exclusive: bool | str = False,
     ) -> None:
         self.class_names = list(class_names)
         if not self.class_names or len(set(self.class_names)) < len(self.class_names):
             raise ValueError(f"class_names must be one or more different names, got {self.class_names}.")
         self.output_dir = None if output_dir is None else Path(output_dir)
-        self.thresholds = _by_name(self.class_names, thresholds)
-        self.calibrate = switch("calibrate", calibrate)
+        self.thresholds = thresholds_by_name(self.class_names, thresholds)
+        self.calibrate, self.exclusive = switch("calibrate", calibrate), switch("exclusive", exclusive)
         self.rows: list[dict[str, Any]] = []
 
     def attach(self, engine: Workflow, name: str) -> None:
@@ -102,9 +114,10 @@ class ClassificationMetrics:
         defined = [area for area in areas.values() if not math.isnan(area)]
         engine.state.metrics[name] = sum(defined) / len(defined) if defined else math.nan
         if self.output_dir is not None:
-            self._write(self.output_dir)
+            self.write(self.output_dir)
 
-    def _write(self, folder: Path) -> None:
+    def write(self, folder: Path) -> None:
+        """Write the files of the rows so far to ``folder``."""
         content: dict[str, Any] = {"thresholds": self.thresholds, "summary": {}}
         for name in self.class_names:
             probability, labels = self._scores(name)
@@ -112,6 +125,8 @@ class ClassificationMetrics:
             content["summary"][name] = found
             told = ", ".join(f"{metric} {_tell(values)}" for metric, values in found.items())
             logger.info("%s (%d of %d pictures): %s", name, labels.sum(), len(labels), told)
+        if self.exclusive and self.rows:
+            content["balanced_accuracy"] = self._balanced_accuracy()
         if self.calibrate:
             content["calibration"] = {name: self._calibration(name) for name in self.class_names}
         folder.mkdir(parents=True, exist_ok=True)
@@ -122,6 +137,19 @@ class ClassificationMetrics:
         _write_json({**content, "cases": self.rows}, folder / "metrics.json")
         curves = {name: curves_of(*self._scores(name), self.thresholds[name]) for name in self.class_names}
         _write_json(curves, folder / CURVES)
+
+    def _balanced_accuracy(self) -> dict[str, float | int]:
+        """Return the balanced accuracy of the most probable class."""
+        probability, labels = (
+            np.stack(arrays, axis=1) for arrays in zip(*map(self._scores, self.class_names), strict=True)
+        )
+        several = np.flatnonzero(labels.sum(axis=1) != 1)
+        if len(several):
+            case = self.rows[several[0] * len(self.class_names)]["case"]
+            raise ValueError(f"{case}: is of {labels[several[0]].sum()} classes; set exclusive to false.")
+        found = balanced_accuracy_interval(probability, labels.argmax(axis=1))
+        logger.info("balanced accuracy of the most probable class: %s", _tell(found))
+        return found
 
     def _calibration(self, name: str) -> dict[str, float] | None:
         """Return temperature and threshold of a class, and the calibration error before and after."""
@@ -139,6 +167,70 @@ class ClassificationMetrics:
         }
         logger.info("%s, calibration: %s", name, ", ".join(f"{key} {value:.4f}" for key, value in found.items()))
         return found
+
+
+def pool_scores(
+    runs: Sequence[str | Path],
+    class_names: Sequence[str],
+    *,
+    output_dir: str | Path,
+    thresholds: float | Mapping[str, float] = 0.5,
+    calibrate: bool | str = False,
+    exclusive: bool | str = False,
+) -> None:
+    """Judge the pictures of several evaluations together, as those of the folds of a cross-validation.
+
+    Writes what :class:`ClassificationMetrics` does. Temperatures and thresholds that are chosen here are chosen on
+    pictures that the networks were not trained on.
+
+    Args:
+        runs: folders of evaluations, with ``metrics.csv``.
+        class_names: names of the classes.
+        output_dir: folder to write to; made when missing.
+        thresholds: as for :class:`ClassificationMetrics`; those of the evaluations do not count.
+        calibrate: as for :class:`ClassificationMetrics`.
+        exclusive: as for :class:`ClassificationMetrics`.
+
+    Raises:
+        ValueError: when no run is named, one has no such file or other classes, or two have a picture in common.
+    """
+    if isinstance(runs, str) or not runs:
+        raise ValueError(f"runs must be a list of folders of evaluations, got {runs!r}; pass --runs \"['DIR', ...]\".")
+    options: dict[str, Any] = {"thresholds": thresholds, "calibrate": calibrate, "exclusive": exclusive}
+    pooled = ClassificationMetrics(class_names, **options)
+    seen: dict[str, Path] = {}
+    for folder in map(Path, runs):
+        rows = _read_rows(folder / "metrics.csv", pooled)
+        for case in dict.fromkeys(row["case"] for row in rows):
+            if case in seen:
+                raise ValueError(f"{folder}: holds {case}, which {seen[case]} holds too; name every run once.")
+            seen[case] = folder
+        pooled.rows += rows
+    logger.info("%d pictures of %d evaluations", len(seen), len(runs))
+    pooled.write(Path(output_dir))
+
+
+def _read_rows(path: Path, pooled: ClassificationMetrics) -> list[dict[str, Any]]:
+    """Read the rows of an evaluation; what is called is decided anew."""
+    try:
+        with open(path, newline="", encoding="utf-8") as stream:
+            found = list(csv.DictReader(stream))
+        rows = [(row["case"], row["class"], float(row["probability"]), int(row["label"])) for row in found]
+    except (OSError, KeyError, ValueError) as error:
+        raise ValueError(f"{path}: is no table of an evaluation ({error!r}); name its output_dir.") from error
+    classes = [name for _, name, _, _ in rows]
+    if classes != pooled.class_names * (len(rows) // len(pooled.class_names)):
+        raise ValueError(f"{path}: holds the classes {', '.join(dict.fromkeys(classes))}, not {pooled.class_names}.")
+    return [
+        {
+            "case": case,
+            "class": name,
+            "probability": value,
+            "label": label,
+            "called": int(value > pooled.thresholds[name]),
+        }
+        for case, name, value, label in rows
+    ]
 
 
 def curves_of(probability: np.ndarray, labels: np.ndarray, threshold: float) -> dict[str, Any]:
@@ -173,13 +265,6 @@ def curves_of(probability: np.ndarray, labels: np.ndarray, threshold: float) -> 
         "positives": int(counts.positives.sum()),
         "negatives": int(counts.negatives.sum()),
     }
-
-
-def _by_name(names: Sequence[str], thresholds: float | Mapping[str, float]) -> dict[str, float]:
-    found = dict(thresholds) if isinstance(thresholds, Mapping) else dict.fromkeys(names, thresholds)
-    if any(not 0 <= found.get(name, -1) < 1 for name in names):
-        raise ValueError(f"thresholds must give a number in [0, 1) for each of {', '.join(names)}, got {thresholds}.")
-    return {name: float(found[name]) for name in names}
 
 
 def _write_json(content: Any, path: Path) -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 
 import numpy as np
 from numpy.typing import ArrayLike
@@ -96,6 +96,22 @@ def binary_intervals(
     }
 
 
+def thresholds_by_name(names: Sequence[str], thresholds: float | Mapping[str, float]) -> dict[str, float]:
+    """Return the threshold of every class.
+
+    Args:
+        names: names of the classes.
+        thresholds: one for all, or by name.
+
+    Raises:
+        ValueError: when one is missing or outside [0, 1).
+    """
+    found = dict(thresholds) if isinstance(thresholds, Mapping) else dict.fromkeys(names, thresholds)
+    if any(not 0 <= found.get(name, -1) < 1 for name in names):
+        raise ValueError(f"thresholds must give a number in [0, 1) for each of {', '.join(names)}, got {thresholds}.")
+    return {name: float(found[name]) for name in names}
+
+
 def balanced_accuracy(confidence: ArrayLike, labels: ArrayLike) -> float:
     """Return the mean recall over the classes that occur; the highest confidence decides, a tie is wrong.
 
@@ -117,6 +133,32 @@ def balanced_accuracy(confidence: ArrayLike, labels: ArrayLike) -> float:
     right = best[np.arange(len(truth)), truth.astype(np.int64)] & (best.sum(axis=1) == 1)
     recalls = [right[truth == name].mean() for name in np.unique(truth)]
     return float(np.mean(recalls)) if recalls else math.nan
+
+
+def balanced_accuracy_interval(
+    confidence: ArrayLike, labels: ArrayLike, *, level: float = 0.95, seed: int = 0, resamples: int = RESAMPLES
+) -> dict[str, float | int]:
+    """Return ``value``, ``low``, ``high`` and ``n`` of :func:`balanced_accuracy`; every class is resampled by itself.
+
+    Args:
+        confidence: ``(N, C)``, one row an item.
+        labels: class numbers ``(N,)`` from 0 on.
+        level: confidence level.
+        seed: seed of the resampling.
+        resamples: number of samples.
+
+    Raises:
+        ValueError: as :func:`balanced_accuracy`.
+    """
+    values, truth = np.asarray(confidence, dtype=float), np.asarray(labels)
+    found, rng = balanced_accuracy(values, truth), np.random.default_rng(seed)
+    strata = [np.flatnonzero(truth == name) for name in np.unique(truth)]
+    drawn = [
+        balanced_accuracy(values[items], truth[items])
+        for items in (_drawn(strata, rng) for _ in range(resamples if strata else 0))
+    ]
+    low, high = np.quantile(drawn or [math.nan], [(1 - level) / 2, (1 + level) / 2])
+    return {"value": found, "low": float(low), "high": float(high), "n": len(truth)}
 
 
 def choose_threshold(probability: ArrayLike, labels: ArrayLike) -> float:
@@ -143,10 +185,12 @@ def _stratified(
 ) -> dict[str, tuple[float, float]]:
     rng = np.random.default_rng(seed)
     strata = [np.flatnonzero(truth == 1), np.flatnonzero(truth != 1)]
-    drawn = [
-        metrics(np.concatenate([rng.choice(items, len(items)) for items in strata if len(items)] or [strata[0]]))
-        for _ in range(resamples)
-    ]
+    drawn = [metrics(_drawn(strata, rng)) for _ in range(resamples)]
     tails = [(1 - level) / 2, (1 + level) / 2]
     limits = {name: np.quantile([sample[name] for sample in drawn], tails) for name in BINARY_METRICS}
     return {name: (float(low), float(high)) for name, (low, high) in limits.items()}
+
+
+def _drawn(strata: Sequence[np.ndarray], rng: np.random.Generator) -> np.ndarray:
+    """Draw from every stratum as many of its items, with replacement, as it has."""
+    return np.concatenate([rng.choice(items, len(items)) for items in strata if len(items)] or [strata[0]])

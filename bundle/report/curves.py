@@ -39,16 +39,22 @@ class CurvePlots:
 
     def attach(self, engine: Workflow) -> None:
         """Follow ``engine``."""
-        engine.add_event_handler(Events.COMPLETED, self._draw)
+        engine.add_event_handler(Events.COMPLETED, lambda _: draw_curves(self.output_dir))
 
-    def _draw(self, _: Workflow) -> None:
-        source = self.output_dir / CURVES
-        if find_spec("matplotlib") is None:
-            logger.warning("no plots of the curves: they are drawn with matplotlib; pip install 'keyslice[demo]'")
-        elif source.is_file():
-            target = source.with_suffix(".png")
-            save_curves(json.loads(source.read_text(encoding="utf-8")), target)
-            logger.info("curves in %s", target)
+
+def draw_curves(output_dir: str | Path) -> None:
+    """Draw ``curves.png`` beside ``curves.json``, see :class:`CurvePlots`.
+
+    Args:
+        output_dir: folder with ``curves.json``, to write to.
+    """
+    source = Path(str(output_dir)) / CURVES
+    if find_spec("matplotlib") is None:
+        logger.warning("no plots of the curves: they are drawn with matplotlib; pip install 'keyslice[demo]'")
+    elif source.is_file():
+        target = source.with_suffix(".png")
+        save_curves(json.loads(source.read_text(encoding="utf-8")), target)
+        logger.info("curves in %s", target)
 
 
 def save_curves(curves: Mapping[str, Mapping[str, Any]], path: Path, *, dpi: int = 110) -> None:
