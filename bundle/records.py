@@ -7,6 +7,8 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from .volume_files import files_of
+
 logger = logging.getLogger(__name__)
 
 FAILURE = "failure"
@@ -17,7 +19,7 @@ def record_failure(case: Mapping[str, Any], error: BaseException) -> dict[str, s
     """Describe a failed case by its name, its file, and the error at the root of the chain; log it."""
     while error.__cause__ is not None and not hasattr(error, "remedy"):
         error = error.__cause__
-    file = str(case.get("image", ""))
+    file = ", ".join(files_of(case.get("image", "")))
     name = str(case.get("case", Path(file).name))
     message = str(error) if hasattr(error, "remedy") else f"{file}: {type(error).__name__}: {error}"
     logger.error("case %s is left out: %s: %s", name, type(error).__name__, message)

@@ -18,7 +18,7 @@ import torch
 
 from . import __version__
 from .switches import switch
-from .volume_files import DETACHED
+from .volume_files import DETACHED, files_of
 
 logger = logging.getLogger(__name__)
 
@@ -70,9 +70,10 @@ class DoneCases:
         weights = _sha256_or_none(Path(checkpoint)) if checkpoint else None
         self.settings = _digest([__version__, describe(list(parts)), weights])
 
-    def stamp(self, image: str | Path) -> str:
+    def stamp(self, image: str | Path | Sequence[str | Path]) -> str:
         """Return what a result of ``image`` is made from: two digests, of the settings and of the input, in a text."""
-        return f"{self.settings} {_digest(_state(Path(image)))}"
+        states = [_state(Path(file)) for file in files_of(image)]
+        return f"{self.settings} {_digest(states[0] if len(states) == 1 else states)}"
 
     def find(self, case: Mapping[str, Any]) -> dict[str, Any] | None:
         """Return the record of a case that is done, or None; a result that is there but has to be redone is logged."""
@@ -80,13 +81,13 @@ class DoneCases:
         if not self.enabled or not path.is_file():
             return None
         record = _read(path)
-        reason = self._fault(record, str(case["image"]))
+        reason = self._fault(record, files_of(case["image"]))
         if reason:
             logger.warning("%s: made again, since %s", path, reason)
             return None
         return {**record, DONE: True}
 
-    def _fault(self, record: dict[str, Any], image: str) -> str:
+    def _fault(self, record: dict[str, Any], image: Sequence[str]) -> str:
         made_from, files = record.get(MADE_FROM), record.get("files")
         if not isinstance(made_from, dict) or not isinstance(files, dict) or not files:
             return "it does not tell what it was made from"
@@ -94,7 +95,7 @@ class DoneCases:
         if made_from.get("settings") != settings:
             return "it was made by other settings"
         if made_from.get("input") != state:
-            return f"{image} has changed or is another file"
+            return f"{', '.join(image)} has changed or is another file"
         damaged = [name for name, digest in files.items() if _sha256_or_none(self.output_dir / name) != digest]
         return f"{', '.join(damaged)} is missing or damaged" if damaged else ""
 

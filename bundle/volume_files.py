@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -23,6 +23,11 @@ def kind_of(path: str | Path) -> str:
     if name.endswith(ARCHIVE) or Path(path).is_dir():
         return "dicom"
     return "itk" if name.endswith(ITK) else "nifti"
+
+
+def files_of(image: str | Path | Sequence[str | Path]) -> list[str]:
+    """Return the files of an image: one, or one a channel."""
+    return [str(image)] if isinstance(image, str | Path) else [str(file) for file in image]
 
 
 def stem_of(path: str | Path) -> str:

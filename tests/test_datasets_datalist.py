@@ -108,6 +108,49 @@ class TestInput:
             list_cases(write_json(tmp_path / "dataset.json", content))
 
 
+class TestChannels:
+    """An image may have a file for every channel."""
+
+    def test_an_image_of_several_files_is_named_after_what_they_share(self, tmp_path: Path) -> None:
+        items = [
+            ["x/a_flair.nii.gz", "x/a_t1.nii.gz"],
+            ["b/flair.nii.gz", "b/t1.nii.gz"],
+            ["y/a_flair.nii.gz", "y/a_t1.nii.gz"],
+            ["c.nii.gz"],
+            ["flair.nii.gz", "t1.nii.gz"],
+        ]
+        path = write_json(tmp_path / "dataset.json", {"test": [{"image": item} for item in items]})
+        cases = list_cases(path)
+        assert names(cases) == ["x_a", "b", "y_a", "c", tmp_path.name]
+        assert cases[0]["image"] == [str(tmp_path / file) for file in items[0]]
+        assert cases[3]["image"] == str(tmp_path / "c.nii.gz")
+
+    def test_files_without_a_folder_are_named_after_the_first(self, tmp_path: Path, monkeypatch: Any) -> None:
+        monkeypatch.chdir(tmp_path)
+        write_json(Path("list.json"), {"test": [{"image": ["t1.nii", "t2.nii"]}]})
+        assert names(list_cases("list.json")) == ["t1"]
+
+    def test_a_folder_is_searched_for_the_modalities(self, tmp_path: Path) -> None:
+        touch(tmp_path, "b/b_t1.nii.gz", "b/b_t2.nii.gz", "a/t1.nii", "a/t2.nii", "c/c_t2.nii", "out/b_seg.nii.gz")
+        cases = list_cases(tmp_path, tmp_path / "out", modalities=["t2", "t1"])
+        assert names(cases) == ["a", "b"]
+        assert cases[1]["image"] == [str(tmp_path / "b" / f"b_{name}.nii.gz") for name in ("t2", "t1")]
+        with pytest.raises(DatalistError, match="holds no files whose names end with flair, t1"):
+            list_cases(tmp_path, modalities=["flair", "t1"])
+        with pytest.raises(DatalistError, match=r"t2.nii: lies in output_dir"):
+            list_cases(tmp_path, tmp_path / "a", modalities=["t2", "t1"])
+
+    def test_one_modality_is_a_file_as_ever(self, tmp_path: Path) -> None:
+        touch(tmp_path, "a.nii.gz")
+        assert list_cases(tmp_path, modalities=["T1"]) == [{"case": "a", "image": str(tmp_path / "a.nii.gz")}]
+
+    def test_two_images_of_one_name_tell_all_their_files(self, tmp_path: Path) -> None:
+        item = {"image": ["a_1.nii", "a_2.nii"]}
+        path = write_json(tmp_path / "dataset.json", {"test": [item, item]})
+        with pytest.raises(DatalistError, match=r"a_1.nii, .*a_2.nii, .*a_1.nii, .*a_2.nii; rename or remove"):
+            list_cases(path)
+
+
 class TestNames:
     def test_the_same_name_in_two_folders_is_told_apart_by_the_folders(self, tmp_path: Path) -> None:
         items = ["sub-01/T1.nii.gz", "sub-02/T1.nii.gz", "sub-02/T2.nii.gz"]
@@ -231,8 +274,9 @@ class TestDatalist:
             ({"training": {"a": "b"}}, "the section 'training' is no list"),
             ({"training": [{"label": "b"}]}, "an item needs an 'image'"),
             ({"training": [["a", "b"]]}, "an item needs an 'image'"),
-            ({"training": [{"image": ["a", "b"], "label": "c"}]}, "'image' and 'label' are each one path"),
-            ({"training": [{"image": "a", "label": None}]}, "'image' and 'label' are each one path"),
+            ({"training": [{"image": [], "label": "c"}]}, "'image' is one path or a list of them, one a channel"),
+            ({"training": [{"image": ["a", 1], "label": "c"}]}, "'image' is one path or a list of them"),
+            ({"training": [{"image": "a", "label": None}]}, "and 'label' is one path"),
         ],
     )
     def test_a_file_of_another_form_is_an_error(self, content: Any, words: str, tmp_path: Path) -> None:
@@ -264,6 +308,11 @@ class TestSplit:
     def test_test_and_all_do_not_depend_on_the_fold(self, dataset: Path) -> None:
         assert names(select_cases(dataset, "test", fold=2)) == ["t"]
         assert names(select_cases(dataset, "all", fold=2)) == [*"abcdef", "t"]
+
+    def test_without_a_fold_all_are_to_train_with(self, dataset: Path) -> None:
+        assert names(select_cases(dataset, "training", fold=None)) == list("abcdef")
+        with pytest.raises(DatalistError, match=r"'validation' .fold None. holds no labelled case"):
+            select_cases(dataset, "validation", fold=None)
 
     def test_the_number_of_cases_is_logged(self, dataset: Path, caplog: pytest.LogCaptureFixture) -> None:
         caplog.set_level(logging.INFO)

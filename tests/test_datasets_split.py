@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 from phantoms import write_case
 
+from bundle import ROOT
 from bundle.datasets import DatalistError, load_datalist
 from bundle.datasets.split import make_datalist, write_datalist
 
@@ -80,14 +81,50 @@ def test_what_is_written_is_read_again(test_share: float, tmp_path: Path) -> Non
     assert images(lists["test"]) == [str(root / image) for image in images(content["test"])]
 
 
-@pytest.mark.parametrize("options", [{"test_share": 1}, {"test_share": -0.1}, {"folds": 1}])
+@pytest.mark.parametrize("options", [{"test_share": 1.1}, {"test_share": -0.1}, {"folds": 1}])
 def test_a_number_out_of_range_is_an_error(options: dict, tmp_path: Path) -> None:
-    with pytest.raises(DatalistError, match=r"test_share must lie in \[0, 1\) and folds be 2 or more"):
+    dataset(tmp_path)
+    with pytest.raises(DatalistError, match=r"test_share must lie in \[0, 1\] and folds be 2 or more"):
         make_datalist(tmp_path, **options)
 
 
 def test_more_folds_than_cases_are_refused(tmp_path: Path) -> None:
     for name in "abc":
         write_case(tmp_path, name)
-    with pytest.raises(DatalistError, match="2 cases are left for 3 folds"):
+    with pytest.raises(DatalistError, match="2 cases or patients are left for 3 folds"):
         make_datalist(tmp_path, test_share=0.3, folds=3)
+
+
+def test_scans_of_a_patient_are_never_parted(tmp_path: Path) -> None:
+    content = make_datalist(dataset(tmp_path), patient=r"case_(\d)\d", folds=2)
+    assert {item["group"] for item in content["training"] + content["test"]} == {"0", "1", "2"}
+    places = {(item["group"], item.get("fold")) for item in content["training"] + content["test"]}
+    assert len(places) == 3
+    assert content["training"][0]["patient"] == content["training"][0]["group"]
+
+
+def test_what_a_dataset_tells_of_its_classes_is_kept(tmp_path: Path) -> None:
+    root = dataset(tmp_path)
+    told = {"modality": {"0": "CT"}, "labels": {"0": "background", "1": "liver"}}
+    items = make_datalist(root)["training"]
+    (root / "dataset.json").write_text(json.dumps({"name": "x", **told, "training": items}))
+    content = make_datalist(root)
+    assert {key: content.get(key) for key in ("modality", "labels", "name")} == {**told, "name": None}
+    write_datalist(content, root / "dataset.json")
+    assert make_datalist(root) == content
+
+
+def test_a_table_names_the_classes(tmp_path: Path) -> None:
+    (tmp_path / "table.tsv").write_text("index\tname\n7\tliver\n")
+    content = make_datalist(dataset(tmp_path / "data"), labels=tmp_path / "table.tsv")
+    assert content["labels"] == {"0": "background", "1": "liver"}
+    assert content["label_values"] == {"liver": [7]}
+
+
+@pytest.mark.real_data
+def test_the_committed_split_comes_out_again() -> None:
+    root = Path(ROOT).parent / "shared" / "data" / "volumes" / "hippocampus"
+    if not root.is_dir():
+        pytest.skip(f"{root} is not there")
+    committed = json.loads(Path(ROOT, "configs", "datasets", "hippocampus_split.json").read_text())
+    assert make_datalist(root, test_share=0.2, folds=16) == committed

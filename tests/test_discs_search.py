@@ -132,7 +132,7 @@ def test_a_planted_spine_is_found_with_its_scale() -> None:
     match = search_skeleton(planted(prior), prior.levels, prior)
     assert match.choice == (0,) * 11
     assert match.scale == pytest.approx(1.2)
-    assert match.cost == pytest.approx(11 * 10 * 0.1)
+    assert match.cost == pytest.approx(11 * 20 * 0.1)
     assert len(match.anchors) == 2
 
 
@@ -159,13 +159,13 @@ def test_a_single_disc_gets_the_level_of_the_most_confident_channel() -> None:
     prior = make_prior(4, np.random.default_rng(6))
     spot = np.array([[3.0, 4.0]])
     found = [Candidates(spot, np.array([value])) for value in (0.2, 0.3, 0.6, 0.4)]
-    assert search_skeleton(found, prior.levels, prior) == SkeletonMatch((None, None, 0, None), pytest.approx(34))
+    assert search_skeleton(found, prior.levels, prior) == SkeletonMatch((None, None, 0, None), pytest.approx(68))
 
 
 def test_no_candidate_gives_no_disc() -> None:
     prior = make_prior(3, np.random.default_rng(7))
     nothing = [Candidates(np.zeros((0, 2)), np.zeros(0))] * 3
-    assert search_skeleton(nothing, prior.levels, prior) == SkeletonMatch((None,) * 3, 30.0)
+    assert search_skeleton(nothing, prior.levels, prior) == SkeletonMatch((None,) * 3, 60.0)
 
 
 def test_channels_that_the_prior_does_not_know_get_no_disc() -> None:

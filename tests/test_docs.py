@@ -8,7 +8,9 @@ from pathlib import Path
 
 import pytest
 import torch
+from classified_cases import write_classified
 from contracts.original_volumes import Options, original
+from picture_cases import write_lesions
 from workflows import command_line, small_dataset, small_options
 
 from bundle import ROOT
@@ -21,6 +23,16 @@ NOT_RUN = ("make bench", "pip install", "PIP_CONSTRAINT=")
 SMALL_DISC_TRAINING = [
     *("--epochs", "1", "--samples_per_epoch", "4", "--batch_size", "2", "--val_interval", "1"),
     *("--network_def#width", "8", "--device", "cpu", "--gif_cases", "0"),
+]
+
+SMALL_PICTURE_TRAINING = [
+    *("--epochs", "1", "--val_interval", "1", "--batch_size", "2", "--device", "cpu"),
+    *("--roi_size", "[32, 32]", "--network_def#channels", "[4, 8]"),
+]
+
+SMALL_CLASS_TRAINING = [
+    *("--epochs", "1", "--val_interval", "1", "--batch_size", "2", "--device", "cpu"),
+    *("--roi_size", "[32, 32]", "--crop_scales", "[0.8]"),
 ]
 
 
@@ -45,7 +57,8 @@ def arguments(command: str, folder: Path) -> list[str]:
     """Turn a command into arguments behind ``python -m``, with real folders and at test size."""
     words = shlex.split(command)
     places = {"DIR": folder / "data", "FILE_OR_FOLDER": folder / "data" / "images", "OUT": folder / "out"}
-    places |= {"ORIGINAL": folder / "original.pth", "PHANTOMS": folder / "phantoms"}
+    places |= {"ORIGINAL": folder / "original.pth", "PHANTOMS": folder / "phantoms", "PICTURES": folder / "pictures"}
+    places |= {"LESIONS": folder / "lesions"}
     pattern = rf"(?<![^'])({'|'.join(places)})(?=$|/)"
     words = [re.sub(pattern, lambda match: str(places[match[0]]), word) for word in words]
     module = words[2:] if words[:2] == ["python", "-m"] else ["torch.distributed.run", *words[1:]]
@@ -53,6 +66,10 @@ def arguments(command: str, folder: Path) -> list[str]:
         module[module.index("--count") + 1] = "5"
     if "disc_labeling/train.json" in command:
         module += SMALL_DISC_TRAINING
+    elif "lesion_classification/train.json" in command:
+        module += SMALL_CLASS_TRAINING
+    elif "lesion_segmentation/train.json" in command or "cell_segmentation/train.json" in command:
+        module += SMALL_PICTURE_TRAINING
     elif "train.json" in command:
         module += ["--epochs", "1", "--attention", "pam", *small_options()]
         if "vnet" in command:
@@ -66,6 +83,10 @@ def test_the_commands_of_the_page_run(page: str, lines: list[str], tmp_path: Pat
     (tmp_path / "out").mkdir()
     if any(" ORIGINAL " in line for line in lines):
         torch.save(original("agscSEunet3d", Options(depth=16)).float().state_dict(), tmp_path / "original.pth")
+    if any(" PICTURES" in line for line in lines):
+        write_lesions(tmp_path / "pictures", 6)
+    if any(" LESIONS" in line for line in lines):
+        write_classified(tmp_path / "lesions", 12)
     for line in lines:
         assert line.startswith(("python -m ", "torchrun ")), f"{page}: not a command that this test can run: {line}"
         run = command_line(*arguments(line, tmp_path), python=("-W", "ignore"))

@@ -84,3 +84,36 @@ def test_the_spacing_is_that_of_the_label() -> None:
     handler._update(SimpleNamespace(state=state))
     assert handler.rows[0]["hd95_mm"] == pytest.approx(2.0)
     assert np.isclose(handler.rows[0]["rvd"], 0)
+
+
+def test_what_was_missed_or_invented_is_counted_and_told(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    cases = [(label_map(0), label_map(0, 6)), (label_map(0, 6), label_map(0)), (label_map(0, 6), label_map(0, 6))]
+    run(CaseMetrics(NAMES, output_dir=tmp_path, missed_mm=50.0), cases)
+    content = json.loads((tmp_path / "metrics.json").read_text())
+    assert content["missed"] == {"left": 0, "right": 1}
+    assert content["invented"] == {"left": 0, "right": 1}
+    assert content["missed_mm"] == 50
+    assert content["summary"]["right"]["hd95_mm"]["mean"] == pytest.approx(100 / 3)
+    assert "missed: right in 1 cases" in caplog.text
+    assert "left in" not in caplog.text
+
+
+def test_regions_are_several_values_of_a_label_map_or_masks_that_overlap() -> None:
+    truth, pred = label_map(0, 6), label_map(0, 7)
+    values = pred.as_tensor()
+    masks = MetaTensor(torch.cat([values >= 1, values == 2]).float(), affine=pred.affine)
+    for found in (pred, masks):
+        handler = CaseMetrics({"both": [1, 2], "right": 2})
+        run(handler, [(found, truth)])
+        assert [row["dice"] for row in handler.rows] == [pytest.approx(0.875), 0.75]
+
+
+def test_metrics_of_the_original_stand_beside_those_of_the_field(tmp_path: Path) -> None:
+    handler = CaseMetrics(NAMES, output_dir=tmp_path, original="true")
+    run(handler, [(label_map(0, 7), label_map(0, 6))])
+    (row,) = (row for row in handler.rows if row["structure"] == "right")
+    assert (row["hd95_mm"], row["original_hd_voxels"]) == (2.0, 1.0)
+    assert row["original_dice"] == pytest.approx(row["dice"], abs=1e-6)
+    columns = next(csv.reader((tmp_path / "metrics.csv").read_text().splitlines()))
+    assert columns[2:9] == ["dice", "iou", "hd95_mm", "nsd", "assd_mm", "voe", "rvd"]
+    assert columns[9:] == [name for name in row if name.startswith("original_")]

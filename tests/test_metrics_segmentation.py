@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 
 import numpy as np
 import pytest
@@ -11,6 +12,7 @@ from scipy import ndimage
 from bundle.metrics import METRICS, case_metrics, structure_metrics
 
 SPACING = (0.8, 1.0, 2.5)
+SPACINGS = (SPACING, (1.0, 1.0, 1.0), (31.7, 0.3, 12.9))
 
 
 def masks(seed: int = 0) -> tuple[torch.Tensor, torch.Tensor]:
@@ -25,24 +27,69 @@ def surface(mask: np.ndarray) -> np.ndarray:
     return np.argwhere(mask & ~ndimage.binary_erosion(mask))
 
 
-def directed_distances(source: np.ndarray, target: np.ndarray) -> np.ndarray:
+def directed_distances(source: np.ndarray, target: np.ndarray, spacing: Sequence[float]) -> np.ndarray:
     """All pairs, by brute force."""
-    a, b = surface(source) * np.array(SPACING), surface(target) * np.array(SPACING)
+    a, b = surface(source) * np.array(spacing), surface(target) * np.array(spacing)
     return np.sqrt(((a[:, None] - b[None]) ** 2).sum(-1)).min(1)
 
 
+@pytest.mark.parametrize("spacing", SPACINGS, ids=str)
 @pytest.mark.parametrize("seed", range(4))
-def test_all_metrics_agree_with_brute_force_over_all_pairs_of_surface_voxels(seed: int) -> None:
+def test_all_metrics_agree_with_brute_force_over_all_pairs_of_surface_voxels(
+    seed: int, spacing: tuple[float, float, float]
+) -> None:
     pred, label = masks(seed)
     p, g = pred.numpy(), label.numpy()
-    forth, back = directed_distances(p, g), directed_distances(g, p)
-    found = structure_metrics(pred, label, SPACING, tolerance_mm=1.0)
-    assert found["dice"] == pytest.approx(2 * (p & g).sum() / (p.sum() + g.sum()))
-    assert found["voe"] == pytest.approx(1 - (p & g).sum() / (p | g).sum())
-    assert found["rvd"] == pytest.approx((p.sum() - g.sum()) / g.sum())
-    assert found["hd95_mm"] == pytest.approx(max(np.percentile(forth, 95), np.percentile(back, 95)), rel=1e-5)
-    assert found["assd_mm"] == pytest.approx((forth.mean() + back.mean()) / 2, rel=1e-5)
-    assert found["nsd"] == pytest.approx(((forth <= 1).sum() + (back <= 1).sum()) / (len(forth) + len(back)))
+    forth, back = directed_distances(p, g, spacing), directed_distances(g, p, spacing)
+    found = structure_metrics(pred, label, spacing, tolerance_mm=1.05)
+    exact = {"rel": 0, "abs": 1e-12}
+    assert found["dice"] == pytest.approx(2 * (p & g).sum() / (p.sum() + g.sum()), **exact)
+    assert found["iou"] == pytest.approx((p & g).sum() / (p | g).sum(), **exact)
+    assert found["voe"] == pytest.approx(1 - (p & g).sum() / (p | g).sum(), **exact)
+    assert found["rvd"] == pytest.approx((p.sum() - g.sum()) / g.sum(), **exact)
+    worst = max(np.percentile(forth, 95), np.percentile(back, 95))
+    assert found["hd95_mm"] == pytest.approx(worst, rel=0, abs=1e-6)
+    assert found["assd_mm"] == pytest.approx((forth.mean() + back.mean()) / 2, rel=0, abs=1e-6)
+    assert found["nsd"] == pytest.approx(((forth <= 1.05).sum() + (back <= 1.05).sum()) / (len(forth) + len(back)))
+
+
+@pytest.mark.parametrize("spacing", SPACINGS, ids=str)
+def test_a_box_within_a_box_has_the_distances_of_its_walls(spacing: tuple[float, float, float]) -> None:
+    """The inner box's surface is as far from the outer one as the nearest wall; the outer's is a clamped distance."""
+    low, high, gap = np.array([2, 2, 2]), np.array([14, 12, 13]), np.array([2, 3, 1])
+    outer = torch.zeros(17, 16, 15, dtype=torch.bool)
+    inner = torch.zeros_like(outer)
+    outer[tuple(slice(a, b + 1) for a, b in zip(low, high, strict=True))] = True
+    inner[tuple(slice(a, b + 1) for a, b in zip(low + gap, high - gap, strict=True))] = True
+    scale = np.array(spacing)
+    inside = surface(inner.numpy())
+    forth = (np.minimum(inside - low, high - inside) * scale).min(1)
+    outside = surface(outer.numpy())
+    beyond = np.maximum(np.maximum(low + gap - outside, outside - (high - gap)), 0)
+    back = np.sqrt(((beyond * scale) ** 2).sum(1))
+    found = structure_metrics(inner, outer, spacing)
+    volumes = float(np.prod(high - low + 1 - 2 * gap)), float(np.prod(high - low + 1))
+    assert found["dice"] == pytest.approx(2 * volumes[0] / sum(volumes), rel=0, abs=1e-12)
+    assert found["iou"] == pytest.approx(volumes[0] / volumes[1], rel=0, abs=1e-12)
+    assert found["rvd"] == pytest.approx(volumes[0] / volumes[1] - 1, rel=0, abs=1e-12)
+    worst = max(np.percentile(forth, 95), np.percentile(back, 95))
+    assert found["hd95_mm"] == pytest.approx(worst, rel=0, abs=1e-6)
+    assert found["assd_mm"] == pytest.approx((forth.mean() + back.mean()) / 2, rel=0, abs=1e-6)
+
+
+def test_balls_within_each_other_have_the_distances_of_their_radii() -> None:
+    """Closed forms of spheres, up to the voxels that they are made of."""
+    spacing = np.array([0.5, 0.8, 1.0])
+    place = (np.indices((61, 39, 31)).reshape(3, -1).T - [30, 19, 15]) * spacing
+    distance = torch.as_tensor(np.linalg.norm(place, axis=1).reshape(61, 39, 31))
+    small, large = distance <= 9, distance <= 12
+    found = structure_metrics(small, large, spacing.tolist(), tolerance_mm=1.0)
+    assert found["dice"] == pytest.approx(2 * 9**3 / (9**3 + 12**3), abs=0.01)
+    assert found["iou"] == pytest.approx((9 / 12) ** 3, abs=0.01)
+    assert found["rvd"] == pytest.approx((9 / 12) ** 3 - 1, abs=0.01)
+    assert found["assd_mm"] == pytest.approx(3.0, abs=0.3)
+    assert found["hd95_mm"] == pytest.approx(3.0, abs=0.6)
+    assert found["nsd"] == 0.0
 
 
 def test_overlap_and_distances_agree_with_those_of_monai() -> None:
@@ -61,16 +108,26 @@ def test_overlap_and_distances_agree_with_those_of_monai() -> None:
 
 def test_a_perfect_prediction_has_the_best_value_of_every_metric() -> None:
     _, label = masks()
-    expected = {"dice": 1.0, "hd95_mm": 0.0, "nsd": 1.0, "assd_mm": 0.0, "voe": 0.0, "rvd": 0.0}
+    expected = {"dice": 1.0, "iou": 1.0, "hd95_mm": 0.0, "nsd": 1.0, "assd_mm": 0.0, "voe": 0.0, "rvd": 0.0}
     assert structure_metrics(label, label, SPACING) == expected
 
 
 def test_a_missed_structure_is_no_perfect_one() -> None:
     _, label = masks()
     found = structure_metrics(torch.zeros_like(label), label, SPACING)
-    assert (found["dice"], found["nsd"], found["voe"], found["rvd"]) == (0.0, 0.0, 1.0, -1.0)
+    assert (found["dice"], found["iou"], found["nsd"], found["voe"], found["rvd"]) == (0.0, 0.0, 0.0, 1.0, -1.0)
     assert math.isnan(found["hd95_mm"])
     assert math.isnan(found["assd_mm"])
+
+
+def test_a_distance_can_be_scored_for_what_was_missed_or_invented() -> None:
+    _, label = masks()
+    empty = torch.zeros_like(label)
+    for pair in ((empty, label), (label, empty)):
+        found = structure_metrics(*pair, SPACING, missed_mm=373.13)
+        assert list(found) == list(METRICS)
+        assert (found["hd95_mm"], found["assd_mm"]) == (373.13, 373.13)
+    assert math.isnan(structure_metrics(empty, empty, SPACING, missed_mm=373.13)["hd95_mm"])
 
 
 def test_an_invented_structure_has_no_relative_volume() -> None:
@@ -101,6 +158,23 @@ def test_a_case_is_compared_structure_by_structure() -> None:
     assert list(found) == ["a", "b"]
     assert set(found["a"]) == set(METRICS)
     assert (found["a"]["dice"], found["b"]["dice"]) == (1.0, 0.0)
+
+
+def test_structures_may_overlap_as_several_label_values_or_as_masks_of_their_own() -> None:
+    label = torch.zeros(6, 6, 6, dtype=torch.uint8)
+    label[1:5], label[2:4], label[3] = 1, 2, 3
+    pred = label.clone()
+    pred[2] = 1
+    regions = {"whole": [1, 2, 3], "core": [2, 3], "enhancing": 3}
+    found = case_metrics(pred, label, regions, (1, 1, 1))
+    assert [found[name]["dice"] for name in regions] == [1.0, pytest.approx(2 / 3), 1.0]
+    channels = torch.stack([label >= 1, label >= 2, label >= 3]).float()
+    assert case_metrics(pred, channels, regions, (1, 1, 1)) == found
+
+
+def test_masks_must_be_as_many_as_the_structures() -> None:
+    with pytest.raises(ValueError, match="2 masks do not fit the 1 structures a"):
+        case_metrics(torch.zeros(2, 3, 3, 3), torch.zeros(3, 3, 3), {"a": 1}, (1, 1, 1))
 
 
 def test_label_maps_of_different_shapes_are_refused() -> None:

@@ -54,6 +54,16 @@ def test_a_result_is_made_once(case: dict[str, str], tmp_path: Path) -> None:
     assert "image" in run(case, tmp_path / "out")
 
 
+def test_an_image_of_several_files_is_made_again_when_one_changes(case: dict[str, str], tmp_path: Path) -> None:
+    second = str(write_nifti(tmp_path / "in" / "b.nii.gz", noise((12, 12, 12), seed=1)))
+    both: dict[str, Any] = {"case": "a", "image": [case["image"], second]}
+    assert "image" in run(both, tmp_path / "out", enabled=True)
+    assert "done_earlier" in run(both, tmp_path / "out", enabled=True)
+    write_nifti(second, noise((12, 12, 12), seed=22))
+    os.utime(second, (0, 0))
+    assert "image" in run(both, tmp_path / "out", enabled=True)
+
+
 def spoil_map(folder: Path) -> None:
     path = folder / "out" / "a_seg.nii.gz"
     path.write_bytes(path.read_bytes()[:-5])

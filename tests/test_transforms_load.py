@@ -159,3 +159,87 @@ def test_a_missing_key_is_an_error_unless_it_may_be_missing(tmp_path: Path) -> N
     path = write_nifti(tmp_path / "a.nii.gz", noise())
     with pytest.raises(KeyError, match="label"):
         LoadVolumed(["image", "label"])({"image": str(path)})
+
+
+def channel_files(folder: Path, count: int = 3, affine: np.ndarray = OBLIQUE) -> list[str]:
+    return [str(write_nifti(folder / f"a_{number}.nii.gz", noise(seed=number), affine)) for number in range(count)]
+
+
+def test_files_of_a_list_are_channels_of_one_image(tmp_path: Path) -> None:
+    files = channel_files(tmp_path)
+    label = write_nifti(tmp_path / "b.nii.gz", np.ones((6, 7, 8), np.uint8), OBLIQUE)
+    for channels in (None, 3, ["flair", "t1", "t2"]):
+        loaded = LoadVolumed(["image", "label"], channels=channels)({"image": files, "label": str(label)})
+        assert loaded["image"].shape == (3, 6, 7, 8)
+        np.testing.assert_array_equal(loaded["image"].numpy(), np.stack([noise(seed=number) for number in range(3)]))
+        np.testing.assert_allclose(loaded["image"].affine.numpy(), OBLIQUE, atol=1e-5)
+        assert loaded["image"].meta["filename_or_obj"] == files[0]
+
+
+def test_remarks_on_a_channel_name_its_file(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    files = [*channel_files(tmp_path, 1), str(write_nifti(tmp_path / "c.nii.gz", np.ones((6, 7, 8)), OBLIQUE))]
+    image = LoadVolumed("image")({"image": files})["image"]
+    assert image.meta["remarks"] == "c.nii.gz: all voxels have the same value"
+    assert f"{files[1]}: all voxels have the same value" in caplog.text
+
+
+@pytest.mark.parametrize("fault", ["place", "shape"])
+def test_channels_on_different_grids_are_refused_by_both_names(fault: str, tmp_path: Path) -> None:
+    files = channel_files(tmp_path, 2)
+    moved = OBLIQUE + np.outer([0, 0, 1, 0], [0, 0, 0, 30]) if fault == "place" else OBLIQUE
+    write_nifti(files[1], noise((6, 7, 9) if fault == "shape" else (6, 7, 8)), moved)
+    with pytest.raises(checks.GridMismatchError, match="resample all channels to one grid") as caught:
+        LoadVolumed("image")({"image": files})
+    assert caught.value.file == files[1]
+    assert files[0] in str(caught.value)
+
+
+def test_a_fault_of_one_channel_names_its_file(tmp_path: Path) -> None:
+    files = channel_files(tmp_path, 2)
+    write_nifti(files[1], np.full((6, 7, 8), np.nan, np.float32), OBLIQUE)
+    with pytest.raises(checks.NonFiniteVoxelsError) as caught:
+        LoadVolumed("image")({"image": files})
+    assert caught.value.file == files[1]
+
+
+@pytest.mark.parametrize(
+    ("count", "channels", "words"),
+    [
+        (2, ["flair", "t1", "t2"], r"2; 3 are expected \(flair, t1, t2\)"),
+        (1, 4, "1; 4 are expected;"),
+        (2, 1, "2; 1 are"),
+    ],
+)
+def test_another_number_of_channels_is_refused(count: int, channels: object, words: str, tmp_path: Path) -> None:
+    with pytest.raises(checks.ChannelsError, match=words):
+        LoadVolumed("image", channels=channels)({"image": channel_files(tmp_path, count)})
+
+
+def test_a_fourth_axis_holds_the_channels_where_several_are_expected(tmp_path: Path) -> None:
+    """So hands the Decathlon out its brain tumors and prostates."""
+    voxels = noise((6, 7, 8, 2))
+    path = str(write_nifti(tmp_path / "a.nii.gz", voxels, OBLIQUE))
+    image = LoadVolumed("image", channels=["T2", "ADC"])({"image": path})["image"]
+    np.testing.assert_array_equal(image.numpy(), np.moveaxis(voxels, 3, 0))
+    np.testing.assert_allclose(image.affine.numpy(), OBLIQUE, atol=1e-5)
+    with pytest.raises(checks.ChannelsError, match="2; 4 are expected"):
+        LoadVolumed("image", channels=4)({"image": path})
+    for channels in (None, 1):
+        with pytest.raises(checks.DimensionError, match="has 4 axes"):
+            LoadVolumed("image", channels=channels)({"image": path})
+    with pytest.raises(checks.DimensionError, match="has 4 axes"):
+        LoadVolumed("label", channels=2)({"label": path})
+
+
+def test_values_of_a_label_map_become_the_classes_of_a_table(tmp_path: Path) -> None:
+    image = write_nifti(tmp_path / "a.nii.gz", noise((12, 12, 12)))
+    label = write_nifti(tmp_path / "b.nii.gz", ball() * 4)
+    options = {"classes": {"upper": 1, "lower": 2}, "label_values": {"lower": [4], "upper": ["8-9"]}}
+    loaded = load(image, label, **options)["label"]
+    np.testing.assert_array_equal(loaded[0].numpy(), np.array([0, 2, 1])[ball()])
+    write_nifti(tmp_path / "b.nii.gz", ball() * 5)
+    with pytest.raises(
+        checks.LabelValuesError, match="holds the values 5, 10, which label_values give to no"
+    ) as caught:
+        load(image, label, **options)
+    assert caught.value.file == str(label)

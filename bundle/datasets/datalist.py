@@ -1,7 +1,7 @@
 """From what a user names (a file, a folder, a ``dataset.json``) to lists of cases.
 
-A case is a dictionary ``{"case": name, "image": path}`` with ``"label"`` where there is one. Names are unique in a
-list, since outputs are named after them.
+A case is a dictionary ``{"case": name, "image": path}`` with ``"label"`` where there is one; an image of several files,
+each a channel, is a list of paths. Names are unique in a list, since outputs are named after them.
 """
 
 from __future__ import annotations
@@ -10,11 +10,12 @@ import json
 import logging
 import random
 from collections import Counter
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from ..volume_files import is_dicom, series_in, stem_of, volumes_in
+from ..volume_files import files_of, is_dicom, series_in, stem_of, volumes_in
+from .modalities import find_images, shared_name
 
 logger = logging.getLogger(__name__)
 
@@ -38,6 +39,8 @@ class DatalistError(ValueError):
 def list_cases(
     input: str | Path,  # noqa: A002 - the config id that users set
     output_dir: str | Path | None = None,
+    *,
+    modalities: Sequence[str] | None = None,
 ) -> list[Case]:
     """List the cases to segment.
 
@@ -46,6 +49,9 @@ def list_cases(
             in MSD form (its ``test`` section; paths relative to the file). Of a folder count the volumes directly in it
             or, where there are none, the DICOM series that it holds, or that the folders in it hold.
         output_dir: where results will go; no image may lie in it. A folder of results in ``input`` is no case.
+        modalities: names of the channels of an image, in their order. Where there are several, files
+            ``<case>_<modality>``, or ``<modality>`` in a folder of the case, at whatever depth of the folder, are
+            channels of one image.
 
     Returns:
         The cases, sorted by path. A path that does not exist is a case too: loading it reports what is wrong with it.
@@ -56,7 +62,16 @@ def list_cases(
     """
     if not str(input):
         raise DatalistError("input is not set; pass --input with a volume, a folder of them, or a dataset.json.")
-    cases = _list_images(Path(str(input)), output_dir)
+    path = Path(str(input))
+    if modalities is not None and len(modalities) > 1 and path.is_dir():
+        found = find_images(path, modalities)
+        if not found:
+            raise DatalistError(
+                f"{path}: the folder holds no files whose names end with {', '.join(modalities)}; pass --input with a "
+                "folder that does, or a dataset.json."
+            )
+        return _away_from(_named({"image": image.files} for image in found), output_dir)
+    cases = _list_images(path, output_dir)
     return _away_from(cases, output_dir)
 
 
@@ -87,9 +102,10 @@ def _holds_results(folder: Path, output_dir: str | Path | None) -> bool:
 def _away_from(cases: list[Case], output_dir: str | Path | None) -> list[Case]:
     """Return the cases; results beside an image could replace files of the user, and be taken for images later."""
     for case in cases:
-        image = Path(case["image"]).resolve()
-        if output_dir is not None and Path(str(output_dir)).resolve() in (image.parent, image):
-            raise DatalistError(f"{case['image']}: lies in output_dir, among the results; pass another --output_dir.")
+        for file in files_of(case["image"]):
+            image = Path(file).resolve()
+            if output_dir is not None and Path(str(output_dir)).resolve() in (image.parent, image):
+                raise DatalistError(f"{file}: lies in output_dir, among the results; pass another --output_dir.")
     return cases
 
 
@@ -131,14 +147,16 @@ def load_datalist(dataset_dir: str | Path, datalist: str | Path | None = None, f
     return {"training": names[: len(training)], "test": names[len(training) :]}
 
 
-def select_cases(dataset_dir: str | Path, split: str, datalist: str | Path | None = None, fold: int = 0) -> list[Case]:
+def select_cases(
+    dataset_dir: str | Path, split: str, datalist: str | Path | None = None, fold: int | None = 0
+) -> list[Case]:
     """Return the labelled cases of one split of a dataset.
 
     Args:
         dataset_dir: folder of the dataset, see :func:`load_datalist`.
         split: ``"training"`` (all folds but ``fold``), ``"validation"`` (``fold``), ``"test"`` or ``"all"``.
         datalist: JSON file in MSD form, see :func:`load_datalist`.
-        fold: the fold that is held out for validation.
+        fold: the fold that is held out for validation; None to train with all of them.
 
     Raises:
         DatalistError: as :func:`load_datalist`; when the split is unknown or empty.
@@ -147,7 +165,7 @@ def select_cases(dataset_dir: str | Path, split: str, datalist: str | Path | Non
         raise DatalistError(f"split must be one of {', '.join(SPLITS)}, got {split!r}.")
     lists = load_datalist(dataset_dir, datalist)
     folds = sorted({case["fold"] for case in lists["training"]})
-    if split in ("training", "validation") and folds and fold not in folds:
+    if split in ("training", "validation") and folds and fold is not None and fold not in folds:
         raise DatalistError(f"{datalist or dataset_dir}: has no fold {fold}, only {folds}; pass --fold.")
     chosen = {
         "training": [case for case in lists["training"] if case["fold"] != fold],
@@ -159,7 +177,7 @@ def select_cases(dataset_dir: str | Path, split: str, datalist: str | Path | Non
     if not chosen[split]:
         counts = ", ".join(f"{name} {len(cases)}" for name, cases in chosen.items())
         raise DatalistError(f"{source}: the split {split!r} (fold {fold}) holds no labelled case; there are: {counts}.")
-    logger.info("%s: %d cases of the split %r (fold %d)", source, len(chosen[split]), split, fold)
+    logger.info("%s: %d cases of the split %r (fold %s)", source, len(chosen[split]), split, fold)
     return chosen[split]
 
 
@@ -187,9 +205,17 @@ def _section(content: Mapping[str, Any], name: str, path: Path, root: Path | Non
         entry = {"image": item} if isinstance(item, str) else item
         if not isinstance(entry, Mapping) or "image" not in entry:
             raise DatalistError(f"{path}: the section {name!r} holds {item!r}; an item needs an 'image'.")
-        if not all(isinstance(entry.get(key, ""), str) for key in ("image", "label")):
-            raise DatalistError(f"{path}: the section {name!r} holds {item!r}; 'image' and 'label' are each one path.")
-        files = {key: str(root / entry[key]) for key in ("image", "label") if key in entry}
+        image = entry["image"]
+        parts = image if isinstance(image, list) else [image]
+        if not parts or not all(isinstance(part, str) for part in [*parts, entry.get("label", "")]):
+            raise DatalistError(
+                f"{path}: the section {name!r} holds {item!r}; 'image' is one path or a list of them, one a channel, "
+                "and 'label' is one path."
+            )
+        paths = [str(root / part) for part in parts]
+        files = {"image": paths if len(paths) > 1 else paths[0]}
+        if "label" in entry:
+            files["label"] = str(root / entry["label"])
         cases.append({**files, **{key: entry[key] for key in NOTES if key in entry}})
     return cases
 
@@ -223,7 +249,7 @@ def _deal(cases: list[Case], folds: int) -> list[Case]:
 def _named(items: Iterable[Case]) -> list[Case]:
     """Name every case after its image; where names meet, put the names of the folders above in front."""
     cases = list(items)
-    parts = [(*Path(case["image"]).parts[:-1], stem_of(case["image"])) for case in cases]
+    parts = [_parts(files_of(case["image"])) for case in cases]
     depth = dict.fromkeys(range(len(cases)), 1)
     while True:
         names = ["_".join(part.strip("/") for part in parts[i][-depth[i] :]) for i in depth]
@@ -233,8 +259,18 @@ def _named(items: Iterable[Case]) -> list[Case]:
             break
         for i in clashing:
             depth[i] += 1
-    doubles = [case["image"] for name, case in zip(names, cases, strict=True) if counts[name] > 1]
+    doubles = [", ".join(files_of(case["image"])) for name, case in zip(names, cases, strict=True) if counts[name] > 1]
     if doubles:
         listed = ", ".join(doubles)
         raise DatalistError(f"these images would write the same output: {listed}; rename or remove all but one.")
     return [{"case": name, **case} for name, case in zip(names, cases, strict=True)]
+
+
+def _parts(files: Sequence[str]) -> tuple[str, ...]:
+    """Return the folders and the name of an image, of several files what their names share, else that of the folder."""
+    folders = Path(files[0]).parts[:-1]
+    stems = [stem_of(file) for file in files]
+    if len(stems) == 1:
+        return (*folders, stems[0])
+    shared = shared_name(stems)
+    return (*folders, shared) if shared else folders or tuple(stems[:1])

@@ -55,8 +55,8 @@ def search_skeleton(
     prior: SkeletonPrior,
     *,
     scale_range: Sequence[float] | None = (0.6, 1.6),
-    missing: float = 10.0,
-    confidence_weight: float = 10.0,
+    missing: float = 20.0,
+    confidence_weight: float = 20.0,
     min_gap: float = 4.0,
     min_spread: float = 8.0,
 ) -> SkeletonMatch:

@@ -5,6 +5,7 @@ from .bce_dice import BCEDiceLoss
 from .contextual import ContextualLoss
 from .heatmap import HeatmapLoss
 from .joint_mse import JointMSELoss
+from .segmentation import SegmentationLoss, region_masks
 from .skeletal import SkeletalLoss, soft_argmax
 from .targets import boundary_target, region_target
 
@@ -14,8 +15,10 @@ __all__ = [
     "ContextualLoss",
     "HeatmapLoss",
     "JointMSELoss",
+    "SegmentationLoss",
     "SkeletalLoss",
     "boundary_target",
+    "region_masks",
     "region_target",
     "soft_argmax",
 ]

@@ -9,14 +9,24 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping, Sequence
 
+import numpy as np
 import torch
-from monai.metrics.utils import get_mask_edges, get_surface_distance
+from monai.metrics.utils import get_mask_edges
+from scipy.spatial import KDTree
 
-METRICS = ("dice", "hd95_mm", "nsd", "assd_mm", "voe", "rvd")
+METRICS = ("dice", "iou", "hd95_mm", "nsd", "assd_mm", "voe", "rvd")
+
+Structures = Mapping[str, int | Sequence[int]]
+"""The label value of every structure by its name, or its label values; structures may overlap."""
 
 
 def structure_metrics(
-    pred: torch.Tensor, label: torch.Tensor, spacing: Sequence[float], *, tolerance_mm: float = 1.0
+    pred: torch.Tensor,
+    label: torch.Tensor,
+    spacing: Sequence[float],
+    *,
+    tolerance_mm: float = 1.0,
+    missed_mm: float | None = None,
 ) -> dict[str, float]:
     """Compare two masks of one structure.
 
@@ -25,52 +35,103 @@ def structure_metrics(
         label: reference mask of the same shape.
         spacing: voxel size in mm.
         tolerance_mm: distance up to which a surface voxel counts as met, for NSD.
+        missed_mm: distance to score for a structure that was missed or invented; None leaves it undefined.
 
     Returns:
-        ``dice`` 2I/(P+G); ``hd95_mm`` the larger of the two directed 95th percentiles; ``nsd`` share of S(P) and S(G)
-        within the tolerance; ``assd_mm`` mean of the two directed mean distances; ``voe`` 1 - I/U; ``rvd`` (P-G)/G,
-        negative for too small. What is not defined is NaN: all of them where both masks are empty, the distances where
-        one is, ``rvd`` where the reference is. A structure that was missed or invented has dice 0, nsd 0 and voe 1.
+        ``dice`` 2I/(P+G); ``iou`` I/U; ``hd95_mm`` the larger of the two directed 95th percentiles; ``nsd`` share of
+        S(P) and S(G) within the tolerance; ``assd_mm`` mean of the two directed mean distances; ``voe`` 1 - I/U;
+        ``rvd`` (P-G)/G, negative for too small. What is not defined is NaN: all of them where both masks are empty, the
+        distances where one is, ``rvd`` where the reference is. A structure that was missed or invented has dice, iou
+        and nsd 0 and voe 1.
     """
     p, g = int(pred.sum()), int(label.sum())
     inter = int((pred & label).sum())
     if p + g == 0:
         return dict.fromkeys(METRICS, math.nan)
-    union = p + g - inter
-    overlap = {"dice": 2 * inter / (p + g), "voe": 1 - inter / union, "rvd": (p - g) / g if g else math.nan}
+    iou, rvd = inter / (p + g - inter), (p - g) / g if g else math.nan
+    overlap = {"dice": 2 * inter / (p + g), "iou": iou, "voe": 1 - iou, "rvd": rvd}
     if p == 0 or g == 0:
-        return {"dice": 0.0, "hd95_mm": math.nan, "nsd": 0.0, "assd_mm": math.nan, "voe": 1.0, "rvd": overlap["rvd"]}
-    edges = get_mask_edges(pred, label)
-    to_label, to_pred = (
-        torch.as_tensor(get_surface_distance(a, b, spacing=list(spacing))).double() for a, b in (edges, edges[::-1])
-    )
+        missed = math.nan if missed_mm is None else float(missed_mm)
+        return _ordered({**overlap, "hd95_mm": missed, "nsd": 0.0, "assd_mm": missed})
+    to_label, to_pred = surface_distances(pred, label, spacing)
     met = int((to_label <= tolerance_mm).sum()) + int((to_pred <= tolerance_mm).sum())
-    return {
-        "dice": overlap["dice"],
-        "hd95_mm": max(float(torch.quantile(d, 0.95)) for d in (to_label, to_pred)),
-        "nsd": met / (to_label.numel() + to_pred.numel()),
+    distances = {
+        "hd95_mm": max(float(np.percentile(d, 95)) for d in (to_label, to_pred)),
+        "nsd": met / (len(to_label) + len(to_pred)),
         "assd_mm": float(to_label.mean() + to_pred.mean()) / 2,
-        "voe": overlap["voe"],
-        "rvd": overlap["rvd"],
     }
+    return _ordered({**overlap, **distances})
 
 
 def case_metrics(
     pred: torch.Tensor,
     label: torch.Tensor,
-    label_names: Mapping[str, int],
+    label_names: Structures,
     spacing: Sequence[float],
     *,
     tolerance_mm: float = 1.0,
+    missed_mm: float | None = None,
 ) -> dict[str, dict[str, float]]:
-    """Compare two label maps ``(D, H, W)`` structure by structure, see :func:`structure_metrics`.
+    """Compare a prediction with its reference structure by structure, see :func:`structure_metrics`.
+
+    Args:
+        pred: label map ``(D, H, W)``, or masks ``(C, D, H, W)``, one a structure, which may overlap.
+        label: the reference, in either form.
+        label_names: label value, or label values, of every structure by its name.
+        spacing: voxel size in mm.
+        tolerance_mm: option of :func:`structure_metrics`.
+        missed_mm: option of :func:`structure_metrics`.
 
     Raises:
-        ValueError: when the label maps differ in shape.
+        ValueError: when the two differ in shape, or masks are not as many as the structures.
     """
-    if pred.shape != label.shape:
+    if pred.shape[-3:] != label.shape[-3:]:
         raise ValueError(f"prediction {tuple(pred.shape)} and label {tuple(label.shape)} differ in shape.")
+    found, true = structure_masks(pred, label_names), structure_masks(label, label_names)
     return {
-        name: structure_metrics(pred == value, label == value, spacing, tolerance_mm=tolerance_mm)
-        for name, value in label_names.items()
+        name: structure_metrics(found[name], true[name], spacing, tolerance_mm=tolerance_mm, missed_mm=missed_mm)
+        for name in label_names
     }
+
+
+def structure_masks(values: torch.Tensor, label_names: Structures) -> dict[str, torch.Tensor]:
+    """Return the mask ``(D, H, W)`` of every structure.
+
+    Args:
+        values: label map ``(D, H, W)``, or masks ``(C, D, H, W)``, one a structure.
+        label_names: label value, or label values, of every structure by its name.
+
+    Raises:
+        ValueError: when the masks are not as many as the structures.
+    """
+    if values.ndim == 3:
+        return {
+            name: torch.isin(values, values.new_tensor([wanted] if isinstance(wanted, int) else list(wanted)))
+            for name, wanted in label_names.items()
+        }
+    if len(values) != len(label_names):
+        raise ValueError(f"{len(values)} masks do not fit the {len(label_names)} structures {', '.join(label_names)}.")
+    return {name: mask > 0.5 for name, mask in zip(label_names, values, strict=True)}
+
+
+def surface_distances(
+    pred: torch.Tensor, label: torch.Tensor, spacing: Sequence[float]
+) -> tuple[np.ndarray, np.ndarray]:
+    """Return the distances of the surface voxels of either mask to the surface of the other, in float64.
+
+    A surface voxel has a face in common with a voxel outside of the mask; the border of the volume counts as outside.
+    MONAI's ``get_surface_distance`` gives the same rounded to float32.
+
+    Args:
+        pred: predicted mask ``(D, H, W)``, boolean, not empty.
+        label: reference mask, not empty.
+        spacing: voxel size in mm.
+    """
+    edges = get_mask_edges(pred, label, always_return_as_numpy=True)
+    points = [np.argwhere(edge) * np.asarray(spacing, dtype=float) for edge in edges]
+    forth, back = (KDTree(points[1 - i], leafsize=32).query(points[i])[0] for i in (0, 1))
+    return forth, back
+
+
+def _ordered(values: Mapping[str, float]) -> dict[str, float]:
+    return {name: values[name] for name in METRICS}

@@ -1,6 +1,7 @@
 """Networks, one a file, their registry, and loading of their weights."""
 
 from .anatomynet import AnatomyNet
+from .arlnet import ARLNet
 from .attention_deeplab import AttentionDeepLabV3Plus
 from .attention_unet import AttentionUNet
 from .attention_vnet import AttentionVNet
@@ -16,6 +17,7 @@ from .hourglass import StackedHourglass, fold_input_channels
 from .norm import GroupedInstanceNorm
 from .shape_unet import ShapeUNet
 from .slice_wise import SliceWise
+from .torchvision_weights import load_torchvision_weights
 from .voxresnet import AutoContext, VoxResNet
 from .weights import WeightsError, load_weights
 
@@ -37,6 +39,7 @@ Network.add_factory_class("voxresnet", VoxResNet)
 
 __all__ = [
     "FCN",
+    "ARLNet",
     "AnatomyNet",
     "AttentionDeepLabV3Plus",
     "AttentionUNet",
@@ -57,5 +60,6 @@ __all__ = [
     "WeightsError",
     "fold_input_channels",
     "get_network",
+    "load_torchvision_weights",
     "load_weights",
 ]

@@ -70,7 +70,11 @@ class NonFiniteVoxelsError(BadInputError):
 
 
 class GridMismatchError(BadInputError):
-    """Image and label do not lie on the same grid."""
+    """Image and label, or the channels of an image, do not lie on the same grid."""
+
+
+class ChannelsError(BadInputError):
+    """An image has not the channels that the model is meant for."""
 
 
 class LabelValuesError(BadInputError):
@@ -85,12 +89,13 @@ class SliceSpacingError(BadInputError):
     """Slices of a DICOM series are missing or unevenly spaced."""
 
 
-def check_header(file: str | Path, spacing_range: Sequence[float]) -> list[str]:
+def check_header(file: str | Path, spacing_range: Sequence[float], *, stacked: bool = False) -> list[str]:
     """Check all that the header of a NIfTI file says, without reading its voxels.
 
     Args:
         file: path of the file.
         spacing_range: smallest and largest voxel size in mm that the model is meant for.
+        stacked: whether a fourth axis may hold the channels of the image.
 
     Returns:
         The safe repairs that reading the file implies, as sentences for the user.
@@ -105,8 +110,9 @@ def check_header(file: str | Path, spacing_range: Sequence[float]) -> list[str]:
         repairs.append(f"dropped the axes of size 1 behind the third of the shape {tuple(shape)}")
         shape = shape[:3]
     _check_voxel_type(file, header)
-    _check_shape(file, shape)
-    _check_geometry(file, header, shape)
+    space = shape[:3] if stacked and len(shape) == 4 else shape
+    _check_shape(file, space)
+    _check_geometry(file, header, space)
     _check_spacing(file, header.get_best_affine(), spacing_range)
     return repairs
 
@@ -179,13 +185,19 @@ def check_label(file: str | Path, label: torch.Tensor, classes: Collection[int])
         )
 
 
-def check_same_grid(image_file: str | Path, image: MetaTensor, label_file: str | Path, label: MetaTensor) -> None:
-    """Check that image and label, two MetaTensors ``(C, D, H, W)``, lie on the same grid.
+def check_same_grid(
+    image_file: str | Path,
+    image: MetaTensor,
+    label_file: str | Path,
+    label: MetaTensor,
+    *,
+    remedy: str = "resample the label to the image's grid",
+) -> None:
+    """Check that image and label, or another channel, two MetaTensors ``(C, D, H, W)``, lie on the same grid.
 
     Raises:
         GridMismatchError: when their shapes or their places in the world differ.
     """
-    remedy = "resample the label to the image's grid"
     sizes = tuple(image.shape[1:]), tuple(label.shape[1:])
     if sizes[0] != sizes[1]:
         raise GridMismatchError(label_file, f"has the shape {sizes[1]}, its image {image_file} {sizes[0]}", remedy)

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from classified_cases import write_classified
 from disc_cases import write_spines
 from phantoms import write_case
 from picture_cases import write_lesions
@@ -33,7 +34,14 @@ NETWORK_OVERLAYS = {
 }
 """Overlays that swap the network, and the name of what they swap in, in the contract of the networks."""
 
-OVERLAYS = ("multi_gpu_train.json", *(f"networks/{name}.json" for name in NETWORK_OVERLAYS))
+DATASET_OVERLAYS = ("bids", "brats2018", "brats2018_regions", "folder", "hvsmr", "malc", "msd")
+"""Overlays that point the workflows at a dataset."""
+
+OVERLAYS = (
+    "multi_gpu_train.json",
+    *(f"networks/{name}.json" for name in NETWORK_OVERLAYS),
+    *(f"datasets/{name}.json" for name in DATASET_OVERLAYS),
+)
 """Overlays of the main task, relative to its folder."""
 
 DISC_NETWORK_OVERLAYS = ("candidates", "hourglass_plain", "shape_unet")
@@ -50,7 +58,7 @@ ALLOWED_EXPRESSIONS = (
     r"\$bundle\.networks\.load_torchvision_weights\(@network, @pretrained\)",
     r"\$@rank (==|>) 0",
     r"\$max\(@label_names\.values\(\)\) \+ 1",
-    r"\$len\(@modalities\)",
+    r"\$len\(@(modalities|class_names)\)",
     r"\$@recipe\['\w+'\]",  # what the protocol of a dataset says
     r"\$@network\.parameters\(\)",
     r"\$(@[\w#]+|\[1\]) \+ @[\w#]+",  # a chain of lists
@@ -72,7 +80,7 @@ USER_IDS = {
 }
 """What a user changes, before anything else in the file."""
 
-READ_BY_NAME = ("imports", "initialize", "run", "finalize", "cam", "gates", "preview")
+READ_BY_NAME = ("imports", "initialize", "run", "finalize", "cam", "gates", "pool", "preview")
 """Ids that MONAI or a user names; every other one is used somewhere in its file."""
 
 SHARED_SECTIONS = ("attention", "network_def", "network")
@@ -114,6 +122,11 @@ def _foreground(inference: dict[str, Any]) -> list[str]:
     return list(inference["label_names"])
 
 
+def _class_names(inference: dict[str, Any]) -> list[str]:
+    """Return the classes that a picture can be of."""
+    return inference["class_names"]
+
+
 def _levels(inference: dict[str, Any]) -> list[str]:
     """Return the names of the discs that the heat maps are of."""
     first = inference["first_level"]
@@ -128,7 +141,7 @@ def _write_volumes(folder: Path, count: int) -> None:
 TASKS = {
     ".": Task(
         _structures,
-        ("label_names", "roi_size", "pixdim", "spacing_range", "normalization"),
+        ("modalities", "label_names", "roi_size", "pixdim", "spacing_range", "normalization"),
         random_steps=0,
         write=_write_volumes,
         overlays=OVERLAYS,
@@ -157,6 +170,14 @@ TASKS = {
         parameters=6_000_000,
         size=25_000_000,
         overlays=("parts.json",),
+    ),
+    "lesion_classification": Task(
+        _class_names,
+        ("class_names", "image_size", "roi_size", "crop_scales"),
+        random_steps=1,
+        write=write_classified,
+        parameters=3_000_000,
+        size=25_000_000,
     ),
 }
 """The tasks by their folders in ``configs``."""

@@ -1,0 +1,77 @@
+"""Label maps from the scores of regions that lie in each other, as of a tumor, its core and what of that enhances."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import torch
+
+from .way_back import OriginalGrid
+
+
+class NestedRegions:
+    """Make label maps of region scores: an assembler for :class:`bundle.inferers.SlabInferer` around another one.
+
+    The network has one logit a region, of R regions each of which lies in the one before. A voxel gets the number of
+    the innermost region that it is in, and is in a region only if it is in all the ones around it too. That is the
+    arg-max of class scores ``0, m_1, m_1 + m_2, ...`` with ``m_k`` the least of the logits of the regions 1 to k, so
+    that the way back to the grid of the file is that of any other segmentation. The scores of windows that an inferer
+    skips are no region scores: leave its ``skip_constant`` off.
+
+    Args:
+        regions: label values of every region, the outermost first: 1 to R, then 2 to R, and so on.
+        assembler: what takes the class scores; None for :class:`bundle.transforms.OriginalGrid`.
+
+    Raises:
+        ValueError: when the regions are not nested in that way.
+    """
+
+    def __init__(self, regions: Mapping[str, Sequence[int]], *, assembler: Any = None) -> None:
+        count = len(regions)
+        wanted = [list(range(first, count + 1)) for first in range(1, count + 1)]
+        if not count or [sorted(values) for values in regions.values()] != wanted:
+            raise ValueError(
+                f"regions must lie in each other, the outermost first, with the label values {wanted}, got "
+                f"{dict(regions)}; only such regions make a label map."
+            )
+        self.regions = dict(regions)
+        self.assembler = OriginalGrid() if assembler is None else assembler
+
+    def start(self, image: torch.Tensor, *, classes: int, axis: int) -> NestedRegionsWriter:
+        """Return what takes the slabs of one case.
+
+        Args:
+            image: image ``(1, C, D, H, W)``.
+            classes: number of regions R that the network has scores of.
+            axis: spatial axis along which slabs come.
+
+        Raises:
+            ValueError: when the network has another number of scores.
+        """
+        if classes != len(self.regions):
+            raise ValueError(
+                f"the network has {classes} channels, but there are the regions {', '.join(self.regions)}."
+            )
+        return NestedRegionsWriter(self.assembler.start(image, classes=classes + 1, axis=axis))
+
+
+class NestedRegionsWriter:
+    """Result of one case in the making, see :class:`NestedRegions`."""
+
+    def __init__(self, writer: Any) -> None:
+        self.writer = writer
+
+    def add(self, scores: torch.Tensor) -> None:
+        """Take the next slab of region scores ``(R, D, H, W)``."""
+        self.writer.add(class_scores(scores))
+
+    def finish(self) -> torch.Tensor:
+        """Return the result of the inner assembler."""
+        return self.writer.finish()
+
+
+def class_scores(scores: torch.Tensor) -> torch.Tensor:
+    """Return scores ``(1 + R, ...)`` of exclusive classes, whose arg-max is the depth, from nested regions' logits."""
+    scores = scores.float()
+    return torch.cat([torch.zeros_like(scores[:1]), scores.cummin(0).values.cumsum(0)])
