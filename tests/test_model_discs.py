@@ -23,7 +23,7 @@ SPINES = {"lumbar": 3, "cervical": 5}
 """Field of view and seed of the phantoms; drawn in cubes of 1 mm, from which all others are made."""
 
 WEAK = pytest.mark.xfail(
-    reason="the shipped weights had 47 minutes of training; 0.89 of the discs of phantoms are identified",
+    reason="the shipped weights add or lose a disc at the border of this phantom, or move one by 5 mm",
     strict=True,
 )
 
@@ -161,7 +161,7 @@ def answers(tmp_path_factory: pytest.TempPathFactory) -> Answers:
     return Answers(known, found, json.loads((folder / "out" / "summary.json").read_text()))
 
 
-@pytest.mark.parametrize("spine", [pytest.param("lumbar", marks=WEAK), pytest.param("cervical", marks=WEAK)])
+@pytest.mark.parametrize("spine", [pytest.param("lumbar", marks=WEAK), "cervical"])
 def test_every_disc_in_view_is_found_at_its_level(spine: str, answers: Answers) -> None:
     known, found = answers.known[spine], answers.found[spine, "plain"]
     assert found.keys() == known.keys()
@@ -183,8 +183,8 @@ def test_the_order_of_the_axes_and_the_place_in_the_world_do_not_matter(
     [
         *((f"slices of {size} mm", spine) for size in ("0.5", "1", "6") for spine in SPINES),
         pytest.param("axial slices of 4 mm", "lumbar", marks=WEAK),
-        ("axial slices of 4 mm", "cervical"),
-        ("coronal slices of 3 mm", "lumbar"),
+        pytest.param("axial slices of 4 mm", "cervical", marks=WEAK),
+        pytest.param("coronal slices of 3 mm", "lumbar", marks=WEAK),
         pytest.param("coronal slices of 3 mm", "cervical", marks=WEAK),
     ],
 )
