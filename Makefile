@@ -15,7 +15,7 @@ help:            ## list the targets
 demo: $(VENV)/.demo  ## segment the hippocampi of the MNI152 template with the shipped weights
 	$(BIN)/python -W ignore -m bundle demo --output_dir demo
 
-test: lint types  ## lint, types, tests, coverage
+test: lint types test-label  ## lint, types, tests, coverage
 	$(BIN)/python -m pytest -n 2 --dist loadgroup --cov --cov-report=term-missing:skip-covered
 
 lint: $(VENV)/.test  ## ruff
@@ -37,14 +37,16 @@ bench: $(VENV)/.test  ## print the ratios of docs/benchmarks.md anew
 	$(BIN)/python benchmarks/inference.py
 	$(BIN)/python benchmarks/norm.py
 	$(BIN)/python benchmarks/memory.py
+	$(BIN)/python benchmarks/picture_case.py
 	$(BIN)/python benchmarks/resample.py
 	$(BIN)/python benchmarks/share.py
 
 label-server: $(LABEL)/.label  ## start the MONAI Label server on the hippocampi of the MNI152 template
-	$(LABEL_BIN)/python -W ignore -m bundle label --sample
+	test -d demo/studies || { $(LABEL_BIN)/python -W ignore -m bundle demo --output_dir demo && mkdir demo/studies && cp demo/crops/*.nii.gz demo/studies; }
+	$(LABEL_BIN)/python -W ignore -m bundle label --studies demo/studies
 
 test-label: $(LABEL)/.label  ## tests of the MONAI Label app, in the environment of its server
-	$(LABEL_BIN)/python -m pytest -p no:cacheprovider tests/label --cov=bundle.label --cov-branch --cov-report=term-missing:skip-covered
+	$(LABEL_BIN)/python -m pytest -p no:cacheprovider tests/label --cov --cov-config=tests/label/coverage.toml --cov-report=term-missing:skip-covered
 
 card: $(VENV)/.demo  ## write models/README.md from the metadata
 	$(BIN)/python -W ignore -m bundle card

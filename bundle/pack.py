@@ -93,10 +93,7 @@ def pack_files(task: str, root: str | Path = ROOT) -> dict[str, bytes]:
         for file in _config_files(folder)
     }
     page = _page(task, Path(root), within)
-    named = sorted(
-        {name for text in [*texts.values(), page] for name in re.findall(r"configs/(datasets/[\w.-]+)", text)}
-    )
-    texts |= {name: (configs / name).read_text(encoding="utf-8") for name in named if (configs / name).is_file()}
+    texts |= _dataset_files(configs / "datasets", "".join([*texts.values(), page]), main=within == ".")
     texts |= {name: _dump(adapt_config(name, json.loads(texts[name]))) for name in texts if _is_config(name, texts)}
     texts["metadata.json"] = _dump(metadata)
     files = {f"configs/{name}": text.encode() for name, text in texts.items()}
@@ -160,6 +157,20 @@ def _config_files(folder: Path) -> Iterator[Path]:
             yield file
 
 
+def _dataset_files(folder: Path, text: str, *, main: bool) -> dict[str, str]:
+    """Return the lists in ``configs/datasets`` that a text names and, for the main task, the overlays there."""
+    texts = {f"datasets/{file.name}": file.read_text(encoding="utf-8") for file in sorted(folder.glob("*.json"))}
+    return {
+        name: content
+        for name, content in texts.items()
+        if f"configs/{name}" in text or (main and not _lists_cases(content))
+    }
+
+
+def _lists_cases(text: str) -> bool:
+    return "training" in json.loads(text)
+
+
 def _is_other(folder: Path) -> bool:
     """Tell whether a folder within that of a task is another task's, or holds the splits of datasets."""
     return folder.name == "datasets" or any((folder / name).is_file() for name in WORKFLOWS)
@@ -167,7 +178,7 @@ def _is_other(folder: Path) -> bool:
 
 def _is_config(name: str, texts: Mapping[str, str]) -> bool:
     """Tell whether a file is a workflow or an overlay, whose content may change, and no list of cases."""
-    return name.endswith(".json") and name != "metadata.json" and "training" not in json.loads(texts[name])
+    return name.endswith(".json") and name != "metadata.json" and not _lists_cases(texts[name])
 
 
 def _weights(texts: Mapping[str, str], models: Path) -> dict[str, bytes]:

@@ -74,7 +74,8 @@ def _train(config: Config) -> None:
 
 
 def _inference(config: Config) -> None:
-    kinds = [step["_target_"] for step in config["postprocessing"]["transforms"]]
+    written = config["postprocessing"]["transforms"]
+    kinds = [str(step["_target_"]) if isinstance(step, dict) else step for step in written]
     steps: list[Any] = []
     for place, kind in enumerate(kinds):
         step = f"@postprocessing#transforms#{place}"

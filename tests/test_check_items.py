@@ -103,3 +103,14 @@ def test_a_folder_without_data_is_an_error(tmp_path: Path) -> None:
         list_items(tmp_path / "no")
     with pytest.raises(DatalistError, match="cannot be read"):
         list_items(tmp_path, tmp_path / "no.json")
+
+
+def test_channels_and_values_of_classes_come_from_the_datalist(tmp_path: Path) -> None:
+    items = [{"image": ["a.nii", "b.nii"], "label": "l.nii"}]
+    told = {"modality": {"0": "T1", "1": "T2"}, "labels": {"0": "background", "1": "x"}, "label_values": {"x": [4]}}
+    listing = list_items(datalist(tmp_path, training=items, **told))
+    assert (listing.channels, listing.label_values) == (2, {"x": [4]})
+    assert list_items(datalist(tmp_path, training=items)).channels == 0
+    for values in ({"y": [4]}, ["x"]):
+        with pytest.raises(DatalistError, match="'label_values' make no sense"):
+            list_items(datalist(tmp_path, training=items, **{**told, "label_values": values}))

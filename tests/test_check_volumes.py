@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -81,3 +82,28 @@ def test_points_are_checked_with_the_image(tmp_path: Path) -> None:
     label = np.zeros((8, 9, 10), np.uint8)
     label[4, 4, 4] = 3
     assert kinds(read(image, label=write_nifti(tmp_path / "p.nii", label), kind="discs")) == []
+
+
+def test_values_of_a_label_become_classes_by_a_table(tmp_path: Path) -> None:
+    label = np.zeros((8, 9, 10), np.uint8)
+    label[2:4, 2:5, 3:5], label[5] = 4, 6
+    mask, image = write_nifti(tmp_path / "l.nii", label), write_nifti(tmp_path / "a.nii", voxels())
+    item = Item("a", (str(image),), str(mask), "training", "volumes")
+    options: dict[str, Any] = {"spacing_range": RANGE, "label_names": {"x": 1, "y": 2}}
+    reading = read_volume(item, label_values={"y": [4], "x": [6]}, **options)
+    assert kinds(reading) == []
+    assert reading.facts["classes"] == {"1": 90, "2": 12}
+    assert kinds(read_volume(item, label_values={"y": [4], "x": [7]}, **options)) == ["label values"]
+
+
+def test_channels_are_counted_whether_they_lie_in_one_file_or_in_several(tmp_path: Path) -> None:
+    single = write_nifti(tmp_path / "a.nii", voxels())
+    both = write_nifti(tmp_path / "b.nii", np.stack([voxels(1), voxels(2)], axis=-1))
+
+    def faults(*images: Path, channels: int) -> list[str]:
+        item = Item("a", tuple(map(str, images)), None, "test", "volumes")
+        return kinds(read_volume(item, spacing_range=RANGE, channels=channels))
+
+    assert faults(single, channels=1) == faults(both, channels=2) == faults(single, single, channels=2) == []
+    assert faults(single, channels=2) == faults(both, channels=3) == faults(single, single, channels=3) == ["channels"]
+    assert faults(both, channels=1) == ["dimension"]

@@ -13,6 +13,9 @@ from workflows import SMALL
 
 from bundle import ROOT
 from bundle.crossval.plan import TRAIN, Plan, make_plan
+from bundle.datasets.brats2018 import prepare_brats2018
+from bundle.datasets.split import write_datalist
+from bundle.datasets.volume_phantoms import write_volume_phantoms
 from bundle.experiments import ExperimentError
 
 
@@ -120,6 +123,19 @@ def test_the_plan_holds_all_that_decides_the_result(dataset: Path, tmp_path: Pat
     assert json.loads(json.dumps(content)) == content
 
 
+@pytest.mark.parametrize("protocol", ["sound", "published"])
+def test_every_protocol_of_a_dataset_is_cross_validated_alike(protocol: str, tmp_path: Path) -> None:
+    """The published one trains on all cases, and watches the test set."""
+    write_volume_phantoms("brats2018", tmp_path, layout="original", count=5, size=24)
+    write_datalist(prepare_brats2018(tmp_path, folds=2), tmp_path / "dataset.json")
+    files = [TRAIN, Path(ROOT, "configs", "datasets", "brats2018.json")]
+    plan = make_plan(tmp_path, config_file=files, folds=2, split_seed=0, overrides={"protocol": protocol})
+    train = plan.configs["train"]
+    assert (train["validation_split"], train["val_interval"]) == ("validation", plan.epochs + 1)
+    assert plan.epochs == contract.read("datasets/brats2018.json")["protocols"][protocol]["epochs"]
+    assert sum(len(images) for images in plan.folds.values()) + len(plan.test) == 5
+
+
 @pytest.mark.parametrize("task", contract.TASKS)
 def test_every_task_can_be_planned(task: str, tmp_path: Path) -> None:
     contract.TASKS[task].write(tmp_path, 6)
@@ -138,7 +154,7 @@ def test_every_task_can_be_planned(task: str, tmp_path: Path) -> None:
         ({"evaluation_file": [TRAIN]}, r"^evaluation_file .*train\.json has no split, dataset#data, which"),
         ({"overrides": {"seeed": 1}}, r"^seeed: is neither .*inference\.json; did you mean seed\?"),
         ({"overrides": {"early_stop": 1}}, "^early_stop: is set by the cross-validation"),
-        ({"overrides": {"attention": "pan"}}, "^network_def: the network cannot be built: attention 'pan' is unknown"),
+        ({"overrides": {"attention": "pan"}}, "^network_def: attention 'pan' is unknown"),
     ],
 )
 def test_what_cannot_be_run_is_refused(options: dict[str, Any], message: str, dataset: Path) -> None:
@@ -157,7 +173,7 @@ def test_one_fold_alone_is_refused(dataset: Path, tmp_path: Path) -> None:
 
 
 def test_a_dataset_that_cannot_be_used_is_told_plainly(dataset: Path) -> None:
-    with pytest.raises(ExperimentError, match=r"^nowhere\.json: cannot be read"):
+    with pytest.raises(ExperimentError, match=r"^dataset#data: nowhere\.json: cannot be read"):
         plan_of(dataset, datalist="nowhere.json")
 
 

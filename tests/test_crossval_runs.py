@@ -11,11 +11,13 @@ from typing import Any
 import pytest
 import torch
 from contracts import config as contract
+from monai.bundle import create_workflow
 from workflows import SMALL, small_dataset
 
 from bundle import ROOT
 from bundle.crossval import crossval, runs
 from bundle.crossval.plan import DATALIST, Plan, make_plan
+from bundle.datasets.volume_phantoms import write_volume_phantoms
 from bundle.experiments import ExperimentError
 
 PICTURES = {"roi_size": [32, 32], "network_def#channels": [4, 8], "batch_size": 2, "amp": False}
@@ -121,6 +123,24 @@ def test_a_fold_of_several_processes_is_trained_by_them(
     monkeypatch.setattr(runs, "train_in_processes", double)
     runs.run_fold(plan_of(dataset, nproc=2), 1, tmp_path)
     assert called == [1]
+
+
+def test_what_an_overlay_reads_from_the_dataset_is_known_to_the_ensemble(tmp_path: Path) -> None:
+    data = write_volume_phantoms("msd", tmp_path / "data", count=4, size=24)
+    files = [Path(ROOT, "configs", name) for name in ("train.json", "datasets/msd.json")]
+    overrides = {**SMALL, "pixdim": [1.0, 1.0, 1.0]}
+    content = crossval(data, tmp_path / "out", config_file=files, folds=2, split_seed=0, epochs=1, overrides=overrides)
+    assert content["failed"] == []
+    names = json.loads((data / "dataset.json").read_text())["labels"].values()
+    assert [*content["out_of_fold"]][:-1] == [name for name in names if name != "background"]
+    workflow = create_workflow(
+        config_file=[str(Path(ROOT, "configs", "inference.json")), str(tmp_path / "out" / "ensemble.json")],
+        workflow_type="infer",
+        logging_file=False,
+        **{"input": str(data / "imagesTr"), "output_dir": str(tmp_path / "labels"), "device": "cpu", "plan": "fp32"},
+    )
+    workflow.run()
+    assert len(list((tmp_path / "labels").glob("*_seg.nii.gz"))) == 4
 
 
 @pytest.mark.filterwarnings("ignore:No positive samples:UserWarning")

@@ -9,13 +9,10 @@ from typing import Any
 
 import pytest
 
-from bundle import ROOT
 from bundle.datasets import DatalistError, list_cases, load_datalist
 from bundle.datasets.brats2018 import MODALITIES, prepare_brats2018
 from bundle.datasets.split import write_datalist
 from bundle.transforms import LoadVolumed
-
-GLIOMA = Path(ROOT).parent / "shared" / "data" / "volumes" / "glioma_4mod"
 
 
 def add_case(root: Path, folder: str, name: str, endings: tuple[str, ...] = (*MODALITIES, "seg")) -> None:
@@ -71,7 +68,7 @@ def test_a_case_of_the_validation_part_is_to_segment_alone(released: Path) -> No
 
 def test_the_layout_of_the_original_project_keeps_its_test_part(tmp_path: Path) -> None:
     for number in range(6):
-        add_case(tmp_path, "train" if number < 4 else "test", f"Brats18_2013_{number}_1")
+        add_case(tmp_path, f"brats/{'train' if number < 4 else 'test'}", f"Brats18_2013_{number}_1")
     content = prepare_brats2018(tmp_path, folds=2, test_share=0.9)
     assert [item["patient"] for item in content["test"]] == ["Brats18_2013_4", "Brats18_2013_5"]
     assert Counter(item["fold"] for item in content["training"]) == {0: 2, 1: 2}
@@ -105,16 +102,13 @@ def test_what_cannot_be_used_is_refused(tmp_path: Path) -> None:
 
 
 @pytest.mark.real_data
-def test_a_real_case_is_listed_and_loads() -> None:
-    if not GLIOMA.is_dir():
-        pytest.skip(f"{GLIOMA} is not there")
-    content = prepare_brats2018(
-        GLIOMA, modalities=["flair", "t1", "t1c", "t2"], label="seg_fused", test_share=1, folds=2
-    )
+def test_a_real_case_is_listed_and_loads(shared_data: Path) -> None:
+    root = shared_data / "volumes" / "glioma_4mod"
+    content = prepare_brats2018(root, modalities=["flair", "t1", "t1c", "t2"], label="seg_fused", test_share=1, folds=2)
     (item,) = content["test"]
     assert item["patient"] == "TCGA-FG-6692"
     load = LoadVolumed(["image", "label"], label_values=content["label_values"], channels=content["modality"].values())
-    files = {"image": [str(GLIOMA / file) for file in item["image"]], "label": str(GLIOMA / item["label"])}
+    files = {"image": [str(root / file) for file in item["image"]], "label": str(root / item["label"])}
     loaded = load(files)
     assert loaded["image"].shape == (4, 240, 240, 155)
     assert loaded["label"].unique().tolist() == [0, 1, 2, 3]

@@ -7,13 +7,10 @@ from pathlib import Path
 
 import pytest
 
-from bundle import ROOT
 from bundle.datasets import DatalistError
 from bundle.datasets.malc import TABLES, prepare_malc
 from bundle.label_values import expand
 from bundle.transforms import LoadVolumed
-
-BRAIN = Path(ROOT).parent / "shared" / "data" / "volumes" / "brain_t1_dense"
 
 
 def touch(*files: Path) -> None:
@@ -93,8 +90,7 @@ def test_what_cannot_be_used_is_refused(tmp_path: Path) -> None:
 
 
 @pytest.mark.real_data
-def test_the_table_of_freesurfer_fits_a_real_label_map() -> None:
-    if not BRAIN.is_dir():
-        pytest.skip(f"{BRAIN} is not there")
-    label = LoadVolumed("label", label_values=TABLES["freesurfer"])({"label": str(BRAIN / "test_scan_seg.nii.gz")})
+def test_the_table_of_freesurfer_fits_a_real_label_map(shared_data: Path) -> None:
+    file = shared_data / "volumes" / "brain_t1_dense" / "test_scan_seg.nii.gz"
+    label = LoadVolumed("label", label_values=TABLES["freesurfer"])({"label": str(file)})
     assert label["label"].unique().tolist() == list(range(11))

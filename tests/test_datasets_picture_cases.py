@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from bundle.datasets import DatalistError, list_pictures, select_pictures
+from bundle.datasets.picture_cases import named_pictures
 
 
 def dataset(root: Path, count: int = 10) -> Path:
@@ -74,3 +75,8 @@ def test_a_datalist_is_read_where_there_is_one(tmp_path: Path) -> None:
     assert len(select_pictures(root, "all", root / "other.json")) == 3
     with pytest.raises(DatalistError, match="is not a folder"):
         select_pictures(root / "absent", "test")
+
+
+def test_a_picture_of_several_files_is_refused() -> None:
+    with pytest.raises(DatalistError, match="a picture is one file"):
+        named_pictures([{"image": ["a.png", "b.png"]}])

@@ -122,9 +122,7 @@ def test_a_table_names_the_classes(tmp_path: Path) -> None:
 
 
 @pytest.mark.real_data
-def test_the_committed_split_comes_out_again() -> None:
-    root = Path(ROOT).parent / "shared" / "data" / "volumes" / "hippocampus"
-    if not root.is_dir():
-        pytest.skip(f"{root} is not there")
+def test_the_committed_split_comes_out_again(shared_data: Path) -> None:
+    root = shared_data / "volumes" / "hippocampus"
     committed = json.loads(Path(ROOT, "configs", "datasets", "hippocampus_split.json").read_text())
     assert make_datalist(root, test_share=0.2, folds=16) == committed

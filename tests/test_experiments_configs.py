@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from bundle.experiments import ExperimentError, load_configs, override_configs
+from bundle.experiments import ExperimentError, load_configs, override_configs, resolved
 
 
 def write(folder: Path, name: str, content: dict[str, Any]) -> Path:
@@ -55,3 +55,21 @@ def test_an_override_is_set_where_its_id_is_known() -> None:
 def test_what_cannot_be_overridden_is_refused(name: str, message: str) -> None:
     with pytest.raises(ExperimentError, match=message):
         override([{"rate": 1}, {"names": {"first": 1}}], {name: 1})
+
+
+def test_an_id_is_resolved_with_other_values_and_the_config_left_alone() -> None:
+    config = {"a": 1, "b": "$@a + 1"}
+    assert resolved(config, "b") == 2
+    assert resolved(config, "b", a=4) == 5
+    assert config == {"a": 1, "b": "$@a + 1"}
+
+
+def test_what_cannot_be_resolved_is_told_by_its_cause() -> None:
+    with pytest.raises(ExperimentError, match=r"^b: division by zero"):
+        resolved({"b": "$1 / 0"}, "b")
+
+
+def test_a_fault_of_the_dataset_is_told_as_such() -> None:
+    config = {"b": {"_target_": "bundle.datasets.load_datalist", "dataset_dir": ".", "datalist": "nowhere.json"}}
+    with pytest.raises(ExperimentError, match=r"^b: nowhere\.json: cannot be read"):
+        resolved(config, "b")

@@ -75,3 +75,12 @@ def test_too_few_cases_or_folds_are_refused(folds: int, folder: Path) -> None:
 def test_a_case_of_several_files_has_several_paths() -> None:
     assert relative_files(["/a/b/c.nii", "/a/d.nii"], "/a/b") == ["c.nii", "../d.nii"]
     assert relative_files("/a/b/c.nii", "/a/b") == "c.nii"
+
+
+def test_what_a_datalist_tells_of_the_dataset_is_kept(folder: Path) -> None:
+    path = write(folder)
+    content = {**json.loads(path.read_text()), "labels": {"0": "background", "1": "liver"}, "name": "x"}
+    path.write_text(json.dumps(content))
+    found = deal_folds(folder, path, 2, 0)
+    assert found["labels"] == content["labels"]
+    assert "name" not in found

@@ -270,6 +270,22 @@ def test_a_pack_of_a_small_project_is_what_belongs_to_the_task(tmp_path: Path) -
     assert b"models/model.pt" in pack_files("a", root)["configs/inference.json"]
 
 
+def test_overlays_of_datasets_belong_to_the_main_task_and_lists_of_cases_to_those_that_name_them(
+    tmp_path: Path,
+) -> None:
+    root = small_project(tmp_path)
+    (root / "configs" / "datasets").mkdir()
+    for name, content in {"msd": {"epochs": 3}, "a_split": {"training": []}, "b_split": {"training": []}}.items():
+        (root / "configs" / "datasets" / f"{name}.json").write_text(json.dumps(content))
+    (root / "docs").mkdir()
+    (root / "docs" / "a.md").write_text("`configs/datasets/a_split.json`")
+    found = {
+        task: [name for name in pack_files(task, root) if name.startswith("configs/datasets/")]
+        for task in ("volumes", "a")
+    }
+    assert found == {"volumes": ["configs/datasets/msd.json"], "a": ["configs/datasets/a_split.json"]}
+
+
 def test_a_folder_with_files_in_it_is_written_to_only_when_asked(tmp_path: Path) -> None:
     root, target = small_project(tmp_path / "project"), tmp_path / "out"
     write_pack("volumes", target, root=root)

@@ -50,7 +50,7 @@ def test_a_server_gets_the_steps_that_make_a_result_without_those_that_write_fil
 
 
 def test_masks_of_pictures_are_made_by_the_step_that_would_write_them_and_are_png() -> None:
-    steps = [{"_target_": "Activationsd"}, {"_target_": "bundle.transforms.SavePictured"}, {"_target_": "x.SaveAll"}]
+    steps = ["@activation", {"_target_": "bundle.transforms.SavePictured"}, {"_target_": "x.SaveAll"}]
     lesions = adapt_config("inference.json", {"postprocessing": {"transforms": steps}})
     target = "bundle.transforms.PictureAnswerd"
     assert lesions["post_transforms"]["transforms"] == [

@@ -7,7 +7,7 @@ import pytest
 from bundle.__main__ import build_parser
 
 DATASETS = (
-    *("folder",),
+    *("folder", "msd", "brats2018", "malc", "hvsmr", "bids", "phantom"),
     *("spine-generic", "spine-exams", "spine-phantoms"),
     *("isic2017", "isic2018", "ph2", "segpc2021", "pictures", "classified"),
 )

@@ -40,6 +40,15 @@ def test_a_datalist_of_an_earlier_run_is_replaced(tmp_path: Path) -> None:
     assert json.loads((tmp_path / "dataset.json").read_text())["seed"] == 1
 
 
+def test_a_dataset_may_want_another_name_for_the_file(tmp_path: Path) -> None:
+    parser = argparse.ArgumentParser()
+    command = add_dataset(parser.add_subparsers(), "x", prepared, told="", folder="", target="datalist.json")
+    add_split(command)
+    args = parser.parse_args(["x", str(tmp_path)])
+    args.run(args)
+    assert (tmp_path / "datalist.json").is_file()
+
+
 @pytest.mark.parametrize("content", ['{"name": "Task04", "training": []}', "no JSON"])
 def test_a_file_of_the_dataset_is_left_as_it_is(content: str, tmp_path: Path) -> None:
     (tmp_path / "dataset.json").write_text(content)

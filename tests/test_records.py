@@ -53,6 +53,12 @@ def test_a_case_without_a_name_is_named_after_its_file() -> None:
     }
 
 
+def test_an_image_of_several_files_is_told_by_all_of_them() -> None:
+    assert record_failure({"case": "a", "image": ["/data/a.nii", "/data/b.nii"]}, KeyError("x"))["file"] == (
+        "/data/a.nii, /data/b.nii"
+    )
+
+
 def test_the_failure_is_logged_and_the_record_is_json(caplog: pytest.LogCaptureFixture) -> None:
     record = record_failure(CASE, ValueError("too much"))
     assert json.loads(json.dumps(record)) == record

@@ -10,6 +10,9 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from contracts import config as contract
+from monai.bundle import create_workflow
+from monai.bundle.config_parser import ConfigParser
 from picture_cases import draw_lesion, write_lesions
 from PIL import Image
 from workflows import make_workflow, run_workflow
@@ -17,12 +20,35 @@ from workflows import make_workflow, run_workflow
 SMALL = {"roi_size": [32, 32], "network_def#channels": [4, 8]}
 TRAINING = {"batch_size": 2, "amp": False, "val_interval": 1}
 TASKS = ("lesion_segmentation", "cell_segmentation")
+SMALL_NETWORKS = {
+    "attention_deeplabv3plus": {
+        "trunk": ["resnet", {"width": 0.0625, "depth": [1, 1, 1, 1]}],
+        **{"aspp_channels": 8, "low_channels": 4, "decoder_channels": 8, "head_channels": 8, "reduction": 1},
+    },
+    "contextual_attention_unet": {
+        "trunk": ["resnet", {"width": 0.0625, "depth": [1, 1, 1, 1]}],
+        **{"channels": [8, 8, 8, 8, 8], "patch_channels": [4, 8], "depth": 1, "heads": 2},
+        **{"context_channels": 4, "boundary_channels": 4, "attention": ["se", {"reduction": 2}]},
+    },
+    "deeplabv3plus": {
+        "trunk": ["resnet", {"width": 0.0625, "depth": [1, 1, 1, 1]}],
+        **{"aspp_channels": 8, "low_channels": 4, "decoder_channels": 8},
+    },
+}
 
 
 def run_pictures(task: str, workflow: str, *overlays: str, **overrides: Any) -> Any:
     """Run a workflow of a task on pictures at test size."""
     files = [f"{task}/{name}.json" for name in (workflow, *overlays)]
     return run_workflow(files, **{**SMALL, **overrides})
+
+
+def run_overlaid(files: list[str], **overrides: Any) -> None:
+    """Run a training whose network is not that of the task, so that :data:`SMALL` does not fit it."""
+    paths = [str(contract.CONFIGS / name) for name in files]
+    workflow = create_workflow(config_file=paths, workflow_type="train", logging_file=False, device="cpu", **overrides)
+    workflow.run()
+    workflow.finalize()
 
 
 @pytest.fixture(scope="module")
@@ -58,6 +84,26 @@ def test_a_training_leaves_weights_state_and_summary(trained: Path) -> None:
 def test_a_task_trains_with_all_kinds_of_augmentation(task: str, dataset: Path, tmp_path: Path) -> None:
     run_pictures(task, "train", dataset_dir=str(dataset), output_dir=str(tmp_path), epochs=1, **TRAINING)
     assert torch.load(tmp_path / "last.pt", weights_only=True)["epoch"] == 1
+
+
+@pytest.mark.parametrize("overlay", contract.PICTURE_NETWORK_OVERLAYS)
+def test_every_network_trains_by_its_overlay(overlay: str, dataset: Path, tmp_path: Path) -> None:
+    options = {f"network_def#{name}": value for name, value in SMALL_NETWORKS[overlay].items()}
+    files = [f"{TASKS[0]}/train.json", f"{TASKS[0]}/networks/{overlay}.json"]
+    folders = {"dataset_dir": str(dataset), "output_dir": str(tmp_path), "roi_size": [64, 64], "epochs": 1}
+    run_overlaid(files, **options, **folders, **TRAINING)
+    assert torch.load(tmp_path / "last.pt", weights_only=True)["epoch"] == 1
+
+
+@pytest.mark.parametrize("overlay", contract.PICTURE_NETWORK_OVERLAYS)
+def test_every_overlay_maps_the_picture_of_the_configs_to_one_mask(overlay: str) -> None:
+    parser = ConfigParser()
+    folder = contract.CONFIGS / TASKS[0]
+    parser.read_config([str(folder / "inference.json"), str(folder / "networks" / f"{overlay}.json")])
+    with torch.device("meta"):
+        network = parser.get_parsed_content("network_def").eval()
+        logits = network(torch.empty(1, 3, *parser.get_parsed_content("roi_size")))
+    assert logits.shape == (1, 1, *parser.get_parsed_content("roi_size"))
 
 
 def test_a_resumed_training_ends_bit_equal_to_an_uninterrupted_one(dataset: Path, tmp_path: Path) -> None:

@@ -68,7 +68,9 @@ def check_dataset(
     """
     listing = list_items(dataset_dir, datalist)
     names = label_names if label_names is not None else listing.label_names
-    read = partial(_read, levels=levels, spacing_range=spacing_range, label_names=names)
+    values = listing.label_values if label_names is None else None
+    options: dict[str, Any] = {"label_names": names, "label_values": values, "channels": listing.channels}
+    read = partial(_read, levels=levels, spacing_range=spacing_range, **options)
     readings = _read_all(listing.items, read, workers or min(os.cpu_count() or 1, MAX_WORKERS))
     faults = _faults(listing, readings, names)
     remarks = [remark for reading in readings for remark in reading.remarks] + find_unusual(readings)
@@ -92,12 +94,12 @@ def _read(
     *,
     levels: Sequence[int],
     spacing_range: Sequence[float],
-    label_names: Mapping[str, int] | None,
+    **options: Any,
 ) -> Reading:
     if item.kind == "pictures":
         reading = read_picture_item(item, levels=levels)
     else:
-        reading = read_volume(item, spacing_range=spacing_range, label_names=label_names)
+        reading = read_volume(item, spacing_range=spacing_range, **options)
     if item.label is None and item.classes is None and item.needs_label:
         reading.fault("missing label", f"{item.images[0]}: has no label, but stands among the cases to train with.")
     return reading

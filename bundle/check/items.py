@@ -12,6 +12,7 @@ from typing import Any
 
 from ..datasets import DatalistError
 from ..datasets.pictures import ENDINGS, MASK_MARKS, pictures_in
+from ..label_values import value_map
 from ..volume_files import NIFTI, volumes_in
 
 FOLDERS = (("imagesTr", "labelsTr"), ("images", "labels"), ("images", "masks"))
@@ -63,12 +64,16 @@ class Listing:
         items: in the order of the datalist, or by name.
         label_names: value of every class by its name, as the datalist tells them; None where it does not.
         orphans: labels without an image.
+        label_values: values in the label maps by the name of the class, where the datalist tells them.
+        channels: number of channels of an image, where the datalist names them; else 0.
     """
 
     source: Path
     items: tuple[Item, ...]
     label_names: Mapping[str, int] | None
     orphans: tuple[str, ...] = ()
+    label_values: Mapping[str, Any] | None = None
+    channels: int = 0
 
 
 def list_items(dataset_dir: str | Path, datalist: str | Path | None = None) -> Listing:
@@ -101,7 +106,14 @@ def _from_datalist(root: Path, path: Path) -> Listing:
     if not isinstance(content, dict) or not any(isinstance(content.get(name), list) for name in SECTIONS):
         raise DatalistError(f"{path}: is no datalist; it needs a list 'training', 'validation' or 'test'.")
     items = [_listed(root, path, section, entry) for section in SECTIONS for entry in content.get(section, []) or []]
-    return Listing(path, tuple(items), _label_names(content.get("labels")))
+    names, values = _label_names(content.get("labels")), content.get("label_values")
+    if values is not None:
+        try:
+            value_map(values, names)
+        except (AttributeError, ValueError) as error:
+            raise DatalistError(f"{path}: 'label_values' make no sense ({error}).") from error
+    channels = content.get("modality", content.get("channel_names")) or ()
+    return Listing(path, tuple(items), names, label_values=values, channels=len(channels))
 
 
 def _listed(root: Path, path: Path, section: str, entry: Any) -> Item:

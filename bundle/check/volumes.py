@@ -26,31 +26,43 @@ PERCENTILES = (1, 50, 99)
 EMPTY = "holds no class but the background; label it, or leave it out."
 
 
-def read_volume(item: Item, *, spacing_range: Sequence[float], label_names: Mapping[str, int] | None = None) -> Reading:
+def read_volume(
+    item: Item,
+    *,
+    spacing_range: Sequence[float],
+    label_names: Mapping[str, int] | None = None,
+    label_values: Mapping[str, Any] | None = None,
+    channels: int = 0,
+) -> Reading:
     """Read and check an item of the kind ``"volumes"`` or ``"discs"``.
 
     Args:
         item: the item.
         spacing_range: smallest and largest voxel size in mm that is no fault.
         label_names: value of every class by its name; None where they are not known.
+        label_values: values in the label map by the name of the class; None where it holds the classes as they are.
+        channels: number of channels that an image should have; 0 where it is not known.
     """
     reading = Reading(item)
-    channels = [reading.attempt(partial(_load, file, spacing_range)) for file in item.images]
-    image = channels[0]
-    for file, channel in zip(item.images[1:], channels[1:], strict=True):
+    stacked: dict[str, Any] = {"channels": channels} if channels > 1 and len(item.images) == 1 else {}
+    parts = [reading.attempt(partial(_load, file, spacing_range, **stacked)) for file in item.images]
+    if channels and len(item.images) not in (1, channels):
+        reading.fault("channels", f"{item.images[0]}: has {len(item.images)} channels, {channels} are expected.")
+    image = parts[0]
+    for file, channel in zip(item.images[1:], parts[1:], strict=True):
         if image is not None and channel is not None:
             reading.attempt(partial(check_same_grid, item.images[0], image, file, channel))
     if image is None:
-        _read_label(reading, None, spacing_range, label_names)
+        _read_label(reading, None, label_names, label_values)
         return reading
     _describe(reading, image)
-    _tell_content(reading, channels)
-    _read_label(reading, image, spacing_range, label_names)
+    _tell_content(reading, parts)
+    _read_label(reading, image, label_names, label_values)
     return reading
 
 
-def _load(file: str, spacing_range: Sequence[float], key: str = "image") -> MetaTensor:
-    loaded: MetaTensor = LoadVolumed(key, spacing_range=spacing_range)({key: file})[key]
+def _load(file: str, spacing_range: Sequence[float], key: str = "image", **options: Any) -> MetaTensor:
+    loaded: MetaTensor = LoadVolumed(key, spacing_range=spacing_range, **options)({key: file})[key]
     return loaded
 
 
@@ -73,7 +85,7 @@ def _tell_content(reading: Reading, channels: Sequence[MetaTensor | None]) -> No
     digests = []
     for file, channel in zip(reading.item.images, channels, strict=True):
         if channel is not None:
-            digests.append(digest(channel[0].numpy()))
+            digests.append(digest(channel.numpy() if len(channel) > 1 else channel[0].numpy()))
             if channel.amin() == channel.amax():
                 value = float(channel.amin())
                 reading.fault("empty image", f"{file}: all voxels have the value {value:g}; export it again.")
@@ -98,8 +110,8 @@ def _intensity(voxels: np.ndarray) -> dict[str, float]:
 def _read_label(
     reading: Reading,
     image: MetaTensor | None,
-    spacing_range: Sequence[float],
     label_names: Mapping[str, int] | None,
+    label_values: Mapping[str, Any] | None,
 ) -> None:
     file = reading.item.label
     if file is None:
@@ -109,7 +121,8 @@ def _read_label(
         if points is not None:
             check_points(reading, points, image)
         return
-    label = reading.attempt(partial(_load, file, (0, np.inf), "label"))
+    table = {} if label_values is None else {"classes": label_names, "label_values": label_values}
+    label = reading.attempt(partial(_load, file, (0, np.inf), "label", **table))
     if label is None:
         return
     values = label[0].numpy()

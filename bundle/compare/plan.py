@@ -16,7 +16,7 @@ from torch import nn
 
 from .. import ROOT
 from ..attention import AttentionSpec
-from ..experiments import ExperimentError, deal_folds, load_configs, override_configs, root_cause, versions
+from ..experiments import ExperimentError, deal_folds, load_configs, override_configs, resolved, root_cause, versions
 from .options import REFERENCE
 
 KIND = "comparison"
@@ -126,7 +126,8 @@ def make_plan(
     """
     train = load_configs("config_file", config_file, TRAIN_IDS, KIND)
     evaluation = load_configs("evaluation_file", evaluation_file, EVALUATION_IDS, KIND)
-    epochs = train["epochs"] if epochs is None else epochs
+    data = {"dataset_dir": str(dataset_dir), "datalist": None if datalist is None else str(datalist)}
+    epochs = resolved(train, "epochs", **data) if epochs is None else epochs
     for name, value in (("folds", folds), ("seeds", seeds), ("epochs", epochs)):
         if not isinstance(value, int) or value < 1:
             raise ExperimentError(f"{name} must be a whole number, 1 or more, got {value!r}.")
@@ -187,6 +188,7 @@ def _label(name: AttentionSpec) -> str:
 
 def _build(plan: Plan, name: str, seed: int) -> nn.Module:
     parser = ConfigParser({**deepcopy(plan.train), "attention": plan.attention[name]})
+    parser.update({"dataset_dir": str(plan.dataset_dir)})
     torch.manual_seed(seed)
     try:
         return parser.get_parsed_content("network_def")

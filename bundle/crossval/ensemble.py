@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from copy import deepcopy
 from pathlib import Path
 from typing import Any
@@ -46,9 +47,13 @@ def overlay(plan: Plan, name: str, output: Path) -> dict[str, Any]:
     changed = {
         key: value for key, value in config.items() if key not in PLACE and (key not in plain or plain[key] != value)
     }
+    data = {"dataset_dir": plan.dataset_dir, "datalist": plan.datalist}
+    # Overlays of datasets read the names of channels and structures from the dataset.
+    named = {key: value and str(value.resolve()) for key, value in data.items() if f"@{key}" in json.dumps(changed)}
     members = {"network": config["network_def"], "count": len(plan.folds)}
     return {
         **deepcopy(changed),
+        **named,
         "checkpoint": str((output / WEIGHTS).resolve()),
         "network_def": {"_target_": "bundle.networks.ensemble.NetworkEnsemble", **deepcopy(members)},
     }

@@ -9,11 +9,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from monai.bundle import ConfigParser
-
 from .. import ROOT
-from ..datasets import DatalistError
-from ..experiments import ExperimentError, deal_folds, load_configs, override_configs, root_cause, versions
+from ..experiments import ExperimentError, deal_folds, load_configs, override_configs, resolved, versions
 from ..experiments.folds import relative_files
 
 KIND = "cross-validation"
@@ -33,8 +30,11 @@ CARRIED = ("device", "network_def", "attention", "deep_supervision", "label_name
 """What evaluation and inference take from the train config, where both name it."""
 
 OWN = {"dataset_dir", "datalist", "split", "fold", "output_dir", "input", "network", "resume"}
-OWN |= {"epochs", "val_interval", "early_stop"}
+OWN |= {"epochs", "val_interval", "early_stop", "validation_split"}
 """What cannot be overridden: it is set by the cross-validation, or would look at the held-out fold."""
+
+UNWATCHED = {"early_stop": None, "validation_split": "validation"}
+"""Values of the train config, where it has the ids, under which no test case is looked at."""
 
 
 @dataclass(frozen=True)
@@ -117,7 +117,8 @@ def make_plan(
         "evaluation": _beside("evaluate.json", evaluation_file, config_file),
         "inference": _beside("inference.json", inference_file, config_file),
     }
-    configs = _load(files, epochs, overrides or {})
+    configs = _load(files, overrides or {})
+    _budget(configs["train"], epochs, _data(dataset_dir, datalist))
     dealt = None
     if folds is not None or split_seed is not None:
         dealt = deal_folds(dataset_dir, datalist, folds or 5, split_seed, test=True)
@@ -145,9 +146,7 @@ def _beside(name: str, files: Sequence[str | Path] | None, config_file: Sequence
     return [Path(config_file[0]).with_name(name), *config_file[1:]] if files is None else list(files)
 
 
-def _load(
-    files: Mapping[str, Sequence[str | Path]], epochs: int | None, overrides: Mapping[str, Any]
-) -> dict[str, dict[str, Any]]:
+def _load(files: Mapping[str, Sequence[str | Path]], overrides: Mapping[str, Any]) -> dict[str, dict[str, Any]]:
     ids = {"train": TRAIN_IDS, "evaluation": EVALUATION_IDS, "inference": INFERENCE_IDS}
     options = {"train": "config_file", "evaluation": "evaluation_file", "inference": "inference_file"}
     configs = {name: load_configs(options[name], files[name], ids[name], KIND) for name in files}
@@ -158,36 +157,26 @@ def _load(
     evaluation.update(dict.fromkeys({"plan"} & evaluation.keys(), "fp32"))
     names = list(dict.fromkeys(str(file) for group in files.values() for file in group))
     override_configs(list(configs.values()), overrides, own=OWN, files=names, kind=KIND)
-    train["epochs"] = train["epochs"] if epochs is None else epochs
-    train["val_interval"] = train["epochs"] + 1
-    if "early_stop" in train:
-        train["early_stop"] = None
-    try:
-        ConfigParser(deepcopy(train)).get_parsed_content("network_def")
-    except Exception as error:
-        raise ExperimentError(f"network_def: the network cannot be built: {root_cause(error)}") from error
     return configs
+
+
+def _budget(train: dict[str, Any], epochs: int | None, data: Mapping[str, Any]) -> None:
+    """Set the epochs of a train config, and nothing that looks at the held-out fold; see that its network builds."""
+    epochs = resolved(train, "epochs", **data) if epochs is None else epochs
+    train.update({"epochs": epochs, "val_interval": epochs + 1})
+    train.update({name: value for name, value in UNWATCHED.items() if name in train})
+    resolved(train, "network_def", **data)
+
+
+def _data(dataset_dir: str | Path, datalist: str | Path | None) -> dict[str, Any]:
+    return {"dataset_dir": str(dataset_dir), "datalist": None if datalist is None else str(datalist)}
 
 
 def _cases(evaluation: dict[str, Any], dataset_dir: str | Path, datalist: str | Path | None) -> list[dict[str, Any]]:
     """Return all labelled cases as the task itself lists them."""
-    parser = ConfigParser(deepcopy(evaluation))
-    parser.update({"dataset_dir": str(dataset_dir), "datalist": None if datalist is None else str(datalist)})
-    parser.update({"split": "all"})
-    try:
-        cases = parser.get_parsed_content("dataset#data")
-    except Exception as error:
-        raise ExperimentError(_told(error)) from error
+    cases = resolved(evaluation, "dataset#data", **_data(dataset_dir, datalist), split="all")
     files = [(case, relative_files(case["image"], dataset_dir)) for case in cases]
     return [{**case, "image": image} for case, image in files]
-
-
-def _told(error: BaseException) -> str:
-    """Return the message about the dataset, or else that of the root of a chain of errors."""
-    cause: BaseException | None = error
-    while cause is not None and not isinstance(cause, DatalistError):
-        cause = cause.__cause__
-    return str(cause or root_cause(error))
 
 
 def _by_fold(cases: Sequence[Mapping[str, Any]], source: str) -> tuple[dict[int, list[str]], list[str]]:

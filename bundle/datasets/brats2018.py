@@ -70,7 +70,7 @@ def prepare_brats2018(
             f"{root}: holds no case with files that end with {endings} and {label}; name the folder that holds them, "
             "or how they end, with --modalities and --label."
         )
-    held = [case for case in known if _part(folder, case) == "test"]
+    held = [case for case in known if "test" in _folders(folder, case["image"][0])]
     share = 0.0 if held else test_share
     parts = deal(
         root,
@@ -86,7 +86,7 @@ def prepare_brats2018(
 
 def _case(root: Path, image: Any) -> Case:
     found = next((match[1] for visit in VISITS if (match := re.fullmatch(visit, image.name))), image.name)
-    grade = [part for part in Path(image.files[0]).relative_to(root).parts[:-1] if part in GRADES]
+    grade = [part for part in _folders(root, image.files[0]) if part in GRADES]
     return {
         "image": image.files,
         **({} if image.label is None else {"label": image.label}),
@@ -95,5 +95,5 @@ def _case(root: Path, image: Any) -> Case:
     }
 
 
-def _part(root: Path, case: Case) -> str:
-    return Path(case["image"][0]).relative_to(root).parts[0]
+def _folders(root: Path, file: str) -> tuple[str, ...]:
+    return Path(file).relative_to(root).parts[:-1]

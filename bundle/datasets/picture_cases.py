@@ -6,6 +6,7 @@ import logging
 from collections.abc import Sequence
 from pathlib import Path
 
+from ..volume_files import files_of
 from .datalist import Case, DatalistError, _away_from, _named, _read_json, _section, select_cases
 from .picture_folder import prepare_picture_folder
 from .pictures import pictures_in
@@ -86,7 +87,10 @@ def named_pictures(cases: Sequence[Case]) -> list[Case]:
     """Name every case after its picture, without the ending; where names meet, with those of the folders above.
 
     Raises:
-        DatalistError: when two pictures would write the same output.
+        DatalistError: when two pictures would write the same output, or one is a list of files.
     """
+    several = [case["image"] for case in cases if len(files_of(case["image"])) > 1]
+    if several:
+        raise DatalistError(f"{several[0]}: a picture is one file; channels of their own are for volumes alone.")
     names = [case["case"] for case in _named({"image": str(Path(case["image"]).with_suffix(""))} for case in cases)]
     return [{**case, "case": name} for name, case in zip(names, cases, strict=True)]

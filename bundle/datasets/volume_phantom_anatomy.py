@@ -108,8 +108,8 @@ STRUCTURES = Anatomy(
     },
     {
         **{"white matter": (45, 44), "cortex": (109, 108), "ventricle": (52, 51), "cerebellum": (39, 38)},
-        **{"cerebellum white matter": (41, 40), "brain stem": 35, "caudate": (37, 36), "putamen": (58, 57)},
-        **{"pallidum": (56, 55), "thalamus": (60, 59), "hippocampus": (48, 47)},
+        **{"cerebellum white matter": (41, 40), "caudate": (37, 36), "putamen": (58, 57)},
+        **{"pallidum": (56, 55), "thalamus": (60, 59), "hippocampus": (48, 47), "brain stem": 35},
     },
 )
 """Values of the Neuromorphometrics protocol, left and right."""

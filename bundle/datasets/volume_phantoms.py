@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -35,6 +35,14 @@ class _Phantom:
     anatomy: Anatomy
     released: Callable[..., None]
     original: Callable[..., None] | None = None
+    classes: int | None = None
+    """How many tissues the original project labels, from 1 on; None for the values of the dataset."""
+
+    @property
+    def original_labels(self) -> Mapping[str, int | tuple[int, int]]:
+        if self.classes is None:
+            return self.anatomy.labels
+        return {tissue: place for place, tissue in enumerate(list(self.anatomy.labels)[: self.classes], start=1)}
 
 
 PHANTOMS = {
@@ -42,7 +50,7 @@ PHANTOMS = {
     "brats2018": _Phantom(GLIOMA, brats2018, split_folders),
     "folder": _Phantom(ABDOMEN, folder_pairs),
     "hvsmr": _Phantom(HEART, hvsmr, split_folders),
-    "malc": _Phantom(STRUCTURES, malc, split_folders),
+    "malc": _Phantom(STRUCTURES, malc, split_folders, classes=10),
     "msd": _Phantom(HIPPOCAMPUS, msd),
 }
 """The datasets that there are phantoms of."""
@@ -85,7 +93,8 @@ def write_volume_phantoms(
         raise DatalistError(f"the original project knows no {name}; leave out --layout original.")
     if count < 2 or not SIZES[0] <= size <= SIZES[1]:
         raise DatalistError(f"count must be 2 or more and size from {SIZES[0]} to {SIZES[1]}, got {count} and {size}.")
-    cases = [render(phantom.anatomy, size=size, seed=seed + number) for number in range(count + 1)]
+    anatomy = phantom.anatomy if layout == "released" else replace(phantom.anatomy, labels=phantom.original_labels)
+    cases = [render(anatomy, size=size, seed=seed + number) for number in range(count + 1)]
     writer(Path(folder), cases[:-1], cases[-1][0])
     return Path(folder)
 

@@ -6,11 +6,11 @@ anything is trained and goes on where it was interrupted.
 
 from __future__ import annotations
 
-from .configs import load_configs, override_configs
+from .configs import load_configs, override_configs, resolved, root_cause
 from .folder import open_output, write_json
 from .folds import deal_folds
 from .options import ExperimentError, parse_files, parse_overrides
-from .running import execute, read_failures, root_cause, run_training, versions
+from .running import execute, read_failures, run_training, versions
 
 __all__ = [
     "ExperimentError",
@@ -22,6 +22,7 @@ __all__ = [
     "parse_files",
     "parse_overrides",
     "read_failures",
+    "resolved",
     "root_cause",
     "run_training",
     "versions",

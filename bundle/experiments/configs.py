@@ -11,6 +11,7 @@ from typing import Any
 
 from monai.bundle import ConfigParser
 
+from ..datasets import DatalistError
 from .options import ExperimentError
 
 
@@ -66,6 +67,35 @@ def override_configs(
             raise ExperimentError(f"{name}: is neither an option nor an id of {' or '.join(files)}{hint}")
         for parser in parsers:
             parser[name] = deepcopy(value)
+
+
+def resolved(config: Mapping[str, Any], name: str, **values: Any) -> Any:
+    """Return what an id of a config comes to, with ``values`` in the place of those of the config.
+
+    Raises:
+        ExperimentError: when it cannot be made; the message is that of the error at the root.
+    """
+    parser = ConfigParser(deepcopy(dict(config)))
+    parser.update(values)
+    try:
+        return parser.get_parsed_content(name)
+    except Exception as error:
+        raise ExperimentError(f"{name}: {_told(error)}") from error
+
+
+def root_cause(error: BaseException) -> BaseException:
+    """Return the error at the root of a chain."""
+    while error.__cause__ is not None:
+        error = error.__cause__
+    return error
+
+
+def _told(error: BaseException) -> str:
+    """Return the message about a dataset, or else that of the root of a chain of errors."""
+    cause: BaseException | None = error
+    while cause is not None and not isinstance(cause, DatalistError):
+        cause = cause.__cause__
+    return str(cause or root_cause(error))
 
 
 def _knows(parser: ConfigParser, name: str) -> bool:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import random
 from collections.abc import Sequence
@@ -11,6 +12,7 @@ from typing import Any
 from ..datasets import load_datalist
 from .options import ExperimentError
 
+DESCRIPTION = ("modality", "channel_names", "label_values", "labels")
 KEPT = ("group", "complete")
 """What an item tells of its case beside its files and fold."""
 
@@ -43,7 +45,13 @@ def deal_folds(
         )
     training = [{**_item(case, dataset_dir), "fold": fold} for case, fold in zip(cases, dealt, strict=True)]
     held_out = [_item(case, dataset_dir) for case in lists["test"]] if test else []
-    return {"seed": split_seed, "training": training, "test": held_out}
+    return {"seed": split_seed, **_description(datalist), "training": training, "test": held_out}
+
+
+def _description(datalist: str | Path | None) -> dict[str, Any]:
+    """Return what a datalist tells of the dataset beside its cases."""
+    content = json.loads(Path(datalist).read_text(encoding="utf-8-sig")) if datalist else {}
+    return {key: content[key] for key in DESCRIPTION if key in content}
 
 
 def _deal(cases: Sequence[dict[str, Any]], folds: int, seed: int) -> list[int]:

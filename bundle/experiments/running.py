@@ -49,10 +49,3 @@ def read_failures(folder: Path) -> list[dict[str, str]]:
     """Return the records of the cases that the run of a folder left out."""
     path = folder / "summary.json"
     return json.loads(path.read_text(encoding="utf-8"))["failures"] if path.is_file() else []
-
-
-def root_cause(error: BaseException) -> BaseException:
-    """Return the error at the root of a chain."""
-    while error.__cause__ is not None:
-        error = error.__cause__
-    return error

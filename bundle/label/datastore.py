@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import tempfile
 from pathlib import Path
 from typing import Any
 
 from .errors import RequestError
+from .masks import is_volume, write_mask
 from .names import check_name
-from .tasks import ENDINGS, VOLUME
+from .tasks import ENDINGS, PICTURE, VOLUME
 from .uploads import CLASSES, MARKUPS, check_image, check_label
 from .workarounds.shared_datastore import SharedDatastore
 
@@ -49,9 +51,14 @@ class StudyDatastore(SharedDatastore):
         """
         check_name("tag", label_tag)
         self.check_image_id(image_id)
-        shown = f"label of {image_id}{_suffixes(label_filename)}"
-        check_label(label_filename, self.get_image_uri(image_id), self.kind, shown)
-        return str(super().save_label(image_id, label_filename, label_tag, label_info))
+        image, shown = self.get_image_uri(image_id), f"label of {image_id}{_suffixes(label_filename)}"
+        with tempfile.TemporaryDirectory() as folder:
+            file = label_filename
+            if self.kind == PICTURE and is_volume(file):
+                file = str(Path(folder, "mask.png"))
+                write_mask(label_filename, image, Path(file), shown)
+            check_label(file, image, self.kind, f"label of {image_id}{_suffixes(file)}")
+            return str(super().save_label(image_id, file, label_tag, label_info))
 
     def get_dataset_archive(self, limit_cases: int | None) -> str:
         """Return a zip archive of the images that have a final label, and of these labels.

@@ -120,6 +120,6 @@ def read_classes(label: Path) -> dict[str, int]:
         known = dict(content["classes"])
     except (OSError, UnicodeDecodeError, ValueError, KeyError, TypeError) as error:
         raise DatalistError(
-            f'{label}: names no classes; submit a file NAME.classes.json with {{"classes": {{"melanoma": 1, ...}}}} as the label.'
+            f'{label}: names no classes; submit a file NAME.classes.json with {{"classes": {{"melanoma": 1, ...}}}}.'
         ) from error
     return known

@@ -82,6 +82,9 @@ class BundleInference(InferTask):
         told["result"] = {**record, "weights": weights["sha256"] if weights else None}
         if "discs" in record:
             told["points"] = {disc["name"]: disc["position"] for disc in record["discs"]}
+        if "classes" in record:
+            scores = {name: found["probability"] for name, found in record["classes"].items()}
+            told["prediction"] = [{"idx": i, "label": name, "score": scores[name]} for i, name in enumerate(scores)]
         for markups in result.folder.glob("*.mrk.json"):
             told["markups"] = json.loads(markups.read_text(encoding="utf-8"))
         return told

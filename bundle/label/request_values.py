@@ -65,7 +65,7 @@ def find_task(request: Mapping[str, Any], tasks: Mapping[str, LabelTask]) -> Lab
     Raises:
         RequestError: 404 when there is no such task.
     """
-    name = request.get("model") or next(iter(tasks), None)
+    name = str(request.get("model") or next(iter(tasks), ""))
     if name not in tasks:
         raise RequestError(404, f"there is no model {name!r} for this; there are: {', '.join(tasks) or 'none'}.")
     return tasks[name]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import threading
 from collections.abc import Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
@@ -14,6 +15,7 @@ from typing import Any
 import torch
 from monai.bundle import ConfigParser
 
+from ..transforms.checks import BadInputError
 from .errors import RequestError
 from .options import overrides_of
 from .tasks import LabelTask
@@ -23,6 +25,9 @@ logger = logging.getLogger(__name__)
 WORKER = ThreadPoolExecutor(1, thread_name_prefix="inference")
 """Where all inference runs, one image at a time, so that many clients need no more memory than one. It is one thread,
 as the libraries below PyTorch keep buffers for every thread that computes."""
+
+ONE_AT_A_TIME = threading.Lock()
+"""Held by whatever computes with a network, in :data:`WORKER` or elsewhere."""
 
 QUIET = {"picture": False, "overlay": False, "probability": False}
 """Files that a client does not get; they are not made, where a task has a switch for them."""
@@ -94,9 +99,10 @@ class BundleRun:
         return network
 
     def _case(self, image: Path, output_dir: Path, device: str, changes: Mapping[str, Any]) -> CaseResult:
-        evaluator = self._evaluator(image, output_dir, device, changes)
-        evaluator.run()
-        return self._result(evaluator, output_dir)
+        with ONE_AT_A_TIME:
+            evaluator = self._evaluator(image, output_dir, device, changes)
+            evaluator.run()
+            return self._result(evaluator, image, output_dir)
 
     def _evaluator(self, image: Path, output_dir: Path, device: str, changes: Mapping[str, Any]) -> Any:
         config = self.task.config
@@ -111,15 +117,21 @@ class BundleRun:
                 raise RequestError(400, f"{image.name}: holds {cases} images; send one at a time.")
             return parser.get_parsed_content("evaluator")
 
-    def _result(self, evaluator: Any, folder: Path) -> CaseResult:
+    def _result(self, evaluator: Any, image: Path, folder: Path) -> CaseResult:
         if evaluator.failures:
             failure = evaluator.failures[0]
-            fault = 500 if failure["error"] in ("RuntimeError", "MemoryError", "OutOfMemoryError") else 400
-            raise RequestError(fault, f"{failure['error']}: {failure['message']}")
+            status = 400 if failure["error"] in _names(BadInputError) else 500
+            message = failure["message"].replace(f"{image.parent}/", "")
+            raise RequestError(status, f"{failure['error']}: {message}")
         record = evaluator.state.output[0]["result"]
         files = [folder / name for name in record.get("files", ())]
         labels = [file for file in files if file.name.endswith((".nii.gz", ".nrrd", ".mha", ".png"))]
         return CaseResult(record, labels[0] if labels else None, folder)
+
+
+def _names(kind: type) -> set[str]:
+    """Return the names of a class and of all that are made from it."""
+    return {kind.__name__}.union(*(_names(below) for below in kind.__subclasses__()))
 
 
 def load_network(task: LabelTask, weights: str | Path, device: str = "cpu") -> torch.nn.Module:

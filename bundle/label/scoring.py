@@ -21,6 +21,9 @@ from .workflow import run_workflow
 
 logger = logging.getLogger(__name__)
 
+METRICS = {"DiscMetrics": "identification_rate", "ClassificationMetrics": "right_classes"}
+"""What a case is scored by, by the handler that evaluates its task; all others give Dice."""
+
 
 class ServedScoring(ScoringMethod):
     """A scoring method of the served tasks; a request chooses one by ``model``, by default the first.
@@ -156,7 +159,7 @@ class Evaluation(ServedScoring):
                 datastore.update_image_info(case.name, {self.KEY: {**known, task.name: record}})
         return {
             "model": task.name,
-            "metric": next(iter(content["key_metric"])),
+            "metric": METRICS.get(next(iter(content["key_metric"].values()))["_target_"].split(".")[-1], "dice"),
             "mean": _mean(scores.values()) if scores else None,
             "cases": scores,
             "left_out": [failure["message"] for failure in summary["failures"]],

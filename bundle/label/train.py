@@ -166,6 +166,9 @@ class BundleTraining(TrainTask):
         shutil.rmtree(folder, ignore_errors=True)
         validation = held_out(cases, options.share)
         overrides = self._overrides(options, self._dataset(cases, validation, folder / "data"))
+        if "samples_per_epoch" not in self.content:
+            size = options.shown.get("batch_size", self.content["batch_size"])
+            overrides["batch_size"] = min(size, len(cases) - len(validation))
         check_labels(self.config_file, overrides)
         told = f"on {len(validation)} others" if validation else "on the same, since there are too few to hold some out"
         logger.info(

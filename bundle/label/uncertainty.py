@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import copy
 import json
-import logging
 import math
 from collections.abc import Mapping
 from typing import Any
@@ -17,10 +16,9 @@ from monai.bundle import ConfigParser
 from monai.data import list_data_collate
 from torch.special import entr
 
-from .run import ONE_AT_A_TIME, BundleRun
+from ..records import record_failure
+from .run import WORKER, BundleRun
 from .tasks import LabelTask
-
-logger = logging.getLogger(__name__)
 
 INFO = "uncertainty"
 """Key of the values in the info of an image, by the name of the model."""
@@ -84,6 +82,9 @@ class UncertaintyEstimator:
         Raises:
             BadInputError: when the image cannot be used.
         """
+        return WORKER.submit(self._mean_entropy, image, device).result()
+
+    def _mean_entropy(self, image: str, device: str) -> float:
         parser = ConfigParser(copy.deepcopy(self.task.config))
         parser.update({**{name: value for name, value in PLAIN.items() if name in self.task.config}, "device": device})
         kind, total, count = kind_of_scores(self.task.config), 0.0, 0
@@ -93,14 +94,14 @@ class UncertaintyEstimator:
             share = entropy_share(output, kind)
             total, count = total + float(share.double().sum()), count + share.numel()
 
-        with ONE_AT_A_TIME, torch.inference_mode():
-            network = self._run.network(device)
-            hook = network.register_forward_hook(note)
-            try:
-                case = parser.get_parsed_content("preprocessing")({"image": image, "case": "case"})
+        network = self._run.network(device)
+        hook = network.register_forward_hook(note)
+        try:
+            case = parser.get_parsed_content("preprocessing")({"image": image, "case": "case"})
+            with torch.inference_mode():
                 parser.get_parsed_content("inferer")(list_data_collate([case])["image"].to(device), network)
-            finally:
-                hook.remove()
+        finally:
+            hook.remove()
         return total / count
 
 
@@ -119,11 +120,11 @@ def score_image(estimator: UncertaintyEstimator, datastore: Any, name: str, devi
         name: id of the image.
         device: where to compute.
     """
-    stamp = estimator.stamp()
+    stamp, image = estimator.stamp(), datastore.get_image_uri(name)
     try:
-        value = round(estimator(datastore.get_image_uri(name), device), 6)
+        value = round(estimator(image, device), 6)
     except Exception as error:
-        logger.error("%s has no uncertainty: %s", name, error)
+        record_failure({"case": name, "image": image}, error)
         return None
     known = datastore.get_image_info(name).get(INFO, {})
     datastore.update_image_info(name, {INFO: {**known, estimator.task.name: {"value": value, "weights": stamp}}})

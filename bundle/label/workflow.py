@@ -49,6 +49,7 @@ def run_workflow(config_file: str | Path, overrides: Mapping[str, Any], folder: 
     """
     folder = Path(folder)
     folder.mkdir(parents=True, exist_ok=True)
+    (folder / "summary.json").unlink(missing_ok=True)
     arguments = folder / "arguments.json"
     content = {"config_file": str(config_file), **overrides, "output_dir": str(folder)}
     arguments.write_text(json.dumps(content, indent=2) + "\n", encoding="utf-8")
@@ -59,6 +60,7 @@ def run_workflow(config_file: str | Path, overrides: Mapping[str, Any], folder: 
             last.append(line.rstrip())
             if not _QUIET.match(line):
                 logger.info("%s", _STAMP.sub("", line.rstrip(), count=1))
-    if process.returncode not in (0, EXIT_BAD_CASES):
+    summary = folder / "summary.json"
+    if process.returncode not in (0, EXIT_BAD_CASES) or not summary.is_file():
         raise WorkflowError(f"{config_file} failed with status {process.returncode}:\n" + "\n".join(last))
-    return json.loads((folder / "summary.json").read_text(encoding="utf-8"))
+    return json.loads(summary.read_text(encoding="utf-8"))

@@ -29,8 +29,8 @@ from .cases import case_record, write_record
 
 logger = logging.getLogger(__name__)
 
-HEAT = (230, 159, 0)
-"""Color of a map on a picture; its opacity is the map."""
+HEAT = (86, 180, 233)
+"""Color of a map on a picture, unlike skin; its opacity is the map."""
 
 OPACITY = 0.75
 """Opacity where a map is 1."""
@@ -89,7 +89,7 @@ class ClassMaps(Inferer):
             ValueError: when the layer returns no feature map on the way to the logits.
         """
         pictures = inputs.as_tensor() if isinstance(inputs, MetaTensor) else inputs
-        cam: GradCAM = METHODS[self.method](copy.deepcopy(network), self.layer, postprocessing=_unchanged)  # type: ignore[arg-type]
+        cam: GradCAM = METHODS[self.method](copy.deepcopy(network), self.layer, postprocessing=_unchanged)
         rows = [
             torch.cat([self._map(picture, place - 1, cam) for place in self.classes.values()], 1)
             for picture in pictures.split(1)

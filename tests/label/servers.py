@@ -16,7 +16,7 @@ import numpy as np
 
 from bundle import ROOT
 
-PATIENCE = 240
+PATIENCE = 900
 """Seconds after which a server that does not answer counts as broken; it takes about ten."""
 
 

@@ -91,8 +91,12 @@ def values(monkeypatch: pytest.MonkeyPatch) -> list[str]:
 def test_the_model_is_scored_by_case_and_on_the_whole(tasks, asked, tmp_path: Path) -> None:
     found = Evaluation(tasks)({}, Store(tmp_path, "abc"))
     assert found["cases"] == {"a": 0.7, "b": 0.5}
-    assert (found["model"], found["metric"], found["mean"]) == ("volumes", "mean_dice", 0.6)
+    assert (found["model"], found["metric"], found["mean"]) == ("volumes", "dice", 0.6)
     assert found["left_out"] == ["c is empty"]
+
+
+def test_discs_are_scored_by_their_names(tasks, asked, tmp_path: Path) -> None:
+    assert Evaluation(tasks)({"model": "discs"}, Store(tmp_path, "a"))["metric"] == "identification_rate"
 
 
 def test_the_evaluation_is_that_of_the_bundle_with_the_served_weights(tasks, asked, tmp_path: Path) -> None:

@@ -54,8 +54,8 @@ def asked(monkeypatch: pytest.MonkeyPatch) -> list[dict[str, Any]]:
         calls.append({"config": config, **overrides})
         folder.mkdir(parents=True)
         torch.save({"w": torch.ones(1)}, folder / "model.pt")
-        torch.save({"best_metric": overrides.get("batch_size", 0) / 4 or -1.0}, folder / "last.pt")
-        return {"failures": [{"message": "left out"}] if overrides.get("batch_size") == 3 else []}
+        torch.save({"best_metric": 0.75 if overrides["epochs"] == 3 else -1.0}, folder / "last.pt")
+        return {"failures": [{"message": "left out"}] if overrides["epochs"] == 3 else []}
 
     monkeypatch.setattr(train, "run_workflow", run)
     return calls
@@ -105,10 +105,22 @@ def test_few_labels_are_trained_and_validated_on(count: int, task: LabelTask, la
 
 def test_a_share_of_more_labels_is_held_out(task: LabelTask, label, asked, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("bundle.label.final_labels.FEW", 3)
-    found = BundleTraining(task)({"val_split": 0.34, "batch_size": 3}, label(3))
+    found = BundleTraining(task)({"val_split": 0.34, "max_epochs": 3}, label(3))
     assert len(found["validated_on"]) == 1
     assert sorted(found["trained_on"] + found["validated_on"]) == ["phantom_0", "phantom_1", "phantom_2"]
     assert (found["best_metric"], found["left_out"]) == (0.75, ["left out"])
+
+
+@pytest.mark.parametrize(("count", "request_", "size"), [(1, {}, 1), (3, {}, 2), (3, {"batch_size": 8}, 3)])
+def test_a_batch_is_no_larger_than_what_is_trained_on(count, request_, size, task: LabelTask, label, asked) -> None:
+    BundleTraining(task)(request_, label(count))
+    assert asked[0]["batch_size"] == size
+
+
+def test_draws_from_few_cases_fill_a_batch(label, asked, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(train, "check_labels", lambda *_: None)
+    BundleTraining(replace(TASKS[1], work=tmp_path / "work"))({"samples_per_epoch": 8}, label(1))
+    assert (asked[0]["samples_per_epoch"], "batch_size" in asked[0]) == (8, False)
 
 
 def test_trained_weights_take_the_place_of_the_shipped_ones(task: LabelTask, label, asked) -> None:

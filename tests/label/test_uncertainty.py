@@ -133,4 +133,4 @@ def test_an_image_that_cannot_be_used_has_no_value(task: LabelTask, caplog: pyte
     store = Store(a="/nowhere/a.nii.gz")
     assert score_image(UncertaintyEstimator(task), store, "a") is None
     assert store.info["a"] == {"ts": 1}
-    assert "a has no uncertainty" in caplog.text
+    assert "case a is left out: UnreadableFileError: /nowhere/a.nii.gz: does not exist" in caplog.text

@@ -67,3 +67,12 @@ def test_a_run_that_fails_says_what_it_said_last(stand_in, tmp_path: Path) -> No
     stand_in(1)
     with pytest.raises(WorkflowError, match=r"(?s)train\.json failed with status 1:.*case a is left out$"):
         run_workflow("train.json", {}, tmp_path / "run")
+
+
+def test_a_run_that_ends_without_a_word_has_failed(stand_in, tmp_path: Path) -> None:
+    stand_in(0)
+    run_workflow("train.json", {}, tmp_path / "run")
+    program = tmp_path / "program"
+    program.write_text(f"#!{sys.executable}\nprint('nothing to do')\n")
+    with pytest.raises(WorkflowError, match=r"(?s)train\.json failed with status 0:\nnothing to do$"):
+        run_workflow("train.json", {}, tmp_path / "run")
