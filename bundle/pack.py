@@ -7,7 +7,7 @@ import json
 import logging
 import re
 import zipfile
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -98,8 +98,9 @@ def pack_files(task: str, root: str | Path = ROOT) -> dict[str, bytes]:
     texts["metadata.json"] = _dump(metadata)
     files = {f"configs/{name}": text.encode() for name, text in texts.items()}
     files |= _weights(texts, Path(root, "models", within))
-    files["docs/README.md"] = _readme(metadata, page).encode()
-    files |= {f"docs/{name}": (Path(root, "docs") / name).read_bytes() for name in _pictures(page)}
+    pictures = _pictures(page, Path(root, "docs"))
+    files["docs/README.md"] = _readme(metadata, page, pictures).encode()
+    files |= {f"docs/{name}": content for name, content in pictures.items()}
     files["LICENSE"] = Path(root, "LICENSE").read_bytes()
     files |= {file.relative_to(root).as_posix(): file.read_bytes() for file in _package_files(Path(root, "bundle"))}
     return dict(sorted(files.items()))
@@ -206,13 +207,18 @@ def _page(task: str, root: Path, within: str) -> str:
     return rewrite_paths(file.read_text(encoding="utf-8"), within) if file.is_file() else ""
 
 
-def _pictures(page: str) -> list[str]:
-    return sorted({target for mark, _, target in LINK.findall(page) if mark and "/" not in target})
+def _pictures(page: str, docs: Path) -> dict[str, bytes]:
+    names = {target for mark, _, target in LINK.findall(page) if mark and "/" not in target}
+    return {name: (docs / name).read_bytes() for name in sorted(names) if (docs / name).is_file()}
 
 
-def _readme(metadata: Mapping[str, Any], page: str) -> str:
+def _readme(metadata: Mapping[str, Any], page: str, pictures: Collection[str]) -> str:
     """Return the page of a pack: how to run it, the page of the task without links out of the pack, the model card."""
-    text = LINK.sub(lambda link: link[0] if link[1] or "://" in link[3] or link[3][0] == "#" else link[2], page)
+
+    def mended(link: re.Match[str]) -> str:
+        stays = link[3] in pictures or "://" in link[3] or link[3].startswith("#")
+        return link[0] if stays else link[2]
+
     start = [
         f"# {metadata['name']}",
         "",
@@ -229,7 +235,7 @@ def _readme(metadata: Mapping[str, Any], page: str) -> str:
         "and the packages that `configs/metadata.json` names under `required_packages_version`.",
         "",
     ]
-    return "\n".join([*start, text, "# Model card", "", model_card(dict(metadata))])
+    return "\n".join([*start, LINK.sub(mended, page), "# Model card", "", model_card(dict(metadata))])
 
 
 def _dump(content: Any) -> str:

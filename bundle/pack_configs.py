@@ -4,6 +4,7 @@ In a pack the configs of a further task lie in ``configs/`` itself and its weigh
 expect of a bundle. What MONAI Label's stock app (monailabel 0.8.5) does with them:
 
 - It sets ``train#trainer#max_epochs``: the schedule of the learning rate follows it.
+- It reads ``train#handlers`` as dictionaries: references are spelled out.
 - It serves ``models/model.pt``: a training replaces it once it has ended well.
 - It takes ``post_transforms`` rather than ``postprocessing``: it holds the steps that make the result and leaves out
   those that write files, since the app writes the answer itself.
@@ -65,12 +66,22 @@ def _train(config: Config) -> None:
     trainer, schedule = config["train"]["trainer"], config.get("lr_scheduler", {})
     if schedule.get("epochs") == trainer["max_epochs"]:
         schedule["epochs"] = "@train#trainer#max_epochs"
-    config["train"]["handlers"].append(dict(PUBLISH))
+    handlers = [_spelled_out(handler, config) for handler in config["train"]["handlers"]]
+    config["train"]["handlers"] = [*handlers, dict(PUBLISH)]
     items = list(config.items())
     place = list(config).index("output_dir") + 1
     items.insert(place, ("published", "$@bundle_root + '/models/model.pt'"))
     config.clear()
     config.update(items)
+
+
+def _spelled_out(handler: Config | str, config: Config) -> Config:
+    """Return a handler as what it is made by: MONAI Label cannot read one that is the reference of another id.
+
+    Where that id is used elsewhere too, there are two of them: right for handlers whose state lies in what they are
+    given, such as :class:`bundle.handlers.ClassReweighting`.
+    """
+    return dict(config[handler.removeprefix("@")]) if isinstance(handler, str) else handler
 
 
 def _inference(config: Config) -> None:

@@ -62,3 +62,10 @@ def test_what_cannot_be_used_is_refused(tmp_path: Path) -> None:
         prepare_hvsmr(tmp_path, view="coronal")
     with pytest.raises(DatalistError, match=r"holds no training_sa_crop_pat\*.nii.gz"):
         prepare_hvsmr(tmp_path, view="sa_crop")
+
+
+def test_a_volume_that_is_there_twice_is_an_error(released: Path) -> None:
+    touch(released / "copy" / "training_axial_crop_pat3.nii.gz")
+    with pytest.raises(DatalistError, match=r"pat3.nii.gz and .*copy.*pat3.nii.gz are the same volume; remove one"):
+        prepare_hvsmr(released)
+    assert prepare_hvsmr(released, view="axial_full")["training"]

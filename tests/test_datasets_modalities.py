@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+from bundle.datasets import DatalistError
 from bundle.datasets.modalities import find_images, incomplete, shared_name
 
 MODALITIES = ("flair", "t1", "t1ce")
@@ -39,6 +40,12 @@ def test_an_image_that_lacks_a_modality_is_left_out_and_told(tmp_path: Path) -> 
     touch(tmp_path, "a_flair.nii.gz", "a_t1.nii.gz", "b_flair.nii.gz", "b_t1.nii.gz", "b_t1ce.nii.gz", "notes.nii")
     assert [image.name for image in find_images(tmp_path, MODALITIES)] == ["b"]
     assert incomplete(tmp_path, MODALITIES) == [f"{tmp_path / 'a'} lacks t1ce"]
+
+
+def test_two_files_of_one_modality_are_an_error(tmp_path: Path) -> None:
+    touch(tmp_path, "a_t1.nii", "a_t1.nii.gz", "a_flair.nii.gz")
+    with pytest.raises(DatalistError, match=r"a_t1.nii and .*a_t1.nii.gz are the same modality; remove one"):
+        find_images(tmp_path, ["t1", "flair"])
 
 
 @pytest.mark.parametrize(

@@ -130,6 +130,7 @@ def test_labels_of_another_form_are_refused(labels: Any, task: Path) -> None:
         ({"modality": ["MRI"]}, "must name the channels by '0', '1'"),
         ({"modality": {"1": "MRI"}}, "must name the channels"),
         ({"labels": LABELS}, "lists no image with a label map"),
+        ({"labels": LABELS, "training": [["a", "b"]]}, "'training' holds .*, which is no case"),
     ],
 )
 def test_a_dataset_json_of_another_form_is_refused(content: Any, words: str, tmp_path: Path) -> None:

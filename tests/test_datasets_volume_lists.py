@@ -53,6 +53,12 @@ def test_labels_are_found_by_name_and_not_by_order(tmp_path: Path) -> None:
     ]
 
 
+def test_an_image_with_several_label_maps_is_an_error(tmp_path: Path) -> None:
+    touch(tmp_path, "i/a.nii.gz", "l/a.nii.gz", "l/a_seg.nii.gz")
+    with pytest.raises(DatalistError, match=r"a.nii.gz: has several label maps: .*a.nii.gz, .*a_seg.nii.gz; remove"):
+        pair_volumes(tmp_path / "i", tmp_path / "l")
+
+
 def test_a_case_without_a_label_is_told(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
     assert labeled([{"image": ["a.nii", "b.nii"]}, {"image": "c", "label": "d"}]) == [{"image": "c", "label": "d"}]
     assert "a.nii: left out, since it has no label map" in caplog.text

@@ -64,6 +64,13 @@ def test_nothing_but_the_commands_imports_the_label_app() -> None:
     )
 
 
+def test_every_file_of_the_label_app_has_a_test_in_its_own_environment() -> None:
+    for module in MODULES:
+        if room_of(module) == "label" and module.stem != "__init__":
+            name = "_".join(("test", *module.with_suffix("").parts[1:]))
+            assert Path(ROOT, "tests", "label", f"{name}.py").is_file(), module
+
+
 def test_files_are_short_and_have_a_docstring() -> None:
     for module in MODULES:
         text = (PACKAGE / module).read_text(encoding="utf-8")

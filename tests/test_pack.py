@@ -278,12 +278,13 @@ def test_overlays_of_datasets_belong_to_the_main_task_and_lists_of_cases_to_thos
     for name, content in {"msd": {"epochs": 3}, "a_split": {"training": []}, "b_split": {"training": []}}.items():
         (root / "configs" / "datasets" / f"{name}.json").write_text(json.dumps(content))
     (root / "docs").mkdir()
-    (root / "docs" / "a.md").write_text("`configs/datasets/a_split.json`")
+    (root / "docs" / "a.md").write_text("`configs/datasets/a_split.json` ![no](no.png) [b](b.md) [x](#x)")
     found = {
         task: [name for name in pack_files(task, root) if name.startswith("configs/datasets/")]
         for task in ("volumes", "a")
     }
     assert found == {"volumes": ["configs/datasets/msd.json"], "a": ["configs/datasets/a_split.json"]}
+    assert b"a_split.json` no b [x](#x)" in pack_files("a", root)["docs/README.md"]
 
 
 def test_a_folder_with_files_in_it_is_written_to_only_when_asked(tmp_path: Path) -> None:

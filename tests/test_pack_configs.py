@@ -30,6 +30,18 @@ def test_a_training_follows_the_epochs_that_a_server_sets_and_publishes_its_weig
     assert ids.index("published") == ids.index("output_dir") + 1
 
 
+def test_handlers_of_a_training_are_spelled_out() -> None:
+    counter = {"_target_": "bundle.handlers.Counter", "loss": "@loss"}
+    config: dict[str, Any] = {
+        "output_dir": "",
+        "counter": counter,
+        "train": {"trainer": {"max_epochs": 1}, "handlers": ["@counter", {"_target_": "Other"}]},
+    }
+    adapted = adapt_config("train.json", config)
+    assert adapted["train"]["handlers"] == [counter, {"_target_": "Other"}, PUBLISH]
+    assert adapted["counter"] == counter
+
+
 def test_a_schedule_of_its_own_length_is_left_alone() -> None:
     config: dict[str, Any] = {
         "output_dir": "",

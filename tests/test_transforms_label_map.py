@@ -45,7 +45,7 @@ def test_values_of_the_background_and_others_become_0() -> None:
     assert LabelMap({**TABLE, "background": [5]})("a", volume(5, 3)).flatten().tolist() == [0, 1]
     others = LabelMap({**TABLE, "background": "others"})
     assert others("a", volume(7, 44, 16)).flatten().tolist() == [0, 0, 2]
-    with pytest.raises(LabelValuesError, match="holds the values 0.5"):
+    with pytest.raises(LabelValuesError, match=r"holds the values 0\.5"):
         others("a", volume(0.5))
 
 

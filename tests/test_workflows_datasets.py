@@ -108,6 +108,24 @@ def test_the_published_protocol_trains_on_all_and_watches_the_test_set(overlay: 
     ]
 
 
+def test_regions_are_learned_evaluated_and_segmented_as_the_same_structures(
+    dataset: Callable[[str], dict[str, str]], tmp_path: Path
+) -> None:
+    """A few epochs without augmentation find the tumor, in the metric of the training and in the label maps alike."""
+    options = {**dataset("brats2018_regions"), "roi_size": [24, 24, 24], "network_def#channels": [8, 16], "amp": False}
+    workflow = run_workflow(
+        ["train.json", "datasets/brats2018_regions.json"],
+        output_dir=str(tmp_path),
+        **{"epochs": 45, "val_interval": 45, "learning_rate": 0.02, "augmentation": [], **options},
+    )
+    options |= {"split": "validation", "checkpoint": str(tmp_path / "model.pt"), "output_dir": str(tmp_path / "out")}
+    run_workflow(["evaluate.json", "datasets/brats2018_regions.json"], **options)
+    summary = json.loads((tmp_path / "out" / "metrics.json").read_text())["summary"]
+    assert summary["whole_tumor"]["dice"]["mean"] > 0.5
+    mean = np.mean([metrics["dice"]["mean"] for metrics in summary.values()])
+    assert workflow.evaluator.state.best_metric == pytest.approx(mean, abs=0.1)
+
+
 def settings(overlay: str, protocol: str, workflow: str = "train") -> ConfigParser:
     parser = ConfigParser()
     parser.read_config([str(contract.CONFIGS / name) for name in (f"{workflow}.json", f"datasets/{overlay}.json")])

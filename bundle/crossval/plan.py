@@ -34,7 +34,7 @@ OWN |= {"epochs", "val_interval", "early_stop", "validation_split"}
 """What cannot be overridden: it is set by the cross-validation, or would look at the held-out fold."""
 
 UNWATCHED = {"early_stop": None, "validation_split": "validation"}
-"""Values of the train config, where it has the ids, under which no test case is looked at."""
+"""Values of ids that a train config may have, under which neither test cases nor the held-out fold are looked at."""
 
 
 @dataclass(frozen=True)

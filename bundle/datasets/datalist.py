@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from ..volume_files import files_of, is_dicom, series_in, stem_of, volumes_in
+from .errors import DatalistError as DatalistError
 from .modalities import find_images, shared_name
 
 logger = logging.getLogger(__name__)
@@ -30,10 +31,6 @@ NOTES = ("fold", "group", "complete")
 its label names all that is in view."""
 
 Case = dict[str, Any]
-
-
-class DatalistError(ValueError):
-    """A dataset folder or datalist that cannot be used; the message names the file and says what to do."""
 
 
 def list_cases(

@@ -58,11 +58,13 @@ def prepare_hvsmr(
 
 
 def _released(root: Path, view: str) -> dict[str, list[Case]]:
-    found = {
-        stem_of(file): file
-        for folder in [root, *sorted(path for path in root.rglob("*") if path.is_dir())]
-        for file in volumes_in(folder)
-    }
+    found: dict[str, Path] = {}
+    for folder in [root, *sorted(path for path in root.rglob("*") if path.is_dir())]:
+        for file in volumes_in(folder):
+            name = stem_of(file)
+            if name in found and view in name:
+                raise DatalistError(f"{found[name]} and {file} are the same volume; remove one of them.")
+            found[name] = file
     parts: dict[str, list[Case]] = {"training": [], "test": []}
     for name, file in found.items():
         kind = re.fullmatch(rf"(training|testing)_{view}_pat\d+", name)

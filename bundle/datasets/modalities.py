@@ -8,6 +8,7 @@ from itertools import takewhile
 from pathlib import Path
 
 from ..volume_files import stem_of, volumes_in
+from .errors import DatalistError
 
 MARKS = "_-"
 """What may stand before the name of a modality."""
@@ -38,6 +39,9 @@ def find_images(root: Path, modalities: Sequence[str], *, label: str | None = No
 
     Returns:
         The images that have files of all modalities. Those that lack one are left out; :func:`incomplete` tells them.
+
+    Raises:
+        DatalistError: when two files are the same modality of an image, such as ``a_t1.nii`` and ``a_t1.nii.gz``.
     """
     found = _groups(root, [*modalities, *([] if label is None else [label])])
     return [
@@ -75,5 +79,8 @@ def _groups(root: Path, endings: Sequence[str]) -> dict[tuple[Path, str], dict[s
             stem = stem_of(file)
             for ending in endings:
                 if stem == ending or any(stem.endswith(f"{mark}{ending}") for mark in MARKS):
-                    found.setdefault((folder, stem[: -len(ending)].rstrip(MARKS)), {})[ending] = file
+                    files = found.setdefault((folder, stem[: -len(ending)].rstrip(MARKS)), {})
+                    if ending in files:
+                        raise DatalistError(f"{files[ending]} and {file} are the same modality; remove one of them.")
+                    files[ending] = file
     return found

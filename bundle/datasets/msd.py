@@ -133,6 +133,10 @@ def _listed(root: Path, content: Mapping[str, Any]) -> dict[str, list[Case]]:
         parts[section] = []
         for item in content.get(section, []):
             entry = {"image": item} if isinstance(item, str) else item
+            if not isinstance(entry, Mapping):
+                raise DatalistError(
+                    f"{root / 'dataset.json'}: the section {section!r} holds {item!r}, which is no case."
+                )
             files = {key: root / str(entry[key]) for key in ("image", "label") if key in entry}
             missing = [file for file in files.values() if not file.is_file()]
             if missing or "image" not in files:

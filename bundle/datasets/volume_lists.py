@@ -27,11 +27,17 @@ def pair_volumes(images: Path, labels: Path) -> list[Case]:
 
     Returns:
         The cases, by name; those that have no label map have no ``"label"``.
+
+    Raises:
+        DatalistError: when an image has several label maps.
     """
-    known = {stem_of(file): file for file in volumes_in(labels)}
+    masks = volumes_in(labels)
     cases = []
     for image in volumes_in(images):
-        found = [known[stem_of(image) + mark] for mark in LABEL_MARKS if stem_of(image) + mark in known]
+        names = [stem_of(image) + mark for mark in LABEL_MARKS]
+        found = [mask for mask in masks if stem_of(mask) in names]
+        if len(found) > 1:
+            raise DatalistError(f"{image}: has several label maps: {', '.join(map(str, found))}; remove all but one.")
         cases.append({"image": str(image), **({"label": str(found[0])} if found else {})})
     return cases
 

@@ -120,7 +120,8 @@ class KeysliceApp(MONAILabelApp):
         known = image_id in store.list_images()
         path = store.get_image_uri(image_id) if known else self._uploaded(image_id)
         file, params = self._infers[name]({**request, "image": path})
-        tag = str(request.get("label_tag") or DefaultLabelTag.ORIGINAL.value)
+        tag = DefaultLabelTag.ORIGINAL if request.get("label_tag") is None else request["label_tag"]
+        tag = str(getattr(tag, "value", tag))
         label = file
         if file is not None and known and request.get("save_label"):
             label = store.save_label(image_id, file, tag, {"model": name, "params": params["result"]})

@@ -129,9 +129,10 @@ class BundleRun:
         return CaseResult(record, labels[0] if labels else None, folder)
 
 
-def _names(kind: type) -> set[str]:
-    """Return the names of a class and of all that are made from it."""
-    return {kind.__name__}.union(*(_names(below) for below in kind.__subclasses__()))
+def _names(kind: type[Exception]) -> set[str]:
+    """Return the names of a class of errors and of all that are made from it."""
+    below: list[type[Exception]] = kind.__subclasses__()
+    return {kind.__name__}.union(*map(_names, below))
 
 
 def load_network(task: LabelTask, weights: str | Path, device: str = "cpu") -> torch.nn.Module:

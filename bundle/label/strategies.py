@@ -8,6 +8,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from monailabel.interfaces.tasks.strategy import Strategy
+from monailabel.utils.others.generic import name_to_device
 
 from .request_values import find_task, read_count
 from .tasks import LabelTask
@@ -28,7 +29,7 @@ class Uncertainty(Strategy):
     The values are those of :class:`.uncertainty.UncertaintyEstimator`, kept in the info of the images until the weights
     change. The same annotator gets the same image until it has a final label; others get the next. Options of a
     request: ``model``, by default the first; ``limit``, how many values to compute at most, by default :data:`LIMIT`;
-    ``client_id``.
+    ``client_id``; ``device``, by default a GPU where there is one.
 
     Args:
         tasks: the served tasks.
@@ -52,7 +53,7 @@ class Uncertainty(Strategy):
         stamp, model = estimator.stamp(), estimator.task.name
         scores = {name: stored_value(infos[name], model, stamp) for name in images}
         for name in [name for name in images if scores[name] is None][:limit]:
-            scores[name] = score_image(estimator, datastore, name)
+            scores[name] = score_image(estimator, datastore, name, str(name_to_device(request.get("device"))))
         free = [name for name in images if not _reserved(infos[name], request)]
         ranked = sorted(free or images, key=lambda name: (-_or_least(scores[name]), name))
         if not ranked:

@@ -73,7 +73,7 @@ class DecodeDiscsd(MapTransform):
 
     def _decode(self, maps: torch.Tensor, affine: np.ndarray, positions: Sequence[float]) -> list[Disc]:
         size = np.linalg.norm(affine[:3, 1:3], axis=0)
-        candidates = self._candidates(maps, size)
+        candidates = self._candidates_by_level(maps, size)
         levels = range(self.first_level, self.first_level + len(candidates))
         match = search_skeleton(candidates, levels, self.skeleton, **self.search)
         discs = []
@@ -86,7 +86,7 @@ class DecodeDiscsd(MapTransform):
                 discs.append(Disc(levels[channel], tuple(place.tolist()), confidence))
         return discs
 
-    def _candidates(self, maps: torch.Tensor, size: np.ndarray) -> list[Candidates]:
+    def _candidates_by_level(self, maps: torch.Tensor, size: np.ndarray) -> list[Candidates]:
         """Return the candidates a level, in mm along the axes of the slabs."""
         options: dict[str, Any] = {"threshold": self.threshold, "stride": self.stride}
         found = find_candidates(maps.amax(dim=0), count=self.count, **options)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Hashable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -92,10 +92,12 @@ class PictureAugmentd(Compose):
             ]
         )
 
-    def __call__(self, input_: Mapping[Hashable, Any], *args: Any, **kwargs: Any) -> dict[Hashable, Any]:
+    def __call__(
+        self, input_: Any, start: int = 0, end: int | None = None, threading: bool = False, lazy: bool | None = None
+    ) -> Any:
         """Augment; what else a case holds stays as it is, which ``Rand2DElasticd`` would turn into tensors."""
         chosen = {key: input_[key] for key in self.keys if key in input_}
-        return {**input_, **super().__call__(chosen, *args, **kwargs)}
+        return {**input_, **super().__call__(chosen, start, end, threading, lazy)}
 
 
 def complete_kinds(kinds: Mapping[str, Mapping[str, Any]]) -> dict[str, dict[str, Any]]:

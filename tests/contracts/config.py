@@ -58,7 +58,7 @@ ALLOWED_EXPRESSIONS = (
     r"\$bundle\.networks\.load_torchvision_weights\(@network, @pretrained\)",
     r"\$@rank (==|>) 0",
     r"\$max\(@label_names\.values\(\)\) \+ 1",
-    r"\$len\(@(modalities|class_names)\)",
+    r"\$len\(@(modalities|regions|class_names)\)",
     r"\$@recipe\['\w+'\]",  # what the protocol of a dataset says
     r"\$@network\.parameters\(\)",
     r"\$(@[\w#]+|\[1\]) \+ @[\w#]+",  # a chain of lists
@@ -148,7 +148,10 @@ TASKS = {
     ),
     "disc_labeling": Task(
         _levels,
-        ("pixdim", "spacing_range", "first_level", "level_count", "slab_mm", "slab_offsets_mm", "skeleton_file", "skeleton"),
+        (
+            *("pixdim", "spacing_range", "first_level", "level_count"),
+            *("slab_mm", "slab_offsets_mm", "skeleton_file", "skeleton"),
+        ),
         random_steps=1,
         write=write_spines,
         overlays=("train_candidates.json", *(f"networks/{name}.json" for name in DISC_NETWORK_OVERLAYS)),

@@ -9,12 +9,17 @@ import socket
 import subprocess
 import sys
 import time
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from bundle import ROOT
+from bundle.label.tasks import TASKS, LabelTask
+
+DATA = Path(os.environ.get("KEYSLICE_DATA", Path(ROOT).parent / "shared" / "data"))
+"""The sample data, where there is some."""
 
 PATIENCE = 900
 """Seconds after which a server that does not answer counts as broken; it takes about ten."""
@@ -90,8 +95,7 @@ class Server:
 
 def hippocampus_files() -> list[Path]:
     """Return the real hippocampus images beside the checkout, with their labels in ``labels``; none where it lacks."""
-    data = Path(os.environ.get("KEYSLICE_DATA", Path(ROOT).parent / "shared" / "data"))
-    return sorted((data / "volumes" / "hippocampus" / "images").glob("*.nii.gz"))
+    return sorted((DATA / "volumes" / "hippocampus" / "images").glob("*.nii.gz"))
 
 
 def write_studies(folder: Path, count: int = 3, *, side: int = 24) -> Path:
@@ -111,3 +115,16 @@ def write_studies(folder: Path, count: int = 3, *, side: int = 24) -> Path:
         shutil.copyfile(file, folder / file.name)
         shutil.copyfile(file.parent.parent / "labels" / file.name, labels / file.name)
     return folder
+
+
+def untrained_task(name: str, root: Path) -> LabelTask:
+    """Return a task for pictures with weights that nobody trained."""
+    import torch
+    from monai.bundle import ConfigParser
+
+    task = replace(next(task for task in TASKS if task.name == name), root=root, work=root)
+    (root / "configs").symlink_to(Path(ROOT, "configs"))
+    parser = ConfigParser({**task.config, "checkpoint": None})
+    task.shipped.parent.mkdir(parents=True)
+    torch.save(parser.get_parsed_content("network").state_dict(), task.shipped)
+    return task

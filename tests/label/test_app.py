@@ -12,8 +12,6 @@ from servers import write_studies
 
 from bundle.label.app import KeysliceApp
 from bundle.label.errors import RequestError, StudiesError
-from bundle.label.infer import BundleInference
-from bundle.label.tasks import TASKS
 
 
 @pytest.fixture(scope="module")
@@ -84,28 +82,31 @@ def test_sessions_can_be_left_out(app: KeysliceApp) -> None:
     assert app._load_sessions(False) is None
 
 
-@pytest.mark.parametrize("asked", [None, [], "cuda", "cpu", ("cpu",)])
-def test_a_device_that_is_not_there_is_the_cpu(asked: Any, app: KeysliceApp, monkeypatch: pytest.MonkeyPatch) -> None:
-    import torch
+def test_a_tag_may_be_the_one_of_monai_label(app: KeysliceApp) -> None:
+    from monailabel.interfaces.datastore import DefaultLabelTag
 
-    from bundle.label.infer import _device
-
-    monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
-    assert _device(asked) == "cpu"
+    answer = app.infer({"model": "volumes", "image": "phantom_0", "label_tag": DefaultLabelTag.FINAL})
+    assert answer["tag"] == "final"
+    Path(answer["file"]).unlink()
 
 
-def test_uploaded_weights_go_beside_the_shipped_ones(tmp_path: Path) -> None:
-    from dataclasses import replace
+def test_scores_that_are_outdated_are_renewed(app: KeysliceApp, monkeypatch: pytest.MonkeyPatch) -> None:
+    from monailabel.interfaces.app import MONAILabelApp
+    from requests import ConnectionError as NotReachable
 
-    inference = BundleInference(replace(TASKS[0], work=tmp_path), tmp_path)
-    assert inference.is_valid()
-    assert inference.get_path() == str(TASKS[0].shipped)
-    assert inference.get_path(validate=False) == str(tmp_path / "model.pt")
+    def start(self: Any, method: str, params: Any = None) -> dict[str, Any]:
+        if method == "uncertainty":
+            raise NotReachable("no server")
+        return {"id": method}
+
+    monkeypatch.setattr(MONAILabelApp, "async_scoring", start)
+    assert app.async_scoring(None) == {}
+    monkeypatch.setattr("bundle.label.app.due_methods", lambda *_: ["dice", "uncertainty"])
+    assert app.async_scoring(None) == {"dice": {"id": "dice"}}
+    assert app.async_scoring("dice") == {"id": "dice"}
 
 
-def test_grey_levels_of_a_mask_are_told_by_name(tmp_path: Path) -> None:
-    from bundle.label.run import CaseResult
-
-    inference = BundleInference(TASKS[0], tmp_path)
-    case = CaseResult({"case": "x", "checkpoint": None}, None, tmp_path)
-    assert inference._told(case, {"levels": [40, 80]})["label_names"] == {"anterior": 40, "posterior": 80}
+def test_tasks_can_be_trained_scored_and_done_in_batches(app: KeysliceApp) -> None:
+    assert list(app.info()["trainers"]) == ["volumes"]
+    assert list(app.info()["strategies"]) == ["random", "first", "uncertainty"]
+    assert list(app.info()["scoring"]) == ["dice", "uncertainty"]

@@ -11,11 +11,10 @@ import nibabel as nib
 import numpy as np
 import pytest
 import torch
-from monai.bundle import ConfigParser
 from phantoms import ball, noise, write_nifti
 from PIL import Image
+from servers import untrained_task
 
-from bundle import ROOT
 from bundle.label.errors import RequestError
 from bundle.label.run import BundleRun, load_network
 from bundle.label.tasks import TASKS, LabelTask
@@ -132,39 +131,15 @@ def test_a_case_without_a_label_map_has_no_file(task: LabelTask, tmp_path: Path)
     assert BundleRun(task)._result(Evaluator(), tmp_path / "x.nii", tmp_path).file is None
 
 
-def untrained(name: str, root: Path) -> LabelTask:
-    """Return a task for pictures with weights that nobody trained."""
-    task = replace(next(task for task in TASKS if task.name == name), root=root, work=root)
-    (root / "configs").symlink_to(Path(ROOT, "configs"))
-    parser = ConfigParser({**task.config, "checkpoint": None})
-    task.shipped.parent.mkdir(parents=True)
-    torch.save(parser.get_parsed_content("network").state_dict(), task.shipped)
-    return task
-
-
 @pytest.mark.parametrize("name", ["lesions", "cells"])
 def test_a_mask_of_a_jpeg_has_its_size(name: str, tmp_path: Path) -> None:
     pixels = np.random.default_rng(0).integers(0, 255, (45, 61, 3), np.uint8)
     Image.fromarray(pixels).save(tmp_path / "mole.jpg")
     small = {"roi_size": [32, 32]}
-    result = BundleRun(untrained(name, tmp_path))(
+    result = BundleRun(untrained_task(name, tmp_path))(
         tmp_path / "mole.jpg", tmp_path / "out", {"threshold": "0.4", "largest_component": True}, overrides=small
     )
     assert result.file == tmp_path / "out" / "mole_seg.png"
     assert Image.open(result.file).size == (61, 45)
     assert result.record["threshold"] == 0.4
     assert sorted(file.name for file in (tmp_path / "out").glob("mole*")) == ["mole.json", "mole_seg.png"]
-
-
-def test_classes_of_a_lesion_come_as_probabilities(tmp_path: Path) -> None:
-    from bundle.label.infer import BundleInference
-
-    pixels = np.random.default_rng(0).integers(0, 255, (50, 40, 3), np.uint8)
-    Image.fromarray(pixels).save(tmp_path / "mole.jpg")
-    inference = BundleInference(untrained("lesion_classes", tmp_path), tmp_path / "results")
-    file, told = inference({"image": str(tmp_path / "mole.jpg"), "device": "cpu"})
-    assert file is None
-    found = {part["label"]: part["score"] for part in told["prediction"]}
-    assert found == {name: part["probability"] for name, part in told["result"]["classes"].items()}
-    assert (list(found), inference.type) == (list(inference.labels), "classification")
-    assert all(0 < score < 1 for score in found.values())

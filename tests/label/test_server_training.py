@@ -45,6 +45,14 @@ def running(server: Any, path: str) -> dict[str, Any]:
     raise AssertionError(f"{path} does not run: {found}")
 
 
+def seen(server: Any, image: str) -> None:
+    """Wait until the server has found an image that was put into the folder."""
+    end = time.monotonic() + PATIENCE
+    while image not in server.get("/datastore/?output=all").json()["objects"]:
+        assert time.monotonic() < end, f"{image} is not found in {PATIENCE} s"
+        time.sleep(0.2)
+
+
 def children(server: Any) -> list[psutil.Process]:
     return psutil.Process(server.process.pid).children(recursive=True)
 
@@ -204,8 +212,7 @@ def test_values_of_earlier_weights_are_computed_anew(trained, server: Any, names
 def test_a_batch_labels_what_it_can_read(trained, server: Any, studies: Path, names: list[str]) -> None:
     broken = studies / "broken.nii.gz"
     broken.write_bytes(b"no volume")
-    while "broken" not in server.get("/datastore/?output=all").json()["objects"]:
-        time.sleep(0.2)
+    seen(server, "broken")
     assert server.post("/batch/infer/volumes?images=unlabeled").status_code == 200
     task = ended(server, "/batch/infer")
     broken.unlink()

@@ -32,7 +32,7 @@ def computed(monkeypatch: pytest.MonkeyPatch) -> list[str]:
     """The images whose value was computed, in order."""
     found: list[str] = []
 
-    def score(estimator: Any, store: Store, name: str) -> float | None:
+    def score(estimator: Any, store: Store, name: str, device: str) -> float | None:
         found.append(name)
         if VALUES[name] is not None:
             entry = {"value": VALUES[name], "weights": estimator.stamp()}

@@ -10,6 +10,8 @@ import pytest
 from bundle.label import workflow
 from bundle.label.workflow import WorkflowError, run_workflow
 
+PYTHON = sys.executable
+
 SAYS = (
     "",
     "2026-01-02 03:04:05,678 - INFO - > epochs: 1",
@@ -27,7 +29,7 @@ def stand_in(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
         program = tmp_path / "program"
         summary = tmp_path / "run" / "summary.json"
         program.write_text(
-            f"#!{sys.executable}\nimport sys\nopen({str(summary)!r}, 'w').write('{{\"failures\": []}}')\n"
+            f"#!{PYTHON}\nimport sys\nopen({str(summary)!r}, 'w').write('{{\"failures\": []}}')\n"
             f"print({chr(10).join(SAYS)!r}, file=sys.stderr)\nsys.exit({status})\n"
         )
         program.chmod(0o755)
@@ -73,6 +75,6 @@ def test_a_run_that_ends_without_a_word_has_failed(stand_in, tmp_path: Path) -> 
     stand_in(0)
     run_workflow("train.json", {}, tmp_path / "run")
     program = tmp_path / "program"
-    program.write_text(f"#!{sys.executable}\nprint('nothing to do')\n")
+    program.write_text(f"#!{PYTHON}\nprint('nothing to do')\n")
     with pytest.raises(WorkflowError, match=r"(?s)train\.json failed with status 0:\nnothing to do$"):
         run_workflow("train.json", {}, tmp_path / "run")

@@ -1,0 +1,55 @@
+"""Inference of a task as MONAI Label calls it."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+from servers import untrained_task
+
+from bundle.label.errors import RequestError
+from bundle.label.infer import BundleInference, _device
+from bundle.label.run import CaseResult
+from bundle.label.tasks import TASKS
+
+
+@pytest.mark.parametrize("asked", [None, [], "cuda", "cpu", ("cpu",)])
+def test_a_device_that_is_not_there_is_the_cpu(asked: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
+    assert _device(asked) == "cpu"
+
+
+def test_uploaded_weights_go_beside_the_shipped_ones(tmp_path: Path) -> None:
+    inference = BundleInference(replace(TASKS[0], work=tmp_path), tmp_path)
+    assert inference.is_valid()
+    assert inference.get_path() == str(TASKS[0].shipped)
+    assert inference.get_path(validate=False) == str(tmp_path / "model.pt")
+
+
+def test_grey_levels_of_a_mask_are_told_by_name(tmp_path: Path) -> None:
+    inference = BundleInference(TASKS[0], tmp_path)
+    case = CaseResult({"case": "x", "checkpoint": None}, None, tmp_path)
+    assert inference._told(case, {"levels": [40, 80]})["label_names"] == {"anterior": 40, "posterior": 80}
+
+
+def test_a_device_that_there_is_nowhere_is_a_mistake() -> None:
+    with pytest.raises(RequestError, match="device must be one of") as error:
+        _device("abacus")
+    assert error.value.status == 400
+
+
+def test_classes_of_a_lesion_come_as_probabilities(tmp_path: Path) -> None:
+    pixels = np.random.default_rng(0).integers(0, 255, (50, 40, 3), np.uint8)
+    Image.fromarray(pixels).save(tmp_path / "mole.jpg")
+    inference = BundleInference(untrained_task("lesion_classes", tmp_path), tmp_path / "results")
+    file, told = inference({"image": str(tmp_path / "mole.jpg"), "device": "cpu"})
+    assert file is None
+    found = {part["label"]: part["score"] for part in told["prediction"]}
+    assert found == {name: part["probability"] for name, part in told["result"]["classes"].items()}
+    assert (list(found), inference.type) == (list(inference.labels), "classification")
+    assert all(0 < score < 1 for score in found.values())
