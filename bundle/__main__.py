@@ -21,14 +21,22 @@ from .experiments import ExperimentError, parse_files, parse_overrides
 from .handlers.summary import EXIT_BAD_CASES
 from .label.command import add_label
 from .label.errors import StudiesError
+from .networks.average import average_weights
 from .networks.convert import convert_checkpoint, write_converted
 from .networks.original import MODELS, ConvertError
+from .networks.weights import WeightsError
 from .pack import PackError, add_pack
 from .prepare import add_prepare, add_skeleton
 from .report.model_card import write_model_card
 from .report.network_table import measure_networks, write_network_table
 
 logger = logging.getLogger("bundle")
+
+MISTAKES = (
+    *(ConvertError, DatalistError, ExperimentError, ModuleNotFoundError),
+    *(PackError, StudiesError, WeightsError),
+)
+"""Errors of which a user is told in one line."""
 
 
 def build_parser() -> argparse.ArgumentParser:
@@ -53,6 +61,11 @@ def build_parser() -> argparse.ArgumentParser:
     networks.add_argument("--repeats", type=int, default=3, help="repeats of the timing (default: 3)")
     networks.set_defaults(run=lambda args: write_network_table(measure_networks(repeats=args.repeats)))
 
+    average = commands.add_parser("average", help="write the mean of the weights of several trainings of one network")
+    average.add_argument("files", nargs="+", help="files of weights")
+    average.add_argument("--output", required=True, help="file to write, .pt")
+    average.set_defaults(run=lambda args: average_weights(args.files, args.output))
+
     card = commands.add_parser("card", help="write models/README.md from the metadata of the tasks")
     card.set_defaults(run=lambda args: write_model_card())
     return parser
@@ -69,7 +82,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     args.further, args.command_line = further, shlex.join(["python", "-m", "bundle", *words])
     try:
         args.run(args)
-    except (ConvertError, DatalistError, ExperimentError, ModuleNotFoundError, PackError, StudiesError) as error:
+    except MISTAKES as error:
         logger.error("%s", error)
         return 2
     return 0

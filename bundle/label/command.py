@@ -32,7 +32,7 @@ LOOPBACK = ("127.0.0.1", "::1", "localhost")
 
 def add_label(commands: Any) -> None:
     """Add ``label`` to the commands of ``python -m bundle``."""
-    parser = commands.add_parser("label", help="start the MONAI Label server for 3D Slicer, OHIF and REST clients")
+    parser = commands.add_parser("label", help="start the MONAI Label server for 3D Slicer and REST clients")
     parser.add_argument("--studies", required=True, help="folder of the images; labels are written into it")
     parser.add_argument(
         "--models", help=f"with commas, some of {', '.join(task.name for task in TASKS)} (default: all that fit)"

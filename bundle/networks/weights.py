@@ -41,15 +41,7 @@ def load_weights(
     if not checkpoint:
         return network
     path = Path(checkpoint)
-    if not path.is_file():
-        raise WeightsError(f"checkpoint {path} does not exist; pass --checkpoint FILE.")
-    try:
-        content = torch.load(path, map_location=device, weights_only=True)
-    except Exception as error:
-        raise WeightsError(f"checkpoint {path} cannot be read as a file of weights: {error}") from error
-    state = _state_dict(content)
-    if state is None:
-        raise WeightsError(f"checkpoint {path} holds no state dict, neither bare nor under 'model' or 'network'.")
+    state = read_state(path, device)
     own = network.state_dict()
     missing, surplus = sorted(own.keys() - state.keys()), sorted(state.keys() - own.keys())
     other = sorted(key for key in own.keys() & state.keys() if own[key].shape != state[key].shape)
@@ -62,6 +54,28 @@ def load_weights(
         )
     network.load_state_dict(state)
     return network
+
+
+def read_state(path: str | Path, device: torch.device | str = "cpu") -> dict[str, torch.Tensor]:
+    """Read a state dict from a file, bare or under ``"model"`` or ``"network"``.
+
+    Args:
+        path: file.
+        device: device to read to.
+
+    Raises:
+        WeightsError: when the file is missing, holds more than weights or no state dict.
+    """
+    if not Path(path).is_file():
+        raise WeightsError(f"checkpoint {path} does not exist; pass --checkpoint FILE.")
+    try:
+        content = torch.load(path, map_location=device, weights_only=True)
+    except Exception as error:
+        raise WeightsError(f"checkpoint {path} cannot be read as a file of weights: {error}") from error
+    state = _state_dict(content)
+    if state is None:
+        raise WeightsError(f"checkpoint {path} holds no state dict, neither bare nor under 'model' or 'network'.")
+    return state
 
 
 def _state_dict(content: Any) -> dict[str, torch.Tensor] | None:
