@@ -19,6 +19,7 @@ SHOWN = [
         ("identified", "missed", "invented", "distance_median_mm", "level_right"),
     ),
     ("lesion_segmentation", 3, ("pooled", "per picture"), ("dice", "sensitivity", "specificity", "accuracy")),
+    ("cell_segmentation", 3, ("pooled", "per picture"), ("mean_iou", "dice")),
 ]
 """Tasks, digits, and rows and columns of their tables."""
 
