@@ -22,6 +22,13 @@ def test_a_plan_reads_as_a_line() -> None:
     assert str(plan) == "bf16, channels_last, 2 windows a batch, 2 threads, direct, compile"
 
 
+def test_false_in_the_text_of_a_command_line_means_false() -> None:
+    assert Plan.of({"direct": "false", "compile": "False", "batch": 2}) == Plan(batch=2)
+    assert Plan.of({"direct": "true"}).direct is True
+    with pytest.raises(ValueError, match="plan's direct must be true or false, got 'maybe'"):
+        Plan.of({"direct": "maybe"})
+
+
 def test_threads_and_autocast_end_with_the_plan() -> None:
     before = torch.get_num_threads()
     with carried_out(Plan("bf16", threads=before + 1), CPU):

@@ -18,6 +18,8 @@ from typing import Any
 import torch
 from torch.overrides import TorchFunctionMode
 
+from ..switches import switch
+
 DTYPES = {"fp32": torch.float32, "bf16": torch.bfloat16, "fp16": torch.float16}
 FORMATS = ("contiguous", "channels_last")
 
@@ -66,7 +68,8 @@ class Plan:
         unknown = sorted(options.keys() - set(known))
         if unknown:
             raise ValueError(f"plan must have no options but {', '.join(known)}, got {', '.join(unknown)}.")
-        return cls(**options)
+        switched = {name: switch(f"plan's {name}", options[name]) for name in ("direct", "compile") if name in options}
+        return cls(**{**options, **switched})
 
     def __str__(self) -> str:
         words = [self.dtype, self.memory_format, f"{self.batch} window{'s' if self.batch > 1 else ''} a batch"]
