@@ -35,6 +35,10 @@ def test_poly_falls_with_the_exponent_of_the_literature() -> None:
     assert rates("poly", 5, 0) == pytest.approx([2 * (1 - step / 5) ** 0.9 for step in range(5)])
 
 
+def test_step_takes_a_tenth_every_ten_epochs_behind_the_warm_up() -> None:
+    assert rates("step", 23, 1)[1:] == pytest.approx([2.0] * 10 + [0.2] * 10 + [0.02] * 2)
+
+
 def test_constant_without_warm_up_never_changes() -> None:
     assert rates("constant", 4, 0) == [2.0] * 4
 
@@ -67,5 +71,5 @@ def test_its_state_goes_on_where_it_stopped() -> None:
 
 def test_an_unknown_name_is_refused() -> None:
     optimizer = torch.optim.SGD([torch.nn.Parameter(torch.zeros(1))])
-    with pytest.raises(ValueError, match="lr_schedule must be one of cosine, poly, constant, got 'linear'"):
+    with pytest.raises(ValueError, match="lr_schedule must be one of cosine, poly, step, constant, got 'linear'"):
         WarmupSchedule(optimizer, "linear", 5)
