@@ -357,3 +357,17 @@ def test_notes_on_a_case_are_kept(tmp_path: Path) -> None:
         "complete": True,
         "age": None,
     }
+
+
+def test_cases_of_a_patient_are_dealt_to_one_fold(tmp_path: Path) -> None:
+    items = [
+        {"image": f"p{patient}_{visit}.nii.gz", "label": f"l{patient}_{visit}.nii.gz", "group": f"p{patient}"}
+        for visit in range(3)
+        for patient in range(6)
+    ]
+    (tmp_path / "dataset.json").write_text(json.dumps({"training": items}))
+    folds: dict[str, set[int]] = {}
+    for case in load_datalist(tmp_path, folds=3)["training"]:
+        folds.setdefault(case["group"], set()).add(case["fold"])
+    assert all(len(found) == 1 for found in folds.values())
+    assert set.union(*folds.values()) == {0, 1, 2}

@@ -95,6 +95,15 @@ def test_channels_of_nnunet_lie_in_files_of_their_own(nnunet: Path) -> None:
     assert content["labels"] == {"0": "background", "1": "zone"}
 
 
+def test_the_list_of_the_first_nnunet_does_not_name_its_files(nnunet: Path) -> None:
+    """It lists ``a_0.nii.gz`` where the files are ``a_0_0000.nii.gz`` and ``a_0_0001.nii.gz``."""
+    before = prepare_msd(nnunet, folds=2, test_share=0)
+    listed = [{"image": f"./imagesTr/a_{k}.nii.gz", "label": f"./labelsTr/a_{k}.nii.gz"} for k in range(4)]
+    described = {"channel_names": {"0": "T2", "1": "ADC"}, "labels": {"background": 0, "zone": 1}}
+    write(nnunet, {**described, "training": listed, "test": []})
+    assert prepare_msd(nnunet, folds=2, test_share=0) == before
+
+
 def test_one_channel_of_nnunet_is_one_path(nnunet: Path) -> None:
     for file in nnunet.rglob("*_0001.nii.gz"):
         file.unlink()

@@ -177,3 +177,8 @@ def test_shapes_that_do_not_fit_are_refused(options: dict[str, Any], channels: i
     size = (5, 5, 6) if not options else (5, 5, 5)
     with pytest.raises(ValueError, match=message):
         SegmentationLoss(**options)(torch.zeros(1, channels, 5, 5, 5), torch.zeros(1, 1, *size))
+
+
+def test_a_patch_without_a_class_that_counts_has_no_loss() -> None:
+    loss = SegmentationLoss("weighted_ce", class_weights=[0.0, 1.0])
+    assert loss(torch.zeros(1, 2, 3, 3, 3), torch.zeros(1, 1, 3, 3, 3)) == 0

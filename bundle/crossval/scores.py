@@ -57,6 +57,8 @@ def mean_of_key(scores: Scores) -> tuple[str, float]:
     """Return the name of the first metric and its mean over cases and structures; NaN where it is not defined."""
     if not scores["rows"]:
         return "score", math.nan
+    if PROBABILITY in scores["rows"][0]:
+        return "auc", _mean([found["auc"]["mean"] for found in summarize([scores]).values()])
     metric = metrics_of(scores["rows"])[0]
     return metric, _mean(_values(scores["rows"], metric))
 

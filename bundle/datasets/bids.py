@@ -90,7 +90,7 @@ def _named(root: Path, suffixes: Sequence[str]) -> list[Path]:
         file
         for folder in root.glob("sub-*")
         for file in folder.rglob("*")
-        if file.name.endswith(NIFTI) and file.is_file() and entities(file)["suffix"] in suffixes
+        if file.name.endswith(NIFTI) and file.name[0] != "." and file.is_file() and entities(file)["suffix"] in suffixes
     )
 
 

@@ -237,10 +237,13 @@ def _pair(root: Path) -> list[Case]:
 
 
 def _deal(cases: list[Case], folds: int) -> list[Case]:
-    order = list(range(len(cases)))
+    """Deal cases to folds, those of one ``group`` to the same one."""
+    names = [case.get("group") or number for number, case in enumerate(cases)]
+    units = list(dict.fromkeys(names))
+    order = list(range(len(units)))
     random.Random(0).shuffle(order)
-    fold_of = {case: place % folds for place, case in enumerate(order)}
-    return [{**case, "fold": fold_of[index]} for index, case in enumerate(cases)]
+    fold_of = {units[index]: place % folds for place, index in enumerate(order)}
+    return [{**case, "fold": fold_of[name]} for case, name in zip(cases, names, strict=True)]
 
 
 def _named(items: Iterable[Case]) -> list[Case]:

@@ -52,7 +52,8 @@ def prepare_msd(
     path = folder / "dataset.json"
     content = _read(path)
     channels = _channels(path, content)
-    parts = _listed(folder, content) if isinstance(content.get("training"), list) else _nnunet(folder, channels)
+    listed = isinstance(content.get("training"), list) and not _channels_apart(folder)
+    parts = _listed(folder, content) if listed else _nnunet(folder, channels)
     known = with_groups(labeled(parts["training"]), patient)
     if not known:
         raise DatalistError(f"{path}: lists no image with a label map, and {folder / 'imagesTr'} holds none.")
@@ -60,6 +61,11 @@ def prepare_msd(
     dealt = deal(root, known, test_share=test_share, folds=folds, seed=seed)
     dealt["test"] += parts["test"]
     return volume_datalist(root, dealt, seed=seed, modality=channels, table=table, labels=named)
+
+
+def _channels_apart(folder: Path) -> bool:
+    """Tell whether images lie as nnU-Net has them, one file a channel."""
+    return any((folder / "imagesTr").glob("*_0000.nii.gz"))
 
 
 def with_groups(cases: list[Case], patient: str | None) -> list[Case]:

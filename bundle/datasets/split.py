@@ -42,7 +42,8 @@ def make_datalist(
     """
     root = Path(dataset_dir)
     lists = load_datalist(root)
-    cases = [{key: case[key] for key in ("image", "label")} for case in lists["training"] + lists["test"]]
+    kept = ("image", "label", "group", "complete")
+    cases = [{key: case[key] for key in kept if key in case} for case in lists["training"] + lists["test"]]
     dealt = deal(root, with_groups(cases, patient), test_share=test_share, folds=folds, seed=seed)
     if labels is not None:
         return volume_datalist(root, dealt, seed=seed, table=read_table(labels))

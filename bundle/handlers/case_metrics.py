@@ -77,7 +77,10 @@ class CaseMetrics:
 
     def missed(self) -> dict[str, int]:
         """Return in how many cases a structure is there and none of it was found."""
-        return {name: sum(row["rvd"] == -1 for row in rows) for name, rows in self._by_structure().items()}
+        return {
+            name: sum(row["dice"] == 0 and not math.isnan(row["rvd"]) for row in rows)
+            for name, rows in self._by_structure().items()
+        }
 
     def invented(self) -> dict[str, int]:
         """Return in how many cases a structure was found that is not there."""

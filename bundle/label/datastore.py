@@ -58,7 +58,21 @@ class StudyDatastore(SharedDatastore):
                 file = str(Path(folder, "mask.png"))
                 write_mask(label_filename, image, Path(file), shown)
             check_label(file, image, self.kind, f"label of {image_id}{_suffixes(file)}")
-            return str(super().save_label(image_id, file, label_tag, label_info))
+            earlier = self.get_label_uri(image_id, label_tag)
+            label = str(super().save_label(image_id, file, label_tag, label_info))
+            if earlier and earlier != self.get_label_uri(image_id, label_tag):
+                Path(earlier).unlink(missing_ok=True)
+            return label
+
+    def remove_label(self, label_id: str, label_tag: str) -> None:
+        """Remove a label.
+
+        Raises:
+            RequestError: 404, when it is not there.
+        """
+        if not self.get_label_uri(label_id, label_tag):
+            raise RequestError(404, f"there is no label of {label_id!r} with the tag {label_tag!r}.")
+        super().remove_label(label_id, label_tag)
 
     def get_dataset_archive(self, limit_cases: int | None) -> str:
         """Return a zip archive of the images that have a final label, and of these labels.

@@ -61,7 +61,7 @@ def held_out(cases: Sequence[LabeledCase], share: float) -> list[LabeledCase]:
     Returns:
         The cases; none where there are fewer than :data:`FEW` labels or the share is below half a case.
     """
-    count = round(len(cases) * share) if len(cases) >= FEW else 0
+    count = min(round(len(cases) * share), len(cases) - 1) if len(cases) >= FEW else 0
     by_hash = sorted(cases, key=lambda case: hashlib.sha256(case.name.encode()).hexdigest())
     return sorted(by_hash[:count], key=lambda case: case.name)
 

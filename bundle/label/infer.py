@@ -11,11 +11,11 @@ from pathlib import Path
 from typing import Any
 
 from monailabel.interfaces.tasks.infer_v2 import InferTask
-from monailabel.utils.others.generic import device_list, name_to_device
+from monailabel.utils.others.generic import device_list
 
 from .answers import answer_file, format_of
-from .errors import RequestError
 from .options import panel_of
+from .request_values import read_device
 from .run import BundleRun, CaseResult
 from .tasks import VOLUME, LabelTask
 
@@ -63,7 +63,7 @@ class BundleInference(InferTask):
         begin = time.perf_counter()
         self.results.mkdir(parents=True, exist_ok=True)
         with tempfile.TemporaryDirectory(dir=self.results) as folder:
-            device, changes = _device(request.get("device")), format_of(self.task, request)
+            device, changes = read_device(request), format_of(self.task, request)
             result = self.run(request["image"], folder, request, device=device, overrides=changes)
             file = None if result.file is None else str(answer_file(result.file, self.task, request, self.results))
             told = self._told(result, changes)
@@ -88,17 +88,3 @@ class BundleInference(InferTask):
         for markups in result.folder.glob("*.mrk.json"):
             told["markups"] = json.loads(markups.read_text(encoding="utf-8"))
         return told
-
-
-def _device(asked: Any) -> str:
-    """Return the device of PyTorch for what a client calls it; a GPU that is not there is the CPU, as in MONAI Label.
-
-    Raises:
-        RequestError: 400, when there is no such device.
-    """
-    if isinstance(asked, list | tuple):
-        asked = asked[0] if asked else None
-    device = str(name_to_device(asked))
-    if device.split(":")[0] not in ("cpu", "cuda"):
-        raise RequestError(400, f"params: device must be one of {', '.join(device_list())}, got {asked!r}.")
-    return device

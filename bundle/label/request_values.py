@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import math
+import re
 from collections.abc import Mapping
 from typing import Any
+
+from monailabel.utils.others.generic import device_list, name_to_device
 
 from ..switches import switch
 from .errors import RequestError
@@ -57,6 +60,21 @@ def read_switch(request: Mapping[str, Any], name: str, default: bool) -> bool:
         return switch(name, request.get(name, default))
     except ValueError as error:
         raise RequestError(400, str(error)) from error
+
+
+def read_device(request: Mapping[str, Any]) -> str:
+    """Return the device of PyTorch that a request asks for; a GPU that is not there is the CPU, as in MONAI Label.
+
+    Raises:
+        RequestError: 400, when there is no such device.
+    """
+    asked = request.get("device")
+    if isinstance(asked, list | tuple):
+        asked = asked[0] if asked else None
+    device = str(name_to_device(str(asked) if asked else None))
+    if not re.fullmatch(r"cpu|cuda(:\d{1,2})?", device):
+        raise RequestError(400, f"device must be one of {', '.join(device_list())}, got {asked!r}.")
+    return device
 
 
 def find_task(request: Mapping[str, Any], tasks: Mapping[str, LabelTask]) -> LabelTask:

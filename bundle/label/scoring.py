@@ -10,11 +10,10 @@ from typing import Any
 
 import numpy as np
 from monailabel.interfaces.tasks.scoring import ScoringMethod
-from monailabel.utils.others.generic import name_to_device
 
 from .errors import RequestError
 from .final_labels import FINAL, LabeledCase, labeled_cases, write_dataset
-from .request_values import find_task, read_count
+from .request_values import find_task, read_count, read_device
 from .tasks import LabelTask
 from .uncertainty import INFO, UncertaintyEstimator, score_image, stored_value
 from .workflow import run_workflow
@@ -80,7 +79,7 @@ class UncertaintyScoring(ServedScoring):
         """
         self.check(request, datastore)
         estimator = self.estimators[find_task(request, self.tasks).name]
-        device, stamp = str(name_to_device(request.get("device"))), estimator.stamp()
+        device, stamp = read_device(request), estimator.stamp()
         images = sorted(datastore.get_unlabeled_images())
         values = {name: stored_value(datastore.get_image_info(name), estimator.task.name, stamp) for name in images}
         open_ones = [name for name in images if values[name] is None]
@@ -147,7 +146,7 @@ class Evaluation(ServedScoring):
             "datalist": str(datalist),
             "split": "all",
             "checkpoint": str(task.served),
-            "device": f"$torch.device('{name_to_device(request.get('device'))}')",
+            "device": f"$torch.device('{read_device(request)}')",
         }
         summary = run_workflow(task.config_dir / "evaluate.json", overrides, folder / "run")
         metrics = json.loads((folder / "run" / "metrics.json").read_text(encoding="utf-8"))
@@ -169,8 +168,10 @@ class Evaluation(ServedScoring):
         """Tell whether a score of an image with a final label is of other weights or of an earlier label."""
         stamps = {name: estimator.stamp() for name, estimator in self.estimators.items()}
         for case in labeled_cases(datastore):
-            for model, record in datastore.get_image_info(case.name).get(self.KEY, {}).items():
-                if model in stamps and (record["weights"], record["label"]) != (stamps[model], _changed(case)):
+            kept = datastore.get_image_info(case.name).get(self.KEY)
+            for model, record in kept.items() if isinstance(kept, dict) else ():
+                known = (record.get("weights"), record.get("label")) if isinstance(record, dict) else None
+                if model in stamps and known != (stamps[model], _changed(case)):
                     return True
         return False
 

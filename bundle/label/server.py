@@ -67,6 +67,8 @@ def run_inference(
             raise RequestError(error.status, error.message.replace(f"{folder}/", "")) from error
         finally:
             shutil.rmtree(folder)
+    if output == ResultType.image and not result["file"]:
+        raise RequestError(400, f"model {model!r} makes no image; ask for output=json.")
     return send_response(instance.datastore(), result, output, background_tasks)
 
 

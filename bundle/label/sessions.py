@@ -41,7 +41,7 @@ class StudySessions(Sessions):
         Raises:
             RequestError: 400, when an archive is asked for and the file is none.
         """
-        if uncompress and not zipfile.is_zipfile(data_file):
+        if uncompress and not (data_file.endswith(".zip") and zipfile.is_zipfile(data_file)):
             raise RequestError(400, f"{Path(data_file).name}: is no zip archive; send one, or leave out uncompress.")
         return super().add_session(data_file, expiry, uncompress, session_id)
 

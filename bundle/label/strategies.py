@@ -8,9 +8,8 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from monailabel.interfaces.tasks.strategy import Strategy
-from monailabel.utils.others.generic import name_to_device
 
-from .request_values import find_task, read_count
+from .request_values import find_task, read_count, read_device
 from .tasks import LabelTask
 from .uncertainty import UncertaintyEstimator, score_image, stored_value
 
@@ -47,13 +46,13 @@ class Uncertainty(Strategy):
             RequestError: 404 when there is no such model, 400 when ``limit`` is no number.
         """
         estimator = self.estimators[find_task(request, self.tasks).name]
-        limit = read_count(request, "limit", LIMIT, low=0)
+        limit, device = read_count(request, "limit", LIMIT, low=0), read_device(request)
         images = sorted(datastore.get_unlabeled_images())
         infos = {name: datastore.get_image_info(name) for name in images}
         stamp, model = estimator.stamp(), estimator.task.name
         scores = {name: stored_value(infos[name], model, stamp) for name in images}
         for name in [name for name in images if scores[name] is None][:limit]:
-            scores[name] = score_image(estimator, datastore, name, str(name_to_device(request.get("device"))))
+            scores[name] = score_image(estimator, datastore, name, device)
         free = [name for name in images if not _reserved(infos[name], request)]
         ranked = sorted(free or images, key=lambda name: (-_or_least(scores[name]), name))
         if not ranked:

@@ -6,7 +6,6 @@ import json
 import logging
 import math
 import os
-import re
 import shutil
 import time
 from collections.abc import Mapping, Sequence
@@ -17,14 +16,14 @@ from typing import Any
 from monai.bundle import ConfigParser
 from monai.transforms import Compose
 from monailabel.interfaces.tasks.train import TrainTask
-from monailabel.utils.others.generic import device_list, name_to_device
+from monailabel.utils.others.generic import device_list
 
 from ..datasets import DatalistError
 from ..transforms import BadInputError
 from ..volume_files import whole
 from .errors import RequestError
 from .final_labels import LabeledCase, held_out, labeled_cases, write_dataset
-from .request_values import read_count, read_number, read_switch
+from .request_values import read_count, read_device, read_number, read_switch
 from .tasks import LabelTask
 from .workflow import run_workflow
 
@@ -119,17 +118,12 @@ class BundleTraining(TrainTask):
             RequestError: 400 when a value is out of range.
         """
         rate = read_number(request, "learning_rate", 0.0, low=0.0)
-        device = str(name_to_device(request.get("device")))
-        if not re.fullmatch(r"cpu|cuda(:\d+)?", device):
-            raise RequestError(
-                400, f"device {device!r} is none of this machine; there are: {', '.join(device_list())}."
-            )
         return TrainOptions(
             epochs=read_count(request, "max_epochs", EPOCHS),
             share=read_number(request, "val_split", 0.2, low=0.0, below=1.0),
             pretrained=read_switch(request, "pretrained", True),
             learning_rate=rate or None,
-            device=device,
+            device=read_device(request),
             shown={
                 name: read_count(request, name, self.content[name])
                 for name in SHOWN

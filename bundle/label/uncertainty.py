@@ -107,8 +107,9 @@ class UncertaintyEstimator:
 
 def stored_value(info: Mapping[str, Any], model: str, stamp: str) -> float | None:
     """Return the value that the info of an image holds for a model with these weights; None for none."""
-    found = info.get(INFO, {}).get(model, {})
-    return found.get("value") if found.get("weights") == stamp else None
+    kept = info.get(INFO)
+    found = kept.get(model) if isinstance(kept, dict) else None
+    return found.get("value") if isinstance(found, dict) and found.get("weights") == stamp else None
 
 
 def score_image(estimator: UncertaintyEstimator, datastore: Any, name: str, device: str = "cpu") -> float | None:

@@ -131,7 +131,9 @@ class SegmentationLoss(nn.Module):
         else:
             loss = functional.binary_cross_entropy_with_logits(logits, target, reduction="none") * shaped
             total = weights.mean() * loss.numel()
-        return loss.mean() if self.each_epoch else loss.sum() / total
+        if self.each_epoch:
+            return loss.mean()
+        return loss.sum() / total.clamp_min(torch.finfo(loss.dtype).tiny)
 
 
 def region_masks(label: torch.Tensor, regions: Sequence[Sequence[int]], *, dim: int = 0) -> torch.Tensor:

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import importlib.util
+import os
 import sys
+import tempfile
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -21,7 +23,8 @@ collect_ignore_glob = [] if HAVE_SERVER else ["test_*.py"]
 
 
 def pytest_configure(config: pytest.Config) -> None:
-    """Let MONAI Label and its libraries warn; nothing here can mend that."""
+    """Let MONAI Label and its libraries warn; keep plans apart from those that other workers measure."""
+    os.environ["XDG_CACHE_HOME"] = tempfile.mkdtemp(prefix="keyslice-plans-")
     for line in (
         "ignore::DeprecationWarning",
         "ignore:Using `httpx` with",

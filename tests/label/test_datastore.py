@@ -7,6 +7,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import SimpleITK
 from phantoms import write_case
 from PIL import Image
 
@@ -47,6 +48,22 @@ def test_images_are_added_under_plain_new_names(tmp_path: Path, store: StudyData
         assert status_of(error) == status
     other = Path(file).rename(tmp_path / "c.nii.gz")
     assert store.add_image("", str(other), {}) == "c"
+
+
+def test_a_label_of_another_kind_of_file_replaces_the_earlier_one(tmp_path: Path, store: StudyDatastore) -> None:
+    label = Path(tmp_path / "case" / "labels" / "a.nii.gz")
+    store.save_label("a", str(label), "final", {})
+    first = Path(store.get_label_uri("a", "final"))
+    image = SimpleITK.ReadImage(str(label))
+    SimpleITK.WriteImage(image, str(tmp_path / "a.nrrd"))
+    store.save_label("a", str(tmp_path / "a.nrrd"), "final", {})
+    assert Path(store.get_label_uri("a", "final")).name == "a.nrrd"
+    assert not first.exists()
+    store.remove_label("a", "final")
+    assert not store.get_label_uri("a", "final")
+    with pytest.raises(RequestError, match="there is no label of 'a' with the tag 'final'") as error:
+        store.remove_label("a", "final")
+    assert status_of(error) == 404
 
 
 def test_labels_are_saved_under_plain_tags(tmp_path: Path, store: StudyDatastore) -> None:

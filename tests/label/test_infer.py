@@ -4,24 +4,14 @@ from __future__ import annotations
 
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
 import numpy as np
-import pytest
-import torch
 from PIL import Image
 from servers import untrained_task
 
-from bundle.label.errors import RequestError
-from bundle.label.infer import BundleInference, _device
+from bundle.label.infer import BundleInference
 from bundle.label.run import CaseResult
 from bundle.label.tasks import TASKS
-
-
-@pytest.mark.parametrize("asked", [None, [], "cuda", "cpu", ("cpu",)])
-def test_a_device_that_is_not_there_is_the_cpu(asked: Any, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
-    assert _device(asked) == "cpu"
 
 
 def test_uploaded_weights_go_beside_the_shipped_ones(tmp_path: Path) -> None:
@@ -35,12 +25,6 @@ def test_grey_levels_of_a_mask_are_told_by_name(tmp_path: Path) -> None:
     inference = BundleInference(TASKS[0], tmp_path)
     case = CaseResult({"case": "x", "checkpoint": None}, None, tmp_path)
     assert inference._told(case, {"levels": [40, 80]})["label_names"] == {"anterior": 40, "posterior": 80}
-
-
-def test_a_device_that_there_is_nowhere_is_a_mistake() -> None:
-    with pytest.raises(RequestError, match="device must be one of") as error:
-        _device("abacus")
-    assert error.value.status == 400
 
 
 def test_classes_of_a_lesion_come_as_probabilities(tmp_path: Path) -> None:

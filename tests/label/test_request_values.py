@@ -3,10 +3,25 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
+import torch
 
 from bundle.label.errors import RequestError
-from bundle.label.request_values import find_task, read_count, read_number, read_switch
+from bundle.label.request_values import find_task, read_count, read_device, read_number, read_switch
 from bundle.label.tasks import TASKS
+
+
+@pytest.mark.parametrize("asked", [None, "", [], "cuda", "cpu", ("cpu",)])
+def test_a_device_that_is_not_there_is_the_cpu(asked: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
+    assert read_device({"device": asked}) == "cpu"
+
+
+@pytest.mark.parametrize("value", ["$__import__('os')", "cpu') or print('", "cpu:1", "cuda:x", "abacus"])
+def test_what_is_no_device_is_refused(value: str) -> None:
+    """A config would evaluate a text that begins with a dollar sign."""
+    with pytest.raises(RequestError, match="device must be one of") as caught:
+        read_device({"device": value})
+    assert caught.value.status == 400
 
 
 @pytest.mark.parametrize(("value", "number"), [(0.25, 0.25), ("0.25", 0.25), (0, 0.0)])

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import shutil
 import tarfile
+import zipfile
 from pathlib import Path
 
 import pytest
@@ -60,6 +61,16 @@ def test_upstream_still_fails_at_a_broken_session(sessions: StudySessions) -> No
     Path(sessions.store_path, "empty").mkdir()
     with pytest.raises(AttributeError):
         Sessions(sessions.store_path).remove_expired()
+
+
+def test_a_tar_archive_with_a_zip_behind_it_is_refused(sessions: StudySessions, tmp_path: Path) -> None:
+    with tarfile.open(tmp_path / "a.tar", "w") as archive:
+        archive.add(upload(tmp_path), "../../evil.nii.gz")
+    with zipfile.ZipFile(tmp_path / "a.tar", "a") as archive:
+        archive.writestr("a.nii.gz", b"")
+    assert zipfile.is_zipfile(tmp_path / "a.tar")
+    with pytest.raises(RequestError, match=r"a\.tar: is no zip archive"):
+        sessions.add_session(str(tmp_path / "a.tar"), uncompress=True)
 
 
 def test_archives_that_could_unpack_anywhere_are_refused(sessions: StudySessions, tmp_path: Path) -> None:

@@ -30,6 +30,17 @@ def test_only_allowed_pages_may_read() -> None:
         assert client.get("/", headers={"Origin": origin}).headers.get("access-control-allow-origin") == shown
 
 
+def test_foreign_pages_may_not_even_ask() -> None:
+    app, asked = FastAPI(), []
+    app.post("/label")(lambda: asked.append(1))
+    restrict_origins(app, ["http://own"])
+    client = TestClient(app)
+    assert client.post("/label", headers={"Origin": "http://evil"}).status_code == 403
+    assert not asked
+    assert client.post("/label", headers={"Origin": "http://own"}).status_code == 200
+    assert client.post("/label").status_code == 200
+
+
 def test_upstream_still_lets_every_page_read_and_cannot_be_told_otherwise(tmp_path: Path) -> None:
     (tmp_path / "studies").mkdir()
     words = ["start_server", "--app", str(tmp_path), "--studies", str(tmp_path / "studies"), "--dryrun"]

@@ -52,6 +52,20 @@ def test_a_signal_stops_the_tasks_and_does_what_it_did_before(running) -> None:
     assert process.wait(60) == -signal.SIGKILL
 
 
+def test_a_task_that_cannot_be_stopped_does_not_keep_the_server(monkeypatch: pytest.MonkeyPatch) -> None:
+    seen: list[int] = []
+    before = {number: signal.getsignal(number) for number in shutdown.SIGNALS}
+    monkeypatch.setattr(shutdown, "stop_tasks", lambda: [].pop())
+    try:
+        signal.signal(signal.SIGTERM, lambda number, frame: seen.append(number))
+        shutdown.install()
+        signal.raise_signal(signal.SIGTERM)
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+    assert seen == [signal.SIGTERM]
+
+
 def test_other_threads_leave_the_signals_alone() -> None:
     before = signal.getsignal(signal.SIGTERM)
     thread = threading.Thread(target=shutdown.install)

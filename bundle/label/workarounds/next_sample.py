@@ -7,6 +7,7 @@ strategy that does not exist is answered with 500. While a strategy computes, th
 
 from __future__ import annotations
 
+import threading
 from typing import Annotated, Any
 
 from fastapi import APIRouter, Body, Depends
@@ -16,6 +17,9 @@ from monailabel.endpoints.user.auth import RBAC, User
 from monailabel.interfaces.utils.app import app_instance
 
 from ..errors import RequestError
+
+_ONE_AT_A_TIME = threading.Lock()
+"""An image is reserved for an annotator when the strategy has chosen it; another must not choose in between."""
 
 router = APIRouter(tags=["ActiveLearning"])
 
@@ -34,7 +38,8 @@ def next_sample(
     app = app_instance()
     if strategy not in app._strategies:
         raise RequestError(404, f"there is no strategy {strategy!r}; there are: {', '.join(app._strategies)}.")
-    found: dict[str, Any] = activelearning.sample(strategy, params, user.username)
+    with _ONE_AT_A_TIME:
+        found: dict[str, Any] = activelearning.sample(strategy, params, user.username)
     count = len(app.datastore().list_images())
     nothing = f"all {count} images have a final label: nothing is left to label" if count else "there are no images"
     return found or {"message": nothing}

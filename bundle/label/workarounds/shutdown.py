@@ -5,12 +5,15 @@ The server that gets SIGTERM or SIGINT leaves the processes of its tasks behind;
 
 from __future__ import annotations
 
+import logging
 import signal
 import threading
 from types import FrameType
 from typing import Any
 
 from monailabel.utils.async_tasks import utils
+
+logger = logging.getLogger(__name__)
 
 SIGNALS = (signal.SIGTERM, signal.SIGINT)
 
@@ -33,8 +36,12 @@ def stop_tasks() -> None:
 
 def _handler(earlier: Any) -> Any:
     def handle(number: int, frame: FrameType | None) -> None:
-        stop_tasks()
-        if callable(earlier):
-            earlier(number, frame)
+        try:
+            stop_tasks()
+        except Exception:
+            logger.exception("a task could not be stopped")
+        finally:
+            if callable(earlier):
+                earlier(number, frame)
 
     return handle

@@ -42,14 +42,14 @@ def install(check: Check) -> None:
     ) -> Any:
         asked = {**(request or {}), **(params or {})}
         check(method, asked)
-        if force_sync:
-            return _UPSTREAM(method, request, params, force_sync, enqueue)
         with _LOCK:
             if not enqueue and any(_same(task, asked) for task in tasks(method)):
                 raise RequestError(
                     429, f"{method} is running already; wait until it ends, or stop it with DELETE, and ask again."
                 )
-            return _UPSTREAM(method, request, params, force_sync, enqueue=True)
+            if not force_sync:
+                return _UPSTREAM(method, request, params, force_sync, enqueue=True)
+        return _UPSTREAM(method, request, params, force_sync, enqueue)
 
     AsyncTask.run = staticmethod(run)
 
