@@ -83,3 +83,11 @@ def test_differences_are_taken_within_a_case_and_structure() -> None:
     second = scores(("d", "x", 0.3), ("b", "x", 0.4), ("a", "x", 0.4))
     found = paired(first, second)["x"]["dice"]
     assert (found["mean"], found["n"]) == (pytest.approx(0.2), 2)
+
+
+def test_the_key_of_a_classification_is_the_area_and_not_its_probabilities() -> None:
+    right = [classified(f"c{i}", 0.1 + 0.01 * i + 0.02 * (i % 2), i % 2) for i in range(2)]
+    wrong = [classified(f"c{i}", 0.9 - 0.1 * (i % 2), i % 2) for i in range(2)]
+    thresholds = {"melanoma": 0.5}
+    assert mean_of_key({"rows": right, "thresholds": thresholds}) == ("auc", pytest.approx(1.0))
+    assert mean_of_key({"rows": wrong, "thresholds": thresholds}) == ("auc", pytest.approx(0.0))

@@ -126,3 +126,19 @@ def test_the_committed_split_comes_out_again(shared_data: Path) -> None:
     root = shared_data / "volumes" / "hippocampus"
     committed = json.loads(Path(ROOT, "configs", "datasets", "hippocampus_split.json").read_text())
     assert make_datalist(root, test_share=0.2, folds=16) == committed
+
+
+def test_the_patients_that_a_dataset_names_are_kept_together(tmp_path: Path) -> None:
+    items = []
+    for patient in range(6):
+        for visit in range(3):
+            case = write_case(tmp_path, f"p{patient}v{visit}")
+            paths = {key: Path(case[key]).relative_to(tmp_path).as_posix() for key in ("image", "label")}
+            items.append({**paths, "group": f"p{patient}"})
+    (tmp_path / "dataset.json").write_text(json.dumps({"training": items}))
+    content = make_datalist(tmp_path, test_share=0.0, folds=3)
+    folds: dict[str, set[int]] = {}
+    for item in content["training"]:
+        folds.setdefault(item["group"], set()).add(item["fold"])
+    assert len(folds) == 6
+    assert all(len(found) == 1 for found in folds.values())
