@@ -140,6 +140,10 @@ class TestChannels:
         with pytest.raises(DatalistError, match=r"t2.nii: lies in output_dir"):
             list_cases(tmp_path, tmp_path / "a", modalities=["t2", "t1"])
 
+    def test_volumes_of_several_channels_are_files_as_ever(self, tmp_path: Path) -> None:
+        touch(tmp_path, "a.nii.gz")
+        assert names(list_cases(tmp_path, modalities=["flair", "t1"])) == ["a"]
+
     def test_one_modality_is_a_file_as_ever(self, tmp_path: Path) -> None:
         touch(tmp_path, "a.nii.gz")
         assert list_cases(tmp_path, modalities=["T1"]) == [{"case": "a", "image": str(tmp_path / "a.nii.gz")}]

@@ -68,3 +68,12 @@ def test_labels_of_another_form_are_refused(content: Any, message: str, tmp_path
 def test_channels_of_another_form_are_refused(names: Any, tmp_path: Path) -> None:
     with pytest.raises(DatalistError, match="the channels must be named by a list"):
         dataset_modalities(write(tmp_path, {"modality": names}))
+
+
+def test_values_come_from_the_file_that_names_the_structures(tmp_path: Path) -> None:
+    """A datalist whose label maps hold the classes does not take the values of another table beside it."""
+    plain = {"labels": {"0": "background", "1": "a"}}
+    (tmp_path / "dataset.json").write_text(json.dumps({**plain, "label_values": {"a": [7]}}))
+    (tmp_path / "list.json").write_text(json.dumps(plain))
+    assert dataset_label_values(tmp_path) == {"a": [7]}
+    assert dataset_label_values(tmp_path, tmp_path / "list.json") is None

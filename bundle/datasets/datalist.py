@@ -62,12 +62,13 @@ def list_cases(
     path = Path(str(input))
     if modalities is not None and len(modalities) > 1 and path.is_dir():
         found = find_images(path, modalities)
-        if not found:
+        if found:
+            return _away_from(_named({"image": image.files} for image in found), output_dir)
+        if not volumes_in(path):
             raise DatalistError(
                 f"{path}: the folder holds no files whose names end with {', '.join(modalities)}; pass --input with a "
-                "folder that does, or a dataset.json."
+                "folder that does, of 4-D volumes, or a dataset.json."
             )
-        return _away_from(_named({"image": image.files} for image in found), output_dir)
     cases = _list_images(path, output_dir)
     return _away_from(cases, output_dir)
 

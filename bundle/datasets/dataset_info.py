@@ -70,7 +70,8 @@ def dataset_label_values(dataset_dir: str | Path, datalist: str | Path | None = 
     Raises:
         DatalistError: when a file is no JSON.
     """
-    _, values = _entry(("label_values",), dataset_dir, datalist)
+    path, _ = _entry(("label_values", "labels"), dataset_dir, datalist)
+    values = _read(path).get("label_values") if path.is_file() else None
     return None if values is None else dict(values)
 
 
