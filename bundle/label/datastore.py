@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import tempfile
 from pathlib import Path
 from typing import Any
@@ -29,6 +30,20 @@ class StudyDatastore(SharedDatastore):
         self.kind = kind
         endings = (*ENDINGS[kind], MARKUPS if kind == VOLUME else CLASSES)
         super().__init__(studies, extensions=tuple(f"*{ending}" for ending in endings), **options)
+
+    def _list_files(self, path: str, patterns: list[str]) -> dict[str, str]:
+        """List files by their endings in upper or lower case; hidden files and labels beside images are no images."""
+        known = tuple(pattern.removeprefix("*") for pattern in patterns)
+        if Path(path).resolve() == Path(self._datastore.image_path()).resolve():
+            known = ENDINGS[self.kind]
+        return {name: name for name in os.listdir(path) if name[0] != "." and name.lower().endswith(known)}
+
+    def _to_id(self, file: str) -> tuple[str, str]:
+        """Part a file's name into id and ending, which may be in upper case."""
+        ending = next((known[1:] for known in self._extensions if file.lower().endswith(known[1:])), None)
+        if ending is None:
+            return tuple(super()._to_id(file))
+        return file[: -len(ending)], file[-len(ending) :]
 
     def add_image(self, image_id: str, image_filename: str, image_info: dict[str, Any]) -> str:
         """Take an image into the folder of studies.

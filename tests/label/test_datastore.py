@@ -38,6 +38,21 @@ def test_images_of_the_kind_are_listed(tmp_path: Path, store: StudyDatastore) ->
     assert StudyDatastore(str(pictures), PICTURE).list_images() == ["p"]
 
 
+def test_hidden_files_and_labels_are_no_images_and_endings_may_be_in_capitals(tmp_path: Path) -> None:
+    case = Path(write_case(tmp_path / "case", "a")["image"]).read_bytes()
+    studies = tmp_path / "mixed"
+    studies.mkdir()
+    for name in ("a.nii.gz", "B.NII.GZ", "._a.nii.gz"):
+        (studies / name).write_bytes(case)
+    (studies / "a.mrk.json").write_text("{}")
+    (studies / "notes.txt").touch()
+    store = StudyDatastore(str(studies), VOLUME)
+    assert sorted(store.list_images()) == ["B", "a"]
+    assert Path(store.get_image_uri("a")).name == "a.nii.gz"
+    assert Path(store.get_image_uri("B")).name == "B.NII.GZ"
+    assert store._to_id("notes.txt") == ("notes", ".txt")
+
+
 def test_images_are_added_under_plain_new_names(tmp_path: Path, store: StudyDatastore) -> None:
     file = str(tmp_path / "case" / "images" / "a.nii.gz")
     assert store.add_image("b", file, {}) == "b"
