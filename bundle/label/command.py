@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import fcntl
 import hashlib
 import importlib.util
 import logging
@@ -60,6 +61,8 @@ def start_server(args: argparse.Namespace) -> None:
     work = Path(args.work).resolve() if args.work else default_work(studies)
     python = find_python()
     check_port(args.host, args.port)
+    check_work(work)
+    lock_work(work)
     prepare_work(work)
     names = ",".join(task.name for task in chosen)
     told = f"http://{args.host}:{args.port} serves {names} on {studies}; its own files lie in {work}"
@@ -99,14 +102,34 @@ def default_work(studies: Path) -> Path:
     return home / "keyslice" / "label" / f"{studies.name}-{mark}"
 
 
-def prepare_work(work: Path) -> None:
-    """Make the working folder, an app as MONAI Label wants it, without what earlier answers have left.
-
-    Raises:
-        StudiesError: when it lies in the bundle.
-    """
+def check_work(work: Path) -> None:
+    """Raise a :class:`.StudiesError` when a working folder lies in the bundle."""
     if Path(ROOT) in (work, *work.parents):
         raise StudiesError(f"--work {work}: lies in the bundle itself; pass a folder elsewhere.")
+
+
+def lock_work(work: Path) -> int:
+    """Keep other servers out of a working folder for as long as this process lives, which becomes the server.
+
+    Returns:
+        The open file that holds the lock.
+
+    Raises:
+        StudiesError: when another server has the folder.
+    """
+    work.mkdir(parents=True, exist_ok=True)
+    lock = os.open(work / ".lock", os.O_RDWR | os.O_CREAT, 0o600)
+    try:
+        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except OSError:
+        os.close(lock)
+        raise StudiesError(f"{work}: another server works in it; stop that one, or pass another --work.") from None
+    os.set_inheritable(lock, True)
+    return lock
+
+
+def prepare_work(work: Path) -> None:
+    """Make the working folder an app as MONAI Label wants it, without what earlier answers have left."""
     for name in ("uploads", "results"):
         shutil.rmtree(work / name, ignore_errors=True)
     for name in ("uploads", "results", "sessions"):

@@ -64,7 +64,8 @@ def test_the_working_folder_is_of_the_studies_and_can_be_chosen(
     assert command.default_work(studies) != command.default_work(tmp_path / "other" / "studies")
     assert label(studies, "--work", str(tmp_path / "mine"), "--models", "discs") == 0
     assert started[0][1][7] == str(tmp_path / "mine")
-    assert sorted(path.name for path in (tmp_path / "mine").iterdir()) == ["main.py", "results", "sessions", "uploads"]
+    made = sorted(path.name for path in (tmp_path / "mine").iterdir())
+    assert made == [".lock", "main.py", "results", "sessions", "uploads"]
     monkeypatch.delenv("XDG_DATA_HOME")
     assert command.default_work(studies).is_relative_to(Path.home() / ".local" / "share" / "keyslice")
 
@@ -76,6 +77,15 @@ def test_leftovers_of_answers_are_cleared_at_the_start(tmp_path: Path) -> None:
     (tmp_path / "uploads" / "tmpx").mkdir()
     command.prepare_work(tmp_path)
     assert [*(tmp_path / "results").iterdir(), *(tmp_path / "uploads").iterdir()] == []
+
+
+def test_two_servers_do_not_work_in_one_folder(tmp_path: Path) -> None:
+    lock = command.lock_work(tmp_path / "work")
+    assert os.get_inheritable(lock)
+    with pytest.raises(StudiesError, match="another server works in it"):
+        command.lock_work(tmp_path / "work")
+    os.close(lock)
+    os.close(command.lock_work(tmp_path / "work"))
 
 
 def test_the_bundle_is_no_working_folder(studies: Path, started: list[Any], caplog: pytest.LogCaptureFixture) -> None:
