@@ -4,6 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 LABEL := .venv-label
 LABEL_BIN := $(LABEL)/bin
+SAMPLE ?= $(HOME)/.local/share/keyslice/sample
 export PIP_CONSTRAINT := $(CURDIR)/constraints.txt
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
@@ -42,8 +43,8 @@ bench: $(VENV)/.test  ## print the ratios of docs/benchmarks.md anew
 	$(BIN)/python benchmarks/share.py
 
 label-server: $(LABEL)/.label  ## start the MONAI Label server on the hippocampi of the MNI152 template
-	test -d demo/studies || { $(LABEL_BIN)/python -W ignore -m bundle demo --output_dir demo && mkdir demo/studies && cp demo/crops/*.nii.gz demo/studies; }
-	$(LABEL_BIN)/python -W ignore -m bundle label --studies demo/studies
+	test -d "$(SAMPLE)" || { $(LABEL_BIN)/python -W ignore -m bundle demo --output_dir demo && mkdir -p "$(SAMPLE)" && cp demo/crops/*.nii.gz "$(SAMPLE)"; }
+	$(LABEL_BIN)/python -W ignore -m bundle label --studies "$(SAMPLE)"
 
 test-label: $(LABEL)/.label  ## tests of the MONAI Label app, in the environment of its server
 	$(LABEL_BIN)/python -m pytest -n 2 --dist loadfile tests/label --cov --cov-config=tests/label/coverage.toml --cov-report=term-missing:skip-covered
