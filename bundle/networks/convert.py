@@ -128,7 +128,7 @@ def write_converted(converted: Converted, output: str | Path, roi_size: Sequence
         **({"roi_size": window} if window else {}),
         "network_def": converted.network_def,
         "preprocessing#transforms#1#axcodes": "SPL",
-        "preprocessing#transforms#3#percentiles": None,
+        "normalization#percentiles": None,
     }
     target.parent.mkdir(parents=True, exist_ok=True)
     torch.save(converted.state, target)
