@@ -192,6 +192,23 @@ def test_a_choice_is_kept_for_the_next_run(network: torch.nn.Module, cache: Path
     assert len(list(cache.iterdir())) == 1
 
 
+def test_a_choice_made_on_a_busy_machine_holds_for_this_process(network: torch.nn.Module, cache: Path) -> None:
+    first = planned(agreement=0.5, time_limit=0.5)
+    first(volume(), network)
+    assert first.chosen is not None
+    assert not first.chosen["complete"]
+    watch = Watch({})
+    second = planned(agreement=0.5, stopwatch=watch)
+    second(volume(), network)
+    assert watch.plans == []
+    assert second.chosen == {**first.chosen, "source": "kept"}
+    other = copy.deepcopy(network)
+    for parameter in other.parameters():
+        parameter.mul_(1.1)
+    planned(agreement=0.5)(volume(), other)
+    assert not cache.exists()
+
+
 def test_nothing_is_measured_twice_in_a_run(network: torch.nn.Module) -> None:
     watch = Watch(FAST_BF16)
     inferer = planned(stopwatch=watch, cache_dir="")

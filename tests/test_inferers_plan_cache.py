@@ -30,7 +30,17 @@ def test_what_was_written_is_read(tmp_path: Path) -> None:
 def test_without_a_folder_nothing_is_kept() -> None:
     cache = PlanCache(None)
     cache.write(KEY, CHOSEN)
+    cache.write(KEY, CHOSEN, lasting=False)
     assert cache.read(KEY) is None
+
+
+def test_what_shall_not_last_is_read_in_this_process_alone(tmp_path: Path) -> None:
+    PlanCache(tmp_path).write(KEY, CHOSEN, lasting=False)
+    assert list(tmp_path.iterdir()) == []
+    assert PlanCache(tmp_path).read(KEY) == CHOSEN
+    lasting = {"plan": {"dtype": "fp32"}}
+    PlanCache(tmp_path).write(KEY, lasting)
+    assert PlanCache(tmp_path).read(KEY) == lasting
 
 
 @pytest.mark.parametrize("content", [b"", b"{", b"\xff\xfe", b"[1]", b"{}", b'{"key": {}, "chosen": 1}'])

@@ -54,7 +54,7 @@ class PlannedInferer(Inferer):
             keep nothing.
         agreement: smallest share of the voxels of the window that must have the label of float32, in [0, 1].
         time_limit: seconds of measuring after which no further plan is tried. If that leaves out a plan of one window
-            a batch, or a busy machine is faster with fewer threads, the choice is not kept on disk.
+            a batch, or a busy machine is faster with fewer threads, the choice holds for this process alone.
         compile: also try ``torch.compile`` on the best plan; takes a minute on a CPU, in every process.
         reuse_memory: let the allocator keep up to 256 MiB between windows, for the whole process, see
             :func:`bundle.inferers.plan_run.reuse_memory`.
@@ -63,8 +63,8 @@ class PlannedInferer(Inferer):
     Attributes:
         chosen: the plan and what was measured of it, as plain values: ``plan``, ``source`` (``"measured"``,
             ``"kept"``, ``"forced"`` or ``"off"``), and where it was measured ``ms_per_window``,
-            ``fp32_ms_per_window``, ``speed_up``, ``agreement``, and ``left_out``, the plans that failed the check; None
-            before the first case.
+            ``fp32_ms_per_window``, ``speed_up``, ``agreement``, ``left_out``, the plans that failed the check, and
+            ``complete``, whether it is kept on disk; None before the first case.
         trials: all that was measured for the last choice.
 
     Raises:
@@ -172,15 +172,15 @@ class PlannedInferer(Inferer):
         chosen = self._kept(search, self.cache.read(key), described["weights"], device)
         if chosen is None:
             chosen = self._measured(search, device, described["weights"])
-        if search.trials and search.complete:
-            self.cache.write(key, chosen)
+        if search.trials and search.trials[0].passed:
+            self.cache.write(key, chosen, lasting=chosen["complete"])
         return chosen
 
     def _kept(self, search: Search, kept: Any, weights: str, device: torch.device) -> dict[str, Any] | None:
         """Return a kept choice if it is whole, and for other weights than it was made with if it passes the check."""
         try:
             plan = Plan.of(kept["plan"])
-            left_out = list(kept["left_out"])
+            left_out, complete = list(kept["left_out"]), bool(kept["complete"])
             if kept["weights"] == weights:
                 return {**kept, **{name: float(kept[name]) for name in MEASURED}, "source": "kept"}
         except (KeyError, TypeError, ValueError):
@@ -189,6 +189,7 @@ class PlannedInferer(Inferer):
             return None
         search.measure(Plan(threads=_threads(device)))
         trial = search.measure(plan)
+        search.complete = complete
         return _record(search, trial, "kept", weights) if trial.passed else None
 
     def _measured(self, search: Search, device: torch.device, weights: str | None) -> dict[str, Any]:
@@ -274,6 +275,7 @@ def _record(search: Search, choice: Trial, source: str, weights: str | None) -> 
         "speed_up": round(baseline.seconds / max(choice.seconds, 1e-9), 2),
         "agreement": choice.agreement,
         "left_out": [str(trial.plan) for trial in search.trials if not trial.passed],
+        "complete": search.complete,
         "weights": weights,
     }
 

@@ -11,7 +11,7 @@ import tempfile
 import zlib
 from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 import monai
 import torch
@@ -29,9 +29,13 @@ def default_folder() -> Path:
 class PlanCache:
     """A folder of plans; one that cannot be read or written is the same as an empty one.
 
+    A plan that shall not last is held in memory instead, for all caches of the folder in this process.
+
     Args:
         folder: folder, made when needed; None keeps nothing.
     """
+
+    _passing: ClassVar[dict[Path, dict[str, Any]]] = {}
 
     def __init__(self, folder: Path | None) -> None:
         self.folder = folder
@@ -46,6 +50,8 @@ class PlanCache:
     def read(self, key: dict[str, Any]) -> dict[str, Any] | None:
         """Return what was kept under ``key``, or None."""
         path = self.path(key)
+        if path in self._passing:
+            return self._passing[path]
         if path is None or not path.is_file():
             return None
         try:
@@ -55,11 +61,15 @@ class PlanCache:
             return None
         return content.get("chosen") if isinstance(content, dict) and content.get("key") == key else None
 
-    def write(self, key: dict[str, Any], chosen: dict[str, Any]) -> None:
-        """Keep ``chosen`` under ``key``; a reader never sees half a file."""
+    def write(self, key: dict[str, Any], chosen: dict[str, Any], *, lasting: bool = True) -> None:
+        """Keep ``chosen`` under ``key``, in a file or for this process; a reader never sees half a file."""
         path = self.path(key)
         if path is None:
             return
+        if not lasting:
+            self._passing[path] = chosen
+            return
+        self._passing.pop(path, None)
         try:
             path.parent.mkdir(parents=True, exist_ok=True)
             handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=".plan-")

@@ -11,7 +11,7 @@ import sys
 import time
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import Any, Self
 
 import numpy as np
 
@@ -34,6 +34,9 @@ def free_port() -> int:
 class Server:
     """A running server: ``url``, its folders, its process, and requests to it."""
 
+    folder: str | Path = ROOT
+    """Where it is started."""
+
     def __init__(self, studies: Path, work: Path, *options: str) -> None:
         self.studies, self.work, self.options = studies, work, options
         self.port = free_port()
@@ -41,13 +44,16 @@ class Server:
         self.log = work.parent / f"{work.name}.log"
         self.process: subprocess.Popen | None = None
 
-    def start(self) -> Server:
+    def command(self) -> list[str]:
+        """Return the words that start it."""
+        words = ["--studies", str(self.studies), "--work", str(self.work), "--port", str(self.port), *self.options]
+        return [sys.executable, "-W", "ignore", "-m", "bundle", "label", *words]
+
+    def start(self) -> Self:
         import requests
 
-        words = ["--studies", str(self.studies), "--work", str(self.work), "--port", str(self.port), *self.options]
-        command = [sys.executable, "-W", "ignore", "-m", "bundle", "label", *words]
         with open(self.log, "ab") as log:
-            self.process = subprocess.Popen(command, stdout=log, stderr=log, cwd=ROOT)
+            self.process = subprocess.Popen(self.command(), stdout=log, stderr=log, cwd=self.folder)
         end = time.monotonic() + PATIENCE
         while time.monotonic() < end:
             assert self.process.poll() is None, self.log.read_text()[-3000:]

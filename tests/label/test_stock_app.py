@@ -35,29 +35,16 @@ TRAINING_ENDS_IN = 400
 class StockServer(Server):
     """The server that docs/pack.md starts, on models of ``model/`` in the app."""
 
+    def __init__(self, studies: Path, work: Path) -> None:
+        super().__init__(studies, work)
+        self.folder = work.parent
+
     def command(self) -> list[str]:
         told = {"apps/monaibundle": str(self.work), "STUDIES": str(self.studies), "8000": str(self.port)}
         told |= {"hippocampus": ",".join(sorted(file.name for file in (self.work / "model").iterdir()))}
         words = shlex.split(START)
         assert words[0] == ".venv-label/bin/python"
         return [sys.executable, "-W", "ignore", *(told.get(word, word) for word in words[1:])]
-
-    def start(self) -> StockServer:
-        import requests
-
-        with open(self.log, "ab") as log:
-            self.process = subprocess.Popen(self.command(), stdout=log, stderr=log, cwd=self.work.parent)
-        end = time.monotonic() + 240
-        while time.monotonic() < end:
-            assert self.process.poll() is None, self.log.read_text()[-3000:]
-            try:
-                requests.get(f"{self.url}/info/", timeout=30)
-            except requests.ConnectionError:
-                time.sleep(0.5)
-            else:
-                return self
-        self.stop()
-        raise AssertionError(self.log.read_text()[-3000:])
 
 
 def fetch_app(folder: Path) -> Path:
