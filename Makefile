@@ -5,7 +5,10 @@ BIN := $(VENV)/bin
 LABEL := .venv-label
 LABEL_BIN := $(LABEL)/bin
 SAMPLE ?= $(HOME)/.local/share/keyslice/sample
-export PIP_CONSTRAINT := $(CURDIR)/constraints.txt
+# pip reads a list with spaces here, so that a path with one must be an address.
+empty :=
+HERE := file://$(subst $(empty) $(empty),%20,$(CURDIR))
+export PIP_CONSTRAINT := $(HERE)/constraints.txt
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
 .PHONY: help demo test lint types format bench label-server test-label card clean
@@ -70,7 +73,7 @@ $(VENV)/.test: $(VENV)/.demo
 	@touch $@
 
 # The server has an environment of its own, installed from a full list without looking at dependencies: see the list.
-$(LABEL)/.label: export PIP_CONSTRAINT := $(CURDIR)/requirements/label_server.txt
+$(LABEL)/.label: export PIP_CONSTRAINT := $(HERE)/requirements/label_server.txt
 $(LABEL)/.label: requirements/label_server.txt
 	$(PYTHON) -m venv $(LABEL)
 	$(LABEL_BIN)/pip install --quiet torch

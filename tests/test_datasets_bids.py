@@ -103,6 +103,19 @@ def test_a_folder_may_hold_images_and_segmentations_side_by_side(tmp_path: Path)
     assert content["label_values"] == {"x": [3, 9]}
 
 
+def test_a_processed_image_is_that_of_its_segmentation_where_it_is_the_only_one(tmp_path: Path) -> None:
+    for number in range(4):
+        name = f"sub-{number}/anat/sub-{number}"
+        touch(tmp_path, f"{name}_desc-preproc_T1w.nii.gz", f"{name}_dseg.nii.gz")
+        touch(tmp_path, f"{name}_space-MNI_desc-preproc_T1w.nii.gz")
+    (tmp_path / "dseg.tsv").write_text(TABLE)
+    content = prepare_bids(tmp_path, folds=2, test_share=0)
+    images = {item["image"] for item in content["training"]}
+    assert images == {f"sub-{number}/anat/sub-{number}_desc-preproc_T1w.nii.gz" for number in range(4)}
+    touch(tmp_path, "sub-3/anat/sub-3_desc-brain_T1w.nii.gz")
+    assert len(prepare_bids(tmp_path, folds=2, test_share=0)["training"]) == 3
+
+
 def test_a_table_is_the_user_s_or_that_of_the_derivative(dataset: Path) -> None:
     (dataset / "own.csv").write_text("index,name\n1,brain\n2,brain\n")
     content = prepare_bids(dataset, labels=dataset / "own.csv")

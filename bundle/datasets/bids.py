@@ -62,7 +62,7 @@ def prepare_bids(
     source = _derivative(folder, derivative)
     found = [(file, entities(file)) for file in _named(source, [SEGMENTATION])]
     masks = [item for item in found if _in_own_space(item[0], item[1], suffixes)]
-    images = {_key(entities(file)): file for file in _named(folder, suffixes)}
+    images = _images(folder, suffixes)
     cases = [case for case in (_case(images, mask, found, suffixes) for mask, found in masks) if case is not None]
     known = labeled(_once(cases))
     if not known:
@@ -111,6 +111,15 @@ def _in_own_space(file: Path, found: Entities, suffixes: Sequence[str]) -> bool:
     if not own:
         logger.warning("%s: left out, since it lies in the space %s, not on its image's grid", file, found["space"])
     return own
+
+
+def _images(root: Path, suffixes: Sequence[str]) -> dict[tuple[tuple[str, str], ...], Path]:
+    """Return the images by their entities; one with ``desc`` also without it where no other image is meant by that."""
+    found = {_key(entities(file)): file for file in _named(root, suffixes)}
+    described: dict[tuple[tuple[str, str], ...], list[Path]] = {}
+    for key, file in found.items():
+        described.setdefault(tuple(pair for pair in key if pair[0] != "desc"), []).append(file)
+    return {key: files[0] for key, files in described.items() if len(files) == 1} | found
 
 
 def _key(found: Mapping[str, str]) -> tuple[tuple[str, str], ...]:
