@@ -14,6 +14,7 @@ from typing import Annotated, Any
 from fastapi import APIRouter, BackgroundTasks, Depends, File, Form, UploadFile
 from monailabel.app import app
 from monailabel.config import settings
+from monailabel.endpoints import batch_infer, scoring, train
 from monailabel.endpoints.infer import ResultType, send_response
 from monailabel.endpoints.user.auth import RBAC, User
 from monailabel.interfaces.utils.app import app_instance
@@ -25,7 +26,7 @@ from .run import load_network
 from .uploads import upload_name
 from .workarounds import next_sample
 from .workarounds.origins import allowed, restrict_origins
-from .workarounds.routes import put_in_front
+from .workarounds.routes import in_threads, put_in_front
 
 __all__ = ["app"]
 
@@ -130,6 +131,7 @@ def _named(instance: Any, image: str, session_id: str) -> str:
     return str(session.image)
 
 
+put_in_front(app, in_threads(train.router, scoring.router, batch_infer.router))
 put_in_front(app, router)
 put_in_front(app, next_sample.router)
 answer_failures(app)

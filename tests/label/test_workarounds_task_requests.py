@@ -73,6 +73,20 @@ def test_a_task_in_the_server_itself_is_checked_too(started) -> None:
         upstream.AsyncTask.run("train", {"model": "x"}, force_sync=True)
 
 
+def test_what_a_client_waits_for_is_not_started_again(started) -> None:
+    def train_twice(request: dict[str, Any]) -> str:
+        for awaited in (False, True):
+            with pytest.raises(RequestError, match="train is running already"):
+                upstream.AsyncTask.run("train", {"model": "b"}, force_sync=awaited)
+        return "trained"
+
+    task_requests.install(refuse)
+    upstream.app_instance().train = train_twice
+    for _ in range(2):
+        assert upstream.AsyncTask.run("train", {"model": "a"}, force_sync=True) == ("trained", None)
+    assert started == []
+
+
 def test_monailabel_still_starts_whatever_is_asked_for(started) -> None:
     """When this fails, bundle/label/workarounds/task_requests.py is no longer needed."""
     for _ in range(2):

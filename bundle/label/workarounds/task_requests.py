@@ -2,7 +2,7 @@
 
 A request for a model that does not exist, or for a training without labels, is answered with 200 and fails later in a
 process of its own. A second request is refused (429) only once the process of the first one runs, not while it is about
-to be started.
+to be started; what a client waits for (``run_sync``) runs beside it.
 """
 
 from __future__ import annotations
@@ -22,6 +22,8 @@ BUSY = ("SUBMITTED", "RUNNING")
 
 _UPSTREAM = AsyncTask.run
 _LOCK = threading.Lock()
+_AWAITED: list[tuple[str, Mapping[str, Any]]] = []
+"""Method and request of the tasks that clients wait for, which run in the server itself."""
 
 
 def install(check: Check) -> None:
@@ -43,17 +45,22 @@ def install(check: Check) -> None:
         asked = {**(request or {}), **(params or {})}
         check(method, asked)
         with _LOCK:
-            if not enqueue and any(_same(task, asked) for task in tasks(method)):
+            if not enqueue and any(other.get("method") == asked.get("method") for other in _busy(method)):
                 raise RequestError(
                     429, f"{method} is running already; wait until it ends, or stop it with DELETE, and ask again."
                 )
             if not force_sync:
                 return _UPSTREAM(method, request, params, force_sync, enqueue=True)
-        return _UPSTREAM(method, request, params, force_sync, enqueue)
+            _AWAITED.append(awaited := (method, asked))
+        try:
+            return _UPSTREAM(method, request, params, force_sync, enqueue=True)
+        finally:
+            _AWAITED.remove(awaited)
 
     AsyncTask.run = staticmethod(run)
 
 
-def _same(task: Mapping[str, Any], asked: Mapping[str, Any]) -> bool:
-    """Tell whether a task waits or runs, and is one that a request asks for again."""
-    return task["status"] in BUSY and task["request"].get("method") == asked.get("method")
+def _busy(method: str) -> list[Mapping[str, Any]]:
+    """Return the requests of a kind that wait or run."""
+    started = [task["request"] for task in tasks(method) if task["status"] in BUSY]
+    return started + [request for name, request in _AWAITED if name == method]
