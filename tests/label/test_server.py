@@ -310,7 +310,7 @@ def test_a_lesion_mask_of_a_jpeg_has_the_size_of_the_jpeg(
     studies = tmp_path / "pictures"
     studies.mkdir()
     (studies / "lesion.jpg").write_bytes(picture.read_bytes())
-    server = make_server(studies, "--models", "lesions")
+    server = make_server(studies, "--models", "lesions,lesion_classes")
     params, content = parts_of(server.post("/infer/lesions", params={"image": "lesion"}))
     (tmp_path / "answer.png").write_bytes(content)
     assert upright_size(tmp_path / "answer.png") == upright_size(picture)
@@ -319,6 +319,10 @@ def test_a_lesion_mask_of_a_jpeg_has_the_size_of_the_jpeg(
     assert (out / "lesion_seg.png").read_bytes() == content
     refused = server.post("/infer/lesions", files={"file": ("x.nii.gz", b"x")})
     assert (refused.status_code, "reads pictures" in refused.json()["detail"]) == (400, True)
+    classes = server.post("/infer/lesion_classes", params={"image": "lesion", "output": "json"}).json()
+    assert [found["label"] for found in classes["prediction"]] == ["melanoma", "seborrheic_keratosis"]
+    refused = server.post("/infer/lesion_classes", params={"image": "lesion", "output": "image"})
+    assert (refused.status_code, "makes no image; ask for output=json" in refused.json()["detail"]) == (400, True)
     told = server.post("/infer/volumes", params={"image": "lesion"})
-    assert (told.status_code, "there are lesions" in told.json()["detail"]) == (404, True)
+    assert (told.status_code, "there are lesions, lesion_classes" in told.json()["detail"]) == (404, True)
     server.stop()
