@@ -94,11 +94,18 @@ def test_what_cannot_be_listed_is_refused(folder: Path) -> None:
         prepare(folder)
 
 
+def test_without_a_fold_all_but_the_test_is_trained_with(folder: Path) -> None:
+    content = prepare(folder)
+    write_datalist(content, folder / "dataset.json")
+    cases = select_classified(folder, "training", classes=CLASSES, fold=None)
+    assert len(cases) == len(content["training"])
+
+
 def test_what_cannot_be_selected_is_refused(folder: Path) -> None:
     write_datalist(prepare(folder), folder / "dataset.json")
     with pytest.raises(DatalistError, match="split must be one of"):
         select_classified(folder, "train", classes=CLASSES)
-    with pytest.raises(DatalistError, match="'validation' \\(fold 9\\) holds no picture"):
+    with pytest.raises(DatalistError, match=r"has no fold 9, only \[0, 1, 2, 3\]; pass --fold"):
         select_classified(folder, "validation", classes=CLASSES, fold=9)
     with pytest.raises(DatalistError, match="an item needs an 'image' and 'classes' with nevus"):
         select_classified(folder, "all", classes=["nevus"])

@@ -6,7 +6,6 @@ A case has ``"classes"``, 1 or 0 by the name of every class, in the place of a l
 from __future__ import annotations
 
 import csv
-import logging
 import random
 from collections import Counter
 from collections.abc import Sequence
@@ -16,11 +15,9 @@ from typing import Any
 import numpy as np
 from torch.utils.data import WeightedRandomSampler
 
-from .datalist import SPLITS, Case, DatalistError, _deal, _fold, _read_json
+from .datalist import Case, DatalistError, _deal, _fold, _read_json, choose_split
 from .picture_cases import named_pictures
 from .pictures import datalist_of, pictures_in
-
-logger = logging.getLogger(__name__)
 
 IDS = ("image_id", "image")
 """Names of the column of a table that names the pictures."""
@@ -95,7 +92,12 @@ def classified_cases(images: Path, table: Path, classes: Sequence[str]) -> list[
 
 
 def select_classified(
-    dataset_dir: str | Path, split: str, *, classes: Sequence[str], datalist: str | Path | None = None, fold: int = 0
+    dataset_dir: str | Path,
+    split: str,
+    *,
+    classes: Sequence[str],
+    datalist: str | Path | None = None,
+    fold: int | None = 0,
 ) -> list[Case]:
     """Return the pictures of one split of a datalist with their classes.
 
@@ -104,13 +106,11 @@ def select_classified(
         split: ``"training"`` (all folds but ``fold``), ``"validation"`` (``fold``), ``"test"`` or ``"all"``.
         classes: names of the classes; ``"label"`` of a case is their 0 or 1 in this order, float32 ``(C,)``.
         datalist: JSON file; None for ``dataset.json`` in ``dataset_dir``.
-        fold: the fold that is held out for validation.
+        fold: the fold that is held out for validation; None to train with all of them.
 
     Raises:
         DatalistError: when the datalist cannot be used, lacks a class, or the split is unknown or empty.
     """
-    if split not in SPLITS:
-        raise DatalistError(f"split must be one of {', '.join(SPLITS)}, got {split!r}.")
     path = Path(datalist) if datalist else Path(dataset_dir, "dataset.json")
     content = _read_json(path)
     sections = {
@@ -119,16 +119,8 @@ def select_classified(
     }
     if any("fold" not in case for case in sections["training"]):
         sections["training"] = _deal(sections["training"], 5)
-    chosen = {
-        "training": [case for case in sections["training"] if _fold(case, path, 0) != fold],
-        "validation": [case for case in sections["training"] if _fold(case, path, 0) == fold],
-        "test": sections["test"],
-        "all": sections["training"] + sections["test"],
-    }[split]
-    if not chosen:
-        raise DatalistError(f"{path}: the split {split!r} (fold {fold}) holds no picture with classes.")
-    logger.info("%s: %d pictures of the split %r (fold %d)", path, len(chosen), split, fold)
-    return named_pictures(chosen)
+    sections["training"] = [{**case, "fold": _fold(case, path, 0)} for case in sections["training"]]
+    return named_pictures(choose_split(sections, split, fold, path))
 
 
 def class_sampler(dataset: Any, *, balance: float = 1.0, samples: int | None = None) -> WeightedRandomSampler:

@@ -159,19 +159,32 @@ def select_cases(
     Raises:
         DatalistError: as :func:`load_datalist`; when the split is unknown or empty.
     """
+    return choose_split(load_datalist(dataset_dir, datalist), split, fold, datalist or dataset_dir)
+
+
+def choose_split(lists: Mapping[str, Sequence[Case]], split: str, fold: int | None, source: str | Path) -> list[Case]:
+    """Return the cases of one split.
+
+    Args:
+        lists: cases by section, ``"training"`` with their ``"fold"`` and ``"test"``.
+        split: as of :func:`select_cases`.
+        fold: the fold that is held out for validation; None for none.
+        source: what errors name.
+
+    Raises:
+        DatalistError: when there is no such split or fold, or it is empty.
+    """
     if split not in SPLITS:
         raise DatalistError(f"split must be one of {', '.join(SPLITS)}, got {split!r}.")
-    lists = load_datalist(dataset_dir, datalist)
     folds = sorted({case["fold"] for case in lists["training"]})
     if split in ("training", "validation") and folds and fold is not None and fold not in folds:
-        raise DatalistError(f"{datalist or dataset_dir}: has no fold {fold}, only {folds}; pass --fold.")
+        raise DatalistError(f"{source}: has no fold {fold}, only {folds}; pass --fold.")
     chosen = {
         "training": [case for case in lists["training"] if case["fold"] != fold],
         "validation": [case for case in lists["training"] if case["fold"] == fold],
-        "test": lists["test"],
-        "all": lists["training"] + lists["test"],
+        "test": list(lists["test"]),
+        "all": [*lists["training"], *lists["test"]],
     }
-    source = datalist or dataset_dir
     if not chosen[split]:
         counts = ", ".join(f"{name} {len(cases)}" for name, cases in chosen.items())
         raise DatalistError(f"{source}: the split {split!r} (fold {fold}) holds no labelled case; there are: {counts}.")
