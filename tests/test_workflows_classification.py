@@ -108,7 +108,7 @@ def test_a_training_leaves_out_pictures_that_cannot_be_read(dataset: Path, tmp_p
 
 
 def test_all_folds_can_be_trained_on(dataset: Path, tmp_path: Path) -> None:
-    options = {"dataset_dir": str(dataset), "output_dir": str(tmp_path), "train#dataset#data#fold": -1}
+    options = {"dataset_dir": str(dataset), "output_dir": str(tmp_path), "train#dataset#data#fold": "$None"}
     workflow = make_classification("train", **options)
     assert len(workflow.parser.get_parsed_content("train#dataset")) == 12
 
