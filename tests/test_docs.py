@@ -11,7 +11,8 @@ import torch
 from classified_cases import write_classified
 from contracts.original_volumes import Options, original
 from picture_cases import write_lesions
-from workflows import command_line, small_dataset, small_options
+from warm_python import warm_command_line
+from workflows import small_dataset, small_options
 
 from bundle import ROOT
 
@@ -89,7 +90,7 @@ def test_the_commands_of_the_page_run(page: str, lines: list[str], tmp_path: Pat
         write_classified(tmp_path / "lesions", 12)
     for line in lines:
         assert line.startswith(("python -m ", "torchrun ")), f"{page}: not a command that this test can run: {line}"
-        run = command_line(*arguments(line, tmp_path), python=("-W", "ignore"))
+        run = warm_command_line(*arguments(line, tmp_path))
         assert run.returncode == 0, f"{page}: {line}\n{run.stdout}"
 
 
