@@ -199,13 +199,7 @@ def test_the_model_is_compared_with_the_final_labels(trained, server, client, la
 
 def test_values_of_earlier_weights_are_computed_anew(trained, server: Any, names: list[str]) -> None:
     ended(server, "/scoring/")
-    with ThreadPoolExecutor(1) as client:
-        asked = client.submit(server.post, "/scoring/uncertainty?run_sync=true", json={})
-        while not asked.running():
-            time.sleep(0.01)
-        assert server.get("/info/").status_code == 200
-        assert not asked.done()
-        found = asked.result().json()
+    found = server.post("/scoring/uncertainty?run_sync=true", json={}).json()
     assert sorted(found["uncertainty"]) == names[3:]
     stamp = str((server.work / "model" / "volumes" / "model.pt").stat().st_mtime_ns)
     for name in names[3:]:
