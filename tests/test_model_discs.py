@@ -202,8 +202,13 @@ def test_a_mirrored_spine_has_the_mirrored_discs(spine: str, answers: Answers) -
     np.testing.assert_allclose(shift(found, plain)[:, 0], 0, atol=5)
 
 
+@pytest.mark.parametrize("spine", ["lumbar", pytest.param("cervical", marks=WEAK)])
+def test_a_single_disc_in_view_is_found(spine: str, answers: Answers) -> None:
+    assert len(answers.found[spine, "the last disc"]) == 1
+
+
 @pytest.mark.parametrize("spine", SPINES)
-def test_a_single_disc_in_view_is_one_disc_in_its_place(spine: str, answers: Answers) -> None:
+def test_a_single_disc_in_view_is_nowhere_else(spine: str, answers: Answers) -> None:
     known = answers.known[spine]
     found = answers.found[spine, "the last disc"]
     assert len(found) <= 1
