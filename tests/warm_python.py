@@ -30,7 +30,7 @@ def warm_command_line(*arguments: str) -> subprocess.CompletedProcess:
 
 
 def _run_module(arguments: tuple[str, ...], output: Path) -> None:
-    """Run a module as the main one, and what it left for the exit, which a process of multiprocessing would leave out."""
+    """Run a module as the main one, and what it left for the exit, which multiprocessing leaves out."""
     with open(output, "wb") as stream:
         for number in (1, 2):
             os.dup2(stream.fileno(), number)
