@@ -50,7 +50,7 @@ label-server: $(LABEL)/.label  ## start the MONAI Label server on the hippocampi
 	$(LABEL_BIN)/python -W ignore -m bundle label --studies "$(SAMPLE)"
 
 test-label: $(LABEL)/.label  ## tests of the MONAI Label app, in the environment of its server
-	$(LABEL_BIN)/python -m pytest -n 2 --dist loadfile tests/label --cov --cov-config=tests/label/coverage.toml --cov-report=term-missing:skip-covered
+	$(LABEL_BIN)/python -m pytest -n 2 --dist loadfile tests/server --cov --cov-config=tests/server/coverage.toml --cov-report=term-missing:skip-covered
 
 card: $(VENV)/.demo  ## write models/README.md from the metadata
 	$(BIN)/python -W ignore -m bundle card

@@ -20,7 +20,7 @@ import torch
 from monai.bundle import create_workflow
 
 from bundle import ROOT
-from bundle.datasets.spine_phantom import draw_spine_phantom
+from bundle.phantoms.spine.spine_phantom import draw_spine_phantom
 
 
 def write_phantom(file: Path, shape: tuple[int, int, int], spacing: tuple[float, float, float]) -> None:

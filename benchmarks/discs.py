@@ -22,10 +22,10 @@ from monai.transforms import GenerateHeatmap
 from scipy import ndimage
 from torch.nn import functional
 
-from bundle.discs.candidates import Candidates, find_candidates
-from bundle.discs.heatmaps import make_heatmaps
-from bundle.discs.search import anchored_search, search_skeleton
-from bundle.discs.skeleton import SkeletonPrior
+from bundle.tasks.spine.discs.heatmaps import make_heatmaps
+from bundle.tasks.spine.discs.peak_candidates import Candidates, find_candidates
+from bundle.tasks.spine.discs.skeleton import SkeletonPrior
+from bundle.tasks.spine.discs.skeleton_search import anchored_search, search_skeleton
 
 LEAST = 0.02
 """A call is repeated until this many seconds have passed: the clock is too coarse for one."""

@@ -7,8 +7,9 @@
 Every pipeline runs in a process of its own, with one thread, on the same file, windows and network: a 1 x 1 x 1
 convolution that gives the class of the nearest mean intensity, so that what is measured is all but the network. MONAI's
 is ``LoadImaged``, ``Orientationd``, ``Spacingd``, ``SlidingWindowInferer``, ``Invertd`` with interpolated scores,
-arg-max and ``SaveImaged``; ours is ``LoadVolumed``, ``Orientationd``, ``Resampled``, ``SlabInferer`` with
-``OriginalGrid``, and ``SaveCased``. The peak is that of the process above what it takes before the file is read.
+arg-max and ``SaveImaged``; ours is ``LoadVolumed``, ``Orientationd``, ``ResampleSpacingd``, ``SlabInferer`` with
+``GridAssembler``, and ``SaveSegmentationd``. The peak is that of the process above what it takes before the file is
+read.
 """
 
 from __future__ import annotations
@@ -42,8 +43,9 @@ from monai.transforms import (
     Spacingd,
 )
 
-from bundle.inferers import SlabInferer
-from bundle.transforms import LoadVolumed, OriginalGrid, OriginalGridd, Resampled, SaveCased
+from bundle.grid import GridAssembler, ResampleSpacingd, RestoreGridd
+from bundle.inference import SaveSegmentationd, SlabInferer
+from bundle.io import LoadVolumed
 
 STEP = 1001
 """Intensity between the means of neighboring classes; odd, so that no voxel lies right between two."""
@@ -160,21 +162,21 @@ def run_keyslice(args: argparse.Namespace, network: NearestMean, stages: Stages)
         [
             LoadVolumed("image"),
             Orientationd("image", "RAS", labels=None),
-            Resampled("image", args.pixdim),
+            ResampleSpacingd("image", args.pixdim),
             ScaleIntensityRanged("image", 0, STEP * (args.classes - 1), 0, 1),
         ]
     )
     with stages.stage("reading, resampling"):
         data = pre({"image": str(args.volume)})
     with stages.stage("sliding window"), torch.no_grad():
-        assembler = OriginalGrid(confidence=args.confidence)
+        assembler = GridAssembler(confidence=args.confidence)
         batch = list_data_collate([data])
         inferer = SlabInferer(args.roi, overlap=args.overlap, spread="scan", assembler=assembler)
         data["pred"] = decollate_batch(inferer(batch["image"], network))[0]
     with stages.stage("writing"):
         names = {str(value): value for value in range(1, args.classes)}
-        data = OriginalGridd("pred", pre)(data)
-        SaveCased("pred", label_names=names, output_dir=args.output)({**data, "case": "volume"})
+        data = RestoreGridd("pred", pre)(data)
+        SaveSegmentationd("pred", label_names=names, output_dir=args.output)({**data, "case": "volume"})
 
 
 def run_depth(args: argparse.Namespace, network: NearestMean, stages: Stages) -> None:
@@ -186,7 +188,7 @@ def run_depth(args: argparse.Namespace, network: NearestMean, stages: Stages) ->
     image = MetaTensor(torch.linspace(0, 1, shape[2]).expand(1, 1, *shape).contiguous(), meta=meta)
     stages.restart()
     with stages.stage("sliding window"), torch.no_grad():
-        result = SlabInferer(args.roi, overlap=args.overlap, assembler=OriginalGrid())(image, network)
+        result = SlabInferer(args.roi, overlap=args.overlap, assembler=GridAssembler())(image, network)
     stages.base += result.numel()
 
 
@@ -229,7 +231,9 @@ def margins(volume: Path, places: np.ndarray, args: argparse.Namespace) -> np.nd
 
     In float64: scores are affine in the intensity, so those of the interpolated intensity are the interpolated scores.
     """
-    pre = Compose([LoadVolumed("image"), Orientationd("image", "RAS", labels=None), Resampled("image", args.pixdim)])
+    pre = Compose(
+        [LoadVolumed("image"), Orientationd("image", "RAS", labels=None), ResampleSpacingd("image", args.pixdim)]
+    )
     image = pre({"image": str(volume)})["image"]
     matrix = np.linalg.inv(image.affine.numpy()) @ np.asarray(image.meta["original_affine"])
     position = places @ matrix[:3, :3].T + matrix[:3, 3]

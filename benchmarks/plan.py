@@ -1,7 +1,7 @@
 """What the machine's plan gains on the main network, and what it changes.
 
 Prints the time a window of every plan tried, the plan chosen, its speed-up over float32 window by window (with the
-allocator as it is, and with memory reused, see ``bundle.inferers.plan_run.reuse_memory``), the share of the roof it
+allocator as it is, and with memory reused, see ``bundle.inference.plan_run.reuse_memory``), the share of the roof it
 reaches (the speed of one large 3D convolution in the same precision, in the same run), and the labels it changes on the
 test cases of a split. One thread: CPU time of the thread, plans in alternating order, the minimum of several passes;
 several threads: the time that passes.
@@ -24,10 +24,10 @@ from monai.bundle import ConfigParser
 from torch.utils.flop_counter import FlopCounterMode
 
 from bundle import ROOT
-from bundle.datasets import select_cases
-from bundle.inferers import SlabInferer
-from bundle.inferers.plan_run import DTYPES, Plan, carried_out, planned, reuse_memory
-from bundle.inferers.plan_search import Trial, compare, smallest
+from bundle.data import select_cases
+from bundle.inference import SlabInferer
+from bundle.inference.plan_run import DTYPES, Plan, carried_out, planned, reuse_memory
+from bundle.inference.plan_search import Trial, compare, smallest
 
 BASELINE = "fp32, window by window"
 

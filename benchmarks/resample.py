@@ -13,7 +13,7 @@ import torch
 from monai.data import MetaTensor
 from monai.transforms import Spacingd, Transform
 
-from bundle.transforms import Resampled
+from bundle.grid import ResampleSpacingd
 
 SPACING = (0.8, 0.8, 1.0)
 SIZE = (256, 256, 200)
@@ -44,7 +44,7 @@ def peak(transform: Transform) -> float:
 def main() -> None:
     """Measure and print."""
     print(f"{SIZE} from {SPACING} to 1 mm, peak in volumes beyond the input")
-    print(f"Resampled {peak(Resampled('image', (1, 1, 1))):.1f}")
+    print(f"ResampleSpacingd {peak(ResampleSpacingd('image', (1, 1, 1))):.1f}")
     print(f"Spacingd  {peak(Spacingd('image', (1, 1, 1), padding_mode='border')):.1f}")
 
 

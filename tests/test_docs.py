@@ -8,11 +8,11 @@ from pathlib import Path
 
 import pytest
 import torch
-from classified_cases import write_classified
 from contracts.original_volumes import Options, original
-from picture_cases import write_lesions
-from warm_python import warm_command_line
-from workflows import small_dataset, small_options
+from helpers.classified_cases import write_classified
+from helpers.image_cases import write_lesions
+from helpers.warm_python import warm_command_line
+from helpers.workflows import small_dataset, small_options
 
 from bundle import ROOT
 

@@ -1,10 +1,10 @@
 """Attention mechanisms, one a file, and the factory that builds them by name."""
 
 from .ag import AttentionGate
+from .attention_factory import Attention, AttentionSpec, get_attention_layer, is_skip_gate, split_attention
 from .cbam import CBAM
 from .csa import ChannelSliceAttention
 from .dual import DualAttention
-from .factory import Attention, AttentionSpec, get_attention_layer, is_skip_gate, split_attention
 from .large_kernel import LargeKernelAttention
 from .pam import ProgressiveAttention, key_slices
 from .pe import ProjectExcitation
@@ -12,7 +12,7 @@ from .sa import SliceAttention
 from .sca import SliceChannelAttention
 from .scse import SpatialChannelExcitation
 from .se import SqueezeExcitation
-from .split import SplitAttention
+from .split_attention import SplitAttention
 from .stn import SpatialTransformer
 
 __all__ = [

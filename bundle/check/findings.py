@@ -12,8 +12,9 @@ from typing import Any, TypeVar
 
 import numpy as np
 
-from ..discs import DiscFileError
-from ..transforms import BadInputError
+from bundle.io.input_checks import BadInputError
+from bundle.tasks.spine.discs.disc_errors import DiscFileError
+
 from .items import Item
 
 T = TypeVar("T")

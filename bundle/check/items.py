@@ -10,10 +10,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from ..datasets import DatalistError
-from ..datasets.pictures import ENDINGS, MASK_MARKS, pictures_in
-from ..label_values import value_map
-from ..volume_files import NIFTI, volumes_in
+from bundle.data.datalist_error import DatalistError
+from bundle.data.image_lists import ENDINGS, MASK_MARKS, images_in
+from bundle.io.label_tables import value_map
+from bundle.io.volume_files import NIFTI, volumes_in
 
 FOLDERS = (("imagesTr", "labelsTr"), ("images", "labels"), ("images", "masks"))
 """Names of the folders with images and labels, beside each other."""
@@ -187,12 +187,12 @@ def _pairs(parents: Sequence[Path]) -> list[tuple[Path, Path]]:
 
 
 def _files(folder: Path) -> list[Path]:
-    return pictures_in(folder) or volumes_in(folder)
+    return images_in(folder) or volumes_in(folder)
 
 
 def _paired(root: Path, images: Path, labels: Path) -> tuple[list[Item], list[str]]:
     """Pair by name; also return the labels that belong to no image."""
-    pictures = bool(pictures_in(images))
+    pictures = bool(images_in(images))
     known = {(file.stem if pictures else file.name).lower(): file for file in _files(labels)}
     marks = MASK_MARKS if pictures else ("",)
     items, used = [], set()

@@ -9,7 +9,7 @@ import numpy as np
 from PIL import Image, ImageColor
 from scipy.ndimage import binary_erosion
 
-from ..report.overlay import COLORS
+from bundle.visualize.overlay import COLORS
 
 SIDE = 144
 """Longest side in pixels."""
@@ -18,7 +18,7 @@ DOT = 2
 """Half the side of a point, in pixels."""
 
 
-def picture_thumbnail(pixels: np.ndarray, label: np.ndarray | None = None) -> str:
+def image_thumbnail(pixels: np.ndarray, label: np.ndarray | None = None) -> str:
     """Return a picture ``(H, W, 3)``, uint8, with the outlines of the classes of ``label`` ``(H, W)``."""
     image = Image.fromarray(pixels)
     size = _size(image.width, image.height)

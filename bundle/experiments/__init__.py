@@ -1,16 +1,10 @@
-"""What trainings by a plan have in common: options, configs, folds, the folder that holds a plan, and running a config.
+"""Sets of trainings that resume: what comparison and cross-validation share."""
 
-An experiment is a set of trainings and evaluations, such as a comparison or a cross-validation, that is checked before
-anything is trained and goes on where it was interrupted.
-"""
-
-from __future__ import annotations
-
-from .configs import load_configs, override_configs, resolved, root_cause
-from .folder import open_output, write_json
-from .folds import deal_folds
-from .options import ExperimentError, parse_files, parse_overrides
-from .running import execute, read_failures, run_training, versions
+from .config_runner import execute, read_failures, run_training, versions
+from .experiment_configs import load_configs, override_configs, resolved, root_cause
+from .experiment_folder import open_output, write_json
+from .experiment_options import ExperimentError, parse_files, parse_overrides
+from .fold_assignment import deal_folds
 
 __all__ = [
     "ExperimentError",

@@ -1,13 +1,17 @@
-"""Losses."""
+"""Losses, one a file."""
+
+from functools import partial
+
+from bundle.deprecated_names import deprecated_name
 
 from .balanced_bce import BalancedBCELoss
 from .bce_dice import BCEDiceLoss
-from .contextual import ContextualLoss
-from .heatmap import HeatmapLoss
+from .contextual_loss import ContextualLoss
+from .heatmap_loss import HeatmapLoss
 from .joint_mse import JointMSELoss
-from .segmentation import SegmentationLoss, region_masks
-from .skeletal import SkeletalLoss, soft_argmax
-from .targets import boundary_target, region_target
+from .mask_targets import boundary_target, region_target
+from .segmentation_loss import SegmentationLoss, region_masks
+from .skeletal_loss import SkeletalLoss, soft_argmax
 
 __all__ = [
     "BCEDiceLoss",
@@ -22,3 +26,5 @@ __all__ = [
     "region_target",
     "soft_argmax",
 ]
+
+__getattr__ = partial(deprecated_name, "losses")

@@ -14,8 +14,8 @@ import torch
 from torch import nn
 from torch.nn import functional
 
-from .checks import working_type
-from .targets import check_logits
+from .loss_checks import working_type
+from .mask_targets import check_logits
 
 
 class BalancedBCELoss(nn.Module):

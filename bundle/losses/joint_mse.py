@@ -11,7 +11,7 @@ from __future__ import annotations
 import torch
 from torch import nn
 
-from .checks import check_maps, working_type
+from .loss_checks import check_maps, working_type
 
 
 class JointMSELoss(nn.Module):

@@ -1,7 +1,12 @@
-"""Metrics of segmentations, of labeled discs, of pictures and of classifications, and their statistics."""
+"""Metrics of segmentations and classifications, and their confidence intervals."""
 
+from functools import partial
+
+from bundle.deprecated_names import deprecated_name
+
+from .bootstrap import mean_interval
 from .calibration import calibrated, fit_temperature, reliability
-from .classification import (
+from .classification_metrics import (
     BINARY_METRICS,
     balanced_accuracy,
     balanced_accuracy_interval,
@@ -10,27 +15,16 @@ from .classification import (
     choose_threshold,
     thresholds_by_name,
 )
-from .disc_summary import pooled_interval, summarize_discs
-from .discs import DISC_METRICS, LEVEL_METRICS, DiscComparison, compare_discs, match_points
-from .original_discs import ORIGINAL_METRICS, OriginalErrors, original_errors, original_summary
-from .original_segmentation import ORIGINAL_SEGMENTATION_METRICS, original_segmentation_metrics
+from .image_metrics import IMAGE_METRICS, ImageScores, image_metrics, mean_iou
 from .outline import outline_measures
-from .pictures import PICTURE_METRICS, PictureScores, mean_iou, picture_metrics
 from .ranking import ScoreCounts
-from .segmentation import METRICS, Structures, case_metrics, structure_masks, structure_metrics
-from .statistics import mean_interval
+from .segmentation_metrics import METRICS, Structures, case_metrics, structure_masks, structure_metrics
 
 __all__ = [
     "BINARY_METRICS",
-    "DISC_METRICS",
-    "LEVEL_METRICS",
+    "IMAGE_METRICS",
     "METRICS",
-    "ORIGINAL_METRICS",
-    "ORIGINAL_SEGMENTATION_METRICS",
-    "PICTURE_METRICS",
-    "DiscComparison",
-    "OriginalErrors",
-    "PictureScores",
+    "ImageScores",
     "ScoreCounts",
     "Structures",
     "balanced_accuracy",
@@ -40,20 +34,15 @@ __all__ = [
     "calibrated",
     "case_metrics",
     "choose_threshold",
-    "compare_discs",
     "fit_temperature",
-    "match_points",
+    "image_metrics",
     "mean_interval",
     "mean_iou",
-    "original_errors",
-    "original_segmentation_metrics",
-    "original_summary",
     "outline_measures",
-    "picture_metrics",
-    "pooled_interval",
     "reliability",
     "structure_masks",
     "structure_metrics",
-    "summarize_discs",
     "thresholds_by_name",
 ]
+
+__getattr__ = partial(deprecated_name, "metrics")

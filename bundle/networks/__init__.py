@@ -5,19 +5,19 @@ from .arlnet import ARLNet
 from .attention_deeplab import AttentionDeepLabV3Plus
 from .attention_unet import AttentionUNet
 from .attention_vnet import AttentionVNet
+from .backbones.torchvision_weights import load_torchvision_weights
+from .blocks.norm import GroupedInstanceNorm
 from .candidate_net import CandidateNet
 from .contextual_attention_unet import ContextualAttentionUNet
 from .deeplab import DeepLabV3Plus
 from .deepmedic import DeepMedic
 from .denseunet import DenseUNet
-from .factory import Network, get_network
 from .fcn import FCN
 from .hdenseunet import HDenseUNet
 from .hourglass import StackedHourglass, fold_input_channels
-from .norm import GroupedInstanceNorm
+from .network_factory import Network, get_network
 from .shape_unet import ShapeUNet
 from .slice_wise import SliceWise
-from .torchvision_weights import load_torchvision_weights
 from .voxresnet import AutoContext, VoxResNet
 from .weights import WeightsError, load_weights
 

@@ -16,7 +16,7 @@ from monai.networks.layers.factories import Pool
 from monai.networks.nets.resnet import ResNetBlock, ResNetBottleneck
 from torch import nn
 
-from .resnet_trunk import DEPTHS, ResNetTrunk
+from .backbones.resnet import DEPTHS, ResNetTrunk
 
 ARL_DEPTHS: dict[int, Sequence[int] | int] = {14: (1, 1, 1, 1), **{depth: depth for depth in DEPTHS}}
 NORMALIZATIONS = ("spatial", "channel")
@@ -84,8 +84,8 @@ class AttentionResidualBlock(nn.Module):
 class ARLNet(nn.Module):
     """ResNet with attention residual blocks, mean over the positions, and one linear layer; returns logits.
 
-    :func:`bundle.networks.torchvision_weights.load_torchvision_weights` loads torchvision's weights of the same depth
-    into all but the gates and the last layer.
+    :func:`bundle.networks.backbones.torchvision_weights.load_torchvision_weights` loads torchvision's weights of the
+    same depth into all but the gates and the last layer.
 
     Args:
         spatial_dims: 2 or 3.

@@ -16,12 +16,13 @@ import torch
 from monai.networks.layers.factories import Conv
 from torch import nn
 
-from ..attention import AttentionSpec
-from .attention_pyramid import AttentionPyramid
-from .blocks import Upsample
-from .conv_norm import ConvNormAct, SeparableConv, act_layer, norm_layer
+from bundle.attention.attention_factory import AttentionSpec
+
+from .backbones.trunk_factory import TrunkSpec, get_trunk
+from .blocks.attention_pyramid import AttentionPyramid
+from .blocks.conv_adn import Upsample
+from .blocks.conv_norm import ConvNormAct, SeparableConv, act_layer, norm_layer
 from .deeplab import RATES
-from .trunks import TrunkSpec, get_trunk
 
 
 class AttentionDeepLabV3Plus(nn.Module):

@@ -15,9 +15,10 @@ import torch
 from monai.networks.layers.factories import Conv, Pool
 from torch import nn
 
-from ..attention import AttentionSpec
-from .blocks import Upsample, conv_stack, level_attention, level_sizes, skip_attention
-from .fused import FusedLevel
+from bundle.attention.attention_factory import AttentionSpec
+
+from .blocks.conv_adn import Upsample, conv_stack, level_attention, level_sizes, skip_attention
+from .blocks.fused import FusedLevel
 
 
 class AttentionUNet(nn.Module):
@@ -34,7 +35,7 @@ class AttentionUNet(nn.Module):
             weights the skip connections instead.
         decoder_attention: mechanism of the decoder levels; ``"same"`` as ``attention``.
         fused: run the last normalization of a level and its slice attention as one, see
-            :mod:`bundle.networks.fused`; the numbers and the weights are the same.
+            :mod:`bundle.networks.blocks.fused`; the numbers and the weights are the same.
         spatial_size: spatial size of the training patch. The slice mechanisms need it; it limits no input.
         act: MONAI activation option.
         norm: MONAI normalization option.

@@ -16,8 +16,9 @@ import torch
 from monai.networks.layers.factories import Conv
 from torch import nn
 
-from ..attention import AttentionSpec, get_attention_layer, is_skip_gate
-from .blocks import ConvADN, Upsample, adn, conv_stack, level_attention, level_sizes, skip_attention
+from bundle.attention.attention_factory import AttentionSpec, get_attention_layer, is_skip_gate
+
+from .blocks.conv_adn import ConvADN, Upsample, adn, conv_stack, level_attention, level_sizes, skip_attention
 
 
 class ResidualLevel(nn.Module):
@@ -33,7 +34,7 @@ class ResidualLevel(nn.Module):
             number goes through a convolution of size 1.
         convs: number of convolutions.
         attention: attention block for ``out_channels``.
-        options: arguments of :class:`bundle.networks.blocks.ConvADN`.
+        options: arguments of :class:`bundle.networks.blocks.conv_adn.ConvADN`.
     """
 
     def __init__(

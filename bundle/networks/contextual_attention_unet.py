@@ -1,9 +1,9 @@
 """U-Net on a ResNet whose output is weighted by what a transformer knows of the patches (TMUnet), in 2D or 3D.
 
 Paper: Contextual Attention Network: Transformer Meets U-Net (Azad et al. 2022), https://arxiv.org/abs/2203.01932.
-Differs from the authors' code: see :mod:`bundle.networks.patch_transformer` and :mod:`bundle.networks.contextual_head`;
-any input size and number of classes, 3D, logits, the bridge (half of all weights) is an option, and so are trunk and
-widths.
+Differs from the authors' code: see :mod:`bundle.networks.blocks.patch_transformer` and
+:mod:`bundle.networks.blocks.contextual_head`; any input size and number of classes, 3D, logits, the bridge (half of all
+weights) is an option, and so are trunk and widths.
 """
 
 from __future__ import annotations
@@ -14,11 +14,12 @@ from typing import Any, Union
 import torch
 from torch import nn
 
-from ..attention import AttentionSpec
-from .blocks import Upsample, conv_stack
-from .contextual_head import ContextualHead
-from .patch_transformer import PatchTransformer
-from .trunks import TrunkSpec, get_trunk
+from bundle.attention.attention_factory import AttentionSpec
+
+from .backbones.trunk_factory import TrunkSpec, get_trunk
+from .blocks.contextual_head import ContextualHead
+from .blocks.conv_adn import Upsample, conv_stack
+from .blocks.patch_transformer import PatchTransformer
 
 
 class ContextualAttentionUNet(nn.Module):

@@ -2,8 +2,8 @@
 
 Paper: Encoder-Decoder with Atrous Separable Convolution for Semantic Image Segmentation (Chen et al. 2018),
 https://arxiv.org/abs/1802.02611. Differs from it: any input size, 3D (there is no published 3D form), the activation
-is an argument that reaches every layer, image pooling without normalization (see :mod:`bundle.networks.aspp`), no
-multi-grid in the last layer of the ResNet, and attention can stand behind every feature of the trunk.
+is an argument that reaches every layer, image pooling without normalization (see :mod:`bundle.networks.blocks.aspp`),
+no multi-grid in the last layer of the ResNet, and attention can stand behind every feature of the trunk.
 """
 
 from __future__ import annotations
@@ -15,11 +15,12 @@ import torch
 from monai.networks.layers.factories import Conv
 from torch import nn
 
-from ..attention import AttentionSpec
-from .aspp import ASPP
-from .blocks import Upsample
-from .conv_norm import ConvNormAct, SeparableConv
-from .trunks import TrunkSpec, get_trunk
+from bundle.attention.attention_factory import AttentionSpec
+
+from .backbones.trunk_factory import TrunkSpec, get_trunk
+from .blocks.aspp import ASPP
+from .blocks.conv_adn import Upsample
+from .blocks.conv_norm import ConvNormAct, SeparableConv
 
 RATES = {8: (12, 24, 36), 16: (6, 12, 18)}
 

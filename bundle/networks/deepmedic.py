@@ -19,7 +19,7 @@ from monai.networks.layers.factories import Conv, Pool
 from torch import nn
 from torch.nn import functional
 
-from .blocks import adn
+from .blocks.conv_adn import adn
 
 
 class DeepMedic(nn.Module):

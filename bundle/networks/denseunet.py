@@ -17,8 +17,9 @@ import torch
 from monai.networks.layers.factories import Conv, Pool
 from torch import nn
 
-from ..attention import AttentionSpec, get_attention_layer
-from .blocks import Upsample, adn
+from bundle.attention.attention_factory import AttentionSpec, get_attention_layer
+
+from .blocks.conv_adn import Upsample, adn
 
 
 class DenseUNet(nn.Module):

@@ -17,9 +17,10 @@ import torch
 from monai.networks.layers.factories import Conv, Dropout
 from torch import nn
 
-from ..attention import AttentionSpec
-from .conv_norm import ConvNormAct
-from .trunks import TrunkSpec, get_trunk, split_trunk
+from bundle.attention.attention_factory import AttentionSpec
+
+from .backbones.trunk_factory import TrunkSpec, get_trunk, split_trunk
+from .blocks.conv_norm import ConvNormAct
 
 STRIDES = (8, 16, 32)
 

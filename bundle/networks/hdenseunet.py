@@ -15,7 +15,8 @@ import torch
 from monai.networks.layers.factories import Conv
 from torch import nn
 
-from ..attention import AttentionSpec
+from bundle.attention.attention_factory import AttentionSpec
+
 from .denseunet import DenseFeatures, check_size, conv_norm_act, spatial_axis, stack, unstack
 
 

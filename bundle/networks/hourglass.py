@@ -17,9 +17,10 @@ from monai.networks.layers.factories import Conv, Pool
 from torch import nn
 from torch.nn import functional
 
-from ..attention import AttentionSpec, get_attention_layer
-from .blocks import adn
-from .padding import crop_to_image, pad_to_multiple
+from bundle.attention.attention_factory import AttentionSpec, get_attention_layer
+
+from .blocks.conv_adn import adn
+from .blocks.padding import crop_to_image, pad_to_multiple
 
 STRIDE = 4
 """Pixels of the image along a side of a cell of the maps that the stacks work on."""

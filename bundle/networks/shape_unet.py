@@ -17,9 +17,10 @@ from monai.networks.layers.factories import Conv, Pool
 from torch import nn
 from torch.nn import functional
 
-from ..attention import get_attention_layer
-from .blocks import adn, conv_stack
-from .padding import crop_to_image, pad_to_multiple
+from bundle.attention.attention_factory import get_attention_layer
+
+from .blocks.conv_adn import adn, conv_stack
+from .blocks.padding import crop_to_image, pad_to_multiple
 
 
 class ShapeUNet(nn.Module):

@@ -12,7 +12,7 @@ from typing import Any
 import torch
 from torch import nn
 
-from .factory import get_network
+from .network_factory import get_network
 
 
 class SliceWise(nn.Module):

@@ -16,8 +16,9 @@ import torch
 from monai.networks.layers.factories import Conv
 from torch import nn
 
-from ..attention import AttentionSpec, get_attention_layer
-from .blocks import adn
+from bundle.attention.attention_factory import AttentionSpec, get_attention_layer
+
+from .blocks.conv_adn import adn
 
 
 class VoxResNet(nn.Module):

@@ -7,11 +7,11 @@ from typing import Any
 
 import torch
 
-from .way_back import OriginalGrid
+from bundle.grid.original_grid import GridAssembler
 
 
 class NestedRegions:
-    """Make label maps of region scores: an assembler for :class:`bundle.inferers.SlabInferer` around another one.
+    """Make label maps of region scores: an assembler for :class:`bundle.inference.SlabInferer` around another one.
 
     The network has one logit a region, of R regions each of which lies in the one before. A voxel gets the number of
     the innermost region that it is in, and is in a region only if it is in all the ones around it too. That is the
@@ -21,7 +21,7 @@ class NestedRegions:
 
     Args:
         regions: label values of every region, the outermost first: 1 to R, then 2 to R, and so on.
-        assembler: what takes the class scores; None for :class:`bundle.transforms.OriginalGrid`.
+        assembler: what takes the class scores; None for :class:`bundle.grid.GridAssembler`.
 
     Raises:
         ValueError: when the regions are not nested in that way.
@@ -36,9 +36,9 @@ class NestedRegions:
                 f"{dict(regions)}; only such regions make a label map."
             )
         self.regions = dict(regions)
-        self.assembler = OriginalGrid() if assembler is None else assembler
+        self.assembler = GridAssembler() if assembler is None else assembler
 
-    def start(self, image: torch.Tensor, *, classes: int, axis: int) -> NestedRegionsWriter:
+    def start(self, image: torch.Tensor, *, classes: int, axis: int) -> NestedRegionsAssembly:
         """Return what takes the slabs of one case.
 
         Args:
@@ -53,10 +53,10 @@ class NestedRegions:
             raise ValueError(
                 f"the network has {classes} channels, but there are the regions {', '.join(self.regions)}."
             )
-        return NestedRegionsWriter(self.assembler.start(image, classes=classes + 1, axis=axis))
+        return NestedRegionsAssembly(self.assembler.start(image, classes=classes + 1, axis=axis))
 
 
-class NestedRegionsWriter:
+class NestedRegionsAssembly:
     """Result of one case in the making, see :class:`NestedRegions`."""
 
     def __init__(self, writer: Any) -> None:

@@ -18,7 +18,7 @@ SAMPLE = 2**20
 """Voxels at most that percentiles are computed from, spread evenly over the volume."""
 
 
-class Standardized(MapTransform):
+class StandardizeIntensityd(MapTransform):
     """Clip every image ``(C, ...)`` at two percentiles and give it zero mean and unit variance over all its voxels.
 
     Without percentiles the numbers are those of MONAI's ``NormalizeIntensityd``, which needs three times the volume;

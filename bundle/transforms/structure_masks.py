@@ -11,10 +11,10 @@ from monai.networks.utils import one_hot
 from monai.transforms import MapTransform
 from monai.utils import convert_to_dst_type
 
-from ..losses import region_masks
+from bundle.losses.segmentation_loss import region_masks
 
 
-class StructureMasksd(MapTransform):
+class MakeStructureMasksd(MapTransform):
     """Turn scores and label maps into masks ``(1 + structures, D, H, W)``, the background first.
 
     Scores of exclusive classes have their largest one, as by MONAI's ``AsDiscreted``; those of regions, which may

@@ -9,13 +9,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from classified_cases import write_classified
-from disc_cases import write_spines
-from phantoms import write_case
-from picture_cases import write_lesions
+from helpers.classified_cases import write_classified
+from helpers.disc_cases import write_spines
+from helpers.image_cases import write_lesions
+from helpers.phantoms import write_case
 
 from bundle import ROOT
-from bundle.discs import level_name
+from bundle.tasks.spine.discs import level_name
 
 CONFIGS = Path(ROOT, "configs")
 WORKFLOWS = ("train", "evaluate", "inference")

@@ -1,0 +1,86 @@
+"""Reading of items that are pictures, with masks or with classes."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from functools import partial
+from typing import Any
+
+import numpy as np
+
+from bundle.io.images import Picture, read_image, read_mask
+
+from .findings import Reading
+from .items import Item
+from .signatures import digest, signature
+from .thumbnails import image_thumbnail
+
+
+def read_image_item(item: Item, *, levels: Sequence[int] = (255,)) -> Reading:
+    """Read and check an item of the kind ``"pictures"``.
+
+    Args:
+        item: the item.
+        levels: grey level of every class from 1 on, rising.
+    """
+    reading = Reading(item)
+    file = item.images[0]
+    picture = reading.attempt(partial(read_image, file))
+    if picture is not None:
+        _describe(reading, file, picture)
+    mask = reading.attempt(partial(read_mask, item.label, levels)) if item.label else None
+    if mask is not None:
+        _describe_mask(reading, mask, picture)
+    if item.classes is not None:
+        _check_classes(reading, item.classes)
+    if picture is not None:
+        pixels = _eight_bits(picture.pixels)
+        reading.thumbnail = image_thumbnail(pixels, mask.pixels if mask is not None else None)
+    return reading
+
+
+def _eight_bits(pixels: np.ndarray) -> np.ndarray:
+    return pixels if pixels.dtype == np.uint8 else (pixels >> 8).astype(np.uint8)
+
+
+def _describe(reading: Reading, file: str, picture: Picture) -> None:
+    pixels = picture.pixels
+    share = pixels.reshape(-1, 3).mean(axis=0) / np.iinfo(pixels.dtype).max
+    reading.facts |= {
+        "size": list(pixels.shape[:2]),
+        "bits": 8 * pixels.itemsize,
+        "color": [round(float(value), 4) for value in share],
+    }
+    for remark in picture.remarks:
+        reading.remark(f"{file}: {remark}")
+    if (pixels == pixels[0, 0]).all():
+        reading.fault("empty image", f"{file}: all pixels have the same color; export it again.")
+    reading.digest = digest(pixels)
+    reading.signature = signature(pixels.mean(axis=2, dtype=np.float32))
+
+
+def _describe_mask(reading: Reading, mask: Picture, picture: Picture | None) -> None:
+    file = reading.item.label
+    for remark in mask.remarks:
+        reading.remark(f"{file}: {remark}")
+    height, width = mask.pixels.shape
+    if picture is not None and picture.pixels.shape[:2] != mask.pixels.shape:
+        size = f"{picture.pixels.shape[1]} x {picture.pixels.shape[0]}"
+        reading.fault(
+            "grid mismatch", f"{file}: is {width} x {height} pixels, its picture {size}; name the mask of this picture."
+        )
+    counts = np.bincount(mask.pixels.ravel())
+    reading.facts["voxels"] = int(mask.pixels.size)
+    reading.facts["classes"] = {str(value): int(count) for value, count in enumerate(counts) if value and count}
+    if not reading.facts["classes"]:
+        reading.fault("empty label", f"{file}: holds no class but the background; label it, or leave it out.")
+    elif not counts[0]:
+        reading.remark(f"{file}: holds no background")
+
+
+def _check_classes(reading: Reading, classes: Any) -> None:
+    known = isinstance(classes, Mapping) and classes and all(value in (0, 1) for value in classes.values())
+    if known:
+        reading.facts["labels"] = {str(name): int(value) for name, value in classes.items()}
+    else:
+        reading.fault("class values", f"{reading.item.images[0]}: has the classes {classes!r}; each must be 0 or 1.")

@@ -1,0 +1,165 @@
+"""Reading of items that are volumes, with label maps or with points of discs."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from functools import partial
+from typing import Any
+
+import nibabel as nib
+import numpy as np
+from monai.data import MetaTensor
+
+from bundle.io.input_checks import check_label, check_same_grid
+from bundle.io.load_volume import LoadVolumed
+
+from .disc_points_check import check_points, read_points
+from .findings import Reading
+from .items import Item
+from .signatures import digest, signature
+from .thumbnails import slice_thumbnail
+
+MAX_SAMPLES = 200_000
+"""Voxels that the percentiles of an image are taken from, at most."""
+
+PERCENTILES = (1, 50, 99)
+
+EMPTY = "holds no class but the background; label it, or leave it out."
+
+
+def read_volume(
+    item: Item,
+    *,
+    spacing_range: Sequence[float],
+    label_names: Mapping[str, int] | None = None,
+    label_values: Mapping[str, Any] | None = None,
+    channels: int = 0,
+) -> Reading:
+    """Read and check an item of the kind ``"volumes"`` or ``"discs"``.
+
+    Args:
+        item: the item.
+        spacing_range: smallest and largest voxel size in mm that is no fault.
+        label_names: value of every class by its name; None where they are not known.
+        label_values: values in the label map by the name of the class; None where it holds the classes as they are.
+        channels: number of channels that an image should have; 0 where it is not known.
+    """
+    reading = Reading(item)
+    stacked: dict[str, Any] = {"channels": channels} if channels > 1 and len(item.images) == 1 else {}
+    parts = [reading.attempt(partial(_load, file, spacing_range, **stacked)) for file in item.images]
+    if channels and len(item.images) not in (1, channels):
+        reading.fault("channels", f"{item.images[0]}: has {len(item.images)} channels, {channels} are expected.")
+    image = parts[0]
+    for file, channel in zip(item.images[1:], parts[1:], strict=True):
+        if image is not None and channel is not None:
+            reading.attempt(partial(check_same_grid, item.images[0], image, file, channel))
+    if image is None:
+        _read_label(reading, None, label_names, label_values)
+        return reading
+    _describe(reading, image)
+    _tell_content(reading, parts)
+    _read_label(reading, image, label_names, label_values)
+    return reading
+
+
+def _load(file: str, spacing_range: Sequence[float], key: str = "image", **options: Any) -> MetaTensor:
+    loaded: MetaTensor = LoadVolumed(key, spacing_range=spacing_range, **options)({key: file})[key]
+    return loaded
+
+
+def _describe(reading: Reading, image: MetaTensor) -> None:
+    voxels, affine = image[0].numpy(), np.asarray(image.affine)
+    spacing = np.linalg.norm(affine[:3, :3], axis=0)
+    reading.facts |= {
+        "size": list(voxels.shape),
+        "spacing": [round(float(value), 4) for value in spacing],
+        "orientation": "".join(nib.aff2axcodes(affine)),
+        "intensity": _intensity(voxels),
+    }
+    reading.signature = signature(voxels, affine)
+    middle = voxels.shape[2] // 2
+    reading.thumbnail = slice_thumbnail(voxels[:, :, middle], (spacing[0], spacing[1]))
+
+
+def _tell_content(reading: Reading, channels: Sequence[MetaTensor | None]) -> None:
+    """Note channels without content, and the digest of an item whose channels could all be read."""
+    digests = []
+    for file, channel in zip(reading.item.images, channels, strict=True):
+        if channel is not None:
+            digests.append(digest(channel.numpy() if len(channel) > 1 else channel[0].numpy()))
+            if channel.amin() == channel.amax():
+                value = float(channel.amin())
+                reading.fault("empty image", f"{file}: all voxels have the value {value:g}; export it again.")
+    if len(digests) == len(channels):
+        reading.digest = " ".join(digests)
+
+
+def _intensity(voxels: np.ndarray) -> dict[str, float]:
+    flat = voxels.ravel()
+    low, median, high = np.percentile(flat[:: max(flat.size // MAX_SAMPLES, 1)], PERCENTILES)
+    return {
+        "min": float(flat.min()),
+        "p1": float(low),
+        "median": float(median),
+        "p99": float(high),
+        "max": float(flat.max()),
+        "mean": float(flat.mean(dtype=np.float64)),
+        "sd": float(flat.std(dtype=np.float64)),
+    }
+
+
+def _read_label(
+    reading: Reading,
+    image: MetaTensor | None,
+    label_names: Mapping[str, int] | None,
+    label_values: Mapping[str, Any] | None,
+) -> None:
+    file = reading.item.label
+    if file is None:
+        return
+    if reading.item.kind == "discs":
+        points = reading.attempt(partial(read_points, file))
+        if points is not None:
+            check_points(reading, points, image)
+        return
+    table = {} if label_values is None else {"classes": label_names, "label_values": label_values}
+    label = reading.attempt(partial(_load, file, (0, np.inf), "label", **table))
+    if label is None:
+        return
+    values = label[0].numpy()
+    if image is not None:
+        reading.attempt(partial(check_same_grid, reading.item.images[0], image, file, label))
+    if label_names is not None:
+        reading.attempt(partial(check_label, file, label, [0, *label_names.values()]))
+    elif (values != np.rint(values)).any():
+        problem = "holds values that are no whole numbers; take the label from before it was resampled."
+        reading.fault("label values", f"{file}: {problem}")
+    _describe_label(reading, values, np.asarray(label.affine))
+    if image is not None and image.shape == label.shape:
+        _draw(reading, image, values)
+
+
+def _describe_label(reading: Reading, values: np.ndarray, affine: np.ndarray) -> None:
+    found, counts = np.unique(values, return_counts=True)
+    milliliters = abs(float(np.linalg.det(affine[:3, :3]))) / 1000
+    foreground: list[tuple[float, int]] = [
+        (float(value), int(count)) for value, count in zip(found, counts, strict=True) if value != 0
+    ]
+    reading.facts["voxels"] = int(values.size)
+    reading.facts["classes"] = {f"{value:g}": count for value, count in foreground}
+    reading.facts["volumes_ml"] = {f"{value:g}": count * milliliters for value, count in foreground}
+    if not foreground:
+        reading.fault("empty label", f"{reading.item.label}: {EMPTY}")
+    elif sum(count for _, count in foreground) == values.size:
+        reading.remark(f"{reading.item.label}: holds no background")
+
+
+def _draw(reading: Reading, image: MetaTensor, values: np.ndarray) -> None:
+    """Draw the slice with the largest part of the label."""
+    if not values.any():
+        return
+    chosen = int((values != 0).sum(axis=(0, 1)).argmax())
+    spacing: Any = np.linalg.norm(np.asarray(image.affine)[:3, :3], axis=0)
+    reading.thumbnail = slice_thumbnail(
+        image[0, :, :, chosen].numpy(), (spacing[0], spacing[1]), np.rint(values[:, :, chosen])
+    )

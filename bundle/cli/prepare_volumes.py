@@ -1,0 +1,111 @@
+"""``python -m bundle prepare`` for volumes with label maps."""
+
+from __future__ import annotations
+
+import argparse
+from typing import Any
+
+from bundle.data.bids import prepare_bids
+from bundle.data.brats2018 import MODALITIES, prepare_brats2018
+from bundle.data.hvsmr import VIEWS, prepare_hvsmr
+from bundle.data.malc import TABLES, prepare_malc
+from bundle.data.msd import prepare_msd
+from bundle.data.split import make_datalist
+
+from .prepare_options import add_dataset, add_split
+
+
+def add_volumes(names: Any) -> None:
+    """Add the commands of the datasets of volumes to those of ``prepare``."""
+    parser = add_dataset(
+        names,
+        "folder",
+        make_datalist,
+        told="volumes with label maps: dataset.json, imagesTr/labelsTr, images/labels",
+        folder="folder of the dataset",
+    )
+    _add_labels(parser)
+    _add_patient(parser)
+    add_split(parser)
+    parser = add_dataset(
+        names,
+        "msd",
+        prepare_msd,
+        told="a task of the Medical Segmentation Decathlon, or of nnU-Net",
+        folder="folder of the task, with dataset.json",
+        target="datalist.json",
+    )
+    _add_labels(parser)
+    _add_patient(parser)
+    add_split(parser)
+    _add_brats(names)
+    _add_malc(names)
+    parser = add_dataset(
+        names,
+        "hvsmr",
+        prepare_hvsmr,
+        told="HVSMR 2016: hearts in MRI",
+        folder="folder with training_axial_crop_pat*.nii.gz at any depth, or with train and test",
+    )
+    parser.add_argument("--view", choices=VIEWS, default=VIEWS[0], help="volumes to list (default: axial_crop)")
+    add_split(parser)
+    _add_bids(names)
+
+
+def _add_brats(names: Any) -> None:
+    parser = add_dataset(
+        names,
+        "brats2018",
+        prepare_brats2018,
+        told="BraTS 2018: gliomas in four MRI modalities",
+        folder="folder with HGG and LGG, or with train and test, at any depth",
+    )
+    parser.add_argument(
+        "--modalities",
+        nargs="+",
+        default=list(MODALITIES),
+        metavar="ENDING",
+        help=f"how the images of the channels end, in their order (default: {' '.join(MODALITIES)})",
+    )
+    parser.add_argument("--label", default="seg", metavar="ENDING", help="how label maps end (default: seg)")
+    add_split(parser)
+
+
+def _add_malc(names: Any) -> None:
+    parser = add_dataset(
+        names,
+        "malc",
+        prepare_malc,
+        told="MALC, MICCAI 2012: brain structures in T1 MRI",
+        folder="folder with training-images and training-labels, or with train and test",
+    )
+    _add_labels(parser, f", or {' or '.join(TABLES)} (default: neuromorphometrics)")
+    parser.add_argument("--repeats", action="store_true", help="list second scans of persons, too")
+    add_split(parser)
+
+
+def _add_bids(names: Any) -> None:
+    parser = add_dataset(
+        names,
+        "bids",
+        prepare_bids,
+        told="a BIDS dataset with segmentations (dseg) as a derivative",
+        folder="folder with sub-* and derivatives",
+    )
+    parser.add_argument("--suffixes", nargs="+", default=["T1w"], help="images of the channels (default: T1w)")
+    parser.add_argument(
+        "--derivative", help="folder in derivatives that holds the segmentations (default: the only one)"
+    )
+    _add_labels(parser, " (default: dseg.tsv of the derivative)")
+    add_split(parser)
+
+
+def _add_labels(parser: argparse.ArgumentParser, more: str = "") -> None:
+    told = "table of structures: .tsv or .csv with index and name, .json {name: [values]}"
+    parser.add_argument("--labels", metavar="FILE", help=told + more)
+
+
+def _add_patient(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        "--patient", metavar="REGEX", help="finds the patient in the name of an image, as its first group"
+    )

@@ -1,0 +1,26 @@
+"""Datalists: from a folder, a dataset or a file to lists of cases, one dataset a file."""
+
+from .classified_images import class_sampler, select_classified
+from .datalist import list_cases, load_datalist, select_cases
+from .datalist_error import DatalistError
+from .dataset_info import dataset_label_values, dataset_labels, dataset_modalities
+from .image_cases import list_images, select_images
+from .mixed_cases import mixed_sampler, select_mixed_cases
+from .protocol import choose_protocol
+
+__all__ = [
+    "DatalistError",
+    "choose_protocol",
+    "class_sampler",
+    "dataset_label_values",
+    "dataset_labels",
+    "dataset_modalities",
+    "list_cases",
+    "list_images",
+    "load_datalist",
+    "mixed_sampler",
+    "select_cases",
+    "select_classified",
+    "select_images",
+    "select_mixed_cases",
+]

@@ -1,0 +1,170 @@
+"""Datalist of a dataset in BIDS layout with segmentations as a derivative (https://bids-specification.readthedocs.io).
+
+Images are ``sub-*/[ses-*/]anat/*_<suffix>.nii.gz``; segmentations ``*_dseg.nii.gz`` in the same folders of
+``derivatives/<name>``, their structures in a table ``dseg.tsv``. Both are matched by the entities of their names.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from bundle.io.volume_files import NIFTI, stem_of
+
+from .datalist import Case
+from .datalist_error import DatalistError
+from .volume_lists import deal, folder_of, labeled, read_table, volume_datalist
+
+logger = logging.getLogger(__name__)
+
+DERIVED = ("space", "desc", "atlas", "seg", "label", "res", "den")
+"""Entities that the name of a segmentation may have beside those of its image."""
+
+OWN_SPACE = ("orig", "individual", "native")
+"""Spaces, beside the suffixes of the images, in which a segmentation lies on the grid of its image."""
+
+SEGMENTATION = "dseg"
+
+Entities = dict[str, str]
+
+
+def prepare_bids(
+    root: str | Path,
+    *,
+    suffixes: Sequence[str] = ("T1w",),
+    derivative: str | None = None,
+    labels: str | Path | None = None,
+    test_share: float = 0.2,
+    folds: int = 5,
+    seed: int = 0,
+) -> dict[str, Any]:
+    """List the images of a BIDS dataset that have a segmentation; sessions of a subject are never parted.
+
+    Args:
+        root: folder of the dataset, with ``sub-*`` and ``derivatives``; or that of a derivative which holds images and
+            segmentations side by side.
+        suffixes: suffixes of the images that are the channels, in their order.
+        derivative: folder in ``derivatives`` that holds the segmentations; None where only one does.
+        labels: table of the structures, see :func:`bundle.io.label_tables.read_label_table`; None for the ``*dseg.tsv``
+            of the derivative.
+        test_share: share of the cases that is held out as test, from 0 to 1.
+        folds: number of folds that the others are dealt to.
+        seed: seed of the shuffle.
+
+    Returns:
+        The content of a datalist in MSD form, with paths relative to ``root``.
+
+    Raises:
+        DatalistError: when there is no image with a segmentation, several derivatives or tables could be meant, the
+            table cannot be used, or a number is out of range.
+    """
+    folder = folder_of(root, "sub-* and derivatives")
+    source = _derivative(folder, derivative)
+    found = [(file, entities(file)) for file in _named(source, [SEGMENTATION])]
+    masks = [item for item in found if _in_own_space(item[0], item[1], suffixes)]
+    images = _images(folder, suffixes)
+    cases = [case for case in (_case(images, mask, found, suffixes) for mask, found in masks) if case is not None]
+    known = labeled(_once(cases))
+    if not known:
+        raise DatalistError(
+            f"{root}: holds no image {', '.join(suffixes)} with a *_{SEGMENTATION}.nii.gz in {source}; name them with "
+            "--suffixes and --derivative."
+        )
+    table = read_table(labels if labels is not None else _table(source))
+    plain = list(table.values()) == [[value] for value in range(1, len(table) + 1)]
+    named = {"0": "background", **{str(values[0]): name for name, values in table.items()}} if plain else None
+    dealt = deal(root, known, test_share=test_share, folds=folds, seed=seed)
+    return volume_datalist(root, dealt, seed=seed, modality=suffixes, table=None if plain else table, labels=named)
+
+
+def entities(file: Path) -> Entities:
+    """Return the entities in the name of a BIDS file, and its suffix as ``"suffix"``."""
+    *pairs, suffix = stem_of(file).split("_")
+    found = dict(pair.split("-", 1) for pair in pairs if "-" in pair)
+    return {**found, "suffix": suffix}
+
+
+def _named(root: Path, suffixes: Sequence[str]) -> list[Path]:
+    """List the volumes of subjects with one of the suffixes, at whatever depth, but not in derivatives below."""
+    return sorted(
+        file
+        for folder in root.glob("sub-*")
+        for file in folder.rglob("*")
+        if file.name.endswith(NIFTI) and file.name[0] != "." and file.is_file() and entities(file)["suffix"] in suffixes
+    )
+
+
+def _derivative(root: Path, name: str | None) -> Path:
+    """Return the folder of the derivative that holds segmentations."""
+    if name is not None:
+        return folder_of(root / "derivatives" / name, f"the segmentations; {root / 'derivatives'} has no {name!r}")
+    folders = sorted(path for path in (root / "derivatives").glob("*") if path.is_dir())
+    holding = [path for path in [root, *folders] if _named(path, [SEGMENTATION])]
+    if len(holding) != 1:
+        told = ", ".join(path.name for path in holding) or f"none with *_{SEGMENTATION}.nii.gz"
+        raise DatalistError(f"{root}: one derivative with segmentations is wanted, found {told}; pass --derivative.")
+    return holding[0]
+
+
+def _in_own_space(file: Path, found: Entities, suffixes: Sequence[str]) -> bool:
+    own = found.get("space", "orig") in (*OWN_SPACE, *suffixes)
+    if not own:
+        logger.warning("%s: left out, since it lies in the space %s, not on its image's grid", file, found["space"])
+    return own
+
+
+def _images(root: Path, suffixes: Sequence[str]) -> dict[tuple[tuple[str, str], ...], Path]:
+    """Return the images by their entities; one with ``desc`` also without it where no other image is meant by that."""
+    found = {_key(entities(file)): file for file in _named(root, suffixes)}
+    described: dict[tuple[tuple[str, str], ...], list[Path]] = {}
+    for key, file in found.items():
+        described.setdefault(tuple(pair for pair in key if pair[0] != "desc"), []).append(file)
+    return {key: files[0] for key, files in described.items() if len(files) == 1} | found
+
+
+def _key(found: Mapping[str, str]) -> tuple[tuple[str, str], ...]:
+    return tuple(sorted(found.items()))
+
+
+def _case(
+    images: Mapping[tuple[tuple[str, str], ...], Path], mask: Path, found: Entities, suffixes: Sequence[str]
+) -> Case | None:
+    base = {name: value for name, value in found.items() if name not in (*DERIVED, "suffix")}
+    files = [images.get(_key({**base, "suffix": suffix})) for suffix in suffixes]
+    missing = [suffix for suffix, file in zip(suffixes, files, strict=True) if file is None]
+    if missing:
+        logger.warning("%s: left out, since there is no image %s of the same entities", mask, ", ".join(missing))
+        return None
+    paths = [str(file) for file in files]
+    subject = f"sub-{found['sub']}"
+    image = paths if len(paths) > 1 else paths[0]
+    return {"image": image, "label": str(mask), "group": subject, "patient": subject}
+
+
+def _once(cases: Sequence[Case]) -> list[Case]:
+    """Return the cases.
+
+    Raises:
+        DatalistError: when an image has several segmentations.
+    """
+    label_of: dict[str, str] = {}
+    for case in cases:
+        first = str(case["image"])
+        if first in label_of:
+            raise DatalistError(
+                f"{case['image']}: has several segmentations, {label_of[first]} and {case['label']}; put those to use "
+                "into a derivative of their own, and name it with --derivative."
+            )
+        label_of[first] = case["label"]
+    return list(cases)
+
+
+def _table(source: Path) -> Path:
+    """Return the table of the structures: at the top of the derivative, else beside the segmentations where one is."""
+    tables = sorted(source.glob(f"*{SEGMENTATION}.tsv")) or sorted(source.rglob(f"*{SEGMENTATION}.tsv"))[:1]
+    if len(tables) != 1:
+        told = ", ".join(path.name for path in tables) or "none"
+        raise DatalistError(f"{source}: one table *{SEGMENTATION}.tsv is wanted, found {told}; pass --labels FILE.")
+    return tables[0]

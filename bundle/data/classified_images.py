@@ -1,0 +1,178 @@
+"""Pictures with classes: their datalist from a folder and a table, and its cases.
+
+A case has ``"classes"``, 1 or 0 by the name of every class, in the place of a label file.
+"""
+
+from __future__ import annotations
+
+import csv
+import random
+from collections import Counter
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from torch.utils.data import WeightedRandomSampler
+
+from .datalist import Case, _deal, _fold, _read_json, choose_split
+from .datalist_error import DatalistError
+from .image_cases import images_by_name
+from .image_lists import datalist_of, images_in
+
+IDS = ("image_id", "image")
+"""Names of the column of a table that names the pictures."""
+
+
+def prepare_classified_folder(
+    root: str | Path,
+    *,
+    classes: Sequence[str],
+    images: str = "images",
+    table: str = "labels.csv",
+    test_share: float = 0.2,
+    folds: int = 5,
+    seed: int = 0,
+) -> dict[str, Any]:
+    """List the pictures of a folder with their classes; test set and folds have like shares of all classes.
+
+    Args:
+        root: folder of the dataset.
+        classes: columns of the table that hold 1 or 0.
+        images: folder of the pictures, in ``root``.
+        table: CSV file, in ``root``, with a column ``image_id`` or ``image`` and one a class.
+        test_share: share of the pictures that is held out as ``test``, in [0, 1).
+        folds: number of folds that the others are dealt to.
+        seed: seed of the shuffle.
+
+    Returns:
+        The content of a datalist, with paths relative to ``root``.
+
+    Raises:
+        DatalistError: when the folder or table cannot be used, or a number is out of range.
+    """
+    if not 0 <= test_share < 1 or folds < 2:
+        raise DatalistError(f"test_share must lie in [0, 1) and folds be 2 or more, got {test_share} and {folds}.")
+    cases = classified_cases(Path(root, images), Path(root, table), classes)
+    strata: dict[tuple[int, ...], list[Case]] = {}
+    for case in cases:
+        strata.setdefault(tuple(case["classes"].values()), []).append(case)
+    test: list[Case] = []
+    training: list[Case] = []
+    for stratum in (strata[key] for key in sorted(strata)):
+        random.Random(seed).shuffle(stratum)
+        held_out = round(len(stratum) * test_share)
+        test += stratum[:held_out]
+        training += stratum[held_out:]
+    if len(training) < folds:
+        raise DatalistError(f"{root}: {len(training)} pictures are left for {folds} folds; ask for fewer.")
+    dealt = [{**case, "fold": place % folds} for place, case in enumerate(training)]
+    return datalist_of(root, {"training": dealt, "test": test}, seed)
+
+
+def classified_cases(images: Path, table: Path, classes: Sequence[str]) -> list[Case]:
+    """Return the pictures of a folder with their classes, by name.
+
+    Args:
+        images: folder of the pictures.
+        table: CSV file with a column ``image_id`` or ``image`` and one a class that holds 1 or 0. It may name pictures
+            that are not there.
+        classes: names of the classes.
+
+    Raises:
+        DatalistError: when the table cannot be used, there are no pictures, or one is not in the table.
+    """
+    known = _read_table(table, classes)
+    found = images_in(images)
+    if not found:
+        raise DatalistError(f"{images}: holds no pictures.")
+    missing = [file.name for file in found if file.stem not in known]
+    if missing:
+        raise DatalistError(f"{table}: does not name {len(missing)} pictures, the first of these: {missing[0]}.")
+    return [{"image": str(file), "classes": known[file.stem]} for file in found]
+
+
+def select_classified(
+    dataset_dir: str | Path,
+    split: str,
+    *,
+    classes: Sequence[str],
+    datalist: str | Path | None = None,
+    fold: int | None = 0,
+) -> list[Case]:
+    """Return the pictures of one split of a datalist with their classes.
+
+    Args:
+        dataset_dir: folder that the paths of the datalist are relative to.
+        split: ``"training"`` (all folds but ``fold``), ``"validation"`` (``fold``), ``"test"`` or ``"all"``.
+        classes: names of the classes; ``"label"`` of a case is their 0 or 1 in this order, float32 ``(C,)``.
+        datalist: JSON file; None for ``dataset.json`` in ``dataset_dir``.
+        fold: the fold that is held out for validation; None to train with all of them.
+
+    Raises:
+        DatalistError: when the datalist cannot be used, lacks a class, or the split is unknown or empty.
+    """
+    path = Path(datalist) if datalist else Path(dataset_dir, "dataset.json")
+    content = _read_json(path)
+    sections = {
+        name: [_case(path, dataset_dir, item, classes) for item in content.get(name, [])]
+        for name in ("training", "test")
+    }
+    if any("fold" not in case for case in sections["training"]):
+        sections["training"] = _deal(sections["training"], 5)
+    sections["training"] = [{**case, "fold": _fold(case, path, 0)} for case in sections["training"]]
+    return images_by_name(choose_split(sections, split, fold, path))
+
+
+def class_sampler(dataset: Any, *, balance: float = 1.0, samples: int | None = None) -> WeightedRandomSampler:
+    """Return a sampler that draws pictures, with replacement, so that rare classes are seen more often.
+
+    Pictures with the same classes are a kind. A kind of n pictures is drawn in proportion to n to the power of
+    ``1 - balance``.
+
+    Args:
+        dataset: dataset whose ``data`` are cases of :func:`select_classified`.
+        balance: 0 draws all pictures alike, 1 all kinds alike.
+        samples: draws in an epoch; None for as many as there are pictures.
+
+    Raises:
+        DatalistError: when a number is out of range.
+    """
+    kinds = [tuple(np.asarray(case["label"]).tolist()) for case in dataset.data]
+    count = len(kinds) if samples is None else samples
+    if not 0 <= balance <= 1 or count < 1:
+        raise DatalistError(
+            f"balance must lie in [0, 1] and the samples of an epoch be 1 or more, got {balance} and {count}."
+        )
+    sizes = Counter(kinds)
+    return WeightedRandomSampler([sizes[kind] ** -balance for kind in kinds], count)
+
+
+def _case(path: Path, root: str | Path, item: Any, classes: Sequence[str]) -> Case:
+    known = item.get("classes") if isinstance(item, dict) else None
+    if not isinstance(known, dict) or "image" not in item or any(known.get(name) not in (0, 1) for name in classes):
+        raise DatalistError(
+            f"{path}: holds {item!r}; an item needs an 'image' and 'classes' with {', '.join(classes)}."
+        )
+    label = np.array([known[name] for name in classes], dtype=np.float32)
+    return {**item, "image": str(Path(root, item["image"])), "label": label}
+
+
+def _read_table(table: Path, classes: Sequence[str]) -> dict[str, dict[str, int]]:
+    try:
+        with open(table, newline="", encoding="utf-8-sig") as stream:
+            rows = list(csv.DictReader(stream))
+    except (OSError, UnicodeDecodeError) as error:
+        raise DatalistError(f"{table}: cannot be read ({error}); name the table with the classes.") from error
+    columns = rows[0] if rows else {}
+    name = next((name for name in IDS if name in columns), None)
+    absent = [column for column in classes if column not in columns]
+    if name is None or absent:
+        raise DatalistError(f"{table}: lacks the column {absent[0] if absent else ' or '.join(IDS)}.")
+    known = {}
+    for row in rows:
+        values = {column: row[column] for column in classes}
+        if any(value not in ("0", "1", "0.0", "1.0") for value in values.values()):
+            raise DatalistError(f"{table}: {row[name]} has the classes {values}; they must be 0 or 1.")
+        known[str(row[name])] = {column: int(float(value)) for column, value in values.items()}
+    return known

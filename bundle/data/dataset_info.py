@@ -1,0 +1,101 @@
+"""What a dataset says of itself beside its cases: the names of its structures and of its modalities."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from .datalist_error import DatalistError
+
+
+def dataset_labels(dataset_dir: str | Path, datalist: str | Path | None = None) -> dict[str, int]:
+    """Return the values of the structures by their names, without the background, from the ``labels`` of a dataset.
+
+    Args:
+        dataset_dir: folder with ``dataset.json``.
+        datalist: datalist to read first.
+
+    Returns:
+        The structures, in the order of their values, which count from 1. Both ways of writing them are read:
+        ``{"0": "background", "1": "liver"}`` (MSD) and ``{"background": 0, "liver": 1}`` (nnU-Net).
+
+    Raises:
+        DatalistError: when no file has ``labels``, or they do not count from 0.
+    """
+    path, labels = _entry(("labels",), dataset_dir, datalist)
+    if not isinstance(labels, Mapping):
+        raise DatalistError(f"{path}: has no 'labels' with the names of the structures; pass --label_names.")
+    pairs = [(_number(a), b) if _number(b) is None else (_number(b), a) for a, b in labels.items()]
+    values = sorted((value, str(name)) for value, name in pairs if value is not None)
+    if [value for value, _ in values] != list(range(len(labels))) or len(values) < 2:
+        raise DatalistError(f"{path}: 'labels' must count from 0, the background, got {dict(labels)}.")
+    return {name: value for value, name in values[1:]}
+
+
+def dataset_modalities(dataset_dir: str | Path, datalist: str | Path | None = None) -> list[str]:
+    """Return the names of the channels of an image, from the ``modality`` or ``channel_names`` of a dataset.
+
+    Args:
+        dataset_dir: folder with ``dataset.json``.
+        datalist: datalist to read first.
+
+    Returns:
+        The names in the order of the channels; one, ``"image"``, where the dataset names none.
+
+    Raises:
+        DatalistError: when a file is no JSON, or the names have another form.
+    """
+    path, names = _entry(("modality", "channel_names"), dataset_dir, datalist)
+    if names is None:
+        return ["image"]
+    if isinstance(names, Mapping) and set(names) == {str(number) for number in range(len(names))}:
+        names = [names[str(number)] for number in range(len(names))]
+    if not isinstance(names, list) or not names:
+        raise DatalistError(f"{path}: the channels must be named by a list or by '0', '1', ..., got {names!r}.")
+    return [str(name) for name in names]
+
+
+def dataset_label_values(dataset_dir: str | Path, datalist: str | Path | None = None) -> dict[str, Any] | None:
+    """Return which values in the label maps belong to every structure, from the ``label_values`` of a dataset.
+
+    Args:
+        dataset_dir: folder with ``dataset.json``.
+        datalist: datalist to read first.
+
+    Returns:
+        As for :class:`bundle.io.LoadVolumed`; None where the label maps hold the classes as they are.
+
+    Raises:
+        DatalistError: when a file is no JSON.
+    """
+    path, _ = _entry(("label_values", "labels"), dataset_dir, datalist)
+    values = _read(path).get("label_values") if path.is_file() else None
+    return None if values is None else dict(values)
+
+
+def _entry(names: tuple[str, ...], dataset_dir: str | Path, datalist: str | Path | None) -> tuple[Path, Any]:
+    """Return the first entry of one of the names, and the file; None where there is no such entry."""
+    default = Path(dataset_dir, "dataset.json")
+    for path in ([Path(datalist)] if datalist else []) + [default]:
+        if path.is_file():
+            content = _read(path)
+            for name in names:
+                if name in content:
+                    return path, content[name]
+    return default, None
+
+
+def _read(path: Path) -> Mapping[str, Any]:
+    try:
+        content = json.loads(path.read_text(encoding="utf-8-sig"))
+    except ValueError as error:
+        raise DatalistError(f"{path}: is not JSON ({error}).") from error
+    return content if isinstance(content, Mapping) else {}
+
+
+def _number(value: Any) -> int | None:
+    if isinstance(value, bool):
+        return None
+    return int(value) if isinstance(value, int) or (isinstance(value, str) and value.isdigit()) else None

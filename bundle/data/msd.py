@@ -1,0 +1,176 @@
+"""Datalist of a task of the Medical Segmentation Decathlon (Antonelli et al., doi:10.1038/s41467-022-30695-9).
+
+Layouts: as handed out, ``dataset.json`` with ``imagesTr``, ``labelsTr`` and ``imagesTs``; of nnU-Net, which many tasks
+are kept in, ``imagesTr/CASE_0000.nii.gz`` with a file a channel.
+"""
+
+from __future__ import annotations
+
+import json
+import logging
+import re
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from bundle.io.volume_files import stem_of, volumes_in
+
+from .datalist import Case
+from .datalist_error import DatalistError
+from .volume_lists import deal, folder_of, labeled, read_table, volume_datalist
+
+logger = logging.getLogger(__name__)
+
+
+def prepare_msd(
+    root: str | Path,
+    *,
+    labels: str | Path | None = None,
+    patient: str | None = None,
+    test_share: float = 0.2,
+    folds: int = 5,
+    seed: int = 0,
+) -> dict[str, Any]:
+    """List a task of the Decathlon. Its test images have no labels; they are listed as test cases to segment.
+
+    Args:
+        root: folder of the task, with ``dataset.json``.
+        labels: table of structures, see :func:`bundle.io.label_tables.read_label_table`, in the place of the ``labels``
+            of ``dataset.json``.
+        patient: regular expression whose first group, in the name of an image, is the patient; None where every image
+            is of another one, as far as is known.
+        test_share: share of the labeled cases that is held out as test, from 0 to 1.
+        folds: number of folds that the others are dealt to.
+        seed: seed of the shuffle.
+
+    Returns:
+        The content of a datalist in MSD form, with paths relative to ``root``.
+
+    Raises:
+        DatalistError: when ``dataset.json`` or the table cannot be used, there is no labeled case, or a number is out
+            of range.
+    """
+    folder = folder_of(root, "dataset.json of the task")
+    path = folder / "dataset.json"
+    content = _read(path)
+    channels = _channels(path, content)
+    listed = isinstance(content.get("training"), list) and not _channels_apart(folder)
+    parts = _listed(folder, content) if listed else _nnunet(folder, channels)
+    known = with_groups(labeled(parts["training"]), patient)
+    if not known:
+        raise DatalistError(f"{path}: lists no image with a label map, and {folder / 'imagesTr'} holds none.")
+    table, named = (read_table(labels), None) if labels else describe_labels(path, content.get("labels"))
+    dealt = deal(root, known, test_share=test_share, folds=folds, seed=seed)
+    dealt["test"] += parts["test"]
+    return volume_datalist(root, dealt, seed=seed, modality=channels, table=table, labels=named)
+
+
+def _channels_apart(folder: Path) -> bool:
+    """Tell whether images lie as nnU-Net has them, one file a channel."""
+    return any((folder / "imagesTr").glob("*_0000.nii.gz"))
+
+
+def with_groups(cases: list[Case], patient: str | None) -> list[Case]:
+    """Return cases with the patient that a regular expression finds in the names of their images.
+
+    Raises:
+        DatalistError: when it is none, has no group, or does not fit a name.
+    """
+    if patient is None:
+        return cases
+    try:
+        pattern = re.compile(patient)
+    except re.error as error:
+        raise DatalistError(f"--patient {patient}: is no regular expression ({error}).") from error
+    found = []
+    for case in cases:
+        image = case["image"] if isinstance(case["image"], str) else case["image"][0]
+        match = pattern.search(stem_of(image))
+        if match is None or not match.groups():
+            raise DatalistError(
+                f"--patient {patient}: finds no patient in {stem_of(image)!r}; put what names it in parentheses."
+            )
+        found.append({**case, "group": match[1], "patient": match[1]})
+    return found
+
+
+def describe_labels(path: Path, labels: Any) -> tuple[dict[str, Any] | None, dict[str, str] | None]:
+    """Return the table of structures that the ``labels`` of a ``dataset.json`` amount to, and the names of the classes.
+
+    Both ways of writing them are read, ``{"1": "liver"}`` (MSD) and ``{"liver": 1}`` (nnU-Net). The table is None where
+    the values are 1, 2, ... already.
+
+    Raises:
+        DatalistError: when they have another form, such as the regions of nnU-Net.
+    """
+    if not isinstance(labels, Mapping) or not labels:
+        raise DatalistError(f"{path}: has no 'labels'; name the structures in a table, with --labels FILE.")
+    pairs = [(name, value) if str(value).isdigit() else (value, name) for name, value in labels.items()]
+    if not all(isinstance(name, str) and str(value).isdigit() for name, value in pairs):
+        raise DatalistError(f"{path}: has the labels {labels!r}; name the structures in a table, with --labels FILE.")
+    values = sorted((int(value), name) for name, value in pairs if int(value) > 0)
+    if [value for value, _ in values] == list(range(1, len(values) + 1)):
+        return None, {"0": "background", **{str(value): name for value, name in values}}
+    return {name: [value] for value, name in values}, None
+
+
+def _read(path: Path) -> dict[str, Any]:
+    try:
+        content = json.loads(path.read_text(encoding="utf-8-sig"))
+    except (OSError, ValueError) as error:
+        raise DatalistError(
+            f"{path}: cannot be read ({error}); name the folder of the task, or prepare one without dataset.json by "
+            "python -m bundle prepare folder."
+        ) from error
+    if not isinstance(content, dict):
+        raise DatalistError(f"{path}: is no dataset.json of the Decathlon.")
+    return content
+
+
+def _channels(path: Path, content: Mapping[str, Any]) -> list[str]:
+    names = content.get("modality", content.get("channel_names", {"0": "image"}))
+    if not isinstance(names, Mapping) or set(names) != {str(place) for place in range(len(names))} or not names:
+        raise DatalistError(f"{path}: 'modality' or 'channel_names' must name the channels by '0', '1', ...")
+    return [str(names[str(place)]) for place in range(len(names))]
+
+
+def _listed(root: Path, content: Mapping[str, Any]) -> dict[str, list[Case]]:
+    """Return the cases that a ``dataset.json`` lists, as far as their files are there."""
+    parts: dict[str, list[Case]] = {}
+    for section in ("training", "test"):
+        parts[section] = []
+        for item in content.get(section, []):
+            entry = {"image": item} if isinstance(item, str) else item
+            if not isinstance(entry, Mapping):
+                raise DatalistError(
+                    f"{root / 'dataset.json'}: the section {section!r} holds {item!r}, which is no case."
+                )
+            files = {key: root / str(entry[key]) for key in ("image", "label") if key in entry}
+            missing = [file for file in files.values() if not file.is_file()]
+            if missing or "image" not in files:
+                logger.warning("%s: left out, since %s does not exist", item, missing[0] if missing else "an image")
+            else:
+                parts[section].append({key: str(file) for key, file in files.items()})
+    return parts
+
+
+def _nnunet(root: Path, channels: list[str]) -> dict[str, list[Case]]:
+    parts: dict[str, list[Case]] = {}
+    for section, ending in (("training", "Tr"), ("test", "Ts")):
+        labels = {stem_of(file): str(file) for file in volumes_in(root / f"labels{ending}")}
+        found: dict[str, dict[int, str]] = {}
+        for file in volumes_in(root / f"images{ending}"):
+            name, _, number = stem_of(file).rpartition("_")
+            if number.isdigit():
+                found.setdefault(name, {})[int(number)] = str(file)
+        parts[section] = []
+        for name, files in found.items():
+            if set(files) != set(range(len(channels))):
+                raise DatalistError(
+                    f"{root / f'images{ending}'}: {name} has the channels {sorted(files)}, but there are "
+                    f"{len(channels)}, from 0 on: {', '.join(channels)}."
+                )
+            image = [files[place] for place in range(len(channels))]
+            label = {"label": labels[name]} if name in labels else {}
+            parts[section].append({"image": image if len(image) > 1 else image[0], **label})
+    return parts

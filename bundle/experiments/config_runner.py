@@ -1,0 +1,51 @@
+"""Running of a config in this process, as ``python -m monai.bundle run`` does."""
+
+from __future__ import annotations
+
+import json
+import platform
+import time
+from importlib.metadata import version
+from pathlib import Path
+
+from monai.bundle import ConfigParser
+
+from bundle import __version__
+
+HANDLERS = ("train#handlers", "validate#handlers")
+
+
+def versions() -> dict[str, str]:
+    """Return the versions that a result depends on."""
+    packages = {name: version(name) for name in ("torch", "monai", "numpy", "scipy")}
+    return {"keyslice": __version__, "python": platform.python_version(), **packages}
+
+
+def execute(parser: ConfigParser, section: str) -> None:
+    """Evaluate the expressions of a section of a config, where it has one."""
+    for index in range(len(parser.get(section, []))):
+        parser.get_parsed_content(f"{section}#{index}")
+
+
+def run_training(parser: ConfigParser) -> dict[str, float]:
+    """Run ``initialize`` and ``run`` of a train config, and close its handlers.
+
+    Returns:
+        The seconds of the training: ``seconds`` that passed, and ``cpu_seconds`` of this process.
+    """
+    execute(parser, "initialize")
+    handlers = [item for name in HANDLERS if name in parser for item in parser.get_parsed_content(name)]
+    started, busy = time.perf_counter(), time.process_time()
+    try:
+        execute(parser, "run")
+    finally:
+        for handler in handlers:
+            getattr(handler, "close", lambda: None)()
+    times = {"seconds": time.perf_counter() - started, "cpu_seconds": time.process_time() - busy}
+    return {name: round(value, 3) for name, value in times.items()}
+
+
+def read_failures(folder: Path) -> list[dict[str, str]]:
+    """Return the records of the cases that the run of a folder left out."""
+    path = folder / "summary.json"
+    return json.loads(path.read_text(encoding="utf-8"))["failures"] if path.is_file() else []

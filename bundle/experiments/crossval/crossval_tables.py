@@ -1,0 +1,111 @@
+"""What a cross-validation writes: every case as CSV, the statistics as JSON, and a page to read."""
+
+from __future__ import annotations
+
+import csv
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from bundle.experiments.experiment_folder import write_json
+from bundle.experiments.markdown_tables import markdown_table, with_interval
+
+from .fold_scores import Scores, metrics_of
+
+COLUMNS = ("model", "split", "case", "structure")
+
+
+def write_tables(
+    content: Mapping[str, Any], results: Sequence[Mapping[str, Any]], ensemble: Scores | None, folder: Path
+) -> None:
+    """Write ``crossval.csv``, ``crossval.json`` and ``crossval.md``.
+
+    Args:
+        content: what :func:`bundle.experiments.crossval.crossval` returns.
+        results: results of the folds.
+        ensemble: scores of the ensemble on the test cases.
+        folder: folder to write to.
+    """
+    rows = list(_rows(results, ensemble))
+    with open(folder / "crossval.csv", "w", newline="", encoding="utf-8") as stream:
+        writer = csv.DictWriter(stream, [*COLUMNS, *(name for name in metrics_of(rows) if name not in COLUMNS)])
+        writer.writeheader()
+        writer.writerows(rows)
+    write_json(content, folder / "crossval.json")
+    (folder / "crossval.md").write_text(page(content), encoding="utf-8")
+
+
+def page(content: Mapping[str, Any]) -> str:
+    """Return the page: what was run, the tables, and what is missing."""
+    plan = content["plan"]
+    parts = [
+        "# Cross-validation",
+        f"```\n{content['command']}\n```",
+        f"Data: {plan['dataset']}, {plan['cases']} cases in {len(content['folds']) + len(content['failed'])} folds. "
+        f"Every case is scored by the network that was not trained on its fold, after the last of {plan['epochs']} "
+        "epochs. Means over the cases [95 % interval]. The intervals are about other cases, not about other trainings.",
+        _statistics(content["out_of_fold"]),
+        _folds(content["folds"]),
+        _test(content),
+        _missing(content),
+        "Versions: " + ", ".join(f"{name} {number}" for name, number in plan["versions"].items()) + ".",
+    ]
+    return "\n\n".join(part for part in parts if part) + "\n"
+
+
+def _rows(results: Sequence[Mapping[str, Any]], ensemble: Scores | None) -> Iterator[dict[str, Any]]:
+    for result in results:
+        for name, split in (("scores", "out of fold"), ("test", "test")):
+            for row in result.get(name, {"rows": []})["rows"]:
+                yield {"model": f"fold{result['fold']}", "split": split, **row}
+    for row in ensemble["rows"] if ensemble else ():
+        yield {"model": "ensemble", "split": "test", **row}
+
+
+def _statistics(summary: Mapping[str, Any]) -> str:
+    rows = [
+        [structure, metric, with_interval(values), str(values["n"])]
+        for structure, metrics in summary.items()
+        for metric, values in metrics.items()
+    ]
+    return markdown_table(["structure", "metric", "out of fold", "cases"], rows) if rows else ""
+
+
+def _folds(folds: Mapping[str, Any]) -> str:
+    rows = [[name, str(fold["cases"]), f"{fold['mean']:.4f}"] for name, fold in folds.items()]
+    metric = next((fold["metric"] for fold in folds.values()), "")
+    return markdown_table(["fold", "cases", f"mean {metric}"], rows) if rows else ""
+
+
+def _test(content: Mapping[str, Any]) -> str:
+    test = content["test"]
+    if test is None:
+        why = "not all folds are done" if content["failed"] else "no case lies outside the training of all folds"
+        return f"The ensemble was not scored: {why}."
+    metric = test["metric"]
+    rows = [
+        [name, f"{mean:.4f}", *(_cell(summary, metric) for summary in _own(test, name).values())]
+        for name, mean in test["mean"].items()
+    ]
+    head = ["network", f"mean {metric}", *test["ensemble"]]
+    told = "; ".join(f"{name} {_cell(found, metric, sign=True)}" for name, found in test["difference"].items())
+    return (
+        f"On the {content['plan']['test_cases']} test cases, which no network was trained on:\n\n"
+        f"{markdown_table(head, rows)}\n\n"
+        f"Ensemble less the best single network on these cases (fold {test['best']}), {metric}, paired: {told}."
+    )
+
+
+def _own(test: Mapping[str, Any], name: str) -> Mapping[str, Any]:
+    found: Mapping[str, Any] = test["ensemble"] if name == "ensemble" else test["single"][name]
+    return found
+
+
+def _cell(summary: Mapping[str, Any], metric: str, *, sign: bool = False) -> str:
+    return with_interval(summary[metric], sign=sign) if metric in summary else "-"
+
+
+def _missing(content: Mapping[str, Any]) -> str:
+    lines = [f"- {failure['run']} failed: {failure['error']}" for failure in content["failed"]]
+    lines += [f"- a case was left out: {message}" for message in content["left_out"]]
+    return "\n".join(["Missing:", "", *lines]) if lines else ""

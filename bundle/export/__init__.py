@@ -1,0 +1,1 @@
+"""Bundles of single tasks, model cards, and the table of networks."""

@@ -1,0 +1,133 @@
+"""Change of the voxel size, and the exact way back for class scores."""
+
+from __future__ import annotations
+
+from collections.abc import Hashable, Mapping, Sequence
+from typing import Any
+
+import numpy as np
+import torch
+from monai.config import KeysCollection
+from monai.data import MetaTensor
+from monai.transforms import InvertibleTransform, MapTransform
+from monai.utils import ensure_tuple_rep
+
+from .corner_rule import interpolated_labels
+
+CHUNK = 16
+"""Slices that are interpolated at once, so that temporaries stay small beside the volume."""
+
+SAME_GRID = 0.05
+"""An axis whose last voxel would move by less than this many voxels is left as it is."""
+
+
+class ResampleSpacingd(MapTransform, InvertibleTransform):
+    """Resample volumes to a voxel size along their own axes, as ``Spacingd`` with ``padding_mode="border"`` does.
+
+    A change of the voxel size is separable, so each axis is interpolated by itself and in chunks: no dense grid of
+    coordinates, no float64 copy: from 0.8 x 0.8 x 1 to 1 mm the peak is under 2 volumes beyond the input, that of
+    ``Spacingd`` 11 (``benchmarks/resample.py``). ``Spacingd`` also fails in MONAI Label, whose data holds
+    ``"image_path"``.
+
+    The inverse interpolates floating-point maps linearly and integer ones to the nearest voxel. A floating-point map of
+    several channels is taken for class scores: its inverse is the label map, the arg-max of the scores interpolated on
+    the original grid, computed without holding all scores on that grid (:mod:`bundle.grid.corner_rule`).
+
+    Args:
+        keys: keys of the MetaTensors ``(C, D, H, W)``.
+        pixdim: voxel size in mm along the axes of the tensors, so after a change of orientation; None keeps an axis.
+        mode: ``"linear"`` or ``"nearest"``, one for all keys or one a key.
+        allow_missing_keys: do nothing for a key that is not there.
+
+    Raises:
+        ValueError: when a voxel size is not positive or a mode is unknown.
+    """
+
+    def __init__(
+        self,
+        keys: KeysCollection,
+        pixdim: Sequence[float | None],
+        *,
+        mode: str | Sequence[str] = "linear",
+        allow_missing_keys: bool = False,
+    ) -> None:
+        super().__init__(keys, allow_missing_keys)
+        self.pixdim = list(pixdim)
+        self.mode = ensure_tuple_rep(mode, len(self.keys))
+        if not all(size is None or size > 0 for size in self.pixdim):
+            raise ValueError(f"pixdim needs positive voxel sizes in mm, or null to keep an axis; got {self.pixdim}.")
+        if set(self.mode) - {"linear", "nearest"}:
+            raise ValueError(f"mode must be 'linear' or 'nearest', got {mode!r}.")
+
+    def __call__(self, data: Mapping[Hashable, Any]) -> dict[Hashable, Any]:
+        """Resample the maps; sets their affine."""
+        d = dict(data)
+        for key, mode in self.key_iterator(d, self.mode):
+            d[key] = self._forward(d[key], mode)
+        return d
+
+    def inverse(self, data: Mapping[Hashable, Any]) -> dict[Hashable, Any]:
+        """Bring maps back to the grid that they came from; class scores become label maps ``(1, D, H, W)``."""
+        d = dict(data)
+        for key in self.key_iterator(d):
+            info = self.pop_transform(d[key])["extra_info"]
+            sources = [_positions(n, 1 / s) for n, s in zip(info["size"], info["scale"], strict=True)]
+            values = d[key].as_tensor()
+            if values.is_floating_point() and values.shape[0] > 1:
+                restored = interpolated_labels(values, sources)
+            else:
+                restored = _interpolate(values, sources, nearest=not values.is_floating_point())
+            d[key] = _with_affine(restored, d[key], np.asarray(info["affine"]))
+        return d
+
+    def _forward(self, image: MetaTensor, mode: str) -> MetaTensor:
+        affine = np.asarray(image.affine, dtype=float)
+        size = list(image.shape[1:])
+        spacing = np.linalg.norm(affine[:3, :3], axis=0)
+        scale = np.array([1.0 if new is None else new / old for new, old in zip(self.pixdim, spacing, strict=True)])
+        scale[np.abs(scale - 1) * (np.array(size) - 1) < SAME_GRID] = 1.0
+        new_size = [round((n - 1) / s) + 1 for n, s in zip(size, scale, strict=True)]
+        sources = [_positions(n, s) for n, s in zip(new_size, scale, strict=True)]
+        values = _interpolate(image.as_tensor(), sources, nearest=mode == "nearest")
+        result = _with_affine(values, image, affine @ np.diag([*scale, 1.0]))
+        extra = {"size": size, "scale": scale.tolist(), "affine": affine.tolist()}
+        self.push_transform(result, orig_size=tuple(size), extra_info=extra)
+        return result
+
+
+def _with_affine(values: torch.Tensor, source: MetaTensor, affine: np.ndarray) -> MetaTensor:
+    result = MetaTensor(values, meta=source.meta, applied_operations=source.applied_operations)
+    result.affine = torch.as_tensor(affine)
+    return result
+
+
+def _positions(count: int, step: float) -> torch.Tensor:
+    return torch.arange(count, dtype=torch.float64) * step
+
+
+def _interpolate(values: torch.Tensor, sources: Sequence[torch.Tensor], *, nearest: bool) -> torch.Tensor:
+    for axis, source in enumerate(sources, start=1):
+        values = _interpolate_axis(values, axis, source, nearest)
+    return values
+
+
+def _interpolate_axis(values: torch.Tensor, axis: int, source: torch.Tensor, nearest: bool) -> torch.Tensor:
+    """Sample ``values`` at the positions ``source`` along ``axis``; beyond the ends the border voxel counts."""
+    last = values.shape[axis] - 1
+    if torch.equal(source, torch.arange(last + 1, dtype=source.dtype)):
+        return values
+    source = source.clamp(0, last).to(values.device)
+    if nearest:
+        return values.index_select(axis, source.round().long())
+    shape = list(values.shape)
+    shape[axis] = len(source)
+    precise = torch.promote_types(values.dtype, torch.float32)
+    result = values.new_empty(shape, dtype=precise)
+    for start in range(0, len(source), CHUNK):
+        part = source[start : start + CHUNK]
+        low = part.floor().long().clamp(max=max(last - 1, 0))
+        weight = (part - low).to(precise).reshape([-1 if i == axis else 1 for i in range(values.ndim)])
+        below = values.index_select(axis, low).to(precise)
+        above = values.index_select(axis, (low + 1).clamp(max=last)).to(precise)
+        torch.lerp(below, above, weight, out=result.narrow(axis, start, len(part)))
+    return result

@@ -1,0 +1,34 @@
+"""Inference and evaluation case by case: sliding windows, plans, records, writing, resuming."""
+
+from .autocast import AutocastInferer
+from .background_writer import BackgroundWriter
+from .case_dataset import CaseCacheDataset, CaseDataset, collate_cases
+from .case_evaluator import CaseEvaluator
+from .case_metrics import CaseMetrics
+from .clean_stop import CleanStop, Stopped
+from .job_progress import JobProgress
+from .plan import PlannedInferer
+from .prefetch import PrefetchLoader
+from .resume import DoneCases
+from .save_segmentation import SaveSegmentationd
+from .slab import SlabInferer
+from .summary import RunSummary
+
+__all__ = [
+    "AutocastInferer",
+    "BackgroundWriter",
+    "CaseCacheDataset",
+    "CaseDataset",
+    "CaseEvaluator",
+    "CaseMetrics",
+    "CleanStop",
+    "DoneCases",
+    "JobProgress",
+    "PlannedInferer",
+    "PrefetchLoader",
+    "RunSummary",
+    "SaveSegmentationd",
+    "SlabInferer",
+    "Stopped",
+    "collate_cases",
+]

@@ -1,0 +1,149 @@
+"""Metrics of an evaluation: per case and structure as CSV, with their statistics as JSON."""
+
+from __future__ import annotations
+
+import csv
+import json
+import logging
+import math
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from ignite.engine import Events
+from monai.engines import Workflow
+
+from bundle.legacy.original_segmentation_metrics import ORIGINAL_SEGMENTATION_METRICS, original_segmentation_metrics
+from bundle.metrics.bootstrap import mean_interval
+from bundle.metrics.segmentation_metrics import METRICS, Structures, case_metrics, structure_masks
+from bundle.utils.parse_bool import parse_bool
+
+logger = logging.getLogger(__name__)
+
+
+class CaseMetrics:
+    """Compare ``pred`` with ``label`` in every case of an evaluator.
+
+    Each is a label map, of one channel, or has a mask a structure; structures may overlap. Attached under a name, as a
+    MONAI key metric is, it sets that metric to the mean Dice over cases and structures. At the end it writes
+    ``metrics.csv`` (a row a case and structure) and ``metrics.json`` (the same, means with 95 % bootstrap intervals,
+    and how often a structure was missed, and invented where there is none). Cases that failed are passed over; they
+    stand in ``summary.json``.
+
+    Args:
+        label_names: label value of every structure by its name; several values for a region, ``{"whole": [1, 2]}``.
+        output_dir: folder to write to; made when missing. None writes nothing.
+        tolerance_mm: tolerance of the normalized surface distance (NSD).
+        missed_mm: distance to score for a structure that was missed or invented; None leaves it out of the means.
+        original: add the metrics as the original project defines them, under names of their own, see
+            :func:`bundle.legacy.original_segmentation_metrics`.
+    """
+
+    def __init__(
+        self,
+        label_names: Structures,
+        *,
+        output_dir: str | Path | None = None,
+        tolerance_mm: float = 1.0,
+        missed_mm: float | None = None,
+        original: bool | str = False,
+    ) -> None:
+        self.label_names, self.tolerance_mm, self.missed_mm = dict(label_names), tolerance_mm, missed_mm
+        self.original = parse_bool("original", original)
+        self.metrics = (*METRICS, *ORIGINAL_SEGMENTATION_METRICS) if self.original else METRICS
+        self.output_dir = None if output_dir is None else Path(output_dir)
+        self.rows: list[dict[str, Any]] = []
+
+    def attach(self, engine: Workflow, name: str) -> None:
+        """Follow ``engine`` and set its metric ``name`` after every epoch."""
+        engine.add_event_handler(Events.EPOCH_STARTED, lambda _: self.rows.clear())
+        engine.add_event_handler(Events.ITERATION_COMPLETED, self._update)
+        engine.add_event_handler(Events.EPOCH_COMPLETED, self._compute, name)
+
+    def statistics(self) -> dict[str, dict[str, dict[str, float | int]]]:
+        """Return mean, interval and number of cases by structure and metric."""
+        return {
+            name: {metric: mean_interval([row[metric] for row in rows]) for metric in self.metrics}
+            for name, rows in self._by_structure().items()
+        }
+
+    def missed(self) -> dict[str, int]:
+        """Return in how many cases a structure is there and none of it was found."""
+        return {
+            name: sum(row["dice"] == 0 and not math.isnan(row["rvd"]) for row in rows)
+            for name, rows in self._by_structure().items()
+        }
+
+    def invented(self) -> dict[str, int]:
+        """Return in how many cases a structure was found that is not there."""
+        return {
+            name: sum(row["dice"] == 0 and math.isnan(row["rvd"]) for row in rows)
+            for name, rows in self._by_structure().items()
+        }
+
+    def _by_structure(self) -> dict[str, list[dict[str, Any]]]:
+        return {name: [row for row in self.rows if row["structure"] == name] for name in self.label_names}
+
+    def _update(self, engine: Workflow) -> None:
+        for batch, output in zip(engine.state.batch, engine.state.output, strict=True):
+            pred, label = (_map_or_masks(output[key].as_tensor().cpu()) for key in ("pred", "label"))
+            spacing = np.linalg.norm(np.asarray(output["label"].affine)[:3, :3], axis=0).tolist()
+            found = case_metrics(
+                pred, label, self.label_names, spacing, tolerance_mm=self.tolerance_mm, missed_mm=self.missed_mm
+            )
+            if self.original:
+                masks, true = (structure_masks(values, self.label_names) for values in (pred, label))
+                for name, metrics in found.items():
+                    metrics.update(original_segmentation_metrics(masks[name], true[name]))
+            self.rows += [{"case": batch["case"], "structure": name, **values} for name, values in found.items()]
+
+    def _compute(self, engine: Workflow, name: str) -> None:
+        dice = [row["dice"] for row in self.rows if not math.isnan(row["dice"])]
+        engine.state.metrics[name] = sum(dice) / len(dice) if dice else math.nan
+        statistics = self.statistics()
+        for structure, metrics in statistics.items():
+            told = ", ".join(f"{metric} {_tell(values)}" for metric, values in metrics.items())
+            logger.info("%s (%d cases): %s", structure, metrics["dice"]["n"], told)
+        for event, counts in (("missed", self.missed()), ("invented", self.invented())):
+            told = ", ".join(f"{structure} in {count} cases" for structure, count in counts.items() if count)
+            if told:
+                logger.warning("%s: %s", event, told)
+        if self.output_dir is not None:
+            self._write(self.output_dir, statistics)
+
+    def _write(self, folder: Path, statistics: Mapping[str, Any]) -> None:
+        folder.mkdir(parents=True, exist_ok=True)
+        with open(folder / "metrics.csv", "w", newline="", encoding="utf-8") as stream:
+            writer = csv.DictWriter(stream, ["case", "structure", *self.metrics])
+            writer.writeheader()
+            writer.writerows(self.rows)
+        content = {
+            "tolerance_mm": self.tolerance_mm,
+            "missed_mm": self.missed_mm,
+            "summary": statistics,
+            "missed": self.missed(),
+            "invented": self.invented(),
+            "cases": self.rows,
+        }
+        text = json.dumps(_without_nan(content), indent=2)
+        (folder / "metrics.json").write_text(text + "\n", encoding="utf-8")
+
+
+def _map_or_masks(values: torch.Tensor) -> torch.Tensor:
+    """Return a label map ``(D, H, W)``, or masks ``(C, D, H, W)``."""
+    return values[0] if len(values) == 1 else values
+
+
+def _tell(values: Mapping[str, float | int]) -> str:
+    return f"{values['mean']:.4f} [{values['low']:.4f}, {values['high']:.4f}]"
+
+
+def _without_nan(value: Any) -> Any:
+    """Replace NaN, which JSON has not, by null."""
+    if isinstance(value, Mapping):
+        return {key: _without_nan(item) for key, item in value.items()}
+    if isinstance(value, list):
+        return [_without_nan(item) for item in value]
+    return None if isinstance(value, float) and math.isnan(value) else value

@@ -1,0 +1,287 @@
+"""The machine's plan: how a network runs fastest here without changing its labels.
+
+Which precision, memory format, number of windows a batch and number of threads is the fastest differs from network to
+network and machine to machine, by a factor of three and more. It is measured once, on a window of the first case, and
+kept.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any, cast
+
+import torch
+from monai.data import MetaTensor
+from monai.inferers import Inferer
+from monai.utils import fall_back_tuple
+from torch.nn import functional
+
+from .plan_cache import PlanCache, default_folder, describe_machine, describe_networks
+from .plan_run import DTYPES, Plan, carried_out, planned, reuse_memory
+from .plan_search import Search, Stopwatch, Trial, cpu_time, cuda_time
+
+logger = logging.getLogger(__name__)
+
+Network = Callable[..., Any]
+
+MEASURED = ("ms_per_window", "fp32_ms_per_window", "speed_up", "agreement")
+"""Figures that stand in the record of a choice."""
+
+
+class PlannedInferer(Inferer):
+    """Run a window inferer by the fastest plan whose labels are those of the network in float32.
+
+    Before the first case, one window from its middle is timed under every likely plan, see :mod:`.plan_search`. A plan
+    is taken only if the scores of that window are finite and within 5 % of those in float32 (root mean square over
+    their standard deviation), and at least ``agreement`` of its voxels have the same label. The choice is kept on disk
+    for this machine, network, window and versions. For other weights of the same network the kept plan is checked on
+    one window again; if it fails, or others failed when it was chosen, all is measured anew.
+
+    The network itself is never changed or copied: windows are handed to it in the memory format of the plan, under
+    autocast. The ``sw_batch_size`` of the wrapped inferer is that of the plan while it runs.
+
+    Args:
+        inferer: inferer with ``roi_size`` and ``sw_batch_size``, such as :class:`bundle.inference.SlabInferer` or
+            MONAI's ``SlidingWindowInferer``; further networks that it holds as ``networks`` run by the plan too.
+        plan: ``"auto"`` measures; ``"fp32"`` does nothing but call ``inferer``; ``"bf16"`` or ``"fp16"`` takes that
+            precision by autocast, channels last; a dictionary gives the options of
+            :class:`bundle.inference.plan_run.Plan`. Only ``"auto"`` checks anything.
+        cache_dir: folder for the choice; None for ``$XDG_CACHE_HOME/keyslice`` or ``~/.cache/keyslice``, ``""`` to
+            keep nothing.
+        agreement: smallest share of the voxels of the window that must have the label of float32, in [0, 1].
+        time_limit: seconds of measuring after which no further plan is tried. If that leaves out a plan of one window
+            a batch, or a busy machine is faster with fewer threads, the choice holds for this process alone.
+        compile: also try ``torch.compile`` on the best plan; takes a minute on a CPU, in every process.
+        reuse_memory: let the allocator keep up to 256 MiB between windows, for the whole process, see
+            :func:`bundle.inference.plan_run.reuse_memory`.
+        stopwatch: what times a run, ``(plan, run) -> (seconds, scores)``; None for that of the device.
+
+    Attributes:
+        chosen: the plan and what was measured of it, as plain values: ``plan``, ``source`` (``"measured"``,
+            ``"kept"``, ``"forced"`` or ``"off"``), and where it was measured ``ms_per_window``,
+            ``fp32_ms_per_window``, ``speed_up``, ``agreement``, ``left_out``, the plans that failed the check, and
+            ``complete``, whether it is kept on disk; None before the first case.
+        trials: all that was measured for the last choice.
+
+    Raises:
+        ValueError: when ``plan``, ``agreement`` or ``time_limit`` is out of range, or ``inferer`` has no windows.
+    """
+
+    def __init__(
+        self,
+        inferer: Callable[..., Any],
+        *,
+        plan: str | Mapping[str, Any] = "auto",
+        cache_dir: str | Path | None = None,
+        agreement: float = 0.999,
+        time_limit: float = 6.0,
+        compile: bool = False,  # noqa: A002 - the name of PyTorch
+        reuse_memory: bool = True,
+        stopwatch: Stopwatch | None = None,
+    ) -> None:
+        super().__init__()
+        if not hasattr(inferer, "roi_size") or not hasattr(inferer, "sw_batch_size"):
+            raise ValueError(f"inferer must have roi_size and sw_batch_size, got {type(inferer).__name__}.")
+        if not 0 <= agreement <= 1:
+            raise ValueError(f"agreement must lie in [0, 1], got {agreement}.")
+        if time_limit < 0:
+            raise ValueError(f"time_limit must not be negative, got {time_limit}.")
+        self.inferer: Any = inferer
+        self.plan = plan
+        self.forced = _forced(plan, inferer.sw_batch_size)
+        self.cache = PlanCache(_folder(cache_dir))
+        self.agreement, self.time_limit, self.compile = agreement, time_limit, compile
+        self.reuse_memory, self.stopwatch = reuse_memory, stopwatch
+        self.chosen: dict[str, Any] | None = None
+        self.trials: list[Trial] = []
+        self._key: Any = None
+        self._compiled: dict[int, tuple[Network, Network]] = {}
+
+    def __call__(self, inputs: torch.Tensor, network: Network | Iterable[Network], *args: Any, **kwargs: Any) -> Any:
+        """Return what the wrapped inferer returns for ``inputs`` ``(B, C, ...)``; ``meta["plan"]`` tells the plan."""
+        if self.plan == "fp32":
+            self.chosen = self.chosen or {"plan": asdict(Plan(batch=self.inferer.sw_batch_size)), "source": "off"}
+            return self._told(self.inferer(inputs, network, *args, **kwargs))
+        if self.reuse_memory:
+            reuse_memory()
+        members = [network] if callable(network) else list(network)
+        networks = [*members, *getattr(self.inferer, "networks", ())]
+        device = _device(networks, inputs)
+        plan = self._plan(inputs, networks, device, args, kwargs)
+        run = [planned(plan, self._prepared(plan, member)) for member in networks]
+        with self._set(plan, run[len(members) :]), carried_out(plan, device):
+            chosen = run[0] if callable(network) else run[: len(members)]
+            return self._told(self.inferer(inputs, chosen, *args, **kwargs))
+
+    def _told(self, result: Any) -> Any:
+        """Write the plan into the metadata of the result, for the record of the case."""
+        if isinstance(result, MetaTensor):
+            chosen = cast(dict[str, Any], self.chosen)
+            result.meta["plan"] = [f"{Plan.of(chosen['plan'])} ({chosen['source']})"]
+        return result
+
+    def _plan(
+        self, inputs: torch.Tensor, networks: list[Network], device: torch.device, args: Any, kwargs: Any
+    ) -> Plan:
+        """Return the plan for these networks: the forced one, that of the last case, the kept one, or a new one."""
+        if self.forced is not None:
+            if self.chosen is None:
+                self.chosen = {"plan": asdict(self.forced), "source": "forced"}
+                logger.info("plan: %s (forced)", self.forced)
+            return self.forced
+        roi = fall_back_tuple(self.inferer.roi_size, inputs.shape[2:])
+        described = describe_networks(networks)
+        shape = [inputs.shape[1], *roi]
+        current = (described or networks, shape, str(device))
+        if self.chosen is None or current != self._key:
+            window = _middle(inputs, roi).to(device)
+            search = self._search(window, networks, device, args, kwargs)
+            self.trials = search.trials
+            self.chosen, self._key = self._choose(search, described, shape, device), current
+            logger.info("plan: %s", _line(self.chosen))
+        return Plan.of(self.chosen["plan"])
+
+    def _search(
+        self, window: torch.Tensor, networks: list[Network], device: torch.device, args: Any, kwargs: Any
+    ) -> Search:
+        def run(plan: Plan) -> torch.Tensor:
+            windows = window.expand(plan.batch, *window.shape[1:]).contiguous()
+            with torch.no_grad():
+                outputs = [planned(plan, self._prepared(plan, member))(windows, *args, **kwargs) for member in networks]
+            return torch.stack([_first(output).float() for output in outputs]).mean(0)
+
+        watch = self.stopwatch or (cuda_time if device.type == "cuda" else cpu_time)
+        return Search(run, watch, device=device, agreement=self.agreement, time_limit=self.time_limit)
+
+    def _choose(
+        self, search: Search, described: dict[str, str] | None, shape: list[int], device: torch.device
+    ) -> dict[str, Any]:
+        if described is None:
+            return self._measured(search, device, None)
+        key = {
+            **describe_machine(device),
+            "network": described["structure"],
+            "window": shape,
+            "agreement": self.agreement,
+            "compile": self.compile,
+        }
+        chosen = self._kept(search, self.cache.read(key), described["weights"], device)
+        if chosen is None:
+            chosen = self._measured(search, device, described["weights"])
+        if search.trials and search.trials[0].passed:
+            self.cache.write(key, chosen, lasting=chosen["complete"])
+        return chosen
+
+    def _kept(self, search: Search, kept: Any, weights: str, device: torch.device) -> dict[str, Any] | None:
+        """Return a kept choice if it is whole, and for other weights than it was made with if it passes the check."""
+        try:
+            plan = Plan.of(kept["plan"])
+            left_out, complete = list(kept["left_out"]), bool(kept["complete"])
+            if kept["weights"] == weights:
+                return {**kept, **{name: float(kept[name]) for name in MEASURED}, "source": "kept"}
+        except (KeyError, TypeError, ValueError):
+            return None
+        if left_out:
+            return None
+        search.measure(Plan(threads=_threads(device)))
+        trial = search.measure(plan)
+        search.complete = complete
+        return _record(search, trial, "kept", weights) if trial.passed else None
+
+    def _measured(self, search: Search, device: torch.device, weights: str | None) -> dict[str, Any]:
+        search.trials.clear()
+        choice, _ = search.find(threads=_threads(device), with_compile=self.compile)
+        return _record(search, choice, "measured", weights)
+
+    def _prepared(self, plan: Plan, network: Network) -> Network:
+        if not plan.compile:
+            return network
+        if id(network) not in self._compiled:
+            self._compiled[id(network)] = (network, torch.compile(network))
+        return self._compiled[id(network)][1]
+
+    @contextmanager
+    def _set(self, plan: Plan, networks: list[Network]) -> Iterator[None]:
+        """Give the wrapped inferer the batch of the plan and its own networks in planned form, for a while."""
+        mine = {"sw_batch_size": plan.batch} | ({"networks": networks} if networks else {})
+        before = {name: getattr(self.inferer, name) for name in mine}
+        try:
+            for name, value in mine.items():
+                setattr(self.inferer, name, value)
+            yield
+        finally:
+            for name, value in before.items():
+                setattr(self.inferer, name, value)
+
+
+def _forced(plan: str | Mapping[str, Any], batch: int) -> Plan | None:
+    if isinstance(plan, Mapping):
+        return Plan.of({"batch": batch, **plan})
+    if plan == "auto":
+        return None
+    if plan not in DTYPES:
+        raise ValueError(f"plan must be auto, {', '.join(DTYPES)}, or a dictionary of options, got {plan!r}.")
+    return Plan(plan, "contiguous" if plan == "fp32" else "channels_last", batch=batch)
+
+
+def _folder(cache_dir: str | Path | None) -> Path | None:
+    if cache_dir is None:
+        return default_folder()
+    return Path(cache_dir) if str(cache_dir) else None
+
+
+def _device(networks: list[Network], inputs: torch.Tensor) -> torch.device:
+    for network in networks:
+        if isinstance(network, torch.nn.Module):
+            return next((parameter.device for parameter in network.parameters()), inputs.device)
+    return inputs.device
+
+
+def _threads(device: torch.device) -> int | None:
+    return torch.get_num_threads() if device.type == "cpu" else None
+
+
+def _middle(inputs: torch.Tensor, roi: Iterable[int]) -> torch.Tensor:
+    """Return the window in the middle of the first image, padded with zeros where the image is smaller."""
+    image = inputs.as_tensor() if isinstance(inputs, MetaTensor) else inputs
+    window, sides = image[:1].detach(), list[int]()
+    for axis, length in enumerate(roi, start=2):
+        size = window.shape[axis]
+        if size >= length:
+            window = window.narrow(axis, (size - length) // 2, length)
+        before = max(length - size, 0) // 2
+        sides = [before, max(length - size, 0) - before, *sides]
+    return functional.pad(window, sides)
+
+
+def _first(outputs: Any) -> torch.Tensor:
+    """Return the first tensor among the outputs of a network."""
+    while not isinstance(outputs, torch.Tensor):
+        outputs = next(iter(outputs.values())) if isinstance(outputs, Mapping) else outputs[0]
+    return outputs
+
+
+def _record(search: Search, choice: Trial, source: str, weights: str | None) -> dict[str, Any]:
+    baseline = search.trials[0]
+    return {
+        "plan": asdict(choice.plan),
+        "source": source,
+        "ms_per_window": round(1000 * choice.seconds, 3),
+        "fp32_ms_per_window": round(1000 * baseline.seconds, 3),
+        "speed_up": round(baseline.seconds / max(choice.seconds, 1e-9), 2),
+        "agreement": choice.agreement,
+        "left_out": [str(trial.plan) for trial in search.trials if not trial.passed],
+        "complete": search.complete,
+        "weights": weights,
+    }
+
+
+def _line(chosen: dict[str, Any]) -> str:
+    return (
+        f"{Plan.of(chosen['plan'])}: {chosen['ms_per_window']:.4g} ms a window, {chosen['speed_up']:.3g} times as fast "
+        f"as float32 one by one, {chosen['agreement']:.3%} of the labels the same ({chosen['source']})"
+    )

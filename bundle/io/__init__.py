@@ -1,0 +1,11 @@
+"""Reading and writing of volumes, images and label tables, with validation of the input."""
+
+from .input_checks import BadInputError
+from .load_image import LoadColorImaged
+from .load_volume import LoadVolumed
+
+__all__ = [
+    "BadInputError",
+    "LoadColorImaged",
+    "LoadVolumed",
+]

@@ -1,0 +1,237 @@
+"""Reading of pictures (PNG, JPEG, BMP, TIFF) and of their masks, whatever the file makes of its pixels.
+
+Pictures come out as RGB in rows and columns, upright as the EXIF tag says; masks as class numbers. What was done to get
+there is told as remarks; what cannot be done safely is a typed error of :mod:`bundle.io.input_checks`' kind.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from PIL import Image, ImageOps
+
+from .input_checks import BadInputError, LabelValuesError, UnreadableFileError
+
+EXIF_ORIENTATION = 0x0112
+"""Number of the EXIF tag that tells how a picture has to be turned."""
+
+LOSSY = ("JPEG", "MPO", "JPEG2000", "WEBP")
+"""Formats that do not keep grey levels as they are."""
+
+MAX_UNCLEAR = 0.25
+"""Largest share of a lossy mask that may lie far from every level; beyond it the file is no mask."""
+
+COLOR_NOISE = 16
+"""Largest difference between the color channels of a mask that still counts as grey."""
+
+DIM = 1 / 8
+"""A 16-bit picture whose brightest pixel is below this share of the range is told to be dim."""
+
+_STORED = {
+    1: (False, False, False),
+    2: (False, False, True),
+    3: (False, True, True),
+    4: (False, True, False),
+    5: (True, False, False),
+    6: (True, True, False),
+    7: (True, True, True),
+    8: (True, False, True),
+}
+"""From upright to stored pixels by EXIF orientation: are the axes swapped, and then rows or columns reversed?"""
+
+
+class PixelTypeError(BadInputError):
+    """The pixels are of a kind that is no picture: floating point, or several frames."""
+
+
+@dataclass(frozen=True)
+class Picture:
+    """A picture or mask as it was read.
+
+    Attributes:
+        pixels: a picture's ``(H, W, 3)``, uint8 or uint16; a mask's ``(H, W)``, uint8.
+        orientation: EXIF orientation of the file, 1 to 8; the pixels are upright, the file has them turned.
+        remarks: what was repaired or looks odd, as sentences for the user.
+    """
+
+    pixels: np.ndarray
+    orientation: int
+    remarks: tuple[str, ...]
+
+
+def read_image(file: str | Path) -> Picture:
+    """Read a picture as RGB.
+
+    Grey, palette, CMYK and 16-bit pixels are converted; transparent pixels are laid on black.
+
+    Raises:
+        UnreadableFileError: when the file is missing, empty, truncated or no picture.
+        PixelTypeError: when it holds floating-point pixels or several frames.
+    """
+    image, orientation, remarks = _open(file)
+    if image.mode.startswith("I"):
+        grey = _sixteen_bits(file, image)
+        if 0 < grey.max() < DIM * 65535:
+            remarks.append(f"the 16-bit pixels reach only {grey.max()} of 65535, so the picture is dim")
+        pixels = np.repeat(grey[..., None], 3, axis=2)
+    else:
+        pixels = np.asarray(_rgb(image, remarks))
+    if (pixels == pixels[0, 0]).all():
+        remarks.append("all pixels have the same color")
+    return Picture(pixels, orientation, tuple(remarks))
+
+
+def read_mask(file: str | Path, levels: Sequence[int] = (255,), *, round_levels: bool = False) -> Picture:
+    """Read a mask as class numbers, 0 for the background.
+
+    A file holds a grey level a class, or the class numbers themselves. Levels between, which JPEG makes, and smoothing
+    where ``round_levels`` allows for it, become the nearest one.
+
+    Args:
+        file: path of the mask.
+        levels: grey level of every class from 1 on, rising, at most 255.
+        round_levels: take the nearest level in files without loss as well.
+
+    Raises:
+        UnreadableFileError: when the file is missing, empty, truncated or no picture.
+        PixelTypeError: when it holds floating-point pixels or several frames.
+        LabelValuesError: when it is colored, or holds levels that are none of the classes.
+    """
+    image, orientation, remarks = _open(file)
+    grey = _grey_levels(file, image, remarks)
+    known = np.array([0, *levels])
+    found = np.unique(grey)
+    if np.isin(found, known).all():
+        return Picture(np.searchsorted(known, grey).astype(np.uint8), orientation, tuple(remarks))
+    lossy = image.format in LOSSY
+    if found.max() <= len(levels) and not lossy:
+        remarks.append("the pixels are class numbers, not grey levels")
+        return Picture(grey.astype(np.uint8), orientation, tuple(remarks))
+    foreign = found[~np.isin(found, known)]
+    if not lossy and not round_levels:
+        raise LabelValuesError(
+            file,
+            f"holds the grey levels {_shown(foreign)}, which are none of the classes {known.tolist()}",
+            "set levels to those of the classes, or round_levels to true where they are smoothed borders",
+        )
+    return Picture(_nearest(file, grey, known, remarks), orientation, tuple(remarks))
+
+
+def upright_size(file: str | Path) -> tuple[int, int]:
+    """Return height and width of a picture as it is seen, without reading its pixels.
+
+    Raises:
+        UnreadableFileError: when the file is missing, empty or no picture.
+    """
+    _check_presence(file)
+    try:
+        with Image.open(file) as image:
+            turned = _orientation(image) > 4
+            return (image.width, image.height) if turned else (image.height, image.width)
+    except Exception as error:
+        raise _unreadable(file, error) from error
+
+
+def stored(pixels: np.ndarray, orientation: int) -> np.ndarray:
+    """Turn upright pixels ``(H, W, ...)`` back to how a file of this EXIF orientation stores them."""
+    swapped, *flipped = _STORED[orientation]
+    if swapped:
+        pixels = np.swapaxes(pixels, 0, 1)
+    return np.flip(pixels, tuple(axis for axis in (0, 1) if flipped[axis]))
+
+
+def _open(file: str | Path) -> tuple[Image.Image, int, list[str]]:
+    """Return the upright image, the EXIF orientation that the file has, and remarks."""
+    _check_presence(file)
+    try:
+        with Image.open(file) as image:
+            frames, name = getattr(image, "n_frames", 1), image.format
+            image.load()
+            orientation = _orientation(image)
+            upright = ImageOps.exif_transpose(image)
+    except Exception as error:
+        raise _unreadable(file, error) from error
+    if frames > 1 and name != "MPO":
+        raise PixelTypeError(file, f"holds {frames} frames", "save every frame as its own picture")
+    if upright.mode == "F":
+        raise PixelTypeError(file, "has floating-point pixels", "save it with 8 or 16 bits a channel")
+    upright.format = name
+    remarks = [] if orientation == 1 else [f"turned upright as its EXIF orientation {orientation} says"]
+    return upright, orientation, remarks
+
+
+def _orientation(image: Image.Image) -> int:
+    value = image.getexif().get(EXIF_ORIENTATION, 1)
+    return value if value in range(1, 9) else 1
+
+
+def _check_presence(file: str | Path) -> None:
+    path = Path(file)
+    if not path.exists():
+        raise UnreadableFileError(file, "does not exist", "check the path")
+    if path.is_dir():
+        raise UnreadableFileError(file, "is a folder", "name a picture")
+    if path.stat().st_size == 0:
+        raise UnreadableFileError(file, "is empty", "copy or export it again")
+
+
+def _unreadable(file: str | Path, error: Exception) -> UnreadableFileError:
+    return UnreadableFileError(
+        file,
+        f"cannot be read as a picture ({error})",
+        "it may be cut off or no PNG, JPEG, BMP or TIFF; export it again",
+    )
+
+
+def _sixteen_bits(file: str | Path, image: Image.Image) -> np.ndarray:
+    pixels = np.asarray(image)
+    if pixels.min() < 0 or pixels.max() > 65535:
+        raise PixelTypeError(file, "has pixels beyond 16 bits", "save it with 8 or 16 bits a channel")
+    return pixels.astype(np.uint16)
+
+
+def _rgb(image: Image.Image, remarks: list[str]) -> Image.Image:
+    """Convert to RGB; transparent pixels are laid on black."""
+    if not image.has_transparency_data:
+        return image.convert("RGB")
+    colored = image.convert("RGBA")
+    if colored.getchannel("A").getextrema()[0] == 255:
+        return colored.convert("RGB")
+    remarks.append("transparent pixels were laid on black")
+    return Image.alpha_composite(Image.new("RGBA", colored.size, (0, 0, 0, 255)), colored).convert("RGB")
+
+
+def _grey_levels(file: str | Path, image: Image.Image, remarks: list[str]) -> np.ndarray:
+    """Return the grey levels of a mask, 0 to 255, or the numbers of a colored palette."""
+    if image.mode.startswith("I"):
+        pixels = _sixteen_bits(file, image)
+        return pixels if pixels.max() <= 255 else np.round(pixels / 257).astype(np.uint8)
+    colors = np.asarray(_rgb(image, remarks)).astype(np.int16)
+    if (colors.max(axis=2) - colors.min(axis=2)).max() <= COLOR_NOISE:
+        return np.round(colors.mean(axis=2)).astype(np.uint8)
+    if image.mode == "P":
+        return np.asarray(image)
+    raise LabelValuesError(file, "is colored", "save the mask as grey levels, one a class")
+
+
+def _nearest(file: str | Path, grey: np.ndarray, known: np.ndarray, remarks: list[str]) -> np.ndarray:
+    """Return the class of the nearest level for every pixel, if most pixels are near one."""
+    values = np.arange(256)
+    distance = np.abs(values[:, None] - known[None])
+    unclear = distance.min(axis=1) > np.diff(known).min() / 8
+    share = float(unclear[grey].mean())
+    if share > MAX_UNCLEAR:
+        raise LabelValuesError(
+            file,
+            f"is no mask of the levels {known.tolist()}: {share:.0%} of its pixels are far from all of them",
+            "name a mask, or set levels to the grey levels of the classes",
+        )
+    remarks.append(f"grey levels between the classes became the nearest ({share:.1%} of the pixels are far from all)")
+    return distance.argmin(axis=1).astype(np.uint8)[grey]
+
+
+def _shown(values: np.ndarray) -> str:
+    return ", ".join(str(value) for value in values[:8]) + (", ..." if len(values) > 8 else "")

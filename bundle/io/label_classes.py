@@ -1,0 +1,68 @@
+"""From the values in a label map to the classes of a network, by a table of structures."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+
+import torch
+from monai.data import MetaTensor
+
+from .input_checks import LabelValuesError
+from .label_tables import HIGHEST, LabelValues, others_are_background, value_map
+
+SHOWN = 8
+"""How many foreign values a message tells, at most."""
+
+
+class LabelMap:
+    """Turn label maps to classes; many values may make one class.
+
+    MONAI's ``MapLabelValue`` leaves values that the table does not name as they are; here they are an error or, where
+    the table says so, background.
+
+    Args:
+        table: values, or ranges such as ``"100-207"``, by the name of the structure, see
+            :func:`bundle.io.label_tables.expand`.
+        classes: class by the name of the structure; None to count them from 1 in the order of the table.
+
+    Raises:
+        LabelTableError: when the table makes no sense, or names other structures than ``classes``.
+    """
+
+    def __init__(self, table: LabelValues, classes: Mapping[str, int] | None = None) -> None:
+        self.table = dict(table)
+        self.classes = value_map(table, classes)
+        self.strict = not others_are_background(table)
+
+    def __call__(self, file: str | Path, label: MetaTensor) -> MetaTensor:
+        """Return a label map ``(1, D, H, W)`` with classes in the place of the values of the file.
+
+        Args:
+            file: where the label map comes from.
+            label: its finite values.
+
+        Raises:
+            LabelValuesError: when a value belongs to no structure.
+        """
+        values = label.as_tensor()
+        whole = values.round()
+        outside = (values != whole) | (whole < 0) | (whole > HIGHEST)
+        if outside.any():
+            raise self._foreign(file, values[outside])
+        lookup = torch.full((HIGHEST + 1,), -1.0)
+        lookup[list(self.classes)] = torch.tensor(list(self.classes.values()), dtype=torch.float32)
+        classes = lookup[whole.int()]
+        foreign = classes < 0
+        if self.strict and foreign.any():
+            raise self._foreign(file, values[foreign])
+        return MetaTensor(classes.clamp_(min=0), meta=label.meta)
+
+    def _foreign(self, file: str | Path, values: torch.Tensor) -> LabelValuesError:
+        found = torch.unique(values).tolist()
+        shown = ", ".join(f"{value:g}" for value in found[:SHOWN]) + (", ..." if len(found) > SHOWN else "")
+        return LabelValuesError(
+            file,
+            f"holds the values {shown}, which label_values give to no structure",
+            'add them to one, or let "background" be "others" there',
+        )

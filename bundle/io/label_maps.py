@@ -1,0 +1,103 @@
+"""Writing of label maps on the grid of their input, in every format."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import nibabel as nib
+import numpy as np
+
+from bundle import __version__
+from bundle.utils.atomic_write import atomic_write
+
+from .dicom import Series, open_series
+from .dicom_seg import write_dicom_seg
+from .input_checks import BadInputError, GridMismatchError, grid_distance
+from .itk import itk_grid, write_itk
+from .volume_files import kind_of
+
+ENDINGS = {"nii.gz": ".nii.gz", "nrrd": ".nrrd", "mha": ".mha", "dicom_seg": ".dcm"}
+"""Endings of label maps by output format."""
+
+
+class OutputFormatError(BadInputError):
+    """The result of this input cannot be written in the output format."""
+
+
+def save_label_map(
+    labels: np.ndarray,
+    target: str | Path,
+    *,
+    source: str | Path,
+    affine: np.ndarray,
+    label_names: Mapping[str, int] | None = None,
+) -> np.ndarray:
+    """Write a label map with the geometry of the volume ``source``; return the voxel size in mm.
+
+    Args:
+        labels: integer label map ``(D, H, W)``.
+        target: file to write; its ending, one of :data:`ENDINGS`, tells the format.
+        source: volume whose grid the label map lies on.
+        affine: affine that the label map claims to have.
+        label_names: value of every structure by its name; needed for DICOM SEG.
+
+    Raises:
+        GridMismatchError: when shape or affine are not those of ``source``.
+        OutputFormatError: when DICOM SEG is asked for, and ``source`` is no DICOM series.
+    """
+    target = Path(target)
+    shape, grid, series, reference = _open_source(source)
+    if labels.shape != shape or grid_distance(grid, affine, shape) > 1e-3:
+        raise GridMismatchError(
+            target,
+            f"the result {labels.shape} is not on the grid of its input {shape}",
+            "report this as a fault of the bundle",
+        )
+    with atomic_write(target) as file:
+        if target.name.endswith(ENDINGS["nii.gz"]):
+            nib.save(_nifti(labels, grid, reference), file)
+        elif not target.name.endswith(ENDINGS["dicom_seg"]):
+            write_itk(labels, file, grid)
+        elif series is not None:
+            write_dicom_seg(labels, file, series, label_names or {})
+        else:
+            raise OutputFormatError(
+                source, "is no DICOM series, which output_format dicom_seg needs", "pass another --output_format"
+            )
+    return np.linalg.norm(grid[:3, :3], axis=0)
+
+
+def source_grid(source: str | Path) -> tuple[tuple[int, ...], np.ndarray]:
+    """Return shape and affine of a volume of whatever format."""
+    return _open_source(source)[:2]
+
+
+def _open_source(source: str | Path) -> tuple[tuple[int, ...], np.ndarray, Series | None, Any]:
+    """Return shape and affine of a volume, its DICOM series, and its NIfTI image, where it is one."""
+    kind = kind_of(source)
+    if kind == "nifti":
+        reference: Any = nib.load(source)
+        return tuple(reference.shape[:3]), reference.affine, None, reference
+    if kind == "dicom":
+        series = open_series(source)
+        return series.shape, series.affine, series, None
+    return *itk_grid(source), None, None
+
+
+def _nifti(labels: np.ndarray, affine: np.ndarray, reference: Any) -> nib.Nifti1Image:
+    """Return a NIfTI image with the geometry of the NIfTI image ``reference`` or, where it is None, with ``affine``."""
+    if reference is None:
+        image = nib.Nifti1Image(labels, None)
+        image.header.set_sform(affine, code="scanner")
+        image.header.set_qform(affine, code="scanner")
+        image.header.set_xyzt_units("mm")
+        image.header["descrip"] = f"keyslice {__version__}".encode()
+        return image
+    header = reference.header.copy()
+    header.set_data_dtype(labels.dtype)
+    header.set_slope_inter(1, 0)
+    header["cal_max"] = header["cal_min"] = 0
+    header["descrip"] = f"keyslice {__version__}".encode()
+    return type(reference)(labels, None, header)

@@ -1,0 +1,118 @@
+"""Loading of pictures and their masks under the contract for bad input."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Hashable, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from monai.config import KeysCollection
+from monai.data import MetaTensor
+from monai.transforms import MapTransform
+from PIL import Image
+
+from bundle.utils.parse_bool import parse_bool
+
+from .images import Picture, read_image, read_mask
+from .input_checks import GridMismatchError
+
+logger = logging.getLogger(__name__)
+
+MAX_STRETCH = 0.01
+"""Largest relative difference of two aspect ratios that still count as the same; rounding makes some."""
+
+
+class LoadColorImaged(MapTransform):
+    """Load pictures as MetaTensors ``(3, H, W)``, float32 from 0 to 1, and masks as ``(1, H, W)`` of class numbers.
+
+    Axes are rows and columns of the upright picture. The metadata hold ``"filename_or_obj"``, ``"original_size"``
+    (``[H, W]``), ``"orientation"`` (that of the file, EXIF) and, in ``"remarks"``, what was repaired or looks odd,
+    which is also logged.
+
+    Args:
+        keys: keys of the paths to load.
+        image_key: the picture that a mask belongs to.
+        label_key: which of the keys is a mask.
+        levels: grey level of every class from 1 on, rising.
+        round_levels: take the nearest level in files without loss as well; see :func:`.image_files.read_mask`.
+        resize_mask: bring a mask of another size but the same aspect ratio to the size of its picture.
+        allow_missing_keys: do nothing for a key that is not there.
+
+    Raises:
+        ValueError: when the levels do not rise from 1 to at most 255.
+    """
+
+    def __init__(
+        self,
+        keys: KeysCollection,
+        *,
+        image_key: str = "image",
+        label_key: str = "label",
+        levels: Sequence[int] = (255,),
+        round_levels: bool | str = False,
+        resize_mask: bool | str = False,
+        allow_missing_keys: bool = False,
+    ) -> None:
+        super().__init__(keys, allow_missing_keys)
+        if not levels or sorted({*levels, 0}) != [0, *levels] or levels[-1] > 255:
+            raise ValueError(f"levels must be rising grey levels from 1 to 255, one a class, got {list(levels)}.")
+        self.image_key, self.label_key, self.levels = image_key, label_key, list(levels)
+        self.round_levels = parse_bool("round_levels", round_levels)
+        self.resize_mask = parse_bool("resize_mask", resize_mask)
+
+    def __call__(self, data: Mapping[Hashable, Any]) -> dict[Hashable, Any]:
+        """Load and check.
+
+        Raises:
+            BadInputError: of the type that says what is wrong, see :mod:`bundle.io.images`;
+                ``GridMismatchError`` for a mask of another size than its picture.
+        """
+        files = {key: data[key] for key in self.key_iterator(data)}
+        read = {key: self._read(key, file) for key, file in files.items()}
+        if self.label_key in read and self.image_key in read:
+            read[self.label_key] = self._fitted(files, read[self.image_key], read[self.label_key])
+        for key, file in files.items():
+            for remark in read[key].remarks:
+                logger.warning("%s: %s", file, remark)
+        return {**data, **{key: _tensor(files[key], picture) for key, picture in read.items()}}
+
+    def _read(self, key: Hashable, file: str | Path) -> Picture:
+        if key == self.label_key:
+            return read_mask(file, self.levels, round_levels=self.round_levels)
+        return read_image(file)
+
+    def _fitted(self, files: Mapping[Hashable, str | Path], picture: Picture, mask: Picture) -> Picture:
+        (height, width), (mask_height, mask_width) = picture.pixels.shape[:2], mask.pixels.shape
+        if (height, width) == (mask_height, mask_width):
+            return mask
+        sizes = f"is {mask_width} x {mask_height} pixels, its picture {files[self.image_key]} {width} x {height}"
+        if abs(width * mask_height / (height * mask_width) - 1) > MAX_STRETCH:
+            raise GridMismatchError(
+                files[self.label_key], f"{sizes}, of another aspect ratio", "name the mask of this picture"
+            )
+        if not self.resize_mask:
+            raise GridMismatchError(
+                files[self.label_key], sizes, "save the mask at the picture's size, or set resize_mask to true"
+            )
+        resized = Image.fromarray(mask.pixels).resize((width, height), Image.Resampling.NEAREST)
+        remark = f"brought from {mask_width} x {mask_height} to {width} x {height} pixels"
+        return Picture(np.asarray(resized), mask.orientation, (*mask.remarks, remark))
+
+
+def _tensor(file: str | Path, picture: Picture) -> MetaTensor:
+    pixels = picture.pixels
+    if pixels.ndim == 3:
+        scale = 1 / np.iinfo(pixels.dtype).max
+        values = torch.as_tensor(np.moveaxis(pixels, -1, 0).astype(np.float32, order="C")).mul_(scale)
+    else:
+        values = torch.as_tensor(pixels[None].astype(np.float32))
+    meta = {
+        "filename_or_obj": str(file),
+        "original_size": list(pixels.shape[:2]),
+        "orientation": picture.orientation,
+        "remarks": "; ".join(picture.remarks),
+    }
+    return MetaTensor(values, meta=meta)

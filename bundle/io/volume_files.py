@@ -1,0 +1,65 @@
+"""What kinds of files volumes come in, told by their names and their first bytes."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+NIFTI = (".nii.gz", ".nii")
+ITK = (".nrrd", ".nhdr", ".mha", ".mhd")
+ARCHIVE = (".zip",)
+ENDINGS = (*NIFTI, *ITK, *ARCHIVE)
+"""Endings of the files in a folder that count as volumes."""
+
+DETACHED = (".nhdr", ".mhd")
+"""Endings of headers whose voxels lie in another file."""
+
+
+def kind_of(path: str | Path) -> str:
+    """Return ``"dicom"`` for a folder or an archive, ``"itk"`` for NRRD and MetaImage, ``"nifti"`` for the rest."""
+    name = Path(path).name.lower()
+    if name.endswith(ARCHIVE) or Path(path).is_dir():
+        return "dicom"
+    return "itk" if name.endswith(ITK) else "nifti"
+
+
+def files_of(image: str | Path | Sequence[str | Path]) -> list[str]:
+    """Return the files of an image: one, or one a channel."""
+    return [str(image)] if isinstance(image, str | Path) else [str(file) for file in image]
+
+
+def stem_of(path: str | Path) -> str:
+    """Return the name of a volume without the ending of its kind."""
+    path = Path(path)
+    for ending in ENDINGS:
+        if path.name.lower().endswith(ending):
+            return path.name[: -len(ending)]
+    return path.name
+
+
+def volumes_in(folder: Path) -> list[Path]:
+    """List the volumes of a folder but the hidden ones, such as the ``._a.nii.gz`` that macOS adds to archives."""
+    return sorted(
+        file
+        for file in folder.glob("*")
+        if file.name.lower().endswith(ENDINGS) and not file.name.startswith(".") and not file.is_dir()
+    )
+
+
+def is_dicom(file: Path) -> bool:
+    """Tell whether a file has the mark of DICOM behind its preamble."""
+    if not file.is_file():
+        return False
+    with open(file, "rb") as stream:
+        return stream.read(132)[128:] == b"DICM"
+
+
+def series_in(folder: Path) -> list[Path]:
+    """Return the folder itself if it holds DICOM files, else those of its folders that do."""
+    if _holds_dicom(folder):
+        return [folder]
+    return sorted(child for child in folder.glob("*") if child.is_dir() and _holds_dicom(child))
+
+
+def _holds_dicom(folder: Path) -> bool:
+    return any(is_dicom(file) for file in folder.glob("*"))

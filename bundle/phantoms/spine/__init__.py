@@ -1,0 +1,1 @@
+"""Random spines as sagittal MR volumes, and candidate points drawn from spines."""

@@ -1,0 +1,185 @@
+"""A dataset of candidate points with their levels, drawn from the discs of spines, and where spines come from."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from torch.utils.data import Dataset
+
+from bundle.data.datalist import select_cases
+from bundle.losses.candidate_loss import ABSENT
+from bundle.tasks.spine.discs.disc_points import to_array
+from bundle.tasks.spine.discs.disc_reader import read_discs
+from bundle.tasks.spine.discs.skeleton import SkeletonPrior
+
+from .candidate_simulation import CandidateOptions, CandidateSet, draw_candidates
+from .spine_geometry import draw_spine
+
+Spine = np.ndarray
+"""Points ``(n, 4)`` of value, R, A, S in mm."""
+
+OWN_SEED = 5
+"""Third part of the seeds of spines, which those of phantoms have not."""
+
+
+class CandidateDataset(Dataset):
+    """Sets of candidates, drawn anew for every seed (:mod:`bundle.phantoms.spine.candidate_simulation`).
+
+    An item depends on the seed and its index alone. It has the keys ``"case"``, a name; ``"image"``, A and S of the
+    candidates in mm ``(size, 2)``; ``"label"``, their classes ``(size,)``: the level from 0 on, the number of levels
+    for "none", and -1 where there is no candidate; ``"mask"``, which are there ``(size,)``; ``"features"``, the scores
+    of the levels ``(size, level_count)`` or nothing ``(size, 0)``; and ``"points"``, float64 ``(level_count, 4)``,
+    value, R = 0, A and S of the candidates that are discs, NaN for a level without one.
+
+    Args:
+        sources: lists of spines. Each list is drawn from as often as the others; empty ones do not count.
+        samples: number of items.
+        first_level: value of the first level.
+        level_count: number of levels.
+        scores: give the scores of the levels as features.
+        size: places for candidates in an item; false candidates beyond it are left out.
+        options: arguments of :class:`bundle.phantoms.spine.candidate_simulation.CandidateOptions`.
+        seed: seed of the items.
+
+    Raises:
+        ValueError: when there is no spine with a disc of the levels, or a number is out of range.
+    """
+
+    def __init__(
+        self,
+        sources: Sequence[Sequence[Spine]],
+        samples: int = 1000,
+        *,
+        first_level: int = 2,
+        level_count: int = 24,
+        scores: bool = True,
+        size: int = 40,
+        options: Mapping[str, Any] | None = None,
+        seed: int = 0,
+    ) -> None:
+        if samples < 1 or level_count < 1 or size < level_count:
+            raise ValueError(
+                "samples and level_count must be 1 or more, and size no less than level_count, got "
+                f"{samples=}, {level_count=} and {size=}."
+            )
+        self.levels = range(first_level, first_level + level_count)
+        usable = [[spine for spine in source if np.isin(spine[:, 0].round(), self.levels).any()] for source in sources]
+        self.sources = [source for source in usable if source]
+        if not self.sources:
+            raise ValueError(f"there is no spine with a disc of the levels {self.levels[0]} to {self.levels[-1]}.")
+        self.samples, self.scores, self.size, self.seed = samples, scores, size, seed
+        self.options = CandidateOptions(**(options or {}))
+
+    def set_random_state(self, seed: int | None = None, state: Any = None) -> CandidateDataset:
+        """Draw other items from now on; what MONAI calls before an epoch."""
+        self.seed = 0 if seed is None else seed
+        return self
+
+    def __len__(self) -> int:
+        """Return the number of items."""
+        return self.samples
+
+    def __getitem__(self, index: int) -> dict[str, Any]:
+        """Return an item.
+
+        Raises:
+            IndexError: when there is none of that index.
+        """
+        if not 0 <= index < self.samples:
+            raise IndexError(f"there are {self.samples} sets of candidates, not one of number {index}.")
+        rng = np.random.default_rng((self.seed, index))
+        source = self.sources[rng.integers(len(self.sources))]
+        drawn = draw_candidates(rng, source[rng.integers(len(source))], self.levels, self.options)
+        return {"case": f"candidates{index:05d}", **self._padded(drawn)}
+
+    def _padded(self, drawn: CandidateSet) -> dict[str, torch.Tensor]:
+        """Return a set with discs first, so that none is left out; the network does not see the order."""
+        none = len(self.levels)
+        order = np.argsort(drawn.classes == none, kind="stable")[: self.size]
+        places, classes, count = drawn.places[order], drawn.classes[order], len(order)
+        item = {
+            "image": torch.zeros(self.size, 2),
+            "label": torch.full((self.size,), ABSENT),
+            "mask": torch.arange(self.size) < count,
+            "features": torch.zeros(self.size, none if self.scores else 0),
+            "points": torch.full((none, 4), torch.nan, dtype=torch.float64),
+        }
+        item["image"][:count] = torch.as_tensor(places)
+        item["label"][:count] = torch.as_tensor(classes)
+        if self.scores:
+            item["features"][:count] = torch.as_tensor(drawn.scores[order])
+        item["points"][:, 0] = torch.as_tensor(self.levels)
+        discs = classes < none
+        item["points"][classes[discs], 1] = 0.0
+        item["points"][classes[discs], 2:] = torch.as_tensor(places[discs])
+        return item
+
+
+def listed_spines(
+    dataset_dir: str | Path, split: str = "training", *, datalist: str | Path | None = None, fold: int = 0
+) -> list[Spine]:
+    """Return the discs of the labelled cases of a dataset; images are not read.
+
+    Args:
+        dataset_dir: folder of the dataset, see :func:`bundle.data.select_cases`.
+        split: which cases.
+        datalist: JSON file in MSD form.
+        fold: the fold that is held out for validation.
+
+    Raises:
+        bundle.data.DatalistError: as :func:`bundle.data.select_cases`.
+        bundle.tasks.spine.discs.DiscFileError: when a file of points cannot be used.
+    """
+    cases = select_cases(dataset_dir, split, datalist, fold)
+    spines = [to_array(read_discs(case["label"])) for case in cases]
+    return [spine for spine in spines if len(spine)]
+
+
+def drawn_spines(count: int, *, seed: int = 0) -> list[Spine]:
+    """Return the discs of random whole spines (:func:`bundle.phantoms.spine.spine_geometry.draw_spine`).
+
+    They are other spines than those of the phantoms of the same seed.
+
+    Args:
+        count: how many; a larger set begins with the smaller one.
+        seed: the seed.
+    """
+    spines = []
+    for rng in _generators(count, seed):
+        lumbar = int(rng.choice([5, 4, 6], p=[0.96, 0.02, 0.02]))
+        spines.append(draw_spine(rng, lumbar_vertebrae=lumbar).tips())
+    return spines
+
+
+def prior_spines(prior: SkeletonPrior, count: int, *, seed: int = 0) -> list[Spine]:
+    """Return spines around the mean of a skeleton prior.
+
+    A prior tells how far every disc lies off the mean, not how discs bend together, so each is moved by itself; discs
+    that would change their order are left at the mean.
+
+    Args:
+        prior: the prior.
+        count: how many; a larger set begins with the smaller one.
+        seed: the seed.
+    """
+    spines = []
+    for rng in _generators(count, seed):
+        places = prior.means + rng.normal(0, 1, prior.means.shape) * prior.spread
+        while (crossed := _crossed(places)).any():
+            places[crossed] = prior.means[crossed]
+        spines.append(np.column_stack([prior.levels, np.zeros(len(places)), places]))
+    return spines
+
+
+def _generators(count: int, seed: int) -> list[np.random.Generator]:
+    return [np.random.default_rng((seed, number, OWN_SEED)) for number in range(count)]
+
+
+def _crossed(places: np.ndarray) -> np.ndarray:
+    """Tell which discs do not lie below the one before them, or above the next."""
+    rising = np.diff(places[:, 1]) >= 0
+    return np.append(rising, False) | np.insert(rising, 0, False)

@@ -1,0 +1,1 @@
+"""Small phantoms of the volumetric datasets, in the layouts of their folders."""

@@ -1,0 +1,1 @@
+"""What one task alone needs, from transforms to reports."""

@@ -1,0 +1,87 @@
+"""Tables of a run that classified pictures: all predictions, and a submission to an ISIC challenge."""
+
+from __future__ import annotations
+
+import csv
+import logging
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from ignite.engine import Events
+from monai.engines import Workflow
+
+from bundle.tasks.images.isic_submission import TABLES, check_confidences, write_confidences
+from bundle.utils.atomic_write import atomic_write
+
+logger = logging.getLogger(__name__)
+
+PREDICTIONS = "predictions.csv"
+SUBMISSION = "submission.csv"
+
+
+class ClassTables:
+    """Write ``predictions.csv`` at the end of a run: a row a picture, with probability and call of every class.
+
+    With ``challenge``, ``submission.csv`` is written too and checked as the challenge's scorer would; what is wrong is
+    logged. A run that is cut off leaves the tables of the pictures that are done.
+
+    Args:
+        output_dir: folder to write to; made when missing.
+        class_names: names of the classes.
+        challenge: ``"isic2017_part3"`` or ``"isic2018_task3"``, whose classes ``class_names`` must be; None for none.
+
+    Raises:
+        ValueError: when the challenge is unknown or has other classes.
+    """
+
+    def __init__(self, output_dir: str | Path, class_names: Sequence[str], *, challenge: str | None = None) -> None:
+        if challenge is not None and challenge not in TABLES:
+            raise ValueError(f"challenge must be one of {', '.join(TABLES)}, or null, got {challenge!r}.")
+        if challenge is not None and set(TABLES[challenge][1:]) != set(class_names):
+            raise ValueError(
+                f"{challenge} has the classes {', '.join(TABLES[challenge][1:])}, got {list(class_names)}."
+            )
+        self.output_dir, self.class_names, self.challenge = Path(str(output_dir)), list(class_names), challenge
+        self.records: list[dict[str, Any]] = []
+
+    def attach(self, engine: Workflow) -> None:
+        """Collect the records ``"result"`` of ``engine``'s outputs and write the tables at the end."""
+        engine.add_event_handler(Events.STARTED, lambda _: self.records.clear())
+        engine.add_event_handler(Events.ITERATION_COMPLETED, self._collect)
+        for event in (Events.COMPLETED, Events.TERMINATE):
+            engine.add_event_handler(event, lambda _: self._write())
+
+    def _collect(self, engine: Workflow) -> None:
+        self.records += [item["result"] for item in engine.state.output or [] if "result" in item]
+
+    def _write(self) -> None:
+        if not self.records:
+            return
+        self.output_dir.mkdir(parents=True, exist_ok=True)
+        with (
+            atomic_write(self.output_dir / PREDICTIONS) as file,
+            open(file, "w", newline="", encoding="utf-8") as stream,
+        ):
+            writer = csv.writer(stream)
+            writer.writerow(["case", "input", *self.class_names, *(f"{name}_called" for name in self.class_names)])
+            writer.writerows(self._row(record) for record in self.records)
+        logger.info("%d predictions in %s", len(self.records), self.output_dir / PREDICTIONS)
+        if self.challenge is not None:
+            self._submit(self.output_dir / SUBMISSION, self.challenge)
+
+    def _row(self, record: dict[str, Any]) -> list[Any]:
+        found = [record["classes"][name] for name in self.class_names]
+        probabilities = (f"{each['probability']:.6f}" for each in found)
+        return [record["case"], record["input"], *probabilities, *(int(each["called"]) for each in found)]
+
+    def _submit(self, path: Path, challenge: str) -> None:
+        confidences = {
+            record["case"]: {name: each["probability"] for name, each in record["classes"].items()}
+            for record in self.records
+        }
+        write_confidences(confidences, path, challenge=challenge)
+        problems = check_confidences(path, confidences, challenge=challenge)
+        for problem in problems:
+            logger.warning("%s: %s", path, problem)
+        logger.info("submission to %s in %s, %d problems", challenge, path, len(problems))

@@ -1,0 +1,272 @@
+"""Metrics of an evaluation of classified pictures: scores as CSV, statistics, calibration and curves as JSON."""
+
+from __future__ import annotations
+
+import csv
+import json
+import logging
+import math
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from ignite.engine import Events
+from monai.engines import Workflow
+
+from bundle.inference.case_metrics import _without_nan
+from bundle.metrics.calibration import calibrated, fit_temperature, logits_of, reliability
+from bundle.metrics.classification_metrics import (
+    balanced_accuracy_interval,
+    binary_intervals,
+    choose_threshold,
+    thresholds_by_name,
+)
+from bundle.metrics.ranking import ScoreCounts
+from bundle.utils.parse_bool import parse_bool
+
+logger = logging.getLogger(__name__)
+
+CURVES = "curves.json"
+"""File of the curves in the output folder; :class:`bundle.tasks.classification.CurvePlots` draws it."""
+
+
+class ClassificationMetrics:
+    """Compare the probabilities ``pred`` ``(C,)`` with ``label`` ``(C,)``, 1 or 0 for every class, of all pictures.
+
+    Each class is judged against the rest, so that a picture may be of several or of none.
+
+    Attached under a name, as a MONAI key metric is, it sets that metric to the mean area under the ROC curve (AUC) over
+    classes, and ``auc_<class>`` beside it. With a folder, it writes ``metrics.csv`` (a row a picture and class),
+    ``metrics.json`` (the statistics of every class with 95 % intervals, and the rows) and ``curves.json``, the points
+    of the ROC, precision-recall and reliability curves. Pictures that failed are passed over; they stand in
+    ``summary.json``.
+
+    Args:
+        class_names: names of the classes, in the order of ``pred``.
+        output_dir: folder to write to; made when missing. None writes nothing, and computes no intervals.
+        thresholds: probability above which a picture is called positive, one for all classes or by name.
+        calibrate: also fit, for every class with positives and negatives, the temperature by which the logits of these
+            probabilities should be divided, and choose the threshold for what comes of it. Only for validation
+            pictures; the numbers are logged and stand as ``"calibration"`` in ``metrics.json``.
+        exclusive: every picture is of exactly one class, as in ISIC 2018 Task 3. ``metrics.json`` then has its rank
+            metric as well, the balanced accuracy of the class with the highest probability.
+
+    Raises:
+        ValueError: when there is no class, one is named twice, a threshold is missing or outside [0, 1), or
+            ``calibrate`` or ``exclusive`` is neither true nor false.
+    """
+
+    def __init__(
+        self,
+        class_names: Sequence[str],
+        *,
+        output_dir: str | Path | None = None,
+        thresholds: float | Mapping[str, float] = 0.5,
+        calibrate: bool | str = False,
+        exclusive: bool | str = False,
+    ) -> None:
+        self.class_names = list(class_names)
+        if not self.class_names or len(set(self.class_names)) < len(self.class_names):
+            raise ValueError(f"class_names must be one or more different names, got {self.class_names}.")
+        self.output_dir = None if output_dir is None else Path(output_dir)
+        self.thresholds = thresholds_by_name(self.class_names, thresholds)
+        self.calibrate, self.exclusive = parse_bool("calibrate", calibrate), parse_bool("exclusive", exclusive)
+        self.rows: list[dict[str, Any]] = []
+
+    def attach(self, engine: Workflow, name: str) -> None:
+        """Follow ``engine`` and set its metric ``name`` after every epoch."""
+        engine.add_event_handler(Events.EPOCH_STARTED, lambda _: self.rows.clear())
+        engine.add_event_handler(Events.ITERATION_COMPLETED, self._update)
+        engine.add_event_handler(Events.EPOCH_COMPLETED, self._compute, name)
+
+    def _update(self, engine: Workflow) -> None:
+        count = len(self.class_names)
+        for batch, output in zip(engine.state.batch, engine.state.output, strict=True):
+            case = str(batch["case"])
+            pred, label = (torch.as_tensor(output[key]).detach().cpu().flatten().tolist() for key in ("pred", "label"))
+            if len(pred) != count or len(label) != count:
+                raise ValueError(f"{case}: {count} classes have {len(pred)} predictions and {len(label)} labels.")
+            if not all(0 <= value <= 1 for value in pred):
+                raise ValueError(
+                    f"{case}: 'pred' holds {pred}, which are no probabilities; add "
+                    "bundle.tasks.classification.ComputeClassProbabilityd to the postprocessing."
+                )
+            for name, value, truth in zip(self.class_names, pred, label, strict=True):
+                called = int(value > self.thresholds[name])
+                self.rows.append(
+                    {"case": case, "class": name, "probability": value, "label": int(truth), "called": called}
+                )
+
+    def _scores(self, name: str) -> tuple[np.ndarray, np.ndarray]:
+        """Return probabilities and labels of a class."""
+        rows = [row for row in self.rows if row["class"] == name]
+        return np.array([row["probability"] for row in rows], dtype=float), np.array([row["label"] for row in rows])
+
+    def _compute(self, engine: Workflow, name: str) -> None:
+        areas = {each: ScoreCounts.of(*self._scores(each)).auc() for each in self.class_names}
+        for each, area in areas.items():
+            engine.state.metrics[f"auc_{each}"] = area
+        defined = [area for area in areas.values() if not math.isnan(area)]
+        engine.state.metrics[name] = sum(defined) / len(defined) if defined else math.nan
+        if self.output_dir is not None:
+            self.write(self.output_dir)
+
+    def write(self, folder: Path) -> None:
+        """Write the files of the rows so far to ``folder``."""
+        content: dict[str, Any] = {"thresholds": self.thresholds, "summary": {}}
+        for name in self.class_names:
+            probability, labels = self._scores(name)
+            found = binary_intervals(probability, labels, threshold=self.thresholds[name])
+            content["summary"][name] = found
+            told = ", ".join(f"{metric} {_tell(values)}" for metric, values in found.items())
+            logger.info("%s (%d of %d pictures): %s", name, labels.sum(), len(labels), told)
+        if self.exclusive and self.rows:
+            content["balanced_accuracy"] = self._balanced_accuracy()
+        if self.calibrate:
+            content["calibration"] = {name: self._calibration(name) for name in self.class_names}
+        folder.mkdir(parents=True, exist_ok=True)
+        with open(folder / "metrics.csv", "w", newline="", encoding="utf-8") as stream:
+            writer = csv.DictWriter(stream, ["case", "class", "probability", "label", "called"])
+            writer.writeheader()
+            writer.writerows(self.rows)
+        _write_json({**content, "cases": self.rows}, folder / "metrics.json")
+        curves = {name: curves_of(*self._scores(name), self.thresholds[name]) for name in self.class_names}
+        _write_json(curves, folder / CURVES)
+
+    def _balanced_accuracy(self) -> dict[str, float | int]:
+        """Return the balanced accuracy of the most probable class."""
+        probability, labels = (
+            np.stack(arrays, axis=1) for arrays in zip(*map(self._scores, self.class_names), strict=True)
+        )
+        several = np.flatnonzero(labels.sum(axis=1) != 1)
+        if len(several):
+            case = self.rows[several[0] * len(self.class_names)]["case"]
+            raise ValueError(f"{case}: is of {labels[several[0]].sum()} classes; set exclusive to false.")
+        found = balanced_accuracy_interval(probability, labels.argmax(axis=1))
+        logger.info("balanced accuracy of the most probable class: %s", _tell(found))
+        return found
+
+    def _calibration(self, name: str) -> dict[str, float] | None:
+        """Return temperature and threshold of a class, and the calibration error before and after."""
+        probability, labels = self._scores(name)
+        if len(np.unique(labels)) < 2:
+            logger.warning("%s is not calibrated: it needs positives and negatives.", name)
+            return None
+        temperature = fit_temperature(logits_of(probability), labels)
+        better = calibrated(probability, temperature)
+        found = {
+            "temperature": temperature,
+            "threshold": choose_threshold(better, labels),
+            "calibration_error_before": ScoreCounts.of(probability, labels).calibration_error(),
+            "calibration_error_after": ScoreCounts.of(better, labels).calibration_error(),
+        }
+        logger.info("%s, calibration: %s", name, ", ".join(f"{key} {value:.4f}" for key, value in found.items()))
+        return found
+
+
+def pool_scores(
+    runs: Sequence[str | Path],
+    class_names: Sequence[str],
+    *,
+    output_dir: str | Path,
+    thresholds: float | Mapping[str, float] = 0.5,
+    calibrate: bool | str = False,
+    exclusive: bool | str = False,
+) -> None:
+    """Judge the pictures of several evaluations together, as those of the folds of a cross-validation.
+
+    Writes what :class:`ClassificationMetrics` does. Temperatures and thresholds that are chosen here are chosen on
+    pictures that the networks were not trained on.
+
+    Args:
+        runs: folders of evaluations, with ``metrics.csv``.
+        class_names: names of the classes.
+        output_dir: folder to write to; made when missing.
+        thresholds: as for :class:`ClassificationMetrics`; those of the evaluations do not count.
+        calibrate: as for :class:`ClassificationMetrics`.
+        exclusive: as for :class:`ClassificationMetrics`.
+
+    Raises:
+        ValueError: when no run is named, one has no such file or other classes, or two have a picture in common.
+    """
+    if isinstance(runs, str) or not runs:
+        raise ValueError(f"runs must be a list of folders of evaluations, got {runs!r}; pass --runs \"['DIR', ...]\".")
+    options: dict[str, Any] = {"thresholds": thresholds, "calibrate": calibrate, "exclusive": exclusive}
+    pooled = ClassificationMetrics(class_names, **options)
+    seen: dict[str, Path] = {}
+    for folder in map(Path, runs):
+        rows = _read_rows(folder / "metrics.csv", pooled)
+        for case in dict.fromkeys(row["case"] for row in rows):
+            if case in seen:
+                raise ValueError(f"{folder}: holds {case}, which {seen[case]} holds too; name every run once.")
+            seen[case] = folder
+        pooled.rows += rows
+    logger.info("%d pictures of %d evaluations", len(seen), len(runs))
+    pooled.write(Path(output_dir))
+
+
+def _read_rows(path: Path, pooled: ClassificationMetrics) -> list[dict[str, Any]]:
+    """Read the rows of an evaluation; what is called is decided anew."""
+    try:
+        with open(path, newline="", encoding="utf-8") as stream:
+            found = list(csv.DictReader(stream))
+        rows = [(row["case"], row["class"], float(row["probability"]), int(row["label"])) for row in found]
+    except (OSError, KeyError, ValueError) as error:
+        raise ValueError(f"{path}: is no table of an evaluation ({error!r}); name its output_dir.") from error
+    classes = [name for _, name, _, _ in rows]
+    if classes != pooled.class_names * (len(rows) // len(pooled.class_names)):
+        raise ValueError(f"{path}: holds the classes {', '.join(dict.fromkeys(classes))}, not {pooled.class_names}.")
+    return [
+        {
+            "case": case,
+            "class": name,
+            "probability": value,
+            "label": label,
+            "called": int(value > pooled.thresholds[name]),
+        }
+        for case, name, value, label in rows
+    ]
+
+
+def curves_of(probability: np.ndarray, labels: np.ndarray, threshold: float) -> dict[str, Any]:
+    """Return the points of the curves of one class as JSON has them, and what the threshold makes of them.
+
+    Args:
+        probability: one a picture.
+        labels: 1 for a positive, 0 for a negative.
+        threshold: probability above which a picture is called positive.
+
+    Returns:
+        ``roc`` with ``false_positive_rate`` and ``true_positive_rate``; ``precision_recall`` with ``precision`` and
+        ``recall``; ``reliability``, see :func:`bundle.metrics.reliability`; ``operating_point`` with the rates at the
+        threshold; ``auc``, ``average_precision``, ``positives`` and ``negatives``.
+    """
+    counts = ScoreCounts.of(probability, labels)
+    false_rate, true_rate, steps = counts.roc()
+    precision, recall, _ = counts.precision_recall()
+    called = int((steps > threshold).sum()) - 1
+    return {
+        "roc": {"false_positive_rate": false_rate.tolist(), "true_positive_rate": true_rate.tolist()},
+        "precision_recall": {"precision": precision.tolist(), "recall": recall.tolist()},
+        "reliability": reliability(probability, labels),
+        "operating_point": {
+            "threshold": threshold,
+            "false_positive_rate": float(false_rate[called]),
+            "true_positive_rate": float(true_rate[called]),
+            "precision": float(precision[called - 1]) if called else math.nan,
+        },
+        "auc": counts.auc(),
+        "average_precision": counts.average_precision(),
+        "positives": int(counts.positives.sum()),
+        "negatives": int(counts.negatives.sum()),
+    }
+
+
+def _write_json(content: Any, path: Path) -> None:
+    path.write_text(json.dumps(_without_nan(content), indent=2) + "\n", encoding="utf-8")
+
+
+def _tell(values: Mapping[str, float | int]) -> str:
+    return f"{values['value']:.4f} [{values['low']:.4f}, {values['high']:.4f}]"

@@ -1,0 +1,88 @@
+"""Writing of what a classification says of a picture."""
+
+from __future__ import annotations
+
+import json
+import time
+from collections.abc import Hashable, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import torch
+from monai.config import KeysCollection
+from monai.transforms import MapTransform
+
+from bundle.inference.save_segmentation import describe_checkpoint, versions
+from bundle.metrics.classification_metrics import thresholds_by_name
+from bundle.utils.atomic_write import atomic_write
+
+
+class SaveClassesd(MapTransform):
+    """Write ``<output_dir>/<case>.json``: the probability of every class, the thresholds, and what is called.
+
+    Args:
+        keys: key of the probabilities ``(C,)``, each class against the rest.
+        class_names: names of the classes, in the order of the probabilities.
+        output_dir: folder to write to; made when missing.
+        thresholds: probability above which a picture is called positive, one for all classes or by name.
+        image_key: key of the picture; its metadata name the file.
+        checkpoint: weights that were used; the JSON names them and their sha256.
+        allow_missing_keys: do nothing for a key that is not there.
+
+    Raises:
+        ValueError: when a threshold is missing or outside [0, 1).
+    """
+
+    def __init__(
+        self,
+        keys: KeysCollection,
+        *,
+        class_names: Sequence[str],
+        output_dir: str | Path,
+        thresholds: float | Mapping[str, float] = 0.5,
+        image_key: str = "image",
+        checkpoint: str | Path | None = None,
+        allow_missing_keys: bool = False,
+    ) -> None:
+        super().__init__(keys, allow_missing_keys)
+        self.class_names, self.output_dir = list(class_names), Path(str(output_dir))
+        self.thresholds = thresholds_by_name(self.class_names, thresholds)
+        self.image_key, self.checkpoint = image_key, checkpoint
+
+    def __call__(self, data: Mapping[Hashable, Any]) -> dict[Hashable, Any]:
+        """Write the JSON of one picture and add its content as ``data["result"]``.
+
+        Raises:
+            ValueError: when there are not as many probabilities as classes.
+        """
+        d = dict(data)
+        for key in self.key_iterator(d):
+            meta = d[self.image_key].meta
+            source = str(meta["filename_or_obj"])
+            values = torch.as_tensor(d[key]).detach().cpu().flatten().tolist()
+            if len(values) != len(self.class_names):
+                raise ValueError(f"{source}: has {len(values)} probabilities for {len(self.class_names)} classes.")
+            d["result"] = {
+                "case": str(d.get("case", Path(source).stem)),
+                "input": source,
+                "shape": [int(side) for side in meta["original_size"]],
+                "classes": self._classes(values),
+                "remarks": [remark for remark in str(meta.get("remarks", "")).split("; ") if remark],
+                "seconds": round(time.perf_counter() - float(d["started"]), 3) if "started" in d else None,
+                "checkpoint": describe_checkpoint(self.checkpoint),
+                "versions": versions(),
+            }
+            self.output_dir.mkdir(parents=True, exist_ok=True)
+            with atomic_write(self.output_dir / f"{d['result']['case']}.json") as file:
+                file.write_text(json.dumps(d["result"], indent=2) + "\n", encoding="utf-8")
+        return d
+
+    def _classes(self, values: Sequence[float]) -> dict[str, dict[str, Any]]:
+        return {
+            name: {
+                "probability": round(value, 6),
+                "threshold": self.thresholds[name],
+                "called": value > self.thresholds[name],
+            }
+            for name, value in zip(self.class_names, values, strict=True)
+        }

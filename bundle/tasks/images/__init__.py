@@ -1,0 +1,22 @@
+"""Segmentation of 2D color images, such as skin lesions and cells."""
+
+from .image_augment import AugmentImaged
+from .image_metrics_handler import ImageMetrics
+from .image_tiles import ImageTilesInferer
+from .mask_response import MaskResponsed
+from .preview import save_preview
+from .rand_color import RandColord
+from .resize_image import ResizeImaged
+from .save_mask import RestoreImageSized, SaveMaskd
+
+__all__ = [
+    "AugmentImaged",
+    "ImageMetrics",
+    "ImageTilesInferer",
+    "MaskResponsed",
+    "RandColord",
+    "ResizeImaged",
+    "RestoreImageSized",
+    "SaveMaskd",
+    "save_preview",
+]

@@ -1,0 +1,266 @@
+"""The way back to the size of a picture's file, and writing of its results."""
+
+from __future__ import annotations
+
+import json
+import time
+from collections.abc import Hashable, Mapping, Sequence
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from monai.config import KeysCollection
+from monai.data import MetaTensor
+from monai.transforms import MapTransform
+from PIL import Image
+
+from bundle.inference.background_writer import BackgroundWriter
+from bundle.inference.resume import MADE_FROM, sha256
+from bundle.inference.save_segmentation import describe_checkpoint, versions
+from bundle.io.images import EXIF_ORIENTATION, read_image, stored
+from bundle.io.input_checks import GridMismatchError
+from bundle.metrics.outline import one_region, outline_measures
+from bundle.utils.atomic_write import atomic_write
+from bundle.utils.parse_bool import parse_bool
+
+from .image_table import ImageTable
+from .mask_overlay import overlay
+
+TABLE = "pictures.csv"
+
+FAST = 3
+"""Compression of PNG: a third of the time of the usual 6, for files a tenth larger."""
+
+
+class RestoreImageSized(MapTransform):
+    """Resize maps ``(C, h, w)``, such as logits, to the size of the file that their picture was read from.
+
+    Values are interpolated linearly, with smoothing where the map is larger than the file. Sizes are those of
+    :class:`.LoadColorImaged`'s ``"original_size"``; a map that has it stays as it is.
+
+    Args:
+        keys: keys of the maps.
+        image_key: key of the picture.
+        allow_missing_keys: do nothing for a key that is not there.
+    """
+
+    def __init__(self, keys: KeysCollection, *, image_key: str = "image", allow_missing_keys: bool = False) -> None:
+        super().__init__(keys, allow_missing_keys)
+        self.image_key = image_key
+
+    def __call__(self, data: Mapping[Hashable, Any]) -> dict[Hashable, Any]:
+        """Resize the maps; they take the metadata of the picture."""
+        d = dict(data)
+        meta = d[self.image_key].meta
+        size = _original_size(meta)
+        for key in self.key_iterator(d):
+            values = torch.as_tensor(d[key])
+            if tuple(values.shape[1:]) != size:
+                values = torch.nn.functional.interpolate(
+                    values[None].float(), size=size, mode="bilinear", antialias=True
+                )[0]
+            d[key] = MetaTensor(values, meta=dict(meta))
+        return d
+
+
+class SaveMaskd(MapTransform):
+    """Write the results of a picture at the size of its file, and what is known about them.
+
+    - ``<case>_<postfix>.png``: the mask, 8-bit grey, 0 for the background and the grey level of every class. It is
+      stored as the picture is: where that has an EXIF orientation, the mask has the same;
+    - ``<case>_probability.png``: the probability times 255; of several classes one a class, with its name behind;
+    - ``<case>_overlay.jpg``: contour and tint on the picture; where ``label_key`` is there, what was met, invented and
+      missed. See :func:`.picture_overlay.overlay`;
+    - a row a structure in ``pictures.csv``, see :class:`.ImageTable`;
+    - ``<case>.json``: the same and what it was made with, as :class:`.SaveSegmentationd`.
+
+    Args:
+        keys: key of the probabilities at the size of the file: ``(1, H, W)`` of one class against the background, or
+            ``(1 + C, H, W)`` with the background first.
+        label_names: value of every structure by its name, 1 to C.
+        output_dir: folder to write to; made when missing.
+        levels: grey level of every class in the mask.
+        threshold: probability above which a pixel belongs to the one class; of several the largest counts.
+        single_region: keep the largest region of every class and fill its holes, as ISIC 2018 asks for.
+        image_key: key of the picture; its metadata name the file.
+        label_key: key of the reference ``(1, H, W)`` at the size of the file, where there is one.
+        checkpoint: weights that were used; the JSON names them and their sha256.
+        postfix: behind the name of the case in that of the mask; ``"segmentation"`` is that of ISIC.
+        probability: write the probability map.
+        overlay: write the overlay.
+        writer: thread to write in; ``data["result"]`` is then left out, see ``results`` of the writer.
+        allow_missing_keys: do nothing for a key that is not there.
+
+    Raises:
+        ValueError: when values, levels or the threshold are not as above.
+    """
+
+    def __init__(
+        self,
+        keys: KeysCollection,
+        *,
+        label_names: Mapping[str, int],
+        output_dir: str | Path,
+        levels: Sequence[int] = (255,),
+        threshold: float = 0.5,
+        single_region: bool | str = False,
+        image_key: str = "image",
+        label_key: str = "label",
+        checkpoint: str | Path | None = None,
+        postfix: str = "seg",
+        probability: bool | str = True,
+        overlay: bool | str = True,
+        writer: BackgroundWriter | None = None,
+        allow_missing_keys: bool = False,
+    ) -> None:
+        super().__init__(keys, allow_missing_keys)
+        if list(label_names.values()) != list(range(1, len(levels) + 1)):
+            raise ValueError(f"label_names must count from 1 to {len(levels)}, one a level, got {dict(label_names)}.")
+        if not 0 <= threshold < 1:
+            raise ValueError(f"threshold must lie in [0, 1), got {threshold}.")
+        self.label_names, self.output_dir = dict(label_names), Path(str(output_dir))
+        self.levels = np.array([0, *levels], dtype=np.uint8)
+        self.threshold, self.single_region = threshold, parse_bool("single_region", single_region)
+        self.image_key, self.label_key, self.checkpoint, self.postfix = image_key, label_key, checkpoint, postfix
+        self.probability, self.overlay = parse_bool("probability", probability), parse_bool("overlay", overlay)
+        self.writer, self.table = writer, ImageTable(self.output_dir / TABLE)
+
+    def __call__(self, data: Mapping[Hashable, Any]) -> dict[Hashable, Any]:
+        """Write the files of one picture and add their record as ``data["result"]``.
+
+        Raises:
+            GridMismatchError: when probabilities or reference have not the size of the file.
+            ValueError: when they have not as many channels as there are classes.
+        """
+        d = dict(data)
+        for key in self.key_iterator(d):
+            meta = d[self.image_key].meta
+            source = str(meta["filename_or_obj"])
+            record = {
+                "case": str(d.get("case", Path(source).stem)),
+                "input": source,
+                "remarks": [remark for remark in str(meta.get("remarks", "")).split("; ") if remark],
+                "orientation": int(meta.get("orientation", 1)),
+                MADE_FROM: str(d.get(MADE_FROM, "")),
+                "started": float(d["started"]) if "started" in d else None,
+            }
+            size = _original_size(meta)
+            classes = len(self.label_names)
+            found = self._checked(source, d[key], size, 1 if classes == 1 else 1 + classes)
+            reference = d.get(self.label_key)
+            if reference is not None:
+                reference = self._checked(source, reference, size, 1)[0].astype(np.uint8)
+            job = partial(self._write, record, found, reference)
+            if self.writer is None:
+                d["result"] = job()
+            else:
+                self.writer.submit({"case": record["case"], "image": source}, job)
+        return d
+
+    def _checked(self, source: str, values: Any, size: tuple[int, int], channels: int) -> np.ndarray:
+        array = torch.as_tensor(values).detach().cpu().float().numpy()
+        if array.shape[0] != channels:
+            raise ValueError(f"{source}: has {array.shape[0]} channels of results, {channels} are expected.")
+        if array.shape[1:] != size:
+            raise GridMismatchError(
+                source, f"has the size {size}, its result {array.shape[1:]}", "put RestoreImageSized before SaveMaskd"
+            )
+        return array
+
+    def _write(self, record: dict[str, Any], found: np.ndarray, reference: np.ndarray | None) -> dict[str, Any]:
+        """Write the files of a picture and return the completed record."""
+        classes = self._classes(found)
+        case, orientation = record["case"], record.pop("orientation")
+        made_from, started = record.pop(MADE_FROM), record.pop("started")
+        self.output_dir.mkdir(parents=True, exist_ok=True)
+        target = self.output_dir / f"{case}_{self.postfix}.png"
+        save_grey(self.levels[classes], target, orientation)
+        files = [target]
+        if self.probability:
+            for ending, values in self._maps(found).items():
+                files.append(self.output_dir / f"{case}_probability{ending}.png")
+                save_grey(np.round(values * 255).astype(np.uint8), files[-1], orientation)
+        if self.overlay:
+            files.append(self.output_dir / f"{case}_overlay.jpg")
+            drawn = Image.fromarray(overlay(read_image(record["input"]).pixels, classes, reference))
+            with atomic_write(files[-1]) as file:
+                drawn.save(file, "JPEG", quality=90, subsampling=0)
+        labels = self._measures(found, classes)
+        self.table.put(case, [_row(record["input"], name, classes.shape, of) for name, of in labels.items()])
+        complete = {
+            **record,
+            "output": str(target),
+            "shape": list(classes.shape),
+            "threshold": self.threshold if len(found) == 1 else None,
+            "labels": labels,
+            "seconds": None if started is None else round(time.perf_counter() - started, 3),
+            "checkpoint": describe_checkpoint(self.checkpoint),
+            "versions": versions(),
+            "files": {file.name: sha256(file) for file in files},
+            **({MADE_FROM: dict(zip(("settings", "input"), made_from.split(), strict=True))} if made_from else {}),
+        }
+        with atomic_write(self.output_dir / f"{case}.json") as file:
+            file.write_text(json.dumps(complete, indent=2) + "\n", encoding="utf-8")
+        return complete
+
+    def _classes(self, found: np.ndarray) -> np.ndarray:
+        classes = (found[0] > self.threshold) if len(found) == 1 else found.argmax(axis=0)
+        classes = classes.astype(np.uint8)
+        if self.single_region:
+            kept = np.zeros_like(classes)
+            for value in self.label_names.values():
+                kept[one_region(classes == value)] = value
+            return kept
+        return classes
+
+    def _maps(self, found: np.ndarray) -> dict[str, np.ndarray]:
+        if len(found) == 1:
+            return {"": found[0]}
+        return {f"_{name}": found[value] for name, value in self.label_names.items()}
+
+    def _measures(self, found: np.ndarray, classes: np.ndarray) -> dict[str, dict[str, Any]]:
+        measures = {}
+        for name, value in self.label_names.items():
+            mask, probability = classes == value, found[value if len(found) > 1 else 0]
+            of = outline_measures(mask)
+            mean = round(float(probability[mask].mean()), 4) if of["area_px"] else None
+            irregularity = round(of["border_irregularity"], 4) if of["area_px"] else None
+            measures[name] = {
+                "value": value,
+                **of,
+                "area_share": round(of["area_share"], 6),
+                "perimeter_px": round(of["perimeter_px"], 2),
+                "border_irregularity": irregularity,
+                "mean_probability": mean,
+            }
+        return measures
+
+
+def save_grey(pixels: np.ndarray, path: Path, orientation: int = 1) -> None:
+    """Write upright pixels ``(H, W)``, uint8, as grey PNG that is stored with an EXIF orientation."""
+    image = Image.fromarray(np.ascontiguousarray(stored(pixels, orientation)))
+    exif = image.getexif()
+    if orientation != 1:
+        exif[EXIF_ORIENTATION] = orientation
+    with atomic_write(path) as file:
+        image.save(file, "PNG", exif=exif, compress_level=FAST)
+
+
+def _original_size(meta: Mapping[str, Any]) -> tuple[int, int]:
+    height, width = (int(side) for side in meta["original_size"])
+    return height, width
+
+
+def _row(source: str, name: str, shape: Sequence[int], measures: Mapping[str, Any]) -> dict[str, Any]:
+    box = measures["box"] or [None] * 4
+    return {
+        **measures,
+        "structure": name,
+        "input": source,
+        "height": shape[0],
+        "width": shape[1],
+        "area_percent": 100 * measures["area_share"],
+        **dict(zip(("box_x", "box_y", "box_width", "box_height"), box, strict=True)),
+    }

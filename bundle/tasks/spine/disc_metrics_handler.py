@@ -1,0 +1,181 @@
+"""Metrics of an evaluation of disc labeling: per case and level as CSV, with their statistics as JSON."""
+
+from __future__ import annotations
+
+import csv
+import json
+import logging
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from ignite.engine import Events
+from monai.engines import Workflow
+
+from .disc_metrics import LEVEL_METRICS, DiscComparison, compare_discs
+from .disc_statistics import summarize_discs
+from .discs.levels import level_name
+from .original_disc_metrics import OriginalErrors, original_errors, original_summary
+
+logger = logging.getLogger(__name__)
+
+COUNTS = (
+    "references",
+    "predictions",
+    "false_negatives",
+    "false_positives",
+    "shift",
+    "off_by_one",
+    "level_right",
+    "reversed",
+    "referenced",
+    "predicted",
+    "identified",
+    "identified_far",
+    "matched_level",
+)
+"""Metrics of a case or level that are whole numbers."""
+TOLD = ("identification_rate", "distance_median_mm", "fnr", "fpr", "level_right", "off_by_one")
+"""Statistics that the log tells."""
+
+
+@dataclass(frozen=True)
+class _Exam:
+    case: str
+    group: str
+    comparison: DiscComparison
+    original: OriginalErrors
+
+
+class DiscMetrics:
+    """Compare the discs ``discs`` with the points ``points`` in every case of an evaluator.
+
+    A case carries ``discs``, a list of :class:`bundle.tasks.spine.discs.Disc`, and ``points``, an array ``(n, 4)`` of
+    value, R, A and S in mm; ``group`` names what it is counted with, and ``complete``, True unless said otherwise,
+    tells whether the points are all discs in view (see :func:`bundle.tasks.spine.compare_discs`).
+
+    Attached under a name, as a MONAI key metric is, it sets that metric to the identification rate over all discs, and
+    the metrics ``distance_median_mm`` and ``level_right`` beside it. With a folder, it writes ``metrics.csv`` (a row a
+    case and level) and ``metrics.json``: statistics with 95 % intervals over all cases and by group, the numbers of the
+    original evaluation, the metrics of every case. Cases that failed are passed over; they stand in ``summary.json``.
+
+    Args:
+        output_dir: folder to write to; made when missing. None writes nothing, and computes no intervals.
+        tolerance_mm: distance below which a disc is found.
+        reach_mm: distance below which a disc may be meant at all.
+        in_plane: measure these two distances in the sagittal plane, not in space.
+        pixel_mm: side of the pixels of the original's numbers.
+    """
+
+    def __init__(
+        self,
+        *,
+        output_dir: str | Path | None = None,
+        tolerance_mm: float = 5.0,
+        reach_mm: float = 20.0,
+        in_plane: bool = False,
+        pixel_mm: float = 1.0,
+    ) -> None:
+        self.output_dir = None if output_dir is None else Path(output_dir)
+        self.options: dict[str, Any] = {"tolerance_mm": tolerance_mm, "reach_mm": reach_mm, "in_plane": in_plane}
+        self.pixel_mm = pixel_mm
+        self.exams: list[_Exam] = []
+
+    def attach(self, engine: Workflow, name: str) -> None:
+        """Follow ``engine`` and set its metric ``name`` after every epoch."""
+        engine.add_event_handler(Events.EPOCH_STARTED, lambda _: self.exams.clear())
+        engine.add_event_handler(Events.ITERATION_COMPLETED, self._update)
+        engine.add_event_handler(Events.EPOCH_COMPLETED, self._compute, name)
+
+    def statistics(self) -> dict[str, Any]:
+        """Return the statistics of all exams as ``summary``, by group as ``groups``, and the original's numbers."""
+        groups = sorted({exam.group for exam in self.exams} - {""})
+        return {
+            "summary": summarize_discs([exam.comparison for exam in self.exams]),
+            "groups": {
+                group: summarize_discs([exam.comparison for exam in self.exams if exam.group == group])
+                for group in groups
+            },
+            "original": original_summary([exam.original for exam in self.exams]),
+        }
+
+    def _update(self, engine: Workflow) -> None:
+        for batch, output in zip(engine.state.batch, engine.state.output, strict=True):
+            item = {**batch, **output}
+            case, discs, points = str(item["case"]), _entry(item, "discs"), np.asarray(_entry(item, "points"))
+            comparison = compare_discs(discs, points, complete=bool(item.get("complete", True)), **self.options)
+            original = original_errors(discs, points, pixel_mm=self.pixel_mm)
+            self.exams.append(_Exam(case, str(item.get("group") or ""), comparison, original))
+
+    def _compute(self, engine: Workflow, name: str) -> None:
+        rows = [row for exam in self.exams for row in exam.comparison.levels.values()]
+        distances = _defined(row["distance_mm"] for row in rows)
+        engine.state.metrics[name] = _mean(_defined(row["identified"] for row in rows))
+        engine.state.metrics["distance_median_mm"] = float(np.median(distances)) if distances else math.nan
+        engine.state.metrics["level_right"] = _mean(
+            _defined(exam.comparison.metrics["level_right"] for exam in self.exams)
+        )
+        if self.output_dir is not None:
+            statistics = self.statistics()
+            for group, summary in {"all": statistics["summary"], **statistics["groups"]}.items():
+                told = ", ".join(f"{metric} {_tell(summary[metric])}" for metric in TOLD)
+                logger.info("%s (%d exams, %d discs): %s", group, summary["exams"], summary["discs"], told)
+            self._write(self.output_dir, statistics)
+
+    def _write(self, folder: Path, statistics: Mapping[str, Any]) -> None:
+        folder.mkdir(parents=True, exist_ok=True)
+        with open(folder / "metrics.csv", "w", newline="", encoding="utf-8") as stream:
+            writer = csv.DictWriter(stream, ["case", "group", "level", "name", *LEVEL_METRICS])
+            writer.writeheader()
+            for exam in self.exams:
+                writer.writerows({"case": exam.case, "group": exam.group, **row} for row in _level_rows(exam))
+        cases = [
+            {
+                "case": exam.case,
+                "group": exam.group,
+                "metrics": _plain(exam.comparison.metrics),
+                "levels": list(_level_rows(exam)),
+            }
+            for exam in self.exams
+        ]
+        content = {**self.options, "pixel_mm": self.pixel_mm, **_plain(statistics), "cases": cases}
+        (folder / "metrics.json").write_text(json.dumps(content, indent=2) + "\n", encoding="utf-8")
+
+
+def _entry(item: Mapping[str, Any], key: str) -> Any:
+    if key not in item:
+        transform = {"discs": "DecodeDiscsd to postprocessing", "points": "LoadDiscPointsd to preprocessing"}[key]
+        raise ValueError(f"case {item['case']} has no {key!r} for DiscMetrics; add bundle.transforms.{transform}.")
+    return item[key]
+
+
+def _level_rows(exam: _Exam) -> list[dict[str, Any]]:
+    return [{"level": value, "name": level_name(value), **_plain(row)} for value, row in exam.comparison.levels.items()]
+
+
+def _plain(values: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the values as JSON has them: NaN as null, counts as whole numbers, the rest to four places."""
+    result: dict[str, Any] = {}
+    for name, value in values.items():
+        if isinstance(value, Mapping):
+            result[name] = _plain(value)
+        elif math.isnan(value):
+            result[name] = None
+        else:
+            result[name] = int(value) if name in COUNTS else round(value, 4)
+    return result
+
+
+def _defined(values: Any) -> list[float]:
+    return [value for value in values if not math.isnan(value)]
+
+
+def _mean(values: list[float]) -> float:
+    return sum(values) / len(values) if values else math.nan
+
+
+def _tell(values: Mapping[str, float | int]) -> str:
+    return f"{values['value']:.3f} [{values['low']:.3f}, {values['high']:.3f}]"

@@ -1,0 +1,111 @@
+"""A disc as a point in the world, and lists of discs."""
+
+from __future__ import annotations
+
+import logging
+import math
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from .levels import level_name
+
+logger = logging.getLogger(__name__)
+
+POINTS = ("posterior", "center")
+"""The points of a disc: its posterior tip in the mid-sagittal plane, or its center."""
+
+
+@dataclass(frozen=True)
+class Disc:
+    """An intervertebral disc, found or given.
+
+    Attributes:
+        value: its number, 1 to 25 (:mod:`bundle.tasks.spine.discs.levels`).
+        position: its posterior tip (or another point, where a function says so) in world mm, R, A, S.
+        confidence: from 0 to 1; None = given, not found.
+
+    Raises:
+        ValueError: when the number is unknown, the position is no three finite numbers or the confidence is no share.
+    """
+
+    value: int
+    position: tuple[float, float, float]
+    confidence: float | None = None
+
+    def __post_init__(self) -> None:
+        name = level_name(self.value)
+        if len(self.position) != 3 or not all(math.isfinite(coordinate) for coordinate in self.position):
+            raise ValueError(f"the position of {name} must be three finite numbers R, A, S, got {self.position!r}.")
+        if self.confidence is not None and not 0 <= self.confidence <= 1:
+            raise ValueError(f"the confidence of {name} must be between 0 and 1, got {self.confidence!r}.")
+
+    @property
+    def name(self) -> str:
+        """Name of the level, such as ``"C2-C3"``."""
+        return level_name(self.value)
+
+
+def one_per_level(discs: Iterable[Disc], *, source: object = "the points") -> list[Disc]:
+    """Sort discs by number; of several with one number, return the mean, and log a warning.
+
+    Args:
+        discs: in any order.
+        source: where they come from, for the warning.
+    """
+    groups: dict[int, list[Disc]] = {}
+    for disc in discs:
+        groups.setdefault(disc.value, []).append(disc)
+    return [_mean(groups[value], source) for value in sorted(groups)]
+
+
+def _mean(group: Sequence[Disc], source: object) -> Disc:
+    first = group[0]
+    if len(group) == 1:
+        return first
+    places = np.array([disc.position for disc in group])
+    apart = float(np.linalg.norm(places[:, None] - places[None], axis=-1).max())
+    logger.warning(
+        "%s: %s is there %d times, up to %.1f mm apart; their mean is taken.", source, first.name, len(group), apart
+    )
+    given = [disc.confidence for disc in group if disc.confidence is not None]
+    return Disc(first.value, point_of(places.mean(axis=0)), sum(given) / len(given) if given else None)
+
+
+def from_array(points: np.ndarray | Sequence[Sequence[float]], *, source: object = "the points") -> list[Disc]:
+    """Return the discs of an array ``(n, 4)``: value, R, A, S; sorted, one a number.
+
+    Raises:
+        ValueError: when the array has another shape, a value is no whole number or that of no disc, or a coordinate is
+            not finite.
+    """
+    rows = np.asarray(points, dtype=np.float64)
+    rows = rows.reshape(0, 4) if rows.size == 0 else rows
+    if rows.ndim != 2 or rows.shape[1] != 4:
+        raise ValueError(f"{source}: discs must be an array (n, 4) of value, R, A, S, got the shape {rows.shape}.")
+    if (rows[:, 0] != np.rint(rows[:, 0])).any():
+        raise ValueError(f"{source}: numbers of discs must be whole, got {rows[:, 0].tolist()}.")
+    return one_per_level((Disc(int(row[0]), point_of(row[1:])) for row in rows), source=source)
+
+
+def to_array(discs: Iterable[Disc]) -> np.ndarray:
+    """Return discs as a float64 array ``(n, 4)``: value, R, A, S."""
+    rows = [(disc.value, *disc.position) for disc in discs]
+    return np.array(rows, dtype=np.float64).reshape(len(rows), 4)
+
+
+def check_point(point: str) -> None:
+    """Check the name of a point of a disc.
+
+    Raises:
+        ValueError: when it is none of :data:`POINTS`.
+    """
+    if point not in POINTS:
+        raise ValueError(f"point must be one of {list(POINTS)}, got {point!r}.")
+
+
+def point_of(coordinates: np.ndarray) -> tuple[float, float, float]:
+    """Return an array of three coordinates as a position."""
+    r, a, s = (float(coordinate) for coordinate in coordinates)
+    return r, a, s

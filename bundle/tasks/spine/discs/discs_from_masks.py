@@ -1,0 +1,202 @@
+"""Points of discs from masks of discs or of vertebrae.
+
+All is measured in the mid-sagittal band of a structure: the slices next to the middle of its mask between left and
+right, which the affine tells. There, a vertebra may show its body and, beyond the canal, its spinous process; the body
+is the foremost large piece.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import nibabel as nib
+import numpy as np
+from scipy import ndimage
+
+from .disc_points import Disc, check_point
+from .levels import LAST_LEVEL, LEVEL_NAMES
+
+BAND = 2.5
+"""Half the width of the mid-sagittal band in mm; where slices are thicker, the slice next to the middle."""
+
+EDGE = 1.5
+"""Voxels up to so many mm from the extreme one count for a corner or a tip, so that no single voxel decides."""
+
+LARGE = 0.3
+"""A piece of a mask counts when it has at least this share of the largest piece's voxels."""
+
+TYPICAL_GAP = 6.0
+"""Distance in mm between the posterior corners of two lumbar vertebrae, where an exam shows none."""
+
+
+@dataclass(frozen=True, eq=False)
+class _Section:
+    """A structure in its mid-sagittal band: R of its middle, and its voxels ``(n, 2)`` as A, S, all in mm."""
+
+    middle: float
+    places: np.ndarray
+
+    @property
+    def centroid(self) -> np.ndarray:
+        return self.places.mean(axis=0)
+
+    def end(self, direction: np.ndarray) -> np.ndarray:
+        """Return the mean of the voxels that lie furthest along a direction."""
+        along = self.places @ (direction / np.linalg.norm(direction))
+        return self.places[along >= along.max() - EDGE].mean(axis=0)
+
+
+def discs_from_disc_mask(mask: np.ndarray, affine: np.ndarray, *, point: str = "posterior") -> list[Disc]:
+    """Return the discs of a mask in which every disc has its number.
+
+    The posterior tip is the hind end of the disc along its own long axis in the sagittal plane.
+
+    Args:
+        mask: integer mask ``(I, J, K)``, in whatever orientation.
+        affine: from its voxels to the world in mm, RAS+.
+        point: ``"posterior"`` for the posterior tip, ``"center"`` for the centroid.
+
+    Returns:
+        Discs sorted by number.
+
+    Raises:
+        ValueError: when a value is that of no disc, the mask is no volume of integers, or the point is unknown.
+    """
+    sections = _sections(mask, affine, point)
+    discs = []
+    for value, section in sections.items():
+        place = section.centroid if point == "center" else section.end(_backward_axis(section))
+        discs.append(_disc(value, section.middle, place))
+    return discs
+
+
+def discs_from_vertebra_masks(mask: np.ndarray, affine: np.ndarray, *, point: str = "posterior") -> list[Disc]:
+    """Return the discs between neighbors in a mask in which every vertebra has its number (C1 1, T1 8, L1 20, S1 25).
+
+    The posterior tip is the midpoint between the posterior-inferior corner of the upper body and the posterior-superior
+    corner of the lower one; the center is the mean of these and the anterior corners. Above C2-C3 there is none, as C1
+    has no body.
+
+    Args:
+        mask: integer mask ``(I, J, K)``, in whatever orientation.
+        affine: from its voxels to the world in mm, RAS+.
+        point: ``"posterior"`` or ``"center"``.
+
+    Returns:
+        Discs sorted by number.
+
+    Raises:
+        ValueError: when a value is that of no vertebra, the mask is no volume of integers, or the point is unknown.
+    """
+    sections = _sections(mask, affine, point)
+    discs = []
+    for value, lower in sections.items():
+        if value < 3 or value - 1 not in sections:
+            continue
+        upper = sections[value - 1]
+        corners = _gap(upper, lower)
+        place = corners[:2].mean(axis=0) if point == "posterior" else corners.mean(axis=0)
+        discs.append(_disc(value, (upper.middle + lower.middle) / 2, place))
+    return discs
+
+
+def disc_below(mask: np.ndarray, affine: np.ndarray, *, point: str = "posterior") -> Disc | None:
+    """Guess the disc below the lowest vertebra of a mask, such as L5-S1 where L5 is the last one that has a mask.
+
+    Half the median gap of the exam's other discs is added to the lower corners, along the normal of the end plate. A
+    guess may help to train a network, but must not be scored.
+
+    Args:
+        mask: integer mask ``(I, J, K)`` with the numbers of the vertebrae.
+        affine: from its voxels to the world in mm, RAS+.
+        point: ``"posterior"`` or ``"center"``.
+
+    Returns:
+        The disc; None where the mask is empty or its lowest vertebra is S1 or above C2.
+
+    Raises:
+        ValueError: as :func:`discs_from_vertebra_masks` does.
+    """
+    sections = _sections(mask, affine, point)
+    if not sections or not 2 <= max(sections) < LAST_LEVEL:
+        return None
+    value = max(sections)
+    body = sections[value]
+    pairs = [(sections[number - 1], sections[number]) for number in sections if number - 1 in sections and number > 2]
+    gaps = [_gap(upper, lower) for upper, lower in pairs]
+    height = float(np.median([np.linalg.norm(gap[0] - gap[1]) for gap in gaps])) if gaps else TYPICAL_GAP
+    down = body.centroid - sections[value - 1].centroid if value - 1 in sections else np.array([0.0, -1.0])
+    down = down / np.linalg.norm(down)
+    hind, front = body.end(down + _backward(down)), body.end(down - _backward(down))
+    plate = (hind - front) / np.linalg.norm(hind - front)
+    normal = np.array([plate[1], -plate[0]])
+    normal = normal if normal @ down > 0 else -normal
+    start = hind if point == "posterior" else (hind + front) / 2
+    return _disc(value + 1, body.middle, start + normal * height / 2)
+
+
+def _gap(upper: _Section, lower: _Section) -> np.ndarray:
+    """Return the corners ``(4, 2)`` around a disc: hind upper, hind lower, front upper, front lower."""
+    down = lower.centroid - upper.centroid
+    down = down / np.linalg.norm(down)
+    back = _backward(down)
+    return np.array([upper.end(down + back), lower.end(back - down), upper.end(down - back), lower.end(-down - back)])
+
+
+def _backward(down: np.ndarray) -> np.ndarray:
+    """Return the unit vector at a right angle to a direction ``(A, S)`` that points more to the back."""
+    across = np.array([down[1], -down[0]])
+    return across if across[0] < 0 else -across
+
+
+def _backward_axis(section: _Section) -> np.ndarray:
+    """Return the direction of greatest extent of a disc, towards the back."""
+    _, _, axes = np.linalg.svd(section.places - section.centroid, full_matrices=False)
+    return axes[0] if axes[0][0] < 0 else -axes[0]
+
+
+def _disc(value: int, middle: float, place: np.ndarray) -> Disc:
+    return Disc(value, (middle, float(place[0]), float(place[1])))
+
+
+def _sections(mask: np.ndarray, affine: np.ndarray, point: str) -> dict[int, _Section]:
+    """Return the sections of all structures of a mask, by rising number."""
+    check_point(point)
+    mask = np.asarray(mask)
+    if mask.ndim != 3 or mask.dtype.kind not in "iu":
+        raise ValueError(f"the mask must be a volume of integers, got {mask.dtype} of shape {mask.shape}.")
+    boxes = ndimage.find_objects(mask.astype(np.int32, copy=False))
+    values = [value for value, box in enumerate(boxes, start=1) if box is not None]
+    foreign = sorted(set(values) - set(LEVEL_NAMES))
+    if foreign:
+        raise ValueError(f"the mask holds the values {foreign}; vertebrae and discs have 1 to {LAST_LEVEL}.")
+    affine = np.asarray(affine, dtype=np.float64)
+    side = [code in "LR" for code in nib.aff2axcodes(affine)].index(True)
+    return {value: _section(mask, value, boxes[value - 1], affine, side) for value in values}
+
+
+def _section(mask: np.ndarray, value: int, box: Sequence[slice], affine: np.ndarray, side: int) -> _Section:
+    inside = mask[tuple(box)] == value
+    offset = np.array([part.start for part in box])
+    middle = np.average(np.arange(inside.shape[side]), weights=np.moveaxis(inside, side, 0).sum(axis=(1, 2)))
+    step = float(np.linalg.norm(affine[:3, side]))
+    distance = np.abs(np.arange(inside.shape[side]) - middle) * step
+    band = np.flatnonzero(distance <= max(BAND, step / 2 + 1e-6))
+    places = _foremost_piece(np.take(inside, band, axis=side), offset, band[0], affine, side)
+    everywhere = np.argwhere(inside).mean(axis=0) + offset
+    return _Section(float((affine[:3, :3] @ everywhere + affine[:3, 3])[0]), places[:, 1:])
+
+
+def _foremost_piece(band: np.ndarray, offset: np.ndarray, first: int, affine: np.ndarray, side: int) -> np.ndarray:
+    """Return the voxels of the foremost large piece of a band in world mm ``(n, 3)``."""
+    pieces, _ = ndimage.label(band, structure=np.ones((3, 3, 3)))
+    sizes = np.bincount(pieces.ravel())[1:]
+    start = offset.copy()
+    start[side] += first
+    large = [
+        (np.argwhere(pieces == piece) + start) @ affine[:3, :3].T + affine[:3, 3]
+        for piece, size in enumerate(sizes, start=1)
+        if size >= LARGE * sizes.max()
+    ]
+    return max(large, key=lambda places: places[:, 1].mean())

@@ -1,0 +1,22 @@
+"""Handlers of a training: checkpoints, schedules, guards, progress."""
+
+from .checkpoint import TrainingCheckpoint
+from .early_stop import EarlyStop
+from .epoch_seed import EpochSeed
+from .non_finite_guard import NonFiniteError, NonFiniteGuard
+from .progress import Progress
+from .publish import PublishWeights
+from .reweighting import ClassReweighting
+from .schedule import WarmupSchedule
+
+__all__ = [
+    "ClassReweighting",
+    "EarlyStop",
+    "EpochSeed",
+    "NonFiniteError",
+    "NonFiniteGuard",
+    "Progress",
+    "PublishWeights",
+    "TrainingCheckpoint",
+    "WarmupSchedule",
+]

@@ -1,0 +1,116 @@
+"""Checkpoints of a training: the best weights, and all that is needed to go on."""
+
+from __future__ import annotations
+
+import logging
+import os
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import ignite.distributed as idist
+import torch
+from ignite.engine import Events
+from monai.engines import Evaluator, Workflow
+
+from bundle.utils.parse_bool import parse_bool
+
+logger = logging.getLogger(__name__)
+
+
+class TrainingCheckpoint:
+    """Write ``model.pt`` and ``last.pt`` after every epoch, and resume from ``last.pt``.
+
+    ``model.pt`` holds the weights alone, of the epoch whose validation was best so far; it is written at the end where
+    no validation took place. ``last.pt`` holds the state of all ``objects``, the epoch and the best metric. Attach the
+    handler behind validation. Both files are replaced in one step, so that an interrupted run leaves whole files.
+
+    Args:
+        save_dir: folder to write to; made when missing.
+        objects: what has a ``state_dict``, by name; ``"network"`` is the one whose weights go to ``model.pt``.
+        evaluator: evaluator that validates; its best metric decides and is resumed.
+        resume: go on from ``last.pt`` in ``save_dir``; where there is none, start anew and say so.
+        save_every: epochs between two writings of ``last.pt``; the last epoch is always written.
+    """
+
+    def __init__(
+        self,
+        save_dir: str | Path,
+        objects: Mapping[str, Any],
+        *,
+        evaluator: Evaluator | None = None,
+        resume: bool | str = False,
+        save_every: int = 1,
+    ) -> None:
+        self.save_dir = Path(save_dir)
+        self.objects = dict(objects)
+        self.evaluator, self.resume, self.save_every = evaluator, parse_bool("resume", resume), save_every
+
+    def attach(self, engine: Workflow) -> None:
+        """Resume at the start of the run, save after every epoch and at the end."""
+        if self.resume:
+            engine.add_event_handler(Events.STARTED, self.load)
+        if idist.get_rank() == 0:
+            engine.add_event_handler(Events.EPOCH_COMPLETED, self.save)
+            engine.add_event_handler(Events.COMPLETED, self.finish)
+
+    def load(self, engine: Workflow) -> None:
+        """Bring ``objects``, epoch and best metric to the state of ``last.pt``.
+
+        Raises:
+            ValueError: when the file is of another network, or of more epochs than the run is to have.
+        """
+        path = self.save_dir / "last.pt"
+        if not path.is_file():
+            logger.warning("%s does not exist: nothing to resume, training starts anew", path)
+            return
+        try:
+            state = torch.load(path, map_location=engine.state.device, weights_only=True)
+        except Exception as error:
+            raise ValueError(f"{path} is damaged or no checkpoint; start anew without --resume.") from error
+        if state.get("epoch", 0) > engine.state.max_epochs:
+            raise ValueError(
+                f"{path} is at epoch {state['epoch']}, beyond epochs={engine.state.max_epochs}; raise --epochs."
+            )
+        try:
+            for name, item in self._bare().items():
+                item.load_state_dict(state[name])
+            engine.state.epoch, engine.state.iteration = state["epoch"], state["iteration"]
+            if self.evaluator is not None:
+                self.evaluator.state.best_metric = state["best_metric"]
+                self.evaluator.state.best_metric_epoch = state["best_metric_epoch"]
+        except (KeyError, RuntimeError, ValueError) as error:
+            raise ValueError(
+                f"{path} does not fit this configuration, resume with the one it was made by: {error}"
+            ) from error
+        logger.info("resumed from %s at epoch %d of %d", path, state["epoch"], engine.state.max_epochs)
+
+    def save(self, engine: Workflow) -> None:
+        """Write ``model.pt`` if this epoch was the best, and ``last.pt`` if it is due."""
+        if self.evaluator is not None and self.evaluator.state.best_metric_epoch == engine.state.epoch:
+            self._write(self._bare()["network"].state_dict(), "model.pt")
+        last = engine.state.epoch == engine.state.max_epochs or bool(engine.should_terminate)
+        if last or engine.state.epoch % self.save_every == 0:
+            self._write_last(engine)
+
+    def finish(self, engine: Workflow) -> None:
+        """Write the last weights as ``model.pt`` where no validation has chosen any."""
+        if self.evaluator is None or self.evaluator.state.best_metric_epoch < 1:
+            self._write(self._bare()["network"].state_dict(), "model.pt")
+
+    def _write_last(self, engine: Workflow) -> None:
+        state: dict[str, Any] = {name: item.state_dict() for name, item in self._bare().items()}
+        state.update(epoch=engine.state.epoch, iteration=engine.state.iteration)
+        if self.evaluator is not None:
+            best = self.evaluator.state
+            state.update(best_metric=float(best.best_metric), best_metric_epoch=int(best.best_metric_epoch))
+        self._write(state, "last.pt")
+
+    def _bare(self) -> dict[str, Any]:
+        return {name: getattr(item, "module", item) for name, item in self.objects.items()}
+
+    def _write(self, state: Mapping[str, Any], name: str) -> None:
+        self.save_dir.mkdir(parents=True, exist_ok=True)
+        partial = self.save_dir / f".partial_{name}"
+        torch.save(state, partial)
+        os.replace(partial, self.save_dir / name)

@@ -1,0 +1,59 @@
+"""A datalist goes where it is asked for, and never over a file that was handed out with the dataset."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import logging
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from bundle.cli.prepare_options import add_dataset, add_split
+from bundle.data import DatalistError
+
+
+def prepared(root: str, *, test_share: float, folds: int, seed: int) -> dict[str, Any]:
+    """Stand for a function that lists a dataset."""
+    return {"seed": seed, "training": [{"image": f"{folds}.nii.gz", "share": test_share}], "test": []}
+
+
+def run(*words: str) -> None:
+    parser = argparse.ArgumentParser()
+    add_split(add_dataset(parser.add_subparsers(), "mine", prepared, told="a dataset", folder="folder"), folds=4)
+    args = parser.parse_args(["mine", *words])
+    args.run(args)
+
+
+def test_the_options_of_a_command_are_those_of_its_function(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    caplog.set_level(logging.INFO)
+    run(str(tmp_path), "--test_share", "0.5", "--seed", "3")
+    wanted = {"seed": 3, "training": [{"image": "4.nii.gz", "share": 0.5}], "test": []}
+    assert json.loads((tmp_path / "dataset.json").read_text()) == wanted
+    assert f"{tmp_path / 'dataset.json'}: 1 training cases, 0 test cases" in caplog.text
+
+
+def test_a_datalist_of_an_earlier_run_is_replaced(tmp_path: Path) -> None:
+    run(str(tmp_path))
+    run(str(tmp_path), "--seed", "1")
+    assert json.loads((tmp_path / "dataset.json").read_text())["seed"] == 1
+
+
+def test_a_dataset_may_want_another_name_for_the_file(tmp_path: Path) -> None:
+    parser = argparse.ArgumentParser()
+    command = add_dataset(parser.add_subparsers(), "x", prepared, told="", folder="", target="datalist.json")
+    add_split(command)
+    args = parser.parse_args(["x", str(tmp_path)])
+    args.run(args)
+    assert (tmp_path / "datalist.json").is_file()
+
+
+@pytest.mark.parametrize("content", ['{"name": "Task04", "training": []}', "no JSON"])
+def test_a_file_of_the_dataset_is_left_as_it_is(content: str, tmp_path: Path) -> None:
+    (tmp_path / "dataset.json").write_text(content)
+    with pytest.raises(DatalistError, match=r"dataset.json: was not written by prepare and is left as it is; pass --o"):
+        run(str(tmp_path))
+    assert (tmp_path / "dataset.json").read_text() == content
+    run(str(tmp_path), "--output", str(tmp_path / "new" / "list.json"))
+    assert (tmp_path / "new" / "list.json").is_file()

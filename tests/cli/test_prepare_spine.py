@@ -1,0 +1,53 @@
+"""``python -m bundle prepare`` for spines, and ``skeleton``."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from bundle.cli import main as commands
+from bundle.cli import prepare_spine as spine
+from bundle.tasks.spine.discs import SkeletonPrior
+
+CONTENT = {"seed": 0, "training": [{"image": "a", "label": "b", "fold": 0}], "test": []}
+
+
+@pytest.fixture(autouse=True)
+def _quiet(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Leave the logging of the test run alone."""
+    monkeypatch.setattr(commands.logging, "basicConfig", lambda **_: None)
+
+
+def test_phantoms_are_made_and_a_skeleton_is_fitted_to_them(tmp_path: Path) -> None:
+    folder, skeleton = str(tmp_path / "phantoms"), tmp_path / "new" / "skeleton.json"
+    assert commands.main(["prepare", "spine-phantoms", folder, "--count", "2", "--seed", "3", "--folds", "2"]) == 0
+    assert len(json.loads((tmp_path / "phantoms" / "dataset.json").read_text())["training"]) == 2
+    assert commands.main(["skeleton", folder, "--output", str(skeleton)]) == 0
+    prior = SkeletonPrior.load(skeleton)
+    assert len(prior.levels) > 1
+    assert prior.source.startswith("python -m bundle skeleton")
+
+
+def test_spine_generic_goes_to_the_dataset_unless_told_otherwise(tmp_path: Path) -> None:
+    for number in range(1, 4):
+        for folder, ending in (("", ""), ("derivatives/labels", "_labels-disc-manual")):
+            file = tmp_path / folder / f"sub-a{number}" / "anat" / f"sub-a{number}_T2w{ending}.nii.gz"
+            file.parent.mkdir(parents=True)
+            file.touch()
+    options = ["--contrasts", "T2w", "--split_by", "subject", "--test_share", "0.3", "--folds", "2"]
+    assert commands.main(["prepare", "spine-generic", str(tmp_path), *options]) == 0
+    content = json.loads((tmp_path / "dataset.json").read_text())
+    assert (len(content["training"]), len(content["test"])) == (2, 1)
+    assert content["training"][0]["group"] == "T2w"
+
+
+def test_spine_exams_are_told_where_to_write(monkeypatch: pytest.MonkeyPatch) -> None:
+    called: list[Any] = []
+    monkeypatch.setattr(
+        spine, "prepare_spine_exams", lambda *arguments, **options: called.append((arguments, options)) or CONTENT
+    )
+    assert commands.main(["prepare", "spine-exams", "in", "--output", "out", "--point", "center"]) == 0
+    assert called == [(("in", "out"), {"point": "center", "folds": 3, "seed": 0})]

@@ -1,0 +1,62 @@
+"""Files of the modalities of an image are found by how their names end."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from bundle.data import DatalistError
+from bundle.data.modalities import find_images, incomplete, shared_name
+
+MODALITIES = ("flair", "t1", "t1ce")
+
+
+def touch(root: Path, *names: str) -> Path:
+    for name in names:
+        (root / name).parent.mkdir(parents=True, exist_ok=True)
+        (root / name).touch()
+    return root
+
+
+def test_files_of_a_case_are_one_image_in_the_order_asked_for(tmp_path: Path) -> None:
+    touch(tmp_path, *(f"HGG/a_1/a_1_{ending}.nii.gz" for ending in ("t1", "t1ce", "flair", "t2", "seg")))
+    (image,) = find_images(tmp_path, ["t1ce", "flair"], label="seg")
+    folder = tmp_path / "HGG" / "a_1"
+    assert image.name == "a_1"
+    assert image.files == [str(folder / "a_1_t1ce.nii.gz"), str(folder / "a_1_flair.nii.gz")]
+    assert image.label == str(folder / "a_1_seg.nii.gz")
+
+
+def test_names_may_be_those_of_the_modalities_alone_or_lie_all_in_one_folder(tmp_path: Path) -> None:
+    touch(tmp_path, *(f"case7/{ending}.nii" for ending in MODALITIES))
+    touch(tmp_path, *(f"{case}-{ending}.mha" for case in "ba" for ending in MODALITIES))
+    found = find_images(tmp_path, MODALITIES, label="seg")
+    assert [image.name for image in found] == ["a", "b", "case7"]
+    assert found[0].label is None
+
+
+def test_an_image_that_lacks_a_modality_is_left_out_and_told(tmp_path: Path) -> None:
+    touch(tmp_path, "a_flair.nii.gz", "a_t1.nii.gz", "b_flair.nii.gz", "b_t1.nii.gz", "b_t1ce.nii.gz", "notes.nii")
+    assert [image.name for image in find_images(tmp_path, MODALITIES)] == ["b"]
+    assert incomplete(tmp_path, MODALITIES) == [f"{tmp_path / 'a'} lacks t1ce"]
+
+
+def test_two_files_of_one_modality_are_an_error(tmp_path: Path) -> None:
+    touch(tmp_path, "a_t1.nii", "a_t1.nii.gz", "a_flair.nii.gz")
+    with pytest.raises(DatalistError, match=r"a_t1.nii and .*a_t1.nii.gz are the same modality; remove one"):
+        find_images(tmp_path, ["t1", "flair"])
+
+
+@pytest.mark.parametrize(
+    ("names", "shared"),
+    [
+        (["a_1_t1", "a_1_t1ce", "a_1_t2"], "a_1"),
+        (["a_0000", "a_0001"], "a"),
+        (["sub-01_T1w", "sub-01_FLAIR"], "sub-01"),
+        (["t1", "t2"], ""),
+        (["flair", "t2"], ""),
+    ],
+)
+def test_what_names_share_ends_at_a_mark(names: list[str], shared: str) -> None:
+    assert shared_name(names) == shared

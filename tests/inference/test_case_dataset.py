@@ -1,0 +1,110 @@
+"""A case that cannot be loaded becomes a record; the others are used."""
+
+from __future__ import annotations
+
+import logging
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from helpers.phantoms import noise, write_case, write_nifti
+from monai.data import DataLoader, MetaTensor
+from monai.transforms import Compose, RandGaussianNoised
+
+from bundle.inference import CaseCacheDataset, CaseDataset, collate_cases
+from bundle.io import LoadVolumed
+
+
+@pytest.fixture
+def cases(tmp_path: Path) -> list[dict[str, Any]]:
+    """Three good cases, and between them one with NaN and one that is missing."""
+    good = [write_case(tmp_path, name, seed=seed) for seed, name in enumerate("ace")]
+    broken = noise((12, 12, 12))
+    broken[0, 0, 0] = np.nan
+    nan = {"case": "b", "image": str(write_nifti(tmp_path / "b.nii.gz", broken)), "label": good[0]["label"]}
+    missing = {"case": "d", "image": str(tmp_path / "d.nii.gz"), "label": good[0]["label"]}
+    return [good[0], nan, good[1], missing, good[2]]
+
+
+LOAD = LoadVolumed(["image", "label"])
+
+
+def test_a_bad_case_is_a_record_and_a_good_one_is_transformed(cases: list) -> None:
+    dataset = CaseDataset(cases, LOAD)
+    items = [dataset[index] for index in range(len(dataset))]
+    assert [item["case"] for item in items if "failure" not in item] == ["a", "c", "e"]
+    assert items[0]["image"].shape == (1, 12, 12, 12)
+    assert items[0]["started"] > 0
+    records = [item["failure"] for item in items if "failure" in item]
+    assert [record["error"] for record in records] == ["NonFiniteVoxelsError", "UnreadableFileError"]
+    assert records[1]["case"] == "d"
+    assert records[1]["message"].startswith(f"{cases[3]['image']}: does not exist")
+    assert "started" not in cases[0]
+
+
+@pytest.mark.parametrize("workers", [0, 2])
+def test_records_cross_worker_processes(cases: list, workers: int) -> None:
+    loader = DataLoader(CaseDataset(cases, Compose([LOAD])), num_workers=workers, collate_fn=collate_cases)
+    batches = list(loader)
+    assert [batch.get("failure", {}).get("case") for batch in batches] == [None, "b", None, "d", None]
+    assert batches[0]["case"] == ["a"]
+    assert batches[0]["image"].shape == (1, 1, 12, 12, 12)
+    assert isinstance(batches[0]["image"], MetaTensor)
+
+
+def test_good_cases_are_collated_as_monai_does(cases: list) -> None:
+    dataset = CaseDataset(cases, LOAD)
+    batch = collate_cases([dataset[0], dataset[2]])
+    assert batch["case"] == ["a", "c"]
+    assert torch.equal(batch["image"][1].as_tensor(), dataset[2]["image"].as_tensor())
+    assert torch.equal(collate_cases([torch.ones(2), torch.zeros(2)]), torch.tensor([[1.0, 1], [0, 0]]))
+
+
+@pytest.mark.parametrize("workers", [None, 2])
+def test_the_cache_leaves_out_bad_cases_and_remembers_them(
+    cases: list, workers: int | None, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level(logging.ERROR)
+    dataset = CaseCacheDataset(cases, LOAD, num_workers=workers, progress=False)
+    assert [item["case"] for item in dataset] == ["a", "c", "e"]
+    assert sorted(record["case"] for record in dataset.failures) == ["b", "d"]
+    assert caplog.text.count("is left out") == 2
+
+
+def test_random_transforms_see_the_right_case_behind_one_that_was_left_out(cases: list) -> None:
+    transform = Compose([LOAD, RandGaussianNoised("image", prob=1.0, std=1e-3)]).set_random_state(0)
+    dataset = CaseCacheDataset(cases, transform, num_workers=None, progress=False)
+    for item, case in zip(dataset, [cases[0], cases[2], cases[4]], strict=True):
+        difference = (item["image"] - LOAD(case)["image"]).abs().max()
+        assert 0 < difference < 0.02
+
+
+def test_a_cache_without_bad_cases_has_no_failures(cases: list) -> None:
+    dataset = CaseCacheDataset(cases[::2], LOAD, num_workers=None, progress=False)
+    assert len(dataset) == 3
+    assert dataset.failures == []
+
+
+@pytest.mark.parametrize(("cached", "names"), [(0, "abcde"), (2, "acde"), (4, "ace")])
+def test_cases_beyond_the_cache_stay_in_the_dataset(cases: list, cached: int, names: str) -> None:
+    dataset = CaseCacheDataset(cases, LOAD, cache_num=cached, num_workers=None, progress=False)
+    assert [case["case"] for case in dataset.data] == list(names)
+    assert dataset[len(dataset) - 1]["case"] == "e"
+
+
+def test_new_data_replace_cases_and_failures(cases: list) -> None:
+    dataset = CaseCacheDataset(cases, LOAD, num_workers=None, progress=False)
+    dataset.set_data(cases[2:4])
+    assert [item["case"] for item in dataset] == ["c"]
+    assert [record["case"] for record in dataset.failures] == ["d"]
+
+
+def test_no_usable_case_is_an_error_that_gives_the_first_reason(cases: list) -> None:
+    with pytest.raises(ValueError, match=r"none of the 2 cases can be used; the first: .*b.nii.gz: 1 of 1728 voxels"):
+        CaseCacheDataset([cases[1], cases[3]], LOAD, num_workers=None, progress=False)
+
+
+def test_an_empty_list_of_cases_is_an_empty_dataset() -> None:
+    assert len(CaseCacheDataset([], LOAD, num_workers=None, progress=False)) == 0

@@ -1,0 +1,273 @@
+"""SaveSegmentationd writes label maps on their file's grid, of the smallest type, and says in JSON what it wrote."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import platform
+import time
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+import nibabel as nib
+import numpy as np
+import pytest
+import SimpleITK
+import torch
+from helpers.phantoms import ball, noise, rotation, write_nifti
+from monai.data import MetaTensor, decollate_batch, list_data_collate
+
+from bundle import __version__
+from bundle.inference import BackgroundWriter, SaveSegmentationd
+from bundle.io import LoadVolumed
+from bundle.io.input_checks import GridMismatchError
+from bundle.io.label_maps import save_label_map
+
+NAMES = {"lower": 1, "upper": 2}
+OBLIQUE = rotation(20, -10, 35) @ np.diag([0.8, 1.2, 2.5, 1])
+OBLIQUE[:3, 3] = 11, -7, 5
+
+
+def case_of(path: Path, labels: np.ndarray, **more: Any) -> dict[str, Any]:
+    """Return what a workflow has at its end: the loaded image and a label map with its metadata."""
+    data: dict[str, Any] = {**LoadVolumed("image")({"image": str(path)}), **more}
+    data["pred"] = MetaTensor(torch.as_tensor(labels)[None], meta=data["image"].meta)
+    return data
+
+
+@pytest.fixture
+def image(tmp_path: Path) -> Path:
+    return write_nifti(tmp_path / "in" / "scan.nii.gz", noise((12, 12, 12), dtype=np.int16), OBLIQUE)
+
+
+@pytest.mark.parametrize(
+    "options",
+    [
+        {},
+        {"sform_code": 4, "qform_code": 1},
+        {"sform_code": 0, "qform_code": 2},
+        {"sform_code": 3, "qform_code": 0},
+        {"image": nib.Nifti2Image},
+        {"big_endian": True},
+        {"header": {"scl_slope": 0.5, "scl_inter": -20, "cal_max": 300, "descrip": b"by a scanner"}},
+        {"header": {"dim": [4, 12, 12, 12, 1, 1, 1, 1]}},
+    ],
+    ids=["plain", "two codes", "qform alone", "sform alone", "NIfTI-2", "big-endian", "slope", "fourth axis"],
+)
+def test_the_label_map_lies_exactly_where_the_image_lies(options: dict, tmp_path: Path) -> None:
+    path = write_nifti(tmp_path / "in" / "scan.nii.gz", noise((12, 12, 12), dtype=np.int16), OBLIQUE, **options)
+    result = SaveSegmentationd("pred", label_names=NAMES, output_dir=tmp_path / "out")(case_of(path, ball()))
+    source, written = nib.load(path), nib.load(tmp_path / "out" / "scan_seg.nii.gz")
+    assert result["result"]["output"] == str(tmp_path / "out" / "scan_seg.nii.gz")
+    assert type(written) is type(source)
+    assert written.get_data_dtype() == np.uint8
+    assert written.shape == (12, 12, 12)
+    np.testing.assert_array_equal(np.asarray(written.dataobj), ball())
+    np.testing.assert_array_equal(written.affine, source.affine)
+    for form in ("get_sform", "get_qform"):
+        (theirs, their_code), (ours, our_code) = (getattr(item.header, form)(coded=True) for item in (source, written))
+        assert our_code == their_code
+        assert ours is None if theirs is None else np.array_equal(ours, theirs)
+    assert written.header["cal_max"] == 0
+    assert written.header["descrip"].item().decode() == f"keyslice {__version__}"
+
+
+@pytest.mark.parametrize(("largest", "dtype"), [(1, np.uint8), (255, np.uint8), (256, np.uint16), (70000, np.uint32)])
+def test_the_type_is_the_smallest_that_holds_the_classes(
+    largest: int, dtype: type, image: Path, tmp_path: Path
+) -> None:
+    labels = ball().astype(np.int32)
+    labels[labels == 2] = largest
+    save = SaveSegmentationd("pred", label_names={"lower": 1, "last": largest}, output_dir=tmp_path)
+    save(case_of(image, labels))
+    written = nib.load(tmp_path / "scan_seg.nii.gz")
+    assert written.get_data_dtype() == dtype
+    np.testing.assert_array_equal(np.asarray(written.dataobj), labels)
+
+
+def test_volumes_are_those_of_boxes_known_in_closed_form(image: Path, tmp_path: Path) -> None:
+    labels = np.zeros((12, 12, 12), np.uint8)
+    labels[1:4, 2:7, 3:10], labels[8:, 8:, 8:] = 1, 3
+    names = {"box": 1, "absent": 2, "cube": 3}
+    result = SaveSegmentationd("pred", label_names=names, output_dir=tmp_path)(case_of(image, labels))["result"]
+    voxel = 0.8 * 1.2 * 2.5
+    assert result["labels"] == {
+        "box": {"value": 1, "voxels": 105, "volume_mm3": pytest.approx(105 * voxel, abs=1e-2)},
+        "absent": {"value": 2, "voxels": 0, "volume_mm3": 0},
+        "cube": {"value": 3, "voxels": 64, "volume_mm3": pytest.approx(64 * voxel, abs=1e-2)},
+    }
+
+
+def test_the_json_says_what_was_done_with_what(image: Path, tmp_path: Path) -> None:
+    weights = tmp_path / "model.pt"
+    weights.write_bytes(b"weights")
+    save = SaveSegmentationd(
+        "pred", label_names=NAMES, output_dir=tmp_path / "new" / "out", checkpoint=weights, postfix="labels"
+    )
+    data = case_of(image, ball(), case="patient 7", started=time.perf_counter())
+    data["image"].meta["remarks"] = "first remark; second remark"
+    data["pred"].meta["plan"] = "bf16, channels_last (kept)"
+    record = save(data)["result"]
+    written = tmp_path / "new" / "out" / "patient 7_labels.nii.gz"
+    assert json.loads((tmp_path / "new" / "out" / "patient 7.json").read_text()) == record
+    assert record == {
+        "case": "patient 7",
+        "input": str(image),
+        "output": str(tmp_path / "new" / "out" / "patient 7_labels.nii.gz"),
+        "shape": [12, 12, 12],
+        "spacing_mm": [0.8, 1.2, 2.5],
+        "labels": record["labels"],
+        "remarks": ["first remark", "second remark"],
+        "seconds": record["seconds"],
+        "checkpoint": {"path": str(weights), "sha256": hashlib.sha256(b"weights").hexdigest()},
+        "plan": "bf16, channels_last (kept)",
+        "versions": {
+            "keyslice": __version__,
+            "python": platform.python_version(),
+            **{name: version(name) for name in ("monai", "torch", "numpy", "nibabel")},
+        },
+        "files": {written.name: hashlib.sha256(written.read_bytes()).hexdigest()},
+    }
+    assert record["seconds"] >= 0
+
+
+def test_what_is_not_known_is_null(image: Path, tmp_path: Path) -> None:
+    record = SaveSegmentationd("pred", label_names=NAMES, output_dir=tmp_path)(case_of(image, ball()))["result"]
+    assert record["seconds"] is None
+    assert record["checkpoint"] is None
+    assert record["plan"] is None
+    assert record["remarks"] == []
+
+
+def test_a_collated_and_decollated_case_is_written_the_same(image: Path, tmp_path: Path) -> None:
+    data = case_of(image, ball(), case="a", started=time.perf_counter())
+    (again,) = decollate_batch(list_data_collate([data]))
+    record = SaveSegmentationd("pred", label_names=NAMES, output_dir=tmp_path)(again)["result"]
+    assert record["case"] == "a"
+    assert record["input"] == str(image)
+    assert record["seconds"] >= 0
+    np.testing.assert_array_equal(np.asarray(nib.load(tmp_path / "a_seg.nii.gz").dataobj), ball())
+
+
+@pytest.mark.parametrize("fault", ["shape", "place", "turn"])
+def test_a_label_map_on_another_grid_is_refused_and_nothing_is_written(fault: str, image: Path, tmp_path: Path) -> None:
+    data = case_of(image, ball() if fault != "shape" else ball((12, 12, 13)))
+    if fault == "place":
+        data["pred"].affine[0, 3] += 1
+    if fault == "turn":
+        data["pred"].affine[:3, 0] *= -1
+    with pytest.raises(GridMismatchError, match="is not on the grid of its input"):
+        SaveSegmentationd("pred", label_names=NAMES, output_dir=tmp_path / "out")(data)
+    assert list((tmp_path / "out").iterdir()) == []
+
+
+def test_only_whole_files_appear_and_earlier_ones_are_replaced(image: Path, tmp_path: Path) -> None:
+    save = SaveSegmentationd("pred", label_names=NAMES, output_dir=tmp_path / "out")
+    save(case_of(image, np.zeros((12, 12, 12), np.uint8)))
+    save(case_of(image, ball()))
+    assert sorted(file.name for file in (tmp_path / "out").iterdir()) == ["scan.json", "scan_seg.nii.gz"]
+    assert np.asarray(nib.load(tmp_path / "out" / "scan_seg.nii.gz").dataobj).any()
+
+
+def test_a_failed_writing_leaves_the_earlier_file_and_no_part_of_a_new_one(
+    image: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def full_disk(_: Any, file: Path) -> None:
+        file.write_bytes(b"half")
+        raise OSError(28, "No space left on device")
+
+    save = SaveSegmentationd("pred", label_names=NAMES, output_dir=tmp_path / "out")
+    save(case_of(image, ball()))
+    before = {file.name: file.read_bytes() for file in (tmp_path / "out").iterdir()}
+    monkeypatch.setattr(nib, "save", full_disk)
+    with pytest.raises(OSError, match="No space left"):
+        save(case_of(image, ball()))
+    assert {file.name: file.read_bytes() for file in (tmp_path / "out").iterdir()} == before
+
+
+def test_a_missing_key_is_an_error_unless_it_may_be_missing(image: Path, tmp_path: Path) -> None:
+    data = case_of(image, ball())
+    del data["pred"]
+    with pytest.raises(KeyError, match="pred"):
+        SaveSegmentationd("pred", label_names=NAMES, output_dir=tmp_path)(data)
+    assert "result" not in SaveSegmentationd("pred", label_names=NAMES, output_dir=tmp_path, allow_missing_keys=True)(
+        data
+    )
+
+
+def test_a_label_map_can_be_saved_by_itself_and_gives_the_voxel_size(image: Path, tmp_path: Path) -> None:
+    spacing = save_label_map(ball(), tmp_path / "x.nii.gz", source=image, affine=nib.load(image).affine)
+    np.testing.assert_allclose(spacing, (0.8, 1.2, 2.5), atol=1e-6)
+
+
+def test_the_sha256_is_that_of_the_file_as_it_is_now(tmp_path: Path) -> None:
+    import hashlib
+    import os
+
+    from bundle.inference.save_segmentation import describe_checkpoint
+
+    weights = tmp_path / "model.pt"
+    for content in (b"first", b"second"):
+        weights.write_bytes(content)
+        os.utime(weights, ns=(0, len(content)))
+        described = describe_checkpoint(weights)
+        assert described == {"path": str(weights), "sha256": hashlib.sha256(content).hexdigest()}
+
+
+def test_an_unknown_output_format_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(ValueError, match=r"output_format must be one of nii.gz, nrrd, mha, dicom_seg, got 'png'"):
+        SaveSegmentationd("pred", label_names=NAMES, output_dir=tmp_path, output_format="png")
+
+
+def test_a_writer_gets_the_result_and_writes_the_same(image: Path, tmp_path: Path) -> None:
+    writer = BackgroundWriter()
+    data = case_of(image, ball(), case="a")
+    beside = SaveSegmentationd("pred", label_names=NAMES, output_dir=tmp_path / "beside", writer=writer)(data)
+    direct = SaveSegmentationd("pred", label_names=NAMES, output_dir=tmp_path / "direct")(data)["result"]
+    writer.finish()
+    assert "result" not in beside
+    (record,) = writer.results
+    assert record == {**direct, "output": str(tmp_path / "beside" / "a_seg.nii.gz")}
+    for name in ("a_seg.nii.gz", "a.json"):
+        assert (tmp_path / "beside" / name).is_file()
+
+
+def test_a_result_that_cannot_be_written_beside_is_a_failure_of_its_case(image: Path, tmp_path: Path) -> None:
+    writer = BackgroundWriter()
+    (tmp_path / "out" / "a.json").mkdir(parents=True)
+    SaveSegmentationd("pred", label_names=NAMES, output_dir=tmp_path / "out", writer=writer)(
+        case_of(image, ball(), case="a")
+    )
+    writer.finish()
+    assert [(failure["case"], failure["file"]) for failure in writer.failures] == [("a", str(image))]
+
+
+def test_maps_of_confidence_are_written_and_their_means_told(image: Path, tmp_path: Path) -> None:
+    data = case_of(image, ball(), case="a")
+    data["pred_margin"] = MetaTensor(torch.as_tensor(ball() * 100)[None], meta=data["image"].meta)
+    data["pred"].meta = {**data["pred"].meta, "confidence": {"margin": {0: 0.1, 1: 0.92393}}}
+    save = SaveSegmentationd(
+        "pred", label_names=NAMES, output_dir=tmp_path / "out", output_format="nrrd", maps=["margin", "entropy"]
+    )
+    record = save(data)["result"]
+    assert list(record["files"]) == ["a_seg.nrrd", "a_margin.nrrd"]
+    assert record["labels"]["lower"]["mean_margin"] == 0.9239
+    assert "mean_margin" not in record["labels"]["upper"]
+    image_of_map = SimpleITK.GetArrayFromImage(SimpleITK.ReadImage(str(tmp_path / "out" / "a_margin.nrrd")))
+    np.testing.assert_array_equal(image_of_map.transpose(2, 1, 0), ball() * 100)
+
+
+def test_maps_of_more_classes_than_a_byte_holds_are_bytes(image: Path, tmp_path: Path) -> None:
+    data = case_of(image, ball().astype(np.int16))
+    data["pred_margin"] = MetaTensor(torch.as_tensor(ball().astype(np.int16) * 100)[None], meta=data["image"].meta)
+    SaveSegmentationd("pred", label_names={"a": 1, "last": 300}, output_dir=tmp_path, maps=["margin"])(data)
+    written = nib.load(tmp_path / "scan_margin.nii.gz")
+    assert written.get_data_dtype() == np.uint8
+    np.testing.assert_array_equal(np.asarray(written.dataobj), ball() * 100)
+
+
+def test_what_a_result_was_made_from_is_noted(image: Path, tmp_path: Path) -> None:
+    save = SaveSegmentationd("pred", label_names=NAMES, output_dir=tmp_path / "out")
+    record = save(case_of(image, ball(), made_from="abc def"))["result"]
+    assert record["made_from"] == {"settings": "abc", "input": "def"}

@@ -1,0 +1,77 @@
+"""The real MONAI Label server, started on a free port for the tests of a module and stopped after them."""
+
+from __future__ import annotations
+
+import importlib.util
+import os
+import sys
+import tempfile
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from bundle import ROOT
+
+sys.path[:0] = [str(Path(ROOT, "tests")), str(Path(ROOT, "tests", "server"))]
+
+from servers import Server, write_studies  # noqa: E402 - it lies beside this file
+
+HAVE_SERVER = importlib.util.find_spec("monailabel") is not None
+collect_ignore_glob = [] if HAVE_SERVER else ["test_*.py"]
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """Let MONAI Label and its libraries warn; keep plans apart from those that other workers measure."""
+    os.environ["XDG_CACHE_HOME"] = tempfile.mkdtemp(prefix="keyslice-plans-")
+    for line in (
+        "ignore::DeprecationWarning",
+        "ignore:Using `httpx` with",
+        "ignore::PendingDeprecationWarning",
+        "ignore::FutureWarning",
+        "ignore::pytest.PytestUnraisableExceptionWarning",
+        "ignore::ResourceWarning",
+    ):
+        config.addinivalue_line("filterwarnings", line)
+
+
+@pytest.fixture(scope="module")
+def make_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Callable[..., Server]]:
+    """Start servers, ``make_server(studies, *options)``; all are stopped after the module."""
+    servers: list[Server] = []
+
+    def make(studies: Path, *options: str) -> Server:
+        servers.append(Server(studies, tmp_path_factory.mktemp("work"), *options))
+        return servers[-1].start()
+
+    yield make
+    for server in servers:
+        server.stop()
+
+
+@pytest.fixture(scope="module")
+def studies(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder of studies, see :func:`write_studies`."""
+    return write_studies(tmp_path_factory.mktemp("data") / "studies")
+
+
+@pytest.fixture(scope="module")
+def server(make_server: Callable[..., Server], studies: Path) -> Server:
+    """The server on ``studies``."""
+    return make_server(studies)
+
+
+@pytest.fixture(scope="module")
+def client(server: Server, tmp_path_factory: pytest.TempPathFactory) -> Any:
+    """MONAI Label's own client of the server."""
+    from monailabel.client import MONAILabelClient
+
+    return MONAILabelClient(server_url=server.url, tmpdir=str(tmp_path_factory.mktemp("client")))
+
+
+@pytest.fixture(scope="module")
+def case(studies: Path) -> str:
+    """The image that inference is tested on: a real hippocampus where there is one, else a phantom."""
+    real = sorted(path for path in studies.glob("*.nii.gz") if not path.name.startswith("phantom"))
+    return (real or sorted(studies.glob("*.nii.gz")))[0].name.removesuffix(".nii.gz")

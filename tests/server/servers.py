@@ -1,0 +1,136 @@
+"""The real MONAI Label server as a process, and folders of studies for it."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import signal
+import socket
+import subprocess
+import sys
+import time
+from dataclasses import replace
+from pathlib import Path
+from typing import Any, Self
+
+import numpy as np
+
+from bundle import ROOT
+from bundle.server.label_tasks import TASKS, LabelTask
+
+DATA = Path(os.environ.get("KEYSLICE_DATA", Path(ROOT).parent / "shared" / "data"))
+"""The sample data, where there is some."""
+
+PATIENCE = 900
+"""Seconds after which a server that does not answer counts as broken; it takes about ten."""
+
+
+def free_port() -> int:
+    with socket.socket() as trial:
+        trial.bind(("127.0.0.1", 0))
+        return int(trial.getsockname()[1])
+
+
+class Server:
+    """A running server: ``url``, its folders, its process, and requests to it."""
+
+    folder: str | Path = ROOT
+    """Where it is started."""
+
+    def __init__(self, studies: Path, work: Path, *options: str) -> None:
+        self.studies, self.work, self.options = studies, work, options
+        self.port = free_port()
+        self.url = f"http://127.0.0.1:{self.port}"
+        self.log = work.parent / f"{work.name}.log"
+        self.process: subprocess.Popen | None = None
+
+    def command(self) -> list[str]:
+        """Return the words that start it."""
+        words = ["--studies", str(self.studies), "--work", str(self.work), "--port", str(self.port), *self.options]
+        return [sys.executable, "-W", "ignore", "-m", "bundle", "label", *words]
+
+    def start(self) -> Self:
+        import requests
+
+        with open(self.log, "ab") as log:
+            self.process = subprocess.Popen(self.command(), stdout=log, stderr=log, cwd=self.folder)
+        end = time.monotonic() + PATIENCE
+        while time.monotonic() < end:
+            assert self.process.poll() is None, self.log.read_text()[-3000:]
+            try:
+                requests.get(f"{self.url}/info/", timeout=30)
+            except requests.ConnectionError:
+                time.sleep(0.5)
+            else:
+                return self
+        self.stop()
+        raise AssertionError(f"no answer in {PATIENCE} s:\n{self.log.read_text()[-3000:]}")
+
+    def stop(self) -> int:
+        """End the server with SIGTERM; return its exit status."""
+        assert self.process is not None
+        if self.process.poll() is None:
+            self.process.send_signal(signal.SIGTERM)
+        return self.process.wait(120)
+
+    def request(self, method: str, path: str, **kwargs: Any) -> Any:
+        import requests
+
+        return requests.request(method, self.url + path, timeout=300, **kwargs)
+
+    def get(self, path: str, **kwargs: Any) -> Any:
+        return self.request("GET", path, **kwargs)
+
+    def post(self, path: str, **kwargs: Any) -> Any:
+        return self.request("POST", path, **kwargs)
+
+    def put(self, path: str, **kwargs: Any) -> Any:
+        return self.request("PUT", path, **kwargs)
+
+    def delete(self, path: str, **kwargs: Any) -> Any:
+        return self.request("DELETE", path, **kwargs)
+
+    @property
+    def memory(self) -> int:
+        """Resident memory in bytes."""
+        import psutil
+
+        assert self.process is not None
+        return int(psutil.Process(self.process.pid).memory_info().rss)
+
+
+def hippocampus_files() -> list[Path]:
+    """Return the real hippocampus images beside the checkout, with their labels in ``labels``; none where it lacks."""
+    return sorted((DATA / "volumes" / "hippocampus" / "images").glob("*.nii.gz"))
+
+
+def write_studies(folder: Path, count: int = 3, *, side: int = 24) -> Path:
+    """Write phantom volumes, ``phantom_0.nii.gz`` and so on, and the real hippocampus images where they are there.
+
+    Labels of all of them lie in ``<folder>_labels`` under the same names.
+    """
+    from helpers.phantoms import ball, noise, write_nifti
+
+    labels = folder.with_name(f"{folder.name}_labels")
+    for index in range(count):
+        label = ball((side, side + 2, side), radius=side / 4)
+        image = (noise(label.shape, seed=index) * 0.3 + label * 2 + 5).astype(np.float32)
+        write_nifti(folder / f"phantom_{index}.nii.gz", image)
+        write_nifti(labels / f"phantom_{index}.nii.gz", label)
+    for file in hippocampus_files()[:2]:
+        shutil.copyfile(file, folder / file.name)
+        shutil.copyfile(file.parent.parent / "labels" / file.name, labels / file.name)
+    return folder
+
+
+def untrained_task(name: str, root: Path) -> LabelTask:
+    """Return a task for pictures with weights that nobody trained."""
+    import torch
+    from monai.bundle import ConfigParser
+
+    task = replace(next(task for task in TASKS if task.name == name), root=root, work=root)
+    (root / "configs").symlink_to(Path(ROOT, "configs"))
+    parser = ConfigParser({**task.config, "checkpoint": None})
+    task.shipped.parent.mkdir(parents=True)
+    torch.save(parser.get_parsed_content("network").state_dict(), task.shipped)
+    return task

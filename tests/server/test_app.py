@@ -1,0 +1,112 @@
+"""The app without a server around it."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import nibabel as nib
+import numpy as np
+import pytest
+from servers import write_studies
+
+from bundle.server.app import KeysliceApp
+from bundle.server.server_errors import RequestError, StudiesError
+
+
+@pytest.fixture(scope="module")
+def app(tmp_path_factory: pytest.TempPathFactory) -> KeysliceApp:
+    """The app on phantoms, with the main task alone."""
+    folder = tmp_path_factory.mktemp("app")
+    studies = write_studies(folder / "studies", 1)
+    for file in studies.iterdir():
+        if not file.name.startswith("phantom"):
+            file.unlink()
+    return KeysliceApp(str(folder / "work"), str(studies), {"models": "volumes"})
+
+
+def test_it_is_found_as_monai_label_looks_for_it(app: KeysliceApp, tmp_path: Path) -> None:
+    from monailabel.utils.others.class_utils import get_class_of_subclass_from_file
+
+    from bundle.server.start_command import prepare_work
+
+    prepare_work(tmp_path)
+    assert get_class_of_subclass_from_file("main", str(tmp_path / "main.py"), "MONAILabelApp") is KeysliceApp
+
+
+def test_models_are_those_that_were_chosen(app: KeysliceApp) -> None:
+    assert list(app.info()["models"]) == ["volumes"]
+    assert app.task("volumes").work == app.work / "model" / "volumes"
+    with pytest.raises(RequestError, match="'discs' is not served; there are volumes"):
+        app.task("discs")
+
+
+def test_models_that_do_not_fit_the_studies_are_refused(app: KeysliceApp, tmp_path: Path) -> None:
+    with pytest.raises(StudiesError, match="cannot read them"):
+        KeysliceApp(str(tmp_path), app.studies, {"models": "cells"})
+
+
+def test_inference_answers_with_a_file_of_its_own(app: KeysliceApp) -> None:
+    answer = app.infer({"model": "volumes", "image": "phantom_0", "device": ["cpu"]})
+    assert Path(answer["file"]).parent == app.work / "results"
+    assert nib.Nifti1Image.from_filename(answer["file"]).shape == (24, 26, 24)
+    assert answer["label"] == answer["file"]
+    assert answer["params"]["label_names"] == {"anterior": 1, "posterior": 2}
+    Path(answer["file"]).unlink()
+
+
+def test_a_result_can_be_kept_as_a_label(app: KeysliceApp) -> None:
+    answer = app.infer({"model": "volumes", "image": "phantom_0", "save_label": True, "label_tag": "draft"})
+    assert (answer["label"], answer["tag"]) == ("phantom_0", "draft")
+    kept = app.datastore().get_label_uri("phantom_0", "draft")
+    np.testing.assert_array_equal(
+        np.asanyarray(nib.Nifti1Image.from_filename(kept).dataobj),
+        np.asanyarray(nib.Nifti1Image.from_filename(answer["file"]).dataobj),
+    )
+
+
+def test_files_that_the_server_did_not_make_are_no_images(app: KeysliceApp, monkeypatch: pytest.MonkeyPatch) -> None:
+    volume = app.datastore().get_image_uri("phantom_0")
+    for image in (volume, "", "studies", f"{app.uploads}/../results", f"{app.uploads}/nothing.nii.gz"):
+        with pytest.raises(RequestError, match="is not among the studies") as error:
+            app.infer({"model": "volumes", "image": image})
+        assert error.value.status == 404
+    monkeypatch.setattr(app, "_sessions", None)
+    app.uploads.mkdir(exist_ok=True)
+    upload = app.uploads / "x.nii.gz"
+    upload.write_bytes(Path(volume).read_bytes())
+    assert app._uploaded(str(upload)) == str(upload)
+
+
+def test_sessions_can_be_left_out(app: KeysliceApp) -> None:
+    assert app._load_sessions(False) is None
+
+
+def test_a_tag_may_be_the_one_of_monai_label(app: KeysliceApp) -> None:
+    from monailabel.interfaces.datastore import DefaultLabelTag
+
+    answer = app.infer({"model": "volumes", "image": "phantom_0", "label_tag": DefaultLabelTag.FINAL})
+    assert answer["tag"] == "final"
+    Path(answer["file"]).unlink()
+
+
+def test_scores_that_are_outdated_are_renewed(app: KeysliceApp, monkeypatch: pytest.MonkeyPatch) -> None:
+    from monailabel.interfaces.app import MONAILabelApp
+    from requests import ConnectionError as NotReachable
+
+    def start(self: Any, method: str, params: Any = None) -> dict[str, Any]:
+        if method == "uncertainty":
+            raise NotReachable("no server")
+        return {"id": method}
+
+    monkeypatch.setattr(MONAILabelApp, "async_scoring", start)
+    assert app.async_scoring(None) == {}
+    monkeypatch.setattr("bundle.server.app.due_methods", lambda *_: ["dice", "uncertainty"])
+    assert app.async_scoring(None) == {"dice": {"id": "dice"}}
+    assert app.async_scoring("dice") == {"id": "dice"}
+
+
+def test_tasks_can_be_trained_scored_and_done_in_batches(app: KeysliceApp) -> None:
+    assert list(app.info()["trainers"]) == ["volumes"]
+    assert list(app.info()["strategies"]) == ["random", "first", "uncertainty"]
+    assert list(app.info()["scoring"]) == ["dice", "uncertainty"]

@@ -1,0 +1,83 @@
+from __future__ import annotations
+
+import sys
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+
+from bundle.server import background_tasks as background
+from bundle.server.background_tasks import check_request, tell_plainly
+from bundle.server.server_errors import RequestError
+
+
+class Checked:
+    """A trainer or scoring method that notes what it is asked to check."""
+
+    def __init__(self) -> None:
+        self.seen: list[Any] = []
+
+    def check(self, request: Any, datastore: Any) -> None:
+        self.seen.append(request)
+
+
+@pytest.fixture
+def app() -> SimpleNamespace:
+    images: list[str] = ["a"]
+    store = SimpleNamespace(list_images=lambda: images, images=images)
+    return SimpleNamespace(
+        _trainers={"volumes": Checked()},
+        _scoring_methods={"dice": Checked()},
+        _infers={"volumes": None},
+        datastore=lambda: store,
+    )
+
+
+def test_trainings_and_scorings_check_their_requests(app) -> None:
+    check_request(app, "train", {"model": "volumes", "max_epochs": 1})
+    check_request(app, "scoring", {"method": "dice"})
+    assert app._trainers["volumes"].seen == [{"model": "volumes", "max_epochs": 1}]
+    assert app._scoring_methods["dice"].seen == [{"method": "dice"}]
+
+
+@pytest.mark.parametrize(
+    ("method", "request_", "told"),
+    [
+        ("train", {"model": "x"}, "there is no model to train 'x'; there are: volumes"),
+        ("train", {}, "there is no model to train None"),
+        ("scoring", {"method": "x"}, "there is no scoring method 'x'; there are: dice"),
+        ("batch_infer", {"model": "x"}, "there is no model 'x'; there are: volumes"),
+    ],
+)
+def test_what_is_not_there_is_refused(method: str, request_: dict[str, Any], told: str, app) -> None:
+    with pytest.raises(RequestError, match=told) as caught:
+        check_request(app, method, request_)
+    assert caught.value.status == 404
+
+
+def test_a_batch_needs_images(app) -> None:
+    check_request(app, "batch_infer", {"model": "volumes"})
+    app.datastore().images.clear()
+    with pytest.raises(RequestError, match="the study folder holds no images") as caught:
+        check_request(app, "batch_infer", {"model": "volumes"})
+    assert caught.value.status == 409
+
+
+def test_a_process_of_monailabel_tells_mistakes_without_a_traceback(monkeypatch, capsys, caplog) -> None:
+    monkeypatch.setattr(sys, "excepthook", sys.excepthook)
+    monkeypatch.setattr(sys.modules["__main__"], "__spec__", SimpleNamespace(name=background.TASK_PROCESS))
+    tell_plainly()
+    mistake, fault = RequestError(409, "no labels"), ZeroDivisionError("a fault of ours")
+    sys.excepthook(type(mistake), mistake, None)
+    assert caplog.messages == ["no labels"]
+    assert capsys.readouterr().err == ""
+    sys.excepthook(type(fault), fault, None)
+    assert "ZeroDivisionError: a fault of ours" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("spec", [None, SimpleNamespace(name="pytest.__main__")])
+def test_other_processes_stay_as_they_are(spec: Any, monkeypatch) -> None:
+    before = sys.excepthook
+    monkeypatch.setattr(sys.modules["__main__"], "__spec__", spec)
+    tell_plainly()
+    assert sys.excepthook is before

@@ -1,0 +1,57 @@
+"""Web pages from elsewhere may not read the answers of the server."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+from fastapi import FastAPI
+from fastapi.middleware.cors import CORSMiddleware
+from fastapi.middleware.gzip import GZipMiddleware
+from fastapi.testclient import TestClient
+
+from bundle.server.workarounds.origins import VARIABLE, allowed, restrict_origins
+
+
+def test_the_pages_of_the_server_and_named_ones_are_allowed() -> None:
+    assert allowed(8000, {}) == ["http://127.0.0.1:8000", "http://localhost:8000"]
+    assert allowed(80, {VARIABLE: "http://a:1/, ,http://b"})[2:] == ["http://a:1", "http://b"]
+
+
+def test_only_allowed_pages_may_read() -> None:
+    app = FastAPI()
+    app.add_middleware(CORSMiddleware, allow_origins=["*"], allow_credentials=True)
+    app.add_middleware(GZipMiddleware)
+    restrict_origins(app, ["http://own"])
+    client = TestClient(app)
+    for origin, shown in (("http://own", "http://own"), ("http://evil", None)):
+        assert client.get("/", headers={"Origin": origin}).headers.get("access-control-allow-origin") == shown
+
+
+def test_foreign_pages_may_not_even_ask() -> None:
+    app, asked = FastAPI(), []
+    app.post("/label")(lambda: asked.append(1))
+    restrict_origins(app, ["http://own"])
+    client = TestClient(app)
+    assert client.post("/label", headers={"Origin": "http://evil"}).status_code == 403
+    assert not asked
+    assert client.post("/label", headers={"Origin": "http://own"}).status_code == 200
+    assert client.post("/label").status_code == 200
+
+
+def test_upstream_still_lets_every_page_read_and_cannot_be_told_otherwise(tmp_path: Path) -> None:
+    (tmp_path / "studies").mkdir()
+    words = ["start_server", "--app", str(tmp_path), "--studies", str(tmp_path / "studies"), "--dryrun"]
+    code = (
+        "import json, os, sys; os.environ['MONAI_LABEL_CORS_ORIGINS'] = json.dumps(['http://own']);"
+        f"sys.argv = ['monailabel', *{words!r}]; from monailabel.main import Main; Main().run()"
+    )
+    run = subprocess.run(
+        [sys.executable, "-W", "ignore", "-c", code], cwd=tmp_path, capture_output=True, text=True, check=False
+    )
+    assert "AnyHttpUrl is not JSON serializable" in run.stderr
+    from monailabel.config import Settings
+
+    assert json.loads(json.dumps(Settings().MONAI_LABEL_CORS_ORIGINS)) == []

@@ -1,0 +1,84 @@
+"""Options of the panel and what they change in a config."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from bundle.server.label_tasks import TASKS, LabelTask
+from bundle.server.panel_options import on, overrides_of, panel_of, share
+from bundle.server.server_errors import RequestError
+
+VOLUMES, DISCS = TASKS[:2]
+
+
+@pytest.fixture
+def pictures(tmp_path: Path) -> LabelTask:
+    """A task for pictures as configs/lesion_segmentation is one."""
+    import json
+
+    config = {
+        "threshold": 0.5,
+        "overlap": 0.25,
+        "single_region": False,
+        "label_names": {"lesion": 1},
+        "postprocessing": {"transforms": [{"_target_": "bundle.tasks.images.SaveMaskd"}]},
+    }
+    task = replace(TASKS[2], root=tmp_path)
+    task.config_dir.mkdir(parents=True)
+    (task.config_dir / "inference.json").write_text(json.dumps(config))
+    return task
+
+
+def test_a_panel_has_what_the_config_can_do(pictures: LabelTask) -> None:
+    assert panel_of(VOLUMES) == {"overlap": 0.25, "mirror": False, "largest_component": False}
+    assert panel_of(DISCS) == {}
+    assert panel_of(pictures) == {"overlap": 0.25, "threshold": 0.5, "largest_component": False}
+
+
+def test_defaults_and_what_is_unknown_change_nothing(pictures: LabelTask) -> None:
+    assert overrides_of(VOLUMES, {"mirror": False, "largest_component": "false", "logging": "INFO"}) == {}
+    assert overrides_of(DISCS, {"overlap": 0.5, "mirror": True, "largest_component": True}) == {}
+    assert overrides_of(pictures, {"mirror": True, "threshold": None}) == {}
+
+
+def test_options_become_ids_of_the_config(pictures: LabelTask) -> None:
+    assert overrides_of(VOLUMES, {"overlap": "0.5", "mirror": "true"}) == {"overlap": 0.5, "mirror_axes": [0, 1, 2]}
+    assert overrides_of(pictures, {"threshold": 0.3, "largest_component": 1}) == {
+        "threshold": 0.3,
+        "single_region": True,
+    }
+
+
+def test_mirroring_that_a_config_does_by_itself_can_be_left_out(tmp_path: Path) -> None:
+    task = replace(VOLUMES, root=tmp_path)
+    task.__dict__["config"] = {**VOLUMES.config, "mirror_axes": [0]}
+    assert panel_of(task)["mirror"] is True
+    assert overrides_of(task, {"mirror": False}) == {"mirror_axes": []}
+
+
+def test_the_largest_component_is_found_before_the_label_map_is_written() -> None:
+    transforms: list[dict[str, Any]] = overrides_of(VOLUMES, {"largest_component": True})["postprocessing#transforms"]
+    targets = [step["_target_"] for step in transforms]
+    assert targets == [
+        "bundle.grid.RestoreGridd",
+        "KeepLargestConnectedComponentd",
+        "bundle.inference.SaveSegmentationd",
+    ]
+    assert transforms[1]["applied_labels"] == [1, 2]
+    assert len(VOLUMES.config["postprocessing"]["transforms"]) == 2
+
+
+@pytest.mark.parametrize("value", ["x", 1, -0.1, [], {}, "nan"])
+def test_shares_lie_between_0_and_1(value: Any) -> None:
+    with pytest.raises(RequestError, match="overlap must be a number in"):
+        share("overlap", value)
+
+
+def test_switches_are_on_or_off() -> None:
+    assert (on("mirror", "True"), on("mirror", 0)) == (True, False)
+    with pytest.raises(RequestError, match="mirror must be true or false"):
+        on("mirror", "perhaps")

@@ -1,0 +1,36 @@
+"""Names from requests never lead out of a folder."""
+
+from __future__ import annotations
+
+import pytest
+
+from bundle.server.request_names import check_name, file_name, is_session
+from bundle.server.server_errors import RequestError
+
+BAD = ["", ".", "..", "../x", "a/b", "a\\b", "/etc/passwd", ".hidden", "a\0b", "a\nb", "x" * 201]
+
+
+@pytest.mark.parametrize("name", BAD)
+def test_names_that_could_lead_elsewhere_are_refused(name: str) -> None:
+    with pytest.raises(RequestError, match="is no plain name") as error:
+        check_name("image", name)
+    assert error.value.status == 400
+
+
+@pytest.mark.parametrize("name", ["case_001", "a b", "Müller-1.2", "x" * 200])
+def test_plain_names_are_taken(name: str) -> None:
+    assert check_name("image", name) == name
+
+
+@pytest.mark.parametrize("name", ["../x", "", "a.b", "x" * 65])
+def test_names_of_no_session(name: str) -> None:
+    assert not is_session(name)
+    assert is_session("3f1c0c3e-c6f0-11f0-9a5c-0242ac110002")
+
+
+def test_folders_before_the_name_of_a_file_are_left_out() -> None:
+    assert file_name("C:\\scans\\a.nii.gz", "x") == "a.nii.gz"
+    assert file_name("../../a.nii.gz", "x") == "a.nii.gz"
+    assert file_name(None, "image.nii.gz") == file_name("/", "image.nii.gz") == "image.nii.gz"
+    with pytest.raises(RequestError):
+        file_name("../..", "x")

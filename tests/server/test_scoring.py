@@ -1,0 +1,193 @@
+from __future__ import annotations
+
+import json
+import os
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from bundle.server import scoring
+from bundle.server.label_tasks import TASKS, LabelTask
+from bundle.server.scoring import Evaluation, UncertaintyScoring, case_scores, due_methods
+from bundle.server.server_errors import RequestError
+
+ROWS = [
+    {"case": "a", "structure": "anterior", "dice": 0.8},
+    {"case": "a", "structure": "posterior", "dice": 0.6},
+    {"case": "b", "structure": "anterior", "dice": None},
+    {"case": "b", "structure": "posterior", "dice": 0.5},
+]
+
+
+class Store:
+    """Images, of which some have a final label, and their info."""
+
+    def __init__(self, folder: Path, labeled: str, unlabeled: str = "") -> None:
+        self.labels = {name: folder / f"{name}.nii.gz" for name in labeled}
+        for file in self.labels.values():
+            file.write_text("")
+        self.info: dict[str, dict[str, Any]] = {name: {} for name in labeled + unlabeled}
+
+    def list_images(self) -> list[str]:
+        return list(self.info)
+
+    def get_labeled_images(self) -> list[str]:
+        return list(self.labels)
+
+    def get_unlabeled_images(self) -> list[str]:
+        return [name for name in self.info if name not in self.labels]
+
+    def get_image_uri(self, name: str) -> str:
+        return f"/studies/{name}.nii.gz"
+
+    def get_label_uri(self, name: str, tag: str) -> str:
+        return str(self.labels[name])
+
+    def get_image_info(self, name: str) -> dict[str, Any]:
+        return self.info[name]
+
+    def update_image_info(self, name: str, info: dict[str, Any]) -> None:
+        self.info[name].update(info)
+
+
+@pytest.fixture
+def tasks(tmp_path: Path) -> list[LabelTask]:
+    return [replace(task, work=tmp_path / "work" / task.name) for task in TASKS[:2]]
+
+
+@pytest.fixture
+def asked(monkeypatch: pytest.MonkeyPatch) -> list[dict[str, Any]]:
+    """What evaluations would be run with; they find :data:`ROWS`."""
+    calls: list[dict[str, Any]] = []
+
+    def run(config: Path, overrides: dict[str, Any], folder: Path) -> dict[str, Any]:
+        calls.append({"config": config, **overrides})
+        folder.mkdir(parents=True)
+        (folder / "metrics.json").write_text(json.dumps({"cases": ROWS if overrides["checkpoint"] else []}))
+        return {"failures": [{"message": "c is empty"}]}
+
+    monkeypatch.setattr(scoring, "run_workflow", run)
+    return calls
+
+
+@pytest.fixture
+def values(monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    """The images whose uncertainty was computed; x cannot be read."""
+    found: list[str] = []
+
+    def score(estimator: Any, store: Store, name: str, device: str = "cpu") -> float | None:
+        found.append(name)
+        if name == "x":
+            return None
+        store.info[name]["uncertainty"] = {estimator.task.name: {"value": 0.5, "weights": estimator.stamp()}}
+        return 0.5
+
+    monkeypatch.setattr(scoring, "score_image", score)
+    return found
+
+
+def test_the_model_is_scored_by_case_and_on_the_whole(tasks, asked, tmp_path: Path) -> None:
+    found = Evaluation(tasks)({}, Store(tmp_path, "abc"))
+    assert found["cases"] == {"a": 0.7, "b": 0.5}
+    assert (found["model"], found["metric"], found["mean"]) == ("volumes", "dice", 0.6)
+    assert found["left_out"] == ["c is empty"]
+
+
+def test_discs_are_scored_by_their_names(tasks, asked, tmp_path: Path) -> None:
+    assert Evaluation(tasks)({"model": "discs"}, Store(tmp_path, "a"))["metric"] == "identification_rate"
+
+
+def test_the_evaluation_is_that_of_the_bundle_with_the_served_weights(tasks, asked, tmp_path: Path) -> None:
+    Evaluation(tasks)({"model": "volumes", "device": "cpu"}, Store(tmp_path, "ab"))
+    assert asked[0]["config"] == tasks[0].config_dir / "evaluate.json"
+    assert (asked[0]["split"], asked[0]["checkpoint"]) == ("all", str(tasks[0].shipped))
+    items = json.loads(Path(asked[0]["datalist"]).read_text())["training"]
+    assert [item["image"] for item in items] == ["/studies/a.nii.gz", "/studies/b.nii.gz"]
+
+
+def test_scores_are_kept_in_the_info_of_the_images(tasks, asked, tmp_path: Path) -> None:
+    store = Store(tmp_path, "abc")
+    store.info["a"]["dice"] = {"discs": {"value": 0.1}}
+    Evaluation(tasks)({}, store)
+    assert {model: record["value"] for model, record in store.info["a"]["dice"].items()} == {
+        "discs": 0.1,
+        "volumes": 0.7,
+    }
+    assert "dice" not in store.info["c"]
+
+
+def test_scores_are_due_again_for_other_weights_or_another_label(tasks, asked, tmp_path: Path) -> None:
+    store, method = Store(tmp_path, "ab"), Evaluation(tasks)
+    assert not method.due(store)
+    method({}, store)
+    assert not method.due(store)
+    os.utime(store.labels["b"], ns=(1, 1))
+    assert method.due(store)
+    method({}, store)
+    assert not method.due(store)
+    tasks[0].weights.write_text("")
+    assert method.due(store)
+    assert not Evaluation(tasks[1:]).due(store)
+
+
+def test_where_no_case_could_be_compared_there_is_no_mean(tasks, monkeypatch, tmp_path: Path, asked) -> None:
+    monkeypatch.setattr(scoring, "case_scores", lambda rows: {})
+    assert Evaluation(tasks)({}, Store(tmp_path, "a"))["mean"] is None
+
+
+def test_without_labels_there_is_nothing_to_compare_with(tasks, tmp_path: Path) -> None:
+    with pytest.raises(RequestError, match="no image has a final label yet") as caught:
+        Evaluation(tasks)({}, Store(tmp_path, "", "a"))
+    assert caught.value.status == 409
+
+
+def test_a_model_that_is_not_served_is_refused(tasks, tmp_path: Path) -> None:
+    for method in (Evaluation(tasks), UncertaintyScoring(tasks)):
+        with pytest.raises(RequestError, match="there is no model 'cells'"):
+            method({"model": "cells"}, Store(tmp_path, "a"))
+
+
+def test_all_unlabeled_images_get_a_value_once(tasks, values, tmp_path: Path) -> None:
+    store, method = Store(tmp_path, "l", "bxa"), UncertaintyScoring(tasks)
+    found = method({"device": "cpu"}, store)
+    assert found == {"model": "volumes", "uncertainty": {"a": 0.5, "b": 0.5}, "computed": 2, "missing": ["x"]}
+    assert method({}, store)["computed"] == 0
+    assert values == ["a", "b", "x", "x"]
+
+
+def test_a_limit_leaves_the_rest_for_later(tasks, values, tmp_path: Path) -> None:
+    found = UncertaintyScoring(tasks)({"limit": 1}, Store(tmp_path, "", "ab"))
+    assert (found["computed"], found["missing"]) == (1, ["b"])
+    with pytest.raises(RequestError, match="limit"):
+        UncertaintyScoring(tasks)({"limit": -1}, Store(tmp_path, "", "ab"))
+
+
+def test_nothing_is_due_that_nobody_asked_for(tasks, values, tmp_path: Path) -> None:
+    store, method = Store(tmp_path, "", "ab"), UncertaintyScoring(tasks)
+    assert not method.due(store)
+    method({"limit": 1}, store)
+    assert due_methods({"dice": Evaluation(tasks), "uncertainty": method}, store) == ["uncertainty"]
+    method({}, store)
+    assert not method.due(store)
+
+
+@pytest.mark.parametrize(
+    ("rows", "scores"),
+    [
+        (ROWS, {"a": 0.7, "b": 0.5}),
+        ([{"case": "a", "metrics": {"identification_rate": 0.9}}], {"a": 0.9}),
+        ([{"case": "a", "metrics": {"identification_rate": None}}], {}),
+        (
+            [
+                {"case": "a", "class": "melanoma", "called": 1, "label": 1},
+                {"case": "a", "class": "nevus", "called": 1, "label": 0},
+            ],
+            {"a": 0.5},
+        ),
+        ([], {}),
+    ],
+)
+def test_every_task_has_one_number_a_case(rows: list[dict], scores: dict[str, float]) -> None:
+    assert case_scores(rows) == pytest.approx(scores)

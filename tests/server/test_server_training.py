@@ -1,0 +1,245 @@
+"""Training, scoring, batches and the choice of the next image, by the real server; the tests build on each other."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import time
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import Any
+
+import nibabel as nib
+import numpy as np
+import psutil
+import pytest
+from helpers.phantoms import write_nifti
+
+from bundle.server.label_tasks import TASKS
+
+PATIENCE = 600
+SHIPPED = TASKS[0].shipped
+STRATEGIES = ("random", "first", "uncertainty")
+
+
+def ended(server: Any, path: str) -> dict[str, Any]:
+    """Wait until a task of the server has ended; return what is known of it."""
+    end = time.monotonic() + PATIENCE
+    while time.monotonic() < end:
+        found = server.get(path).json()
+        if found["status"] not in ("SUBMITTED", "RUNNING"):
+            return found
+        time.sleep(0.5)
+    raise AssertionError(f"{path} has not ended in {PATIENCE} s: {found}")
+
+
+def running(server: Any, path: str) -> dict[str, Any]:
+    """Wait until a task of the server runs its workflow."""
+    end = time.monotonic() + PATIENCE
+    while time.monotonic() < end:
+        found = server.get(path).json()
+        if any("workflow" in line for line in found.get("details", ())):
+            return found
+        assert found["status"] in ("SUBMITTED", "RUNNING"), found
+        time.sleep(0.5)
+    raise AssertionError(f"{path} does not run: {found}")
+
+
+def seen(server: Any, image: str) -> None:
+    """Wait until the server has found an image that was put into the folder."""
+    end = time.monotonic() + PATIENCE
+    while image not in server.get("/datastore/?output=all").json()["objects"]:
+        assert time.monotonic() < end, f"{image} is not found in {PATIENCE} s"
+        time.sleep(0.2)
+
+
+def children(server: Any) -> list[psutil.Process]:
+    return psutil.Process(server.process.pid).children(recursive=True)
+
+
+def info_of(server: Any, image: str) -> dict[str, Any]:
+    return server.get("/datastore/?output=all").json()["objects"][image]["image"]["info"]
+
+
+def infer(client: Any, image: str) -> tuple[np.ndarray, str]:
+    """Return the label map that the server finds and the hash of the weights that it says it used."""
+    file, params = client.infer("volumes", image, {"device": "cpu"})
+    return np.asanyarray(nib.load(file).dataobj), params["result"]["weights"]
+
+
+@pytest.fixture(scope="module")
+def labels(studies: Path) -> Path:
+    return studies.with_name("studies_labels")
+
+
+@pytest.fixture(scope="module")
+def names(labels: Path) -> list[str]:
+    return sorted(file.name.removesuffix(".nii.gz") for file in labels.iterdir())
+
+
+@pytest.fixture(scope="module")
+def trained(server: Any, client: Any, labels: Path, names: list[str]) -> dict[str, Any]:
+    """A training for one epoch on three labels, asked for twice at once, and what was served before it."""
+    for name in names[:3]:
+        client.save_label(name, str(labels / f"{name}.nii.gz"), tag="final")
+    before, weights = infer(client, names[0])
+    asked = {"json": {"max_epochs": 1, "device": "cpu", "val_split": 0.2}}
+    with ThreadPoolExecutor(2) as pool:
+        answers = list(pool.map(lambda _: server.post("/train/volumes", **asked), range(2)))
+    assert client.train_status(check_if_running=True) in (True, False)
+    return {"before": before, "weights": weights, "answers": answers, "task": ended(server, "/train/")}
+
+
+def test_without_labels_there_is_nothing_to_train_or_to_score(server: Any) -> None:
+    for path in ("/train/volumes", "/scoring/dice"):
+        answer = server.post(path)
+        assert answer.status_code == 409, answer.text
+        assert "no image has a final label yet" in answer.json()["detail"]
+
+
+@pytest.mark.parametrize(
+    ("path", "params", "status", "told"),
+    [
+        ("/train/nothing", {}, 404, "there is no model to train 'nothing'; there are: volumes, discs."),
+        ("/train/volumes", {"max_epochs": 0}, 400, "max_epochs must be a number, 1 or more, got 0."),
+        ("/scoring/nothing", {}, 404, "there is no scoring method 'nothing'; there are: dice, uncertainty."),
+        ("/batch/infer/nothing", {}, 404, "there is no model 'nothing'; there are: volumes, discs."),
+        ("/activelearning/nothing", {}, 404, "there is no strategy 'nothing'; there are: random, first, uncertainty."),
+        ("/activelearning/uncertainty", {"model": "x"}, 404, "there is no model 'x' for this"),
+    ],
+)
+def test_mistakes_are_answered_with_a_status_and_a_sentence(path, params, status, told, server: Any) -> None:
+    answer = server.post(path, json=params)
+    assert (answer.status_code, answer.json()["detail"][: len(told)]) == (status, told)
+
+
+@pytest.mark.parametrize("strategy", STRATEGIES)
+def test_every_strategy_gives_an_image_without_a_label(strategy: str, client: Any, names: list[str]) -> None:
+    found = client.next_sample(strategy, {})
+    assert found["id"] in names
+    assert Path(found["path"]).is_file()
+
+
+def test_the_least_sure_image_is_the_same_for_every_asker(server: Any, names: list[str]) -> None:
+    answers = [server.post("/activelearning/uncertainty", json={}).json() for _ in range(2)]
+    values = {name: info_of(server, name)["uncertainty"]["volumes"]["value"] for name in names}
+    assert answers[0]["id"] == answers[1]["id"] == max(names, key=lambda name: (values[name], name))
+    assert answers[0]["score"] == max(values.values())
+
+
+def test_a_training_is_started_once(trained: dict[str, Any]) -> None:
+    assert sorted(answer.status_code for answer in trained["answers"]) == [200, 429]
+    refused = next(answer for answer in trained["answers"] if answer.status_code == 429)
+    assert "train is running already" in refused.json()["detail"]
+
+
+def test_a_training_tells_what_it_did(trained: dict[str, Any], server: Any, names: list[str]) -> None:
+    told = "\n".join(trained["task"]["details"])
+    assert trained["task"]["status"] == "DONE", told
+    assert "epoch 1/1: loss" in told
+    stats = server.get("/info/").json()["train_stats"]["volumes"]
+    assert (stats["trained_on"], stats["validated_on"]) == (names[:3], "the training cases")
+    assert 0 <= stats["best_metric"] <= 1
+
+
+def test_trained_weights_are_served_from_the_next_request_on(trained, server, client, names: list[str]) -> None:
+    found, weights = infer(client, names[0])
+    served = server.work / "model" / "volumes" / "model.pt"
+    assert weights == hashlib.sha256(served.read_bytes()).hexdigest() != trained["weights"]
+    assert trained["weights"] == hashlib.sha256(SHIPPED.read_bytes()).hexdigest()
+    assert found.shape == trained["before"].shape
+    assert set(np.unique(found)) <= {0, 1, 2}
+
+
+def test_labels_with_foreign_values_are_named_and_nothing_is_trained(trained, server, client, labels, names) -> None:
+    name, good = names[2], labels / f"{names[2]}.nii.gz"
+    bad = labels.parent / "bad.nii.gz"
+    image = nib.load(good)
+    write_nifti(bad, np.full(image.shape, 7, np.uint8), affine=image.affine)
+    client.save_label(name, str(bad), tag="final")
+    before = (server.work / "model" / "volumes" / "model.pt").read_bytes()
+    assert server.post("/train/volumes", json={"max_epochs": 1}).status_code == 200
+    task = ended(server, "/train/")
+    client.save_label(name, str(good), tag="final")
+    told = "\n".join(task["details"])
+    assert task["status"] == "ERROR"
+    assert f"{name}.nii.gz: holds the values 7, which are none of the classes [0, 1, 2]" in told
+    assert "Traceback" not in told
+    assert (server.work / "model" / "volumes" / "model.pt").read_bytes() == before
+
+
+def test_a_training_can_be_stopped(trained, server: Any) -> None:
+    assert server.post("/train/volumes", json={"max_epochs": 1000}).status_code == 200
+    running(server, "/train/")
+    before = (server.work / "model" / "volumes" / "model.pt").read_bytes()
+    assert server.delete("/train/").json()["status"] == "STOPPED"
+    assert ended(server, "/train/")["status"] == "STOPPED"
+    assert psutil.wait_procs(children(server), timeout=60)[1] == []
+    assert (server.work / "model" / "volumes" / "model.pt").read_bytes() == before
+
+
+def test_the_model_is_compared_with_the_final_labels(trained, server, client, labels, names: list[str]) -> None:
+    assert server.post("/scoring/dice", json={"device": "cpu"}).status_code == 200
+    task = ended(server, "/scoring/")
+    told = next(line for line in task["details"] if "Result: " in line)
+    result = json.loads(told.split("Result: ")[1])
+    assert task["status"] == "DONE"
+    assert list(result["cases"]) == names[:3]
+    assert result["mean"] == pytest.approx(np.mean(list(result["cases"].values())), abs=1e-4)
+    for name in names[:3]:
+        assert info_of(server, name)["dice"]["volumes"]["value"] == result["cases"][name]
+    found, truth = infer(client, names[0])[0], np.asanyarray(nib.load(labels / f"{names[0]}.nii.gz").dataobj)
+    dice = [
+        2 * ((found == value) & (truth == value)).sum() / ((found == value).sum() + (truth == value).sum())
+        for value in (1, 2)
+        if (truth == value).any()
+    ]
+    assert result["cases"][names[0]] == pytest.approx(np.mean(dice), abs=0.02)
+
+
+def test_values_of_earlier_weights_are_computed_anew(trained, server: Any, names: list[str]) -> None:
+    ended(server, "/scoring/")
+    found = server.post("/scoring/uncertainty?run_sync=true", json={}).json()
+    assert sorted(found["uncertainty"]) == names[3:]
+    stamp = str((server.work / "model" / "volumes" / "model.pt").stat().st_mtime_ns)
+    for name in names[3:]:
+        assert info_of(server, name)["uncertainty"]["volumes"] == {
+            "value": found["uncertainty"][name],
+            "weights": stamp,
+        }
+
+
+def test_a_batch_labels_what_it_can_read(trained, server: Any, studies: Path, names: list[str]) -> None:
+    broken = studies / "broken.nii.gz"
+    broken.write_bytes(b"no volume")
+    seen(server, "broken")
+    assert server.post("/batch/infer/volumes?images=unlabeled").status_code == 200
+    task = ended(server, "/batch/infer")
+    broken.unlink()
+    told = "\n".join(task["details"])
+    assert task["status"] == "DONE", told
+    assert f"{len(names) - 3} images done, 1 left out" in told
+    objects = server.get("/datastore/?output=all").json()["objects"]
+    assert [name for name in names if "original" in objects[name]["labels"]] == names[3:]
+    assert [name for name in names if "final" in objects[name]["labels"]] == names[:3]
+
+
+def test_a_server_that_is_told_to_end_ends_its_training(trained, server: Any, client: Any, names: list[str]) -> None:
+    weights = infer(client, names[0])[1]
+    assert server.post("/train/volumes", json={"max_epochs": 1000}).status_code == 200
+    running(server, "/train/")
+    left = children(server)
+    assert left
+    server.stop()
+    assert psutil.wait_procs(left, timeout=60)[1] == []
+    json.loads((server.studies / "datastore_v2.json").read_text())
+    server.start()
+    assert infer(client, names[0])[1] == weights
+
+
+def test_where_nothing_is_left_to_label_the_answer_says_so(trained, server, client, labels, names) -> None:
+    for name in names[3:]:
+        client.save_label(name, str(labels / f"{name}.nii.gz"), tag="final")
+    for strategy in STRATEGIES:
+        found = client.next_sample(strategy, {})
+        assert found == {"message": f"all {len(names)} images have a final label: nothing is left to label"}

@@ -1,0 +1,105 @@
+from __future__ import annotations
+
+import time
+from typing import Any
+
+import pytest
+
+from bundle.server import strategies
+from bundle.server.label_tasks import TASKS
+from bundle.server.server_errors import RequestError
+from bundle.server.strategies import Uncertainty
+
+VALUES = {"a": 0.1, "b": 0.4, "c": 0.3, "d": 0.4, "e": None}
+"""Uncertainty of images that the model would find; e cannot be read."""
+
+
+class Store:
+    """Images without labels and their info."""
+
+    def __init__(self, *names: str) -> None:
+        self.info: dict[str, dict[str, Any]] = {name: {} for name in names}
+
+    def get_unlabeled_images(self) -> list[str]:
+        return list(self.info)
+
+    def get_image_info(self, name: str) -> dict[str, Any]:
+        return self.info[name]
+
+
+@pytest.fixture
+def computed(monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    """The images whose value was computed, in order."""
+    found: list[str] = []
+
+    def score(estimator: Any, store: Store, name: str, device: str) -> float | None:
+        found.append(name)
+        if VALUES[name] is not None:
+            entry = {"value": VALUES[name], "weights": estimator.stamp()}
+            store.info[name]["uncertainty"] = {estimator.task.name: entry}
+        return VALUES[name]
+
+    monkeypatch.setattr(strategies, "score_image", score)
+    return found
+
+
+def ask(store: Store, **request: Any) -> Any:
+    return Uncertainty(TASKS[:2])({"strategy": "uncertainty", **request}, store)
+
+
+def test_the_image_that_the_model_is_least_sure_of_comes_first(computed: list[str]) -> None:
+    found = ask(Store(*"ecadb"))
+    assert found == {"id": "b", "score": 0.4, "model": "volumes", "scored": 4, "unlabeled": 5}
+
+
+def test_values_are_computed_once(computed: list[str]) -> None:
+    store = Store(*"abc")
+    assert ask(store) == ask(store)
+    assert computed == ["a", "b", "c"]
+
+
+def test_a_request_computes_no_more_than_its_limit(computed: list[str]) -> None:
+    store = Store(*"abcd")
+    assert [ask(store, limit=1)["id"], ask(store, limit=2)["id"], ask(store, limit=0)["id"]] == ["a", "b", "b"]
+    assert computed == ["a", "b", "c"]
+
+
+def test_values_of_another_model_do_not_count(computed: list[str]) -> None:
+    store = Store(*"ab")
+    ask(store)
+    assert ask(store, model="discs", limit=0) == {
+        "id": "a",
+        "score": None,
+        "model": "discs",
+        "scored": 0,
+        "unlabeled": 2,
+    }
+
+
+def test_images_that_cannot_be_read_come_last(computed: list[str]) -> None:
+    assert ask(Store(*"ea"))["id"] == "a"
+    assert ask(Store("e"))["id"] == "e"
+
+
+def test_there_is_no_next_image_where_all_have_labels(computed: list[str]) -> None:
+    assert ask(Store()) is None
+
+
+def test_two_annotators_get_different_images_while_there_are_some(computed: list[str]) -> None:
+    store = Store(*"abc")
+    store.info["b"]["strategy"] = {"uncertainty": {"ts": int(time.time()), "client_id": "ann"}}
+    assert [ask(store, client_id=name)["id"] for name in ("ann", "bob", None)] == ["b", "c", "b"]
+    for name in "ac":
+        store.info[name]["strategy"] = {"uncertainty": {"ts": int(time.time()), "client_id": "ann"}}
+    assert ask(store, client_id="bob")["id"] == "b"
+
+
+def test_an_image_that_was_given_out_long_ago_is_free_again(computed: list[str]) -> None:
+    store = Store(*"ab")
+    store.info["b"]["strategy"] = {"uncertainty": {"ts": 1, "client_id": "ann"}}
+    assert ask(store, client_id="bob")["id"] == "b"
+
+
+def test_a_model_that_is_not_served_is_refused(computed: list[str]) -> None:
+    with pytest.raises(RequestError, match="there is no model 'cells'"):
+        ask(Store("a"), model="cells")

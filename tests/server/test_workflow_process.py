@@ -1,0 +1,80 @@
+from __future__ import annotations
+
+import json
+import logging
+import sys
+from pathlib import Path
+
+import pytest
+
+from bundle.server import workflow_process as workflow
+from bundle.server.workflow_process import WorkflowError, run_workflow
+
+PYTHON = sys.executable
+
+SAYS = (
+    "",
+    "2026-01-02 03:04:05,678 - INFO - > epochs: 1",
+    "2026-01-02 03:04:05,678 INFO ignite.engine.engine.Trainer: Engine run starting",
+    "2026-01-02 03:04:05,678 INFO bundle.training.progress: epoch 1/1: loss 0.5",
+    "2026-01-02 03:04:05,678 ERROR bundle.inference.failures: case a is left out",
+)
+
+
+@pytest.fixture
+def stand_in(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    """A program in the place of MONAI's: it says :data:`SAYS`, writes a summary and ends with a status."""
+
+    def write(status: int) -> None:
+        program = tmp_path / "program"
+        summary = tmp_path / "run" / "summary.json"
+        program.write_text(
+            f"#!{PYTHON}\nimport sys\nopen({str(summary)!r}, 'w').write('{{\"failures\": []}}')\n"
+            f"print({chr(10).join(SAYS)!r}, file=sys.stderr)\nsys.exit({status})\n"
+        )
+        program.chmod(0o755)
+        monkeypatch.setattr(workflow.sys, "executable", str(program))
+
+    return write
+
+
+@pytest.mark.parametrize("status", [0, 2])
+def test_a_run_returns_its_summary_also_when_cases_were_left_out(status: int, stand_in, tmp_path: Path) -> None:
+    stand_in(status)
+    assert run_workflow("train.json", {}, tmp_path / "run") == {"failures": []}
+
+
+def test_the_values_go_through_a_file_as_they_are(stand_in, tmp_path: Path) -> None:
+    stand_in(0)
+    run_workflow("train.json", {"datalist": "/a, (b)/1e3", "checkpoint": None}, tmp_path / "run")
+    assert json.loads((tmp_path / "run" / "arguments.json").read_text()) == {
+        "config_file": "train.json",
+        "datalist": "/a, (b)/1e3",
+        "checkpoint": None,
+        "output_dir": str(tmp_path / "run"),
+    }
+
+
+def test_a_run_is_followed_without_idle_words(stand_in, tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    stand_in(0)
+    caplog.set_level(logging.INFO, "bundle.server.workflow_process")
+    run_workflow("train.json", {}, tmp_path / "run")
+    assert caplog.messages == [
+        "bundle.training.progress: epoch 1/1: loss 0.5",
+        "ERROR bundle.inference.failures: case a is left out",
+    ]
+
+
+def test_a_run_that_fails_says_what_it_said_last(stand_in, tmp_path: Path) -> None:
+    stand_in(1)
+    with pytest.raises(WorkflowError, match=r"(?s)train\.json failed with status 1:.*case a is left out$"):
+        run_workflow("train.json", {}, tmp_path / "run")
+
+
+def test_a_run_that_ends_without_a_word_has_failed(stand_in, tmp_path: Path) -> None:
+    stand_in(0)
+    run_workflow("train.json", {}, tmp_path / "run")
+    program = tmp_path / "program"
+    program.write_text(f"#!{PYTHON}\nprint('nothing to do')\n")
+    with pytest.raises(WorkflowError, match=r"(?s)train\.json failed with status 0:\nnothing to do$"):
+        run_workflow("train.json", {}, tmp_path / "run")

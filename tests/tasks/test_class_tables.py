@@ -1,0 +1,94 @@
+"""The tables of a run that classified pictures: predictions, and submissions that the challenge's scorer takes."""
+
+from __future__ import annotations
+
+import csv
+import logging
+from pathlib import Path
+from typing import Any
+
+import pytest
+from ignite.engine import Engine, Events
+
+from bundle.tasks.classification import ClassTables
+from bundle.tasks.images.isic_submission import TABLES, check_confidences
+
+NAMES = list(TABLES["isic2017_part3"][1:])
+
+
+def result(case: str, *probabilities: float, names: list[str] = NAMES) -> dict[str, Any]:
+    classes = {
+        name: {"probability": value, "threshold": 0.5, "called": value > 0.5}
+        for name, value in zip(names, probabilities, strict=True)
+    }
+    return {"result": {"case": case, "input": f"/data/{case}.jpg", "classes": classes}}
+
+
+def run(tables: ClassTables, outputs: list[Any]) -> None:
+    engine = Engine(lambda _, number: outputs[number])
+    tables.attach(engine)
+    engine.run(range(len(outputs)), max_epochs=1)
+
+
+def rows(path: Path) -> list[dict[str, str]]:
+    return list(csv.DictReader(path.read_text(encoding="utf-8").splitlines()))
+
+
+def test_predictions_have_a_row_a_picture(tmp_path: Path) -> None:
+    tables = ClassTables(tmp_path / "out", NAMES)
+    run(tables, [[result("a", 0.75, 0.25)], [], [{"pred": 1}], [result("b", 0.125, 0.5)]])
+    assert rows(tmp_path / "out" / "predictions.csv") == [
+        {"case": "a", "input": "/data/a.jpg", NAMES[0]: "0.750000", NAMES[1]: "0.250000"}
+        | {f"{NAMES[0]}_called": "1", f"{NAMES[1]}_called": "0"},
+        {"case": "b", "input": "/data/b.jpg", NAMES[0]: "0.125000", NAMES[1]: "0.500000"}
+        | {f"{NAMES[0]}_called": "0", f"{NAMES[1]}_called": "0"},
+    ]
+    assert not (tmp_path / "out" / "submission.csv").exists()
+
+
+def test_a_run_without_predictions_writes_nothing(tmp_path: Path) -> None:
+    run(ClassTables(tmp_path / "out", NAMES, challenge="isic2017_part3"), [[], []])
+    assert not (tmp_path / "out").exists()
+
+
+def test_a_second_run_forgets_the_first_and_one_cut_off_keeps_what_is_done(tmp_path: Path) -> None:
+    tables = ClassTables(tmp_path, NAMES)
+    run(tables, [[result("a", 0.1, 0.2)]])
+    engine = Engine(lambda _, __: [result("b", 0.3, 0.4)])
+    tables.attach(engine)
+    engine.add_event_handler(Events.ITERATION_COMPLETED(once=2), lambda engine: engine.terminate())
+    engine.run(range(9), max_epochs=1)
+    assert [row["case"] for row in rows(tmp_path / "predictions.csv")] == ["b", "b"]
+
+
+@pytest.mark.parametrize("challenge", TABLES)
+def test_a_submission_is_what_the_scorer_takes(
+    challenge: str, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    names = list(TABLES[challenge][1:])
+    ids = ["ISIC_0000002", "ISIC_0000001"]
+    with caplog.at_level(logging.INFO):
+        outputs = [[result(name, *[0.125] * len(names), names=names)] for name in ids]
+        run(ClassTables(tmp_path, names[::-1], challenge=challenge), outputs)
+    assert check_confidences(tmp_path / "submission.csv", ids, challenge=challenge) == []
+    assert [row[TABLES[challenge][0]] for row in rows(tmp_path / "submission.csv")] == sorted(ids)
+    assert "submission.csv, 0 problems" in caplog.text
+
+
+def test_what_the_scorer_would_refuse_is_told(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from bundle.tasks.classification import class_tables
+
+    monkeypatch.setattr(class_tables, "check_confidences", lambda *args, **options: ["line 2: is odd."])
+    run(ClassTables(tmp_path, NAMES, challenge="isic2017_part3"), [[result("ISIC_0000001", 0.5, 0.5)]])
+    assert "submission.csv: line 2: is odd." in caplog.text
+
+
+def test_an_unknown_challenge_and_other_classes_are_refused(tmp_path: Path) -> None:
+    with pytest.raises(
+        ValueError, match="challenge must be one of isic2017_part3, isic2018_task3, or null, got 'isic'"
+    ):
+        ClassTables(tmp_path, NAMES, challenge="isic")
+    with pytest.raises(ValueError, match="isic2018_task3 has the classes MEL, NV"):
+        ClassTables(tmp_path, NAMES, challenge="isic2018_task3")

@@ -1,0 +1,82 @@
+"""CropAverageInferer gives a picture one score: the mean of the logits of fixed crops."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+import torch
+
+from bundle.tasks.classification import CropAverageInferer
+
+RAMP = torch.arange(100.0).repeat(3, 80, 1)[None]
+"""A picture (1, 3, 80, 100) whose values are its columns."""
+
+
+class Mean:
+    """A stand-in for a network: the mean of what it sees, and its largest value."""
+
+    def __init__(self) -> None:
+        self.batches: list[int] = []
+
+    def __call__(self, parts: torch.Tensor, factor: float = 1.0) -> torch.Tensor:
+        assert parts.shape[1:] == (3, 16, 16)
+        self.batches.append(len(parts))
+        return factor * torch.stack([parts.mean((1, 2, 3)), parts.amax((1, 2, 3))], dim=1)
+
+
+def test_nine_crops_are_cut_by_default_in_the_middle_of_the_picture() -> None:
+    boxes = list(CropAverageInferer((16, 16)).boxes((80, 100)))
+    assert len(boxes) == 9
+    assert boxes[0] == (slice(0, 80), slice(0, 100))
+    assert boxes[1:3] == [(slice(30, 46), slice(37, 57)), (slice(34, 50), slice(42, 62))]
+    assert boxes[3:5] == [(slice(20, 52), slice(35, 75)), (slice(28, 60), slice(25, 65))]
+    assert boxes[7:] == [(slice(0, 64), slice(20, 100)), (slice(16, 80), slice(0, 80))]
+
+
+def test_the_score_is_the_mean_over_the_crops() -> None:
+    inferer = CropAverageInferer((16, 16), batch_size=4)
+    network = Mean()
+    pictures = torch.cat([RAMP, 2 * RAMP, torch.rand(RAMP.shape, generator=torch.Generator().manual_seed(0))])
+    scores = inferer(pictures, network)
+    assert network.batches == [4, 4, 4, 4, 4, 4, 3]
+    boxes = list(inferer.boxes((80, 100)))
+    for picture, score in zip(pictures, scores, strict=True):
+        means = [float(picture[(slice(None), *box)].mean()) for box in boxes]
+        assert float(score[0]) == pytest.approx(sum(means) / 9, rel=0.01)
+    torch.testing.assert_close(scores[1], 2 * scores[0])
+    assert scores[0, 0] < scores[0, 1] < 100
+
+
+def test_one_crop_a_scale_lies_in_the_middle() -> None:
+    inferer = CropAverageInferer((16, 16), scales=[0.5], crops=1, whole=False)
+    assert list(inferer.boxes((80, 100))) == [(slice(20, 60), slice(25, 75))]
+    assert inferer(RAMP, Mean(), factor=2)[0, 0] == pytest.approx(2 * 49.5, rel=1e-3)
+
+
+@pytest.mark.parametrize("size", [(1, 1), (3, 2), (7, 500)])
+def test_crops_lie_within_pictures_of_any_size(size: tuple[int, int]) -> None:
+    for rows, columns in CropAverageInferer((16, 16), crops=3, jitter=1.0).boxes(size):
+        assert 0 <= rows.start < rows.stop <= size[0]
+        assert 0 <= columns.start < columns.stop <= size[1]
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"spatial_size": (16, 0)}, r"got \[16, 0\] and 16"),
+        ({"batch_size": 0}, "batch_size one"),
+        ({"scales": [1.2]}, r"scales must lie in \(0, 1\]"),
+        ({"jitter": -0.1}, "jitter be negative"),
+        ({"crops": 0, "whole": False}, "one scale and one crop are needed"),
+        ({"scales": [], "whole": False}, "one scale and one crop are needed"),
+    ],
+)
+def test_bad_arguments_are_told(options: dict[str, Any], message: str) -> None:
+    with pytest.raises(ValueError, match=message):
+        CropAverageInferer(**{"spatial_size": (16, 16), **options})
+
+
+def test_what_is_no_picture_is_refused() -> None:
+    with pytest.raises(ValueError, match=r"\(B, C, H, W\), got \(3, 80, 100\)"):
+        CropAverageInferer((16, 16))(RAMP[0], Mean())

@@ -1,0 +1,124 @@
+"""From heat maps of slabs to discs."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+import torch
+from helpers.phantoms import rotation
+from monai.data import MetaTensor
+
+from bundle.tasks.spine import DecodeDiscsd
+from bundle.tasks.spine.discs import SkeletonPrior, make_heatmaps
+from bundle.tasks.spine.sagittal_slab import SLAB_POSITIONS
+
+LEVELS = (20, 21, 22, 23, 24, 25)
+SPACING = 1.5
+ORIGIN = np.array([-2.0, -80.0, -310.0])
+
+
+@pytest.fixture
+def skeleton() -> SkeletonPrior:
+    """Discs 30 mm below each other, in an arc."""
+    means = np.array([[0.1 * (value - 22) ** 2, -30.0 * (value - 20)] for value in LEVELS])
+    return SkeletonPrior(LEVELS, means, np.full((6, 2), 5.0), (9,) * 6, "an arc")
+
+
+def spine(skeleton: SkeletonPrior, lateral: float = 0.0) -> dict[int, np.ndarray]:
+    """Return the true places of discs 21 to 25 in mm, off the plane of the slabs by ``lateral``."""
+    return {
+        value: np.array([ORIGIN[0] + lateral, *(ORIGIN[1:] + [60.0, 190.0] + skeleton.means[row])])
+        for row, value in enumerate(LEVELS)
+        if value > 20
+    }
+
+
+def slabs_of(places: dict[int, np.ndarray], positions: list[float], levels: tuple[int, ...] = LEVELS) -> dict:
+    """Return slabs and the maps that a perfect network would give for them."""
+    affine = np.diag([6.0, SPACING, SPACING, 1.0])
+    affine[:3, 3] = ORIGIN
+    pixels = np.full((len(levels), 2), np.nan)
+    lateral = np.zeros(len(levels))
+    for value, place in places.items():
+        pixels[levels.index(value)] = (place[1:] - ORIGIN[1:]) / SPACING
+        lateral[levels.index(value)] = place[0] - ORIGIN[0]
+    maps = [
+        make_heatmaps(pixels, (24, 40), sigma=4, stride=4, amplitude=np.exp(-(((lateral - place) / 8) ** 2) / 2))
+        for place in positions
+    ]
+    image = MetaTensor(torch.zeros(len(positions), 1, 96, 160), affine=torch.as_tensor(affine))
+    image.meta[SLAB_POSITIONS] = torch.tensor(positions)
+    return {"image": image, "pred": torch.stack(maps)}
+
+
+def test_perfect_maps_give_every_disc_in_its_place(skeleton: SkeletonPrior) -> None:
+    places = spine(skeleton)
+    found = DecodeDiscsd("pred", skeleton=skeleton, first_level=20)(slabs_of(places, [-6.0, 0.0, 6.0]))["discs"]
+    assert [disc.value for disc in found] == [21, 22, 23, 24, 25]
+    for disc in found:
+        np.testing.assert_allclose(disc.position, places[disc.value], atol=0.3)
+        assert disc.confidence > 0.8
+
+
+def test_a_disc_beside_the_plane_is_placed_between_left_and_right(skeleton: SkeletonPrior) -> None:
+    places = spine(skeleton, lateral=6.0)
+    positions = [-12.0, -6.0, 0.0, 6.0, 12.0]
+    found = DecodeDiscsd("pred", skeleton=skeleton, first_level=20)(slabs_of(places, positions))["discs"]
+    assert all(abs(disc.position[0] - (ORIGIN[0] + 6.0)) < 1.5 for disc in found)
+
+
+def test_a_second_answer_off_the_spine_is_not_taken(skeleton: SkeletonPrior) -> None:
+    places = spine(skeleton)
+    case = slabs_of(places, [0.0])
+    stray = np.full((6, 2), np.nan)
+    stray[2] = [5.0, 150.0]
+    case["pred"] += 0.9 * make_heatmaps(stray, (24, 40), sigma=4, stride=4)
+    found = {disc.value: disc for disc in DecodeDiscsd("pred", skeleton=skeleton, first_level=20)(case)["discs"]}
+    np.testing.assert_allclose(found[22].position, places[22], atol=0.3)
+
+
+def test_how_the_slabs_lie_in_the_world_does_not_decide_on_the_levels(skeleton: SkeletonPrior) -> None:
+    """An oblique scan: the same voxels, turned by angles at which the skeleton would fit another level."""
+    places = spine(skeleton)
+    case = slabs_of(places, [0.0])
+    case["pred"] = case["pred"] * 0.6 + case["pred"].roll(1, dims=1) * 0.5
+    decode = DecodeDiscsd("pred", skeleton=skeleton, first_level=20)
+    upright = decode(case)["discs"]
+    motion = rotation(25, 10, -15)
+    motion[:3, 3] = 300, -200, 900
+    case["image"].affine = torch.as_tensor(motion) @ case["image"].affine
+    turned = decode(case)["discs"]
+    assert [disc.value for disc in turned] == [disc.value for disc in upright]
+    expected = [(motion @ np.append(disc.position, 1))[:3] for disc in upright]
+    np.testing.assert_allclose([disc.position for disc in turned], expected, atol=1e-6)
+
+
+def test_silent_maps_give_no_disc(skeleton: SkeletonPrior) -> None:
+    assert DecodeDiscsd("pred", skeleton=skeleton, first_level=20)(slabs_of({}, [0.0]))["discs"] == []
+
+
+def test_a_missing_key_may_be_allowed(skeleton: SkeletonPrior) -> None:
+    assert DecodeDiscsd("pred", skeleton=skeleton, allow_missing_keys=True)({"a": 1}) == {"a": 1}
+
+
+def test_doubt_about_the_level_does_not_move_a_disc(skeleton: SkeletonPrior) -> None:
+    """Discs but the first are told half by their own level and half by the one above, so a level answers at two."""
+    means = skeleton.means * [1.0, 0.6]
+    close = SkeletonPrior(LEVELS, means, skeleton.spread, skeleton.counts, "discs 18 mm below each other")
+    places = {
+        value: np.array([ORIGIN[0], *(ORIGIN[1:] + [60.0, 190.0] + means[row])]) for row, value in enumerate(LEVELS)
+    }
+    data = slabs_of(places, [0.0])
+    clear = data["pred"].clone()
+    own, next_one = (torch.tensor(share)[:, None, None] for share in ([1.0] + [0.55] * 5, [0.45] * 5 + [0.0]))
+    data["pred"] = clear * own + torch.roll(clear, -1, dims=1) * next_one
+    options = {"skeleton": close, "first_level": 20}
+    moved = DecodeDiscsd("pred", **options)(data)["discs"]
+    kept = DecodeDiscsd("pred", snap_mm=0, **options)(data)["discs"]
+    assert [disc.value for disc in moved] == list(LEVELS)
+    errors = {
+        way: [np.linalg.norm(disc.position - places[disc.value]) for disc in discs]
+        for way, discs in (("moved", moved), ("kept", kept))
+    }
+    assert max(errors["moved"]) < 1.0
+    assert max(errors["kept"]) > 3.0

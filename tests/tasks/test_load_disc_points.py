@@ -1,0 +1,66 @@
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from helpers.phantoms import write_nifti
+
+from bundle.tasks.spine.discs import DiscFileError
+from bundle.tasks.spine.load_disc_points import LoadDiscPointsd
+
+
+def write_points(path: Path, *discs: dict[str, Any]) -> Path:
+    path.write_text(json.dumps({"frame": "RAS", "unit": "mm", "image": "a.nii.gz", "discs": list(discs)}))
+    return path
+
+
+def entry(value: int, name: str, *position: float, **more: Any) -> dict[str, Any]:
+    return {"value": value, "name": name, "position": list(position), "confidence": None, **more}
+
+
+def test_points_of_a_json_file_are_an_array_by_rising_value(tmp_path: Path) -> None:
+    file = write_points(tmp_path / "a.json", entry(4, "C3-C4", 1, 2.5, -30), entry(3, "C2-C3", 1, 2, -10))
+    made = LoadDiscPointsd("label")({"label": str(file), "complete": True, "case": "a"})
+    assert made["points"].dtype == np.float64
+    np.testing.assert_array_equal(made["points"], [[3, 1, 2, -10], [4, 1, 2.5, -30]])
+    assert made["label"] == str(file)
+    assert made["complete"] is True
+
+
+def test_points_of_a_label_map_lie_where_its_own_affine_says(tmp_path: Path) -> None:
+    label = np.zeros((5, 6, 30), dtype=np.uint8)
+    label[2, 3, 20], label[2, 4, 10] = 3, 4
+    file = write_nifti(tmp_path / "a_labels-disc.nii.gz", label, np.diag([4.0, 1.0, 1.0, 1.0]))
+    np.testing.assert_allclose(LoadDiscPointsd("label")({"label": file})["points"], [[3, 8, 3, 20], [4, 8, 4, 10]])
+
+
+def test_extrapolated_discs_are_taken_on_request_alone(tmp_path: Path) -> None:
+    file = write_points(
+        tmp_path / "a.json", entry(24, "L4-L5", 1, 2, -10), entry(25, "L5-S1", 1, 2, -40, extrapolated=True)
+    )
+    assert LoadDiscPointsd("label")({"label": file})["points"][:, 0].tolist() == [24]
+    assert LoadDiscPointsd("label", extrapolated=True)({"label": file})["points"][:, 0].tolist() == [24, 25]
+
+
+def test_a_file_without_discs_gives_an_empty_array(tmp_path: Path) -> None:
+    assert LoadDiscPointsd("label")({"label": write_points(tmp_path / "a.json")})["points"].shape == (0, 4)
+
+
+def test_a_file_that_is_missing_or_no_file_of_points_is_told(tmp_path: Path) -> None:
+    with pytest.raises(DiscFileError, match=r"none\.json"):
+        LoadDiscPointsd("label")({"label": tmp_path / "none.json"})
+    (tmp_path / "a.json").write_text("{")
+    with pytest.raises(DiscFileError, match=r"a\.json"):
+        LoadDiscPointsd("label")({"label": tmp_path / "a.json"})
+
+
+def test_a_case_without_a_label_is_passed_over_on_request() -> None:
+    assert LoadDiscPointsd("label", allow_missing_keys=True)({"image": "a"}) == {"image": "a"}
+
+
+def test_points_come_from_one_file() -> None:
+    with pytest.raises(ValueError, match="one file a case"):
+        LoadDiscPointsd(["label", "other"])

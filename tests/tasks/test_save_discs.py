@@ -1,0 +1,98 @@
+"""Writing of the discs of a case."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import nibabel as nib
+import numpy as np
+import pytest
+import torch
+from monai.data import MetaTensor
+
+from bundle.inference.resume import MADE_FROM
+from bundle.tasks.spine import SaveDiscsd
+from bundle.tasks.spine.discs import Disc, read_discs
+
+DISCS = [Disc(2, (4.0, 5.0, 30.0), 0.5), Disc(3, (4.2, 6.1, 18.0), 0.75), Disc(4, (4.0, 7.0, 6.4), None)]
+
+
+@pytest.fixture
+def image(tmp_path: Path) -> MetaTensor:
+    """A volume upside down in its array, of 1 x 2 x 1 mm."""
+    affine = np.array([[1.0, 0, 0, 0], [0, 2, 0, 0], [0, 0, -1, 35], [0, 0, 0, 1]])
+    nib.save(nib.Nifti1Image(np.zeros((10, 8, 36), np.int16), affine), tmp_path / "spine.nii.gz")
+    return MetaTensor(torch.zeros(1, 10, 8, 36), meta={"filename_or_obj": str(tmp_path / "spine.nii.gz")})
+
+
+def saved(image: MetaTensor, folder: Path, discs: list[Disc] = DISCS, **options: str) -> dict:
+    """Save discs and return the record."""
+    return SaveDiscsd("discs", output_dir=folder, **options)({"discs": discs, "image": image})["result"]
+
+
+def test_every_file_holds_the_same_points(image: MetaTensor, tmp_path: Path) -> None:
+    saved(image, tmp_path / "out")
+    for name in ("spine.json", "spine.csv", "spine.mrk.json"):
+        found = read_discs(tmp_path / "out" / name)
+        assert [disc.value for disc in found] == [2, 3, 4]
+        np.testing.assert_allclose([disc.position for disc in found], [disc.position for disc in DISCS], atol=1e-3)
+    on_map = read_discs(tmp_path / "out" / "spine_label-discs_dlabel.nii.gz")
+    assert [disc.value for disc in on_map] == [2, 3, 4]
+    assert all(np.abs(np.subtract(a.position, b.position)).max() <= 1.0 for a, b in zip(on_map, DISCS, strict=True))
+
+
+def test_the_label_map_lies_on_the_grid_of_the_input(image: MetaTensor, tmp_path: Path) -> None:
+    saved(image, tmp_path / "out")
+    written, source = (nib.load(tmp_path / name) for name in ("out/spine_label-discs_dlabel.nii.gz", "spine.nii.gz"))
+    assert written.shape == source.shape
+    assert written.get_data_dtype() == np.uint8
+    np.testing.assert_array_equal(written.affine, source.affine)
+    sidecar = json.loads((tmp_path / "out" / "spine_label-discs_dlabel.json").read_text())
+    assert sidecar["SpatialReference"] == "orig"
+
+
+def test_the_record_tells_what_was_made_and_from_what(image: MetaTensor, tmp_path: Path) -> None:
+    record = saved(image, tmp_path / "out")
+    assert record == json.loads((tmp_path / "out" / "spine.json").read_text())
+    assert record["discs"][1] == {
+        "value": 3,
+        "name": "C2-C3",
+        "position": [4.2, 6.1, 18.0],
+        "voxel": [4, 3, 17],
+        "confidence": 0.75,
+    }
+    assert len(record["files"]) == 4
+    assert record["seconds"] is None
+
+
+def test_a_later_run_can_tell_what_a_result_was_made_from(image: MetaTensor, tmp_path: Path) -> None:
+    case = {"discs": DISCS, "image": image, "case": "a", "started": 0.0, MADE_FROM: "settings state"}
+    record = SaveDiscsd("discs", output_dir=tmp_path / "out")(case)["result"]
+    assert record[MADE_FROM] == {"settings": "settings", "input": "state"}
+    assert record["seconds"] > 0
+
+
+def test_a_disc_outside_the_image_is_left_out_and_named(image: MetaTensor, tmp_path: Path) -> None:
+    record = saved(image, tmp_path / "out", [*DISCS, Disc(5, (4.0, 7.0, -6.0))])
+    assert [disc["value"] for disc in record["discs"]] == [2, 3, 4]
+    assert record["remarks"] == ["C4-C5 was found outside the image and left out"]
+
+
+def test_no_disc_is_a_result_too(image: MetaTensor, tmp_path: Path) -> None:
+    record = saved(image, tmp_path / "out", [])
+    assert (record["discs"], record["remarks"]) == ([], ["no disc was found"])
+    assert not np.asarray(nib.load(tmp_path / "out" / "spine_label-discs_dlabel.nii.gz").dataobj).any()
+
+
+def test_the_label_map_may_have_the_numbers_of_totalspineseg(image: MetaTensor, tmp_path: Path) -> None:
+    record = saved(image, tmp_path / "out", numbering="totalspineseg")
+    values = np.unique(np.asarray(nib.load(tmp_path / "out" / "spine_label-discs_dlabel.nii.gz").dataobj))
+    assert values.tolist() == [0, 63, 64]
+    assert [disc["value"] for disc in record["discs"]] == [2, 3, 4]
+
+
+@pytest.mark.parametrize("name", ["numbering", "coordinate_system", "output_format"])
+def test_unknown_options_are_refused(name: str, tmp_path: Path) -> None:
+    with pytest.raises(ValueError, match=f"{name} must be one of .*, got 'other'"):
+        SaveDiscsd("discs", output_dir=tmp_path, **{name: "other"})

@@ -1,0 +1,209 @@
+"""SaveMaskd writes masks at the size and in the orientation of their picture, and tells what is on them."""
+
+from __future__ import annotations
+
+import csv
+import json
+import math
+import time
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from monai.data import MetaTensor, decollate_batch, list_data_collate
+from monai.transforms import Resize
+from PIL import Image, ImageOps
+
+from bundle.inference import BackgroundWriter
+from bundle.inference.resume import DoneCases
+from bundle.io import LoadColorImaged
+from bundle.io.images import EXIF_ORIENTATION, read_mask
+from bundle.io.input_checks import GridMismatchError
+from bundle.tasks.images import RestoreImageSized, SaveMaskd
+
+SIZE = (30, 48)
+PIXELS = np.stack(np.broadcast_arrays(8 * np.arange(30)[:, None], 5 * np.arange(48), 120), axis=2).astype(np.uint8)
+BOX = (slice(5, 20), slice(10, 40))
+
+
+def probability() -> torch.Tensor:
+    values = torch.full((1, *SIZE), 0.1)
+    values[0][BOX] = 0.8
+    return values
+
+
+@pytest.fixture
+def case(tmp_path: Path) -> dict[str, Any]:
+    Image.fromarray(PIXELS).save(tmp_path / "ISIC_0000001.png")
+    return LoadColorImaged("image")({"image": str(tmp_path / "ISIC_0000001.png")})
+
+
+def save(case: dict[str, Any], folder: Path, pred: torch.Tensor | None = None, **options: Any) -> dict[str, Any]:
+    transform = SaveMaskd("pred", **{"label_names": {"lesion": 1}, "output_dir": folder / "out", **options})
+    return transform({**case, "pred": probability() if pred is None else pred})
+
+
+def pixels_of(path: Path) -> np.ndarray:
+    with Image.open(path) as image:
+        assert image.mode == "L"
+        return np.asarray(image)
+
+
+def test_mask_and_probability_are_grey_pngs_of_the_size_of_the_picture(case: dict[str, Any], tmp_path: Path) -> None:
+    save(case, tmp_path)
+    expected = np.zeros(SIZE, np.uint8)
+    expected[BOX] = 255
+    np.testing.assert_array_equal(pixels_of(tmp_path / "out" / "ISIC_0000001_seg.png"), expected)
+    values = pixels_of(tmp_path / "out" / "ISIC_0000001_probability.png")
+    np.testing.assert_array_equal(values, np.where(expected, 204, 26))
+    with Image.open(tmp_path / "out" / "ISIC_0000001_overlay.jpg") as drawn:
+        assert drawn.size == SIZE[::-1]
+        outside = np.asarray(drawn.convert("RGB")).astype(int)[24:] - PIXELS[24:]
+    assert np.abs(outside).mean() < 3
+
+
+@pytest.mark.parametrize("orientation", range(2, 9))
+def test_the_mask_is_stored_as_its_picture_is(orientation: int, tmp_path: Path) -> None:
+    image = Image.fromarray(PIXELS)
+    exif = image.getexif()
+    exif[EXIF_ORIENTATION] = orientation
+    image.save(tmp_path / "a.png", exif=exif)
+    case = LoadColorImaged("image")({"image": str(tmp_path / "a.png")})
+    shape = case["image"].shape[1:]
+    pred = torch.zeros(1, *shape)
+    pred[:, 2:12, 3:9] = 1
+    save(case, tmp_path, pred)
+    with Image.open(tmp_path / "out" / "a_seg.png") as mask:
+        assert mask.size == image.size
+        np.testing.assert_array_equal(np.asarray(ImageOps.exif_transpose(mask)), pred[0].numpy() * 255)
+    np.testing.assert_array_equal(read_mask(tmp_path / "out" / "a_seg.png").pixels, pred[0].numpy())
+    with Image.open(tmp_path / "out" / "a_overlay.jpg") as drawn:
+        assert drawn.size == tuple(shape[::-1])
+
+
+def test_the_table_and_the_json_tell_area_box_and_border(case: dict[str, Any], tmp_path: Path) -> None:
+    (tmp_path / "model.pt").write_bytes(b"weights")
+    record = save({**case, "started": time.perf_counter()}, tmp_path, checkpoint=tmp_path / "model.pt")["result"]
+    assert json.loads((tmp_path / "out" / "ISIC_0000001.json").read_text()) == record
+    lesion = record["labels"]["lesion"]
+    assert (lesion["area_px"], lesion["area_share"], lesion["box"]) == (450, 0.3125, [10, 5, 30, 15])
+    assert (lesion["regions"], lesion["border_irregularity"], lesion["mean_probability"]) == (1, 1, 0.8)
+    assert record["shape"] == [30, 48]
+    assert record["threshold"] == 0.5
+    assert record["checkpoint"]["path"] == str(tmp_path / "model.pt")
+    assert record["seconds"] >= 0
+    assert sorted(record["files"]) == sorted(
+        f"ISIC_0000001_{name}" for name in ("seg.png", "probability.png", "overlay.jpg")
+    )
+    with open(tmp_path / "out" / "pictures.csv", newline="", encoding="utf-8") as stream:
+        (row,) = csv.DictReader(stream)
+    assert (row["case"], row["structure"], row["width"], row["height"]) == ("ISIC_0000001", "lesion", "48", "30")
+    assert (row["area_percent"], row["box_x"], row["box_height"]) == ("31.25", "10", "15")
+
+
+def test_an_empty_result_is_told_without_numbers_that_do_not_exist(case: dict[str, Any], tmp_path: Path) -> None:
+    record = save(case, tmp_path, torch.zeros(1, *SIZE))["result"]
+    lesion = record["labels"]["lesion"]
+    assert (lesion["area_px"], lesion["box"], lesion["border_irregularity"], lesion["mean_probability"]) == (
+        0,
+        None,
+        None,
+        None,
+    )
+    assert "NaN" not in (tmp_path / "out" / "ISIC_0000001.json").read_text()
+    assert not pixels_of(tmp_path / "out" / "ISIC_0000001_seg.png").any()
+
+
+def test_several_classes_have_their_levels_and_maps(case: dict[str, Any], tmp_path: Path) -> None:
+    pred = torch.rand(3, *SIZE, generator=torch.Generator().manual_seed(0)).softmax(0)
+    names = {"cytoplasm": 1, "nucleus": 2}
+    record = save(case, tmp_path, pred, label_names=names, levels=[128, 255], postfix="segmentation")["result"]
+    classes = pred.argmax(0).numpy()
+    written = pixels_of(tmp_path / "out" / "ISIC_0000001_segmentation.png")
+    np.testing.assert_array_equal(written, np.array([0, 128, 255])[classes])
+    nucleus = pixels_of(tmp_path / "out" / "ISIC_0000001_probability_nucleus.png")
+    np.testing.assert_array_equal(nucleus, np.round(pred[2].numpy() * 255))
+    assert record["labels"]["nucleus"]["area_px"] == (classes == 2).sum()
+    assert record["threshold"] is None
+
+
+def test_threshold_and_single_region(case: dict[str, Any], tmp_path: Path) -> None:
+    pred = probability()
+    pred[0, 8:10, 15:20] = 0.3
+    pred[0, 25, 3] = 0.9
+    record = save(case, tmp_path, pred, threshold=0.25)["result"]
+    assert (record["labels"]["lesion"]["area_px"], record["labels"]["lesion"]["regions"]) == (451, 2)
+    record = save(case, tmp_path, pred, single_region="true")["result"]
+    assert (record["labels"]["lesion"]["area_px"], record["labels"]["lesion"]["regions"]) == (450, 1)
+
+
+def test_with_a_reference_the_overlay_shows_what_was_missed(case: dict[str, Any], tmp_path: Path) -> None:
+    save(case, tmp_path / "alone")
+    label = MetaTensor(probability().flip(2) > 0.5)
+    save({**case, "label": label}, tmp_path / "compared")
+    drawn = [
+        np.asarray(Image.open(tmp_path / name / "out" / "ISIC_0000001_overlay.jpg")) for name in ("alone", "compared")
+    ]
+    assert not np.array_equal(*drawn)
+
+
+def test_what_is_not_asked_for_is_not_written(case: dict[str, Any], tmp_path: Path) -> None:
+    save(case, tmp_path, probability=False, overlay="false")
+    assert sorted(file.name for file in (tmp_path / "out").iterdir()) == [
+        "ISIC_0000001.json",
+        "ISIC_0000001_seg.png",
+        "pictures.csv",
+    ]
+
+
+def test_a_writer_writes_the_same_in_its_thread(case: dict[str, Any], tmp_path: Path) -> None:
+    writer = BackgroundWriter()
+    result = save(case, tmp_path, writer=writer)
+    writer.finish()
+    assert "result" not in result
+    assert [record["case"] for record in writer.results] == ["ISIC_0000001"]
+    assert (tmp_path / "out" / "ISIC_0000001_seg.png").is_file()
+
+
+def test_a_later_run_knows_that_the_picture_is_done(case: dict[str, Any], tmp_path: Path) -> None:
+    done = DoneCases(tmp_path / "out", enabled=True)
+    item = {"case": "ISIC_0000001", "image": str(tmp_path / "ISIC_0000001.png")}
+    save({**case, "case": item["case"], "made_from": done.stamp(item["image"])}, tmp_path)
+    assert done.find(item) is not None
+    (tmp_path / "out" / "ISIC_0000001_seg.png").unlink()
+    assert done.find(item) is None
+
+
+def test_maps_go_back_to_the_size_of_the_file(case: dict[str, Any]) -> None:
+    small = {
+        **case,
+        "image": Resize((20, 20))(case["image"]),
+        "pred": torch.rand(2, 20, 20),
+        "other": torch.rand(1, *SIZE),
+    }
+    (batch,) = decollate_batch(list_data_collate([small]))
+    back = RestoreImageSized(["pred", "other"])(batch)
+    expected = torch.nn.functional.interpolate(small["pred"][None], size=SIZE, mode="bilinear")[0]
+    torch.testing.assert_close(back["pred"].as_tensor(), expected, atol=1e-5, rtol=0)
+    assert torch.equal(back["other"].as_tensor(), small["other"])
+    assert back["pred"].meta["filename_or_obj"] == case["image"].meta["filename_or_obj"]
+    assert RestoreImageSized("absent", allow_missing_keys=True)(case).keys() == case.keys()
+
+
+def test_results_of_another_size_or_number_of_channels_are_refused(case: dict[str, Any], tmp_path: Path) -> None:
+    with pytest.raises(GridMismatchError, match="put RestoreImageSized before"):
+        save(case, tmp_path, torch.zeros(1, 20, 20))
+    with pytest.raises(ValueError, match="has 2 channels of results, 1 are expected"):
+        save(case, tmp_path, torch.zeros(2, *SIZE))
+    with pytest.raises(GridMismatchError, match=r"\(20, 20\)"):
+        save({**case, "label": torch.zeros(1, 20, 20)}, tmp_path)
+
+
+def test_options_that_do_not_fit_are_refused(tmp_path: Path) -> None:
+    with pytest.raises(ValueError, match="must count from 1 to 1"):
+        SaveMaskd("pred", label_names={"a": 1, "b": 2}, output_dir=tmp_path)
+    with pytest.raises(ValueError, match=r"threshold must lie in \[0, 1\)"):
+        SaveMaskd("pred", label_names={"a": 1}, output_dir=tmp_path, threshold=math.inf)
+    assert SaveMaskd("pred", label_names={"a": 1}, output_dir=tmp_path, allow_missing_keys=True)({"a": 1}) == {"a": 1}

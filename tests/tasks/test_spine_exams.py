@@ -1,0 +1,148 @@
+from __future__ import annotations
+
+import json
+from collections import Counter
+from pathlib import Path
+
+import numpy as np
+import pytest
+from helpers.phantoms import write_nifti
+
+from bundle.data import DatalistError, load_datalist, select_cases
+from bundle.tasks.spine.spine_exams import SAME_PERSON, TEMPLATE, prepare_spine_exams
+
+DOWN_BACK_RIGHT = np.array([[0, 0, 4, 0], [0, -1, 0, 0], [-1, 0, 0, 0], [0, 0, 0, 1]])
+"""Affine of the exams: axes to inferior, posterior and right."""
+
+
+def vertebrae(*values: int) -> np.ndarray:
+    """Return boxes 20 mm high from row 10 on, 8 mm apart, from 10 to 29 mm behind the origin, in slices 2 to 4."""
+    mask = np.zeros((170, 60, 7), dtype=np.uint8)
+    for place, value in enumerate(values):
+        mask[10 + 28 * place : 30 + 28 * place, 10:30, 2:5] = value
+    return mask
+
+
+def add_exam(
+    root: Path, folder: str, exam: str, mask: np.ndarray | None = None, kind: str = "vertebraseg", contrast: str = "T2w"
+) -> None:
+    mask = vertebrae(22, 23, 24) if mask is None else mask
+    write_nifti(root / folder / f"{exam}_{kind}.nii.gz", mask, DOWN_BACK_RIGHT)
+    write_nifti(root / folder / f"{exam}_{contrast}.nii.gz", mask, DOWN_BACK_RIGHT)
+
+
+def discs_of(output: Path, name: str) -> dict[int, dict[str, object]]:
+    content = json.loads((output / "labels" / f"{name}_discs.json").read_text())
+    assert content["frame"] == "RAS"
+    assert content["unit"] == "mm"
+    return {disc["value"]: disc for disc in content["discs"]}
+
+
+def test_tips_lie_between_the_hind_corners_of_vertebrae(tmp_path: Path) -> None:
+    add_exam(tmp_path, "spines", "exam01")
+    prepare_spine_exams(tmp_path, tmp_path / "out", folds=2)
+    discs = discs_of(tmp_path / "out", "spines_exam01")
+    assert list(discs) == [23, 24, 25]
+    np.testing.assert_allclose(discs[23]["position"], [12, -29, -33.5], atol=1.5)
+    np.testing.assert_allclose(discs[24]["position"], [12, -29, -61.5], atol=1.5)
+    assert discs[23]["name"] == "L3-L4"
+    assert discs[23]["confidence"] is None
+    assert "extrapolated" not in discs[24]
+
+
+def test_the_disc_below_the_last_vertebra_is_marked_as_extrapolated(tmp_path: Path) -> None:
+    add_exam(tmp_path, "spines", "exam01")
+    add_exam(tmp_path, "spines", "exam02", vertebrae(23, 24, 25))
+    prepare_spine_exams(tmp_path, tmp_path / "out", folds=2)
+    lowest = discs_of(tmp_path / "out", "spines_exam01")[25]
+    assert lowest["extrapolated"] is True
+    np.testing.assert_allclose(lowest["position"], [12, -29, -89.5], atol=1.5)
+    assert "extrapolated" not in discs_of(tmp_path / "out", "spines_exam02")[25]
+
+
+def test_masks_of_discs_give_their_tips_or_centers(tmp_path: Path) -> None:
+    mask = np.zeros((60, 60, 7), dtype=np.uint8)
+    mask[20:26, 10:40, 2:5] = 24
+    mask[45:51, 10:40, 2:5] = 25
+    add_exam(tmp_path, "discs", "exam01", mask, "discseg", "T1w")
+    prepare_spine_exams(tmp_path, tmp_path / "tips", folds=2)
+    prepare_spine_exams(tmp_path, tmp_path / "centers", folds=2, point="center")
+    tips, centers = (discs_of(tmp_path / folder, "discs_exam01") for folder in ("tips", "centers"))
+    np.testing.assert_allclose(tips[24]["position"], [12, -38.5, -22.5], atol=1)
+    np.testing.assert_allclose(centers[24]["position"], [12, -24.5, -22.5], atol=0.1)
+    assert list(tips) == list(centers) == [24, 25]
+
+
+def test_folds_are_dealt_by_person_and_spread_over_the_folders(tmp_path: Path) -> None:
+    for number in range(6):
+        add_exam(tmp_path, "many", f"exam{number:02}")
+    add_exam(tmp_path, "many", "exam03_iso")
+    ((folder, copy), original) = next(iter(SAME_PERSON.items()))
+    for exam in (copy, original, "exam90", "exam91"):
+        add_exam(tmp_path, folder, exam, contrast="FFE")
+    content = prepare_spine_exams(tmp_path, tmp_path / "out", folds=3, seed=1)
+    fold_of = {Path(case["label"]).name.removesuffix("_discs.json"): case["fold"] for case in content["training"]}
+    assert fold_of["many_exam03"] == fold_of["many_exam03_iso"]
+    assert fold_of[f"{folder}_{copy}"] == fold_of[f"{folder}_{original}"]
+    assert Counter(fold for name, fold in fold_of.items() if name.startswith("many") and "iso" not in name) == {
+        0: 2,
+        1: 2,
+        2: 2,
+    }
+    assert {fold for name, fold in fold_of.items() if name.startswith(folder)} == {0, 1, 2}
+    assert prepare_spine_exams(tmp_path, tmp_path / "out", folds=3, seed=1) == content
+    assert prepare_spine_exams(tmp_path, tmp_path / "out", folds=3, seed=2) != content
+
+
+def test_the_template_is_always_trained_with(tmp_path: Path) -> None:
+    for exam in ("exam01", "exam02"):
+        add_exam(tmp_path, "spines", exam)
+    label = np.zeros((10, 12, 40), dtype=np.uint8)
+    label[5, 3, [30, 20]] = 3, 4
+    write_nifti(tmp_path / "template" / TEMPLATE[0], label)
+    prepare_spine_exams(tmp_path, tmp_path / "other", folds=2)
+    assert not (tmp_path / "other" / "labels" / "template_template_discs.json").exists()
+    write_nifti(tmp_path / "template" / TEMPLATE[1], label)
+    prepare_spine_exams(tmp_path, tmp_path / "out", folds=2)
+    discs = discs_of(tmp_path / "out", "template_template")
+    assert [discs[value]["position"] for value in (3, 4)] == [[5, 3, 30], [5, 3, 20]]
+    for fold in range(2):
+        training = select_cases(tmp_path / "out", "training", fold=fold)
+        assert [case["group"] for case in training].count("template") == 1
+        assert len(select_cases(tmp_path / "out", "validation", fold=fold)) == 1
+    content = prepare_spine_exams(tmp_path, tmp_path / "centers", folds=2, point="center")
+    assert all(case["group"] == "spines" for case in content["training"])
+
+
+def test_the_datalist_names_files_that_are_there(tmp_path: Path) -> None:
+    for folder in ("a", "b"):
+        add_exam(tmp_path, folder, "exam01")
+    prepare_spine_exams(tmp_path, tmp_path / "out", folds=2)
+    cases = load_datalist(tmp_path / "out")["training"]
+    assert [case["case"] for case in cases] == ["a_exam01_T2w", "b_exam01_T2w"]
+    assert all(Path(case["image"]).is_file() and Path(case["label"]).is_file() for case in cases)
+    assert [(case["group"], case["complete"]) for case in cases] == [("a", False), ("b", False)]
+
+
+def test_unusable_folders_and_numbers_are_refused(tmp_path: Path) -> None:
+    with pytest.raises(DatalistError, match=r"holds no <folder>/<exam>_discseg\.nii\.gz"):
+        prepare_spine_exams(tmp_path, tmp_path / "out")
+    write_nifti(tmp_path / "a" / "exam01_vertebraseg.nii.gz", vertebrae(23, 24))
+    with pytest.raises(DatalistError, match=r"has no image beside it; one of exam01_T2w\.nii\.gz, exam01_T1w"):
+        prepare_spine_exams(tmp_path, tmp_path / "out")
+    for options in ({"point": "front"}, {"folds": 1}):
+        with pytest.raises(DatalistError, match="point must be posterior or center and folds 2 or more"):
+            prepare_spine_exams(tmp_path, tmp_path / "out", **options)  # type: ignore[arg-type]
+
+
+@pytest.mark.real_data
+def test_all_real_exams_get_their_points(tmp_path: Path, shared_data: Path) -> None:
+    content = prepare_spine_exams(shared_data / "spine", tmp_path)
+    assert len(content["training"]) == 23
+    names = {Path(case["label"]).name for case in content["training"]}
+    assert {"lumbar_t2_discs_exam11_iso_discs.json", "template_t2_whole_spine_template_discs.json"} < names
+    given = json.loads((shared_data / "spine/lumbar_t2_discs/exam20_discs.json").read_text())["discs"]
+    found = discs_of(tmp_path, "lumbar_t2_discs_exam20")
+    for disc in given:
+        down, back, right = disc["posterior_voxel"]
+        assert np.linalg.norm(np.array(found[disc["value"]]["position"]) - [4 * right, -back, -down]) < 4.5

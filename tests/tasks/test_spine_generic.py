@@ -1,0 +1,133 @@
+from __future__ import annotations
+
+import json
+import logging
+from collections import Counter
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from bundle.data import DatalistError, load_datalist
+from bundle.data.split import write_datalist
+from bundle.tasks.spine.spine_generic import prepare_spine_generic
+
+NEW, OTHER, OLD = "_label-discs_dlabel", "_space-other_label-discs_dlabel", "_labels-disc-manual"
+
+
+def add_scan(root: Path, subject: str, contrast: str = "T2w", labels: tuple[str, ...] = (OLD,)) -> None:
+    folders = root / subject / "anat", root / "derivatives" / "labels" / subject / "anat"
+    for folder in folders:
+        folder.mkdir(parents=True, exist_ok=True)
+    (folders[0] / f"{subject}_{contrast}.nii.gz").touch()
+    for label in labels:
+        (folders[1] / f"{subject}_{contrast}{label}.nii.gz").touch()
+
+
+def add_sites(root: Path, **sizes: int) -> None:
+    for site, size in sizes.items():
+        for number in range(1, size + 1):
+            for contrast in ("T1w", "T2w"):
+                add_scan(root, f"sub-{site}{number:02}", contrast)
+
+
+def parts(content: dict[str, Any]) -> dict[str, set[Any]]:
+    """Return the parts that the scans of every subject are in."""
+    found: dict[str, set[Any]] = {}
+    for case in content["training"] + content["test"]:
+        found.setdefault(Path(case["image"]).parts[0], set()).add(case.get("fold", "test"))
+    return found
+
+
+@pytest.mark.parametrize(
+    ("labels", "taken"), [((OLD,), OLD), ((OLD, NEW), NEW), ((OTHER,), OTHER), ((OLD, OTHER), OTHER)]
+)
+def test_labels_are_found_under_their_old_and_new_names(tmp_path: Path, labels: tuple[str, ...], taken: str) -> None:
+    for number in range(2):
+        add_scan(tmp_path, f"sub-amu{number:02}", labels=labels)
+    content = prepare_spine_generic(tmp_path, test_share=0.0, folds=2)
+    assert content["training"][0] == {
+        "image": "sub-amu00/anat/sub-amu00_T2w.nii.gz",
+        "label": f"derivatives/labels/sub-amu00/anat/sub-amu00_T2w{taken}.nii.gz",
+        "group": "T2w",
+        "complete": False,
+        "fold": content["training"][0]["fold"],
+    }
+
+
+def test_body_labels_are_no_disc_labels_and_what_is_missing_is_told(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    add_sites(tmp_path, amu=2)
+    add_scan(tmp_path, "sub-amu03", labels=("_RPI_r_labels-manual",))
+    add_scan(tmp_path, "sub-amu04", labels=())
+    add_scan(tmp_path, "sub-amu05")
+    image = tmp_path / "sub-amu05" / "anat" / "sub-amu05_T2w.nii.gz"
+    image.unlink()
+    image.symlink_to("../../.git/annex/objects/none")
+    add_scan(tmp_path, "sub-amu06")
+    (tmp_path / "sub-amu06" / "anat" / "sub-amu06_T2w.nii.gz").unlink()
+    with caplog.at_level(logging.WARNING):
+        content = prepare_spine_generic(tmp_path, contrasts=("T2w",), test_share=0.0, folds=2)
+    assert sorted(parts(content)) == ["sub-amu01", "sub-amu02"]
+    told = "\n".join(record.message for record in caplog.records)
+    assert "sub-amu03_T2w: left out, since it has no disc labels, only those of vertebral bodies." in told
+    assert "sub-amu04_T2w: left out, since it has no disc labels." in told
+    assert "sub-amu05_T2w.nii.gz is a link to nothing; fetch it (git annex get)." in told
+    assert "sub-amu06_T2w.nii.gz does not exist." in told
+
+
+def test_a_label_that_was_not_fetched_is_told(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    add_sites(tmp_path, amu=2)
+    label = tmp_path / "derivatives/labels/sub-amu01/anat/sub-amu01_T1w_labels-disc-manual.nii.gz"
+    label.unlink()
+    label.symlink_to("nothing")
+    content = prepare_spine_generic(tmp_path, test_share=0.0, folds=2)
+    assert len(content["training"]) == 3
+    assert "is a link to nothing" in caplog.text
+
+
+@pytest.mark.parametrize("split_by", ["subject", "site"])
+def test_no_subject_is_in_two_parts_and_all_parts_have_their_share(tmp_path: Path, split_by: str) -> None:
+    add_sites(tmp_path, amu=5, brnoUhb=5, tokyo750w=4, ucl=6)
+    content = prepare_spine_generic(tmp_path, split_by=split_by, test_share=0.25, folds=3, seed=1)
+    found = parts(content)
+    assert len(found) == 20
+    assert all(len(part) == 1 for part in found.values())
+    sizes = Counter(next(iter(part)) for part in found.values())
+    if split_by == "subject":
+        assert sizes == {"test": 5, 0: 5, 1: 5, 2: 5}
+    else:
+        sites = {(name[4:-2], next(iter(part))) for name, part in found.items()}
+        assert len(sites) == 4
+        assert set(sizes) == {"test", 0, 1, 2}
+
+
+def test_the_split_depends_on_the_seed_alone(tmp_path: Path) -> None:
+    add_sites(tmp_path, amu=8)
+    first = prepare_spine_generic(tmp_path, folds=2, seed=3)
+    assert prepare_spine_generic(tmp_path, folds=2, seed=3) == first
+    assert parts(prepare_spine_generic(tmp_path, folds=2, seed=4)) != parts(first)
+
+
+def test_the_datalist_can_be_trained_with(tmp_path: Path) -> None:
+    add_sites(tmp_path, amu=6)
+    write_datalist(prepare_spine_generic(tmp_path, folds=2), tmp_path / "dataset.json")
+    lists = load_datalist(tmp_path)
+    assert len(lists["training"]) + len(lists["test"]) == 12
+    assert all(Path(case["image"]).is_file() and Path(case["label"]).is_file() for case in lists["training"])
+    assert {case["group"] for case in lists["test"]} == {"T1w", "T2w"}
+    assert json.loads((tmp_path / "dataset.json").read_text())["seed"] == 0
+
+
+def test_unusable_folders_and_numbers_are_refused(tmp_path: Path) -> None:
+    with pytest.raises(DatalistError, match="is not a folder"):
+        prepare_spine_generic(tmp_path / "none")
+    with pytest.raises(DatalistError, match=r"no scan T1w or T2w with disc labels.*git annex get"):
+        prepare_spine_generic(tmp_path)
+    add_sites(tmp_path, amu=3)
+    with pytest.raises(DatalistError, match="too few sites are left for 2 folds"):
+        prepare_spine_generic(tmp_path, split_by="site", folds=2)
+    for options in ({"split_by": "scanner"}, {"test_share": 1.0}, {"folds": 1}):
+        with pytest.raises(DatalistError, match="split_by must be one of subject, site"):
+            prepare_spine_generic(tmp_path, **options)  # type: ignore[arg-type]

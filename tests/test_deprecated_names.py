@@ -1,0 +1,35 @@
+"""Names of version 0.1 work, with a warning that tells the new one."""
+
+from __future__ import annotations
+
+from pydoc import locate
+
+import pytest
+from monai.bundle import ConfigParser
+
+import bundle
+from bundle.deprecated_names import NAMES
+
+OLD = [(f"{package}.{name}", new) for package, names in NAMES.items() for name, new in names.items()]
+
+
+@pytest.mark.parametrize(("old", "new"), OLD, ids=[old for old, _ in OLD])
+def test_an_old_name_leads_to_the_new_place(old: str, new: str) -> None:
+    with pytest.warns(FutureWarning, match=f"bundle.{old} is now bundle.{new}; .* version 0.3.0"):
+        found = locate(f"bundle.{old}")
+    assert found is not None
+    assert found is locate(f"bundle.{new}")
+
+
+def test_a_config_of_a_user_with_old_names_runs() -> None:
+    config = {"a": {"_target_": "bundle.transforms.Standardized", "keys": "image"}, "b": "$bundle.datasets.list_cases"}
+    parser = ConfigParser({"imports": ["$import bundle"], **config})
+    with pytest.warns(FutureWarning, match="StandardizeIntensityd"):
+        assert type(parser.get_parsed_content("a")) is bundle.transforms.StandardizeIntensityd
+    with pytest.warns(FutureWarning, match=r"bundle\.data\.list_cases"):
+        assert parser.get_parsed_content("b") is bundle.data.list_cases
+
+
+@pytest.mark.parametrize("name", ["nothing", "transforms.Nothing", "datasets.Nothing"])
+def test_a_name_that_never_was_is_still_unknown(name: str) -> None:
+    assert locate(f"bundle.{name}") is None

@@ -1,0 +1,69 @@
+"""The inference config with labels made on the grid of the file, beside MONAI's own inferer."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import nibabel as nib
+import numpy as np
+import pytest
+import torch
+from helpers.phantoms import ball, noise, orientation_affine, rotation, write_nifti
+from helpers.workflows import SMALL, run_workflow
+
+from bundle.networks import AttentionUNet
+
+OURS = {
+    "_target_": "bundle.inference.SlabInferer",
+    "roi_size": "@roi_size",
+    "overlap": "@overlap",
+    "spread": "scan",
+    "assembler": {"_target_": "bundle.grid.GridAssembler"},
+}
+MONAIS = {"_target_": "SlidingWindowInferer", "roi_size": "@roi_size", "overlap": "@overlap", "mode": "gaussian"}
+WAY_BACK = {"_target_": "bundle.grid.RestoreGridd", "keys": "pred", "transform": "@preprocessing"}
+
+
+@pytest.fixture(scope="module")
+def checkpoint(tmp_path_factory: pytest.TempPathFactory) -> str:
+    torch.manual_seed(5)
+    network = AttentionUNet(3, 1, 3, channels=SMALL["network_def#channels"], spatial_size=SMALL["roi_size"])
+    path = tmp_path_factory.mktemp("weights") / "model.pt"
+    torch.save(network.state_dict(), path)
+    return str(path)
+
+
+def segment(image: Path, output: Path, checkpoint: str, inferer: dict[str, Any]) -> nib.Nifti1Image:
+    overrides = {"inferer": inferer, "postprocessing#transforms#0": WAY_BACK, "checkpoint": checkpoint}
+    run_workflow("inference.json", input=str(image), output_dir=str(output), **overrides)
+    return nib.load(output / image.name.replace(".nii.gz", "_seg.nii.gz"))
+
+
+@pytest.mark.parametrize(
+    "affine",
+    [
+        orientation_affine("LPS", (1.0, 1.0, 1.0)),
+        orientation_affine("PIR", (2.0, 0.7, 0.7)),
+        rotation(20, -15, 30) @ np.diag([1.1, 0.9, 1.0, 1]),
+        np.diag([0.6, 0.6, 3.0, 1.0]),
+    ],
+    ids=["same voxels", "thick sagittal slices", "oblique", "thick slices"],
+)
+def test_labels_are_those_of_monais_inferer_and_way_back(affine: np.ndarray, tmp_path: Path, checkpoint: str) -> None:
+    image = write_nifti(tmp_path / "scan.nii.gz", noise((24, 19, 21)) + ball((24, 19, 21), 6), affine)
+    ours = segment(image, tmp_path / "ours", checkpoint, OURS)
+    peer = segment(image, tmp_path / "peer", checkpoint, MONAIS)
+    assert ours.get_data_dtype() == peer.get_data_dtype() == np.uint8
+    np.testing.assert_array_equal(ours.affine, peer.affine)
+    found, expected = np.asarray(ours.dataobj), np.asarray(peer.dataobj)
+    assert np.unique(expected).size > 1
+    assert np.count_nonzero(found != expected) <= 1
+
+
+def test_maps_of_confidence_do_not_change_the_labels(tmp_path: Path, checkpoint: str) -> None:
+    image = write_nifti(tmp_path / "scan.nii.gz", noise((24, 19, 21)), np.diag([0.6, 0.6, 3.0, 1.0]))
+    assembler = {"_target_": "bundle.grid.GridAssembler", "confidence": ["probability", "margin", "entropy"]}
+    plain = segment(image, tmp_path / "a", checkpoint, OURS)
+    found = segment(image, tmp_path / "b", checkpoint, {**OURS, "assembler": assembler})
+    np.testing.assert_array_equal(found.dataobj, plain.dataobj)
