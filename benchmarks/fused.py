@@ -15,8 +15,7 @@ import torch
 from attention import forward_pass, minimum_times, stable_allocator, training_step
 from torch import nn
 
-from bundle.networks import AttentionUNet
-from bundle.networks.blocks import GroupedInstanceNorm
+from bundle.networks import AttentionUNet, GroupedInstanceNorm
 
 PLAIN = "plain, torch.nn.InstanceNorm3d"
 

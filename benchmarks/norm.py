@@ -14,7 +14,7 @@ import torch
 from attention import forward_pass, minimum_times, stable_allocator, training_step
 from torch import nn
 
-from bundle.networks.blocks import GroupedInstanceNorm
+from bundle.networks import GroupedInstanceNorm
 
 SHAPES = ((1, 16, 64, 128, 128), (1, 32, 32, 64, 64), (2, 64, 16, 32, 32), (4, 128, 5, 7, 5))
 

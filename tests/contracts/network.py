@@ -16,8 +16,7 @@ import torch
 from torch import nn
 
 from bundle.attention import Attention, is_skip_gate
-from bundle.networks import Network, get_network
-from bundle.networks.blocks import GroupedInstanceNorm
+from bundle.networks import GroupedInstanceNorm, Network, get_network
 
 from .attention import VOLUME_ONLY, assert_onnx_equals, assert_state_dict_carries, exports_onnx, scripts
 

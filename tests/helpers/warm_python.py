@@ -18,7 +18,7 @@ PRELOADED = ["monai.bundle", "bundle.inference", "bundle.training", "bundle.task
 
 
 def warm_command_line(*arguments: str) -> subprocess.CompletedProcess:
-    """Run ``python -m ...`` in the root of the repository as :func:`helpers.workflows.command_line` does, without warnings."""
+    """Run ``python -m ...`` like :func:`helpers.workflows.command_line`, without warnings."""
     context = multiprocessing.get_context("forkserver")
     context.set_forkserver_preload(PRELOADED)
     with tempfile.TemporaryDirectory() as folder:

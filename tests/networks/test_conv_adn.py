@@ -10,7 +10,7 @@ from torch import nn
 from torch.nn import functional
 
 from bundle.attention import AttentionGate, SqueezeExcitation
-from bundle.networks.blocks import GroupedInstanceNorm
+from bundle.networks import GroupedInstanceNorm
 from bundle.networks.blocks.conv_adn import (
     ConvADN,
     PlainSkip,

@@ -10,7 +10,7 @@ from monai.networks.layers.factories import Act
 from torch import nn
 from torch.nn import functional
 
-from bundle.networks.blocks import GroupedInstanceNorm
+from bundle.networks import GroupedInstanceNorm
 from bundle.networks.blocks.conv_norm import ConvNormAct, SeparableConv
 
 

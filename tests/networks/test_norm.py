@@ -9,7 +9,7 @@ import torch
 from monai.networks.layers.factories import Norm
 from torch import nn
 
-from bundle.networks.blocks import GroupedInstanceNorm
+from bundle.networks import GroupedInstanceNorm
 from bundle.networks.blocks.norm import with_fast_instance_norm
 
 PEERS = {1: nn.InstanceNorm1d, 2: nn.InstanceNorm2d, 3: nn.InstanceNorm3d}

@@ -2,7 +2,7 @@
 
 Paper: Deep Residual Learning for Image Recognition (He et al. 2015), https://arxiv.org/abs/1512.03385, in the form
 that torchvision made the usual one: the stride of a bottleneck lies in its convolution of size 3. The blocks are
-MONAI's and the names of the weights torchvision's, see :func:`bundle.networks.backbones.load_torchvision_weights`.
+MONAI's and the names of the weights torchvision's, see :func:`bundle.networks.load_torchvision_weights`.
 Differs from
 both: no classifier, strides can be traded for dilation in either kind of block, normalization and activation are
 arguments everywhere, and attention can stand behind every feature.
