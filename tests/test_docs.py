@@ -78,6 +78,7 @@ def arguments(command: str, folder: Path) -> list[str]:
     return module
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("page", "lines"), cases(), ids=[page for page, _ in cases()])
 def test_the_commands_of_the_page_run(page: str, lines: list[str], tmp_path: Path) -> None:
     small_dataset(tmp_path / "data", count=10)

@@ -12,7 +12,11 @@ from scipy import ndimage
 
 from bundle.cli.demo import load_template, run_demo
 
-pytestmark = pytest.mark.filterwarnings("ignore::DeprecationWarning", "ignore::FutureWarning", "ignore::UserWarning")
+pytestmark = [
+    pytest.mark.slow,
+    pytest.mark.xdist_group("demo"),
+    pytest.mark.filterwarnings("ignore::DeprecationWarning", "ignore::FutureWarning", "ignore::UserWarning"),
+]
 
 
 @pytest.fixture(scope="module")
@@ -21,7 +25,6 @@ def demo(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, dict[str, dict
     return folder, run_demo(folder)
 
 
-@pytest.mark.xdist_group("demo")
 def test_both_hippocampi_have_the_volume_of_a_healthy_adult(demo: tuple[Path, dict[str, dict[str, float]]]) -> None:
     """3 to 5 cm3 a side in the template, which is larger than most brains; the two differ by less than 15 %."""
     _, volumes = demo
@@ -31,7 +34,6 @@ def test_both_hippocampi_have_the_volume_of_a_healthy_adult(demo: tuple[Path, di
     assert abs(left - right) / (left + right) < 0.075
 
 
-@pytest.mark.xdist_group("demo")
 def test_the_label_map_lies_on_the_grid_of_the_template(demo: tuple[Path, dict[str, dict[str, float]]]) -> None:
     folder, volumes = demo
     result, template = nib.load(folder / "mni152_hippocampus.nii.gz"), load_template()
@@ -43,7 +45,6 @@ def test_the_label_map_lies_on_the_grid_of_the_template(demo: tuple[Path, dict[s
     assert counted[2] == sum(side["posterior"] for side in volumes.values())
 
 
-@pytest.mark.xdist_group("demo")
 def test_each_side_is_one_piece_with_the_anterior_part_in_front(demo: tuple[Path, dict[str, dict[str, float]]]) -> None:
     folder, _ = demo
     result = nib.load(folder / "mni152_hippocampus.nii.gz")
@@ -61,7 +62,6 @@ def test_each_side_is_one_piece_with_the_anterior_part_in_front(demo: tuple[Path
             assert np.bincount(part.ravel())[1:].max() / (side == value).sum() > 0.95, "the two labels are not mixed"
 
 
-@pytest.mark.xdist_group("demo")
 def test_the_overlay_is_a_picture(demo: tuple[Path, dict[str, dict[str, float]]]) -> None:
     folder, _ = demo
     with Image.open(folder / "mni152_hippocampus.png") as picture:

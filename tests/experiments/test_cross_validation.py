@@ -176,6 +176,7 @@ def test_the_page_tells_command_budget_and_figures(finished: Path) -> None:
     assert "On the 2 test cases, which no network was trained on" in page
 
 
+@pytest.mark.slow
 def test_killed_in_the_third_fold_and_started_again_it_ends_with_the_same_numbers(
     dataset: Path, finished: Path, tmp_path: Path
 ) -> None:

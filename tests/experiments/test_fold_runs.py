@@ -94,6 +94,7 @@ def test_an_evaluation_that_was_cut_off_does_not_train_again(
     assert runs.run_fold(plan, 0, tmp_path)["scores"]["rows"]
 
 
+@pytest.mark.slow
 def test_several_processes_train_a_fold_together(tmp_path: Path) -> None:
     plan = plan_of(small_dataset(tmp_path / "data", count=6), folds=2, nproc=2)
     (tmp_path / DATALIST).write_text(json.dumps(plan.dealt))

@@ -27,7 +27,7 @@ from bundle.cli import main as commands
 from bundle.export import pack
 from bundle.export.pack import PackError, pack_files, root_of, write_pack
 
-SCHEMA = Path(__file__).with_name("schemas") / "meta_schema_20240725.json"
+SCHEMA = Path(ROOT, "tests", "schemas", "meta_schema_20240725.json")
 FOLDERS = [folder for folder in contract.TASKS if Path(ROOT, "models", folder, "model.pt").is_file()]
 """Folders of the tasks whose weights are there."""
 
@@ -162,6 +162,7 @@ def run_alone(config: Path, *options: str, cwd: Path) -> subprocess.CompletedPro
     return subprocess.run([*command, *options], cwd=cwd, env=environment, check=False, **pipe)
 
 
+@pytest.mark.slow
 def test_a_pack_runs_from_any_directory_and_gives_the_labels_of_the_project(packs: Path, tmp_path: Path) -> None:
     image = write_case(tmp_path, "case", (36, 40, 32))["image"]
     options = ["--input", image, "--device", "cpu", "--plan", "fp32"]
@@ -184,6 +185,7 @@ def test_a_pack_runs_from_any_directory_and_gives_the_labels_of_the_project(pack
     assert labels[0].any()
 
 
+@pytest.mark.slow
 def test_within_the_pack_of_discs_no_root_has_to_be_named(packs: Path, tmp_path: Path) -> None:
     write_spines(tmp_path, 1)
     place = packs / "disc_labeling"

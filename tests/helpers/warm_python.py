@@ -17,26 +17,26 @@ from bundle import ROOT
 PRELOADED = ["monai.bundle", "bundle.inference", "bundle.training", "bundle.tasks.spine", "bundle.explain"]
 
 
-def warm_command_line(*arguments: str) -> subprocess.CompletedProcess:
+def warm_command_line(*arguments: str, cwd: str | Path = ROOT) -> subprocess.CompletedProcess:
     """Run ``python -m ...`` like :func:`helpers.workflows.command_line`, without warnings."""
     context = multiprocessing.get_context("forkserver")
     context.set_forkserver_preload(PRELOADED)
     with tempfile.TemporaryDirectory() as folder:
         output = Path(folder, "output")
-        process = context.Process(target=_run_module, args=(arguments, output))
+        process = context.Process(target=_run_module, args=(arguments, output, str(cwd)))
         process.start()
         process.join()
         return subprocess.CompletedProcess(arguments, process.exitcode or 0, output.read_text(encoding="utf-8"))
 
 
-def _run_module(arguments: tuple[str, ...], output: Path) -> None:
+def _run_module(arguments: tuple[str, ...], output: Path, cwd: str) -> None:
     """Run a module as the main one, and what it left for the exit, which multiprocessing leaves out."""
     with open(output, "wb") as stream:
         for number in (1, 2):
             os.dup2(stream.fileno(), number)
-    os.chdir(ROOT)
+    os.chdir(cwd)
     os.environ["OMP_NUM_THREADS"] = "1"
-    sys.path[0] = str(ROOT)
+    sys.path[0] = cwd
     sys.argv = list(arguments)
     warnings.simplefilter("ignore")
     try:

@@ -51,6 +51,7 @@ print(json.dumps(found))
 """
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(sys.platform != "linux", reason="reads /proc and limits the address space")
 def test_labels_of_25_classes_of_600_planes_fit_where_their_scores_do_not() -> None:
     """Scores of 600 planes take 246 MB on the grid of the network and 983 MB on that of the file.

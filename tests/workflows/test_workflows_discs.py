@@ -14,7 +14,7 @@ import pytest
 import torch
 from helpers.disc_cases import SMALL, make_disc_workflow, run_disc_workflow, write_spines
 from helpers.phantoms import noise, write_nifti
-from helpers.workflows import command_line
+from helpers.warm_python import warm_command_line
 from ignite.engine import Events
 from PIL import Image
 
@@ -247,7 +247,7 @@ def test_bad_files_beside_good_ones(dataset: Path, checkpoint: str, tmp_path: Pa
     for number in range(2):
         shutil.copy(dataset / "images" / f"phantom0000{number}.nii.gz", folder)
     options = [part for name, value in {**SMALL, "picture": False}.items() for part in (f"--{name}", str(value))]
-    run = command_line(
+    run = warm_command_line(
         *("monai.bundle", "run", "--config_file", "configs/disc_labeling/inference.json", "--input", str(folder)),
         *("--output_dir", str(output), "--checkpoint", checkpoint, *options),
     )

@@ -11,7 +11,8 @@ import numpy as np
 import pytest
 import torch
 from helpers.phantoms import ball, noise, orientation_affine, write_nifti
-from helpers.workflows import SMALL, command_line, make_workflow, run_workflow, small_options
+from helpers.warm_python import warm_command_line
+from helpers.workflows import SMALL, make_workflow, run_workflow, small_options
 from monai.bundle import create_workflow
 
 from bundle import ROOT
@@ -165,7 +166,7 @@ def test_a_bad_file_is_left_out_with_exit_status_2(run_id: str, tmp_path: Path) 
     voxels[2, 3, 4] = np.nan
     write_nifti(tmp_path / "in" / "bad.nii.gz", voxels)
     scan(tmp_path, "good")
-    run = command_line(
+    run = warm_command_line(
         *("monai.bundle", "run", run_id, "--config_file", "configs/inference.json", "--input", str(tmp_path / "in")),
         *("--output_dir", str(tmp_path / "out"), "--checkpoint", write_weights(tmp_path), *small_options()),
     )

@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 import torch
 from helpers.phantoms import ball, noise, orientation_affine, rotation, write_nifti
+from helpers.warm_python import warm_command_line
 from helpers.workflows import SMALL, command_line, make_workflow, run_workflow, small_dataset, small_options
 
 from bundle import ROOT
@@ -132,7 +133,7 @@ def test_ten_bad_files_beside_two_good_ones(tmp_path: Path, checkpoint: str) -> 
     expected = bad_files(folder)
     for name in ("good", "fine"):
         write_nifti(folder / f"{name}.nii.gz", noise((16, 16, 16)))
-    run = command_line(
+    run = warm_command_line(
         *("monai.bundle", "run", "--config_file", "configs/inference.json", "--input", str(folder)),
         *("--output_dir", str(output), "--checkpoint", checkpoint, *small_options()),
     )

@@ -42,6 +42,7 @@ def finished(output: Path) -> list[str]:
     return sorted(path.stem for path in output.glob("case*.json"))
 
 
+@pytest.mark.slow
 def test_a_job_killed_in_the_middle_and_started_again_has_every_result_once_and_whole(
     tmp_path: Path, checkpoint: str
 ) -> None:
@@ -75,6 +76,7 @@ def test_a_job_killed_in_the_middle_and_started_again_has_every_result_once_and_
     assert {path.name for path in output.iterdir()} == {path.name for path in (tmp_path / "whole").iterdir()}
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("number", "status"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
 def test_a_signal_ends_the_job_cleanly(number: int, status: int, tmp_path: Path, checkpoint: str) -> None:
     write_cases(tmp_path / "in", 30)

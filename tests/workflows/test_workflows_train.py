@@ -12,6 +12,7 @@ import torch
 from contracts.config import NETWORK_OVERLAYS
 from contracts.network import NETWORKS
 from helpers.phantoms import write_nifti
+from helpers.warm_python import warm_command_line
 from helpers.workflows import command_line, make_workflow, run_workflow, small_dataset, small_options
 from monai.bundle import create_workflow
 
@@ -150,6 +151,7 @@ def test_the_command_line_takes_the_overrides_that_users_try(dataset: Path, tmp_
     assert weights(tmp_path / "out")["encoders.2.0.1.0.weight"].shape[0] == 16
 
 
+@pytest.mark.slow
 def test_two_processes_train_together_under_torchrun(tmp_path: Path) -> None:
     dataset = small_dataset(tmp_path / "data", count=10)
     run = command_line(
@@ -163,10 +165,9 @@ def test_two_processes_train_together_under_torchrun(tmp_path: Path) -> None:
 
 
 def test_a_training_is_tracked_by_mlflow_on_request(dataset: Path, tmp_path: Path) -> None:
-    run = command_line(
+    run = warm_command_line(
         *("monai.bundle", "run", "--config_file", "configs/train.json", "--dataset_dir", str(dataset)),
         *("--output_dir", str(tmp_path / "out"), "--epochs", "1", "--tracking", "mlflow", *small_options()),
-        cwd=Path(__file__).parent.parent,
     )
     assert run.returncode == 0, run.stdout
     assert (tmp_path / "out" / "mlruns.db").is_file()
