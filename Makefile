@@ -8,10 +8,11 @@ SAMPLE ?= $(HOME)/.local/share/keyslice/sample
 # pip reads a list with spaces here, so that a path with one must be an address.
 empty :=
 HERE := file://$(subst $(empty) $(empty),%20,$(CURDIR))
+REPORT := --cov --cov-report=term-missing:skip-covered
 export PIP_CONSTRAINT := $(HERE)/constraints.txt
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
-.PHONY: help demo test lint types format bench label-server test-label card clean
+.PHONY: help demo test test-all test-main test-label lint types format bench label-server card clean
 
 help:            ## list the targets
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*##/:/'
@@ -19,8 +20,14 @@ help:            ## list the targets
 demo: $(VENV)/.demo  ## segment the hippocampi of the MNI152 template with the shipped weights
 	$(BIN)/python -W ignore -m bundle demo --output_dir demo
 
-test: lint types test-label  ## lint, types, tests, coverage
-	$(BIN)/python -m pytest -n 2 --dist loadgroup --cov --cov-report=term-missing:skip-covered
+test: lint types  ## lint, types and the quick tests of both environments side by side
+	$(MAKE) --jobs=2 --output-sync=target test-main test-label SELECT='-m "not slow"'
+
+test-all: lint types  ## the same with all tests and complete coverage: slow ones, commands of the documentation, packs
+	$(MAKE) --jobs=2 --output-sync=target test-main test-label MAIN_COV='$(REPORT)' LABEL_COV='$(REPORT) --cov-config=tests/server/coverage.toml'
+
+test-main: $(VENV)/.test  ## tests of the bundle
+	$(BIN)/python -m pytest -n 2 --dist loadgroup $(SELECT) $(MAIN_COV)
 
 lint: $(VENV)/.test  ## ruff
 	$(BIN)/ruff check .
@@ -50,7 +57,7 @@ label-server: $(LABEL)/.label  ## start the MONAI Label server on the hippocampi
 	$(LABEL_BIN)/python -W ignore -m bundle label --studies "$(SAMPLE)"
 
 test-label: $(LABEL)/.label  ## tests of the MONAI Label app, in the environment of its server
-	$(LABEL_BIN)/python -m pytest -n 2 --dist loadfile tests/server --cov --cov-config=tests/server/coverage.toml --cov-report=term-missing:skip-covered
+	$(LABEL_BIN)/python -m pytest -n 1 --dist loadfile tests/server $(SELECT) $(LABEL_COV)
 
 card: $(VENV)/.demo  ## write models/README.md from the metadata
 	$(BIN)/python -W ignore -m bundle card

@@ -19,7 +19,7 @@ from .items import Item
 
 T = TypeVar("T")
 
-READERS = ("bundle.transforms", "bundle.discs")
+READERS = ("bundle.io", "bundle.tasks.spine.discs")
 """Loggers that tell what a reader repaired."""
 
 SAME = ("all voxels have the same value", "all pixels have the same color")

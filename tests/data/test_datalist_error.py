@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-import bundle.datasets
-
+import bundle.data
 from bundle.data import datalist
 from bundle.data import datalist_error as errors
 

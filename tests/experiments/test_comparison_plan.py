@@ -159,7 +159,7 @@ class Wide(torch.nn.Module):
 
 
 def test_attention_that_changes_other_weights_is_refused(dataset: Path) -> None:
-    network = {"_target_": "test_compare_plan.Wide", "attention": "@attention", "out_channels": 3}
+    network = {"_target_": "test_comparison_plan.Wide", "attention": "@attention", "out_channels": 3}
     with pytest.raises(ExperimentError, match="unexpected keyword argument"):
         plan_of(dataset, overrides={"network_def": network})
     del network["out_channels"]

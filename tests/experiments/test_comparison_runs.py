@@ -60,7 +60,7 @@ def test_the_log_is_as_loud_as_before_after_a_run_that_failed(
     planned: tuple[Plan, Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def fail(*_: object) -> None:
-        assert logging.getLogger("bundle.handlers").level == logging.WARNING
+        assert logging.getLogger("bundle.training").level == logging.WARNING
         raise ArithmeticError("it broke")
 
     before = {name: logging.getLogger(name).level for name in runs.QUIET}

@@ -26,7 +26,7 @@ class Handler:
 def config(run: str) -> dict[str, Any]:
     return {
         "done": [],
-        "train": {"handlers": [{"_target_": "test_experiments_running.Handler"}, {"_target_": "builtins.object"}]},
+        "train": {"handlers": [{"_target_": "test_config_runner.Handler"}, {"_target_": "builtins.object"}]},
         "initialize": ["$@done.append('initialize')"],
         "run": [run],
     }

@@ -25,7 +25,7 @@ from bundle.experiments.crossval import fold_runs as runs
 TINY = ["--epochs", "2", *small_options()]
 KILLED = """
 import os, signal, sys
-from bundle.handlers import NonFiniteGuard
+from bundle.training import NonFiniteGuard
 from bundle.cli.main import main
 
 step, done = NonFiniteGuard.__call__, []

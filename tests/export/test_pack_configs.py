@@ -31,7 +31,7 @@ def test_a_training_follows_the_epochs_that_a_server_sets_and_publishes_its_weig
 
 
 def test_handlers_of_a_training_are_spelled_out() -> None:
-    counter = {"_target_": "bundle.handlers.Counter", "loss": "@loss"}
+    counter = {"_target_": "bundle.training.Counter", "loss": "@loss"}
     config: dict[str, Any] = {
         "output_dir": "",
         "counter": counter,

@@ -16,8 +16,8 @@ import numpy as np
 import torch
 from monai.data import MetaTensor
 from monai.inferers import sliding_window_inference
-from bundle.inferers import SlabInferer
-from bundle.transforms import GridAssembler
+from bundle.inference import SlabInferer
+from bundle.grid import GridAssembler
 
 torch.set_num_threads(1)
 

@@ -1,4 +1,4 @@
-"""The attention V-Net; what it shares with other networks is tested in ``test_networks_blocks.py``."""
+"""The attention V-Net; what it shares with other networks is tested in ``test_conv_adn.py``."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""H-DenseUNet; what it shares with other networks is tested in ``test_networks_factory.py``."""
+"""H-DenseUNet; what it shares with other networks is tested in ``test_network_factory.py``."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""ResNet as a trunk; what it shares with other trunks is tested in ``test_networks_trunk_base.py``."""
+"""ResNet as a trunk; what it shares with other trunks is tested in ``test_trunk.py``."""
 
 from __future__ import annotations
 

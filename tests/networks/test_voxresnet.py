@@ -1,4 +1,4 @@
-"""VoxResNet and its auto-context form; what they share with others is tested in ``test_networks_factory.py``."""
+"""VoxResNet and its auto-context form; what they share with others is tested in ``test_network_factory.py``."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Aligned Xception-65; what it shares with other trunks is tested in ``test_networks_trunk_base.py``."""
+"""Aligned Xception-65; what it shares with other trunks is tested in ``test_trunk.py``."""
 
 from __future__ import annotations
 

@@ -30,7 +30,7 @@ Result = dict[str, Any]
 SHARED = ("train#preprocessing", "train#dataset", "validate#preprocessing", "validate#dataset")
 """What the runs of a fold share, so that its cases are loaded once; ``EpochSeed`` seeds the random transforms anew."""
 
-QUIET = ("bundle.handlers", "bundle.datasets", "ignite")
+QUIET = ("bundle.training", "bundle.inference", "bundle.data", "ignite")
 
 
 def run_all(plan: Plan, output: Path) -> tuple[list[Result], list[dict[str, str]]]:

@@ -11,8 +11,8 @@ from .disc_targets import MakeDiscTargetsd
 from .load_disc_points import LoadDiscPointsd
 from .original_disc_metrics import ORIGINAL_METRICS, OriginalErrors, original_errors, original_summary
 from .sagittal_slab import RandSagittalSlabd, SagittalSlabd, SagittalSlabsd
-from .save_disc_figure import SaveDiscFigured
 from .save_discs import SaveDiscsd
+from .save_figure import SaveDiscFigured
 from .slab_batch import SlabBatchInferer
 from .training_gif import TrainingGif
 

@@ -11,8 +11,7 @@ import torch
 from monai.data import MetaTensor
 from torch import nn
 
-from bundle.tasks.spine import SaveDiscFigured
-from bundle.tasks.spine import save_disc_figure as disc_case
+from bundle.tasks.spine import SaveDiscFigured, save_figure
 from bundle.tasks.spine.discs import Disc
 
 
@@ -28,7 +27,7 @@ def drawn(monkeypatch: pytest.MonkeyPatch) -> list[dict[str, Any]]:
     """Collect what is drawn instead of drawing it."""
     calls: list[dict[str, Any]] = []
     monkeypatch.setattr(
-        disc_case,
+        save_figure,
         "save_disc_figure",
         lambda image, discs, path, **options: calls.append({"image": image, "path": path, **options}),
     )
@@ -74,7 +73,7 @@ def test_pictures_can_be_left_out(enabled: bool | str, drawn: list, tmp_path: Pa
 def test_without_matplotlib_it_says_so_and_goes_on(
     drawn: list, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
-    monkeypatch.setattr(disc_case, "find_spec", lambda _: None)
+    monkeypatch.setattr(save_figure, "find_spec", lambda _: None)
     SaveDiscFigured("discs", output_dir=tmp_path)(case([]))
     assert not drawn
     assert "pip install 'keyslice[demo]'" in caplog.text
