@@ -13,21 +13,19 @@ from typing import Any
 from bundle import ROOT
 from bundle.attention.squeeze import POOLINGS
 from bundle.check.check_command import add_check
-from bundle.data.datalist_error import DatalistError
 from bundle.experiments.compare.comparison import compare
 from bundle.experiments.compare.comparison_options import parse_attention
 from bundle.experiments.crossval.crossval_command import add_crossval
-from bundle.experiments.experiment_options import ExperimentError, parse_files, parse_overrides
+from bundle.experiments.experiment_options import parse_files, parse_overrides
 from bundle.export.model_card import write_model_card
 from bundle.export.network_table import measure_networks, write_network_table
-from bundle.export.pack import PackError, add_pack
+from bundle.export.pack import add_pack
 from bundle.inference.summary import EXIT_BAD_CASES
 from bundle.legacy.convert import convert_checkpoint, write_converted
-from bundle.legacy.original_checkpoints import MODELS, ConvertError
+from bundle.legacy.original_checkpoints import MODELS
 from bundle.networks.weight_average import average_weights
-from bundle.networks.weights import WeightsError
-from bundle.server.server_errors import StudiesError
 from bundle.server.start_command import add_label
+from bundle.utils.errors import BundleError
 
 from .demo import run_demo
 from .prepare import add_prepare
@@ -35,11 +33,8 @@ from .prepare_spine import add_skeleton
 
 logger = logging.getLogger("bundle")
 
-MISTAKES = (
-    *(ConvertError, DatalistError, ExperimentError, ModuleNotFoundError),
-    *(PackError, StudiesError, WeightsError),
-)
-"""Errors of which a user is told in one line."""
+MISTAKES = (BundleError, ModuleNotFoundError)
+"""Errors that are reported in one line, without a traceback."""
 
 
 def build_parser() -> argparse.ArgumentParser:

@@ -1,6 +1,6 @@
 """Sets of trainings that resume: what comparison and cross-validation share."""
 
-from .config_runner import execute, read_failures, run_training, versions
+from .config_runner import execute, read_failures, run_training
 from .experiment_configs import load_configs, override_configs, resolved, root_cause
 from .experiment_folder import open_output, write_json
 from .experiment_options import ExperimentError, parse_files, parse_overrides
@@ -19,6 +19,5 @@ __all__ = [
     "resolved",
     "root_cause",
     "run_training",
-    "versions",
     "write_json",
 ]

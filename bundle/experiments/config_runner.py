@@ -3,22 +3,12 @@
 from __future__ import annotations
 
 import json
-import platform
 import time
-from importlib.metadata import version
 from pathlib import Path
 
 from monai.bundle import ConfigParser
 
-from bundle import __version__
-
 HANDLERS = ("train#handlers", "validate#handlers")
-
-
-def versions() -> dict[str, str]:
-    """Return the versions that a result depends on."""
-    packages = {name: version(name) for name in ("torch", "monai", "numpy", "scipy")}
-    return {"keyslice": __version__, "python": platform.python_version(), **packages}
 
 
 def execute(parser: ConfigParser, section: str) -> None:

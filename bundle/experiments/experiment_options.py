@@ -8,8 +8,10 @@ from typing import Any
 
 from fire.parser import DefaultParseValue
 
+from bundle.utils.errors import BundleError
 
-class ExperimentError(ValueError):
+
+class ExperimentError(BundleError):
     """An experiment that cannot be made; the message names the option and says what to do."""
 
 

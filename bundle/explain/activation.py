@@ -31,9 +31,10 @@ from torch.nn import functional
 
 from bundle.inference.slab import SlabInferer
 from bundle.io.label_maps import save_label_map
+from bundle.utils.write_json import write_json
 from bundle.visualize.overlay import AXES, COLORS, _planes
 
-from .case_record import case_record, require_matplotlib, write_record
+from .case_record import case_record, require_matplotlib
 
 logger = logging.getLogger(__name__)
 
@@ -269,7 +270,7 @@ class SaveActivationd(MapTransform):
             save_maps(d[self.image_key], labels, maps, picture, self.maps.structures, title=title)
             made = {"method": self.maps.method, "layer": self.maps.layer, "picture": str(picture), "structures": found}
             d["result"] = {**record, **made}
-            write_record(d["result"], self.output_dir / f"{record['case']}_cam.json")
+            write_json(self.output_dir / f"{record['case']}_cam.json", d["result"])
         return d
 
     def _save(

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-import json
 import time
 from collections.abc import Hashable, Mapping
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
-from bundle.inference.save_segmentation import describe_checkpoint, versions
+from bundle.inference.save_segmentation import describe_checkpoint
+from bundle.utils.versions import versions
 
 
 def case_record(data: Mapping[Hashable, Any], image_key: str, checkpoint: str | Path | None) -> dict[str, Any]:
@@ -30,11 +30,6 @@ def case_record(data: Mapping[Hashable, Any], image_key: str, checkpoint: str | 
         "checkpoint": describe_checkpoint(checkpoint),
         "versions": versions(),
     }
-
-
-def write_record(record: Mapping[str, Any], path: Path) -> None:
-    """Write a record as JSON."""
-    path.write_text(json.dumps(record, indent=2) + "\n", encoding="utf-8")
 
 
 def require_matplotlib(purpose: str) -> None:

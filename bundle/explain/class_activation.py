@@ -24,9 +24,10 @@ from torch import nn
 from bundle.io.images import read_image
 from bundle.tasks.images.save_mask import RestoreImageSized
 from bundle.utils.atomic_write import atomic_write
+from bundle.utils.write_json import write_json
 
 from .activation import METHODS, select_structures
-from .case_record import case_record, write_record
+from .case_record import case_record
 
 logger = logging.getLogger(__name__)
 
@@ -147,7 +148,7 @@ class SaveClassMapsd(MapTransform):
                 name: self._save(record, pixels, values[row], name) for row, name in enumerate(self.maps.classes)
             }
             d["result"] = {**record, "method": self.maps.method, "layer": self.maps.layer, "maps": classes}
-            write_record(d["result"], self.output_dir / f"{record['case']}_cam.json")
+            write_json(self.output_dir / f"{record['case']}_cam.json", d["result"])
         return d
 
     def _save(self, record: dict[str, Any], pixels: np.ndarray, values: np.ndarray, name: str) -> dict[str, Any]:

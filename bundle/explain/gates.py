@@ -28,9 +28,10 @@ from bundle.attention.pam import ProgressiveAttention, key_slices
 from bundle.attention.sa import SliceAttention
 from bundle.attention.squeeze import SliceChannelModule
 from bundle.inference.slab import SlabInferer
+from bundle.utils.write_json import write_json
 from bundle.visualize.overlay import COLORS
 
-from .case_record import case_record, require_matplotlib, write_record
+from .case_record import case_record, require_matplotlib
 
 ENDS = (("left", "right"), ("posterior", "anterior"), ("inferior", "superior"))
 """Where the axes of a volume in RAS+ order begin and end."""
@@ -258,7 +259,7 @@ class SaveGatesd(MapTransform):
             files = {"table": str(table), "picture": str(picture)}
             record = {**record, **files}
             summaries = [_summary(level, slices) for level, slices in levels]
-            write_record({**record, "levels": summaries}, self.output_dir / f"{record['case']}_gates.json")
+            write_json(self.output_dir / f"{record['case']}_gates.json", {**record, "levels": summaries})
             d["result"] = record
         return d
 

@@ -13,6 +13,7 @@ from typing import Any
 
 from bundle import ROOT, __version__
 from bundle.utils.atomic_write import atomic_write
+from bundle.utils.errors import BundleError
 
 from .model_card import model_card
 from .pack_configs import adapt_config, rewrite_paths
@@ -29,7 +30,7 @@ EPOCH = (1980, 1, 1, 0, 0, 0)
 """Time of the files in an archive, so that the same pack is the same archive."""
 
 
-class PackError(ValueError):
+class PackError(BundleError):
     """A task that cannot be packed, or a pack that cannot be used; the message says what to do."""
 
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import csv
-import json
 import logging
 import math
 from collections.abc import Mapping
@@ -19,6 +18,7 @@ from bundle.legacy.original_segmentation_metrics import ORIGINAL_SEGMENTATION_ME
 from bundle.metrics.bootstrap import mean_interval
 from bundle.metrics.segmentation_metrics import METRICS, Structures, case_metrics, structure_masks
 from bundle.utils.parse_bool import parse_bool
+from bundle.utils.write_json import write_json
 
 logger = logging.getLogger(__name__)
 
@@ -127,8 +127,7 @@ class CaseMetrics:
             "invented": self.invented(),
             "cases": self.rows,
         }
-        text = json.dumps(_without_nan(content), indent=2)
-        (folder / "metrics.json").write_text(text + "\n", encoding="utf-8")
+        write_json(folder / "metrics.json", content)
 
 
 def _map_or_masks(values: torch.Tensor) -> torch.Tensor:
@@ -138,12 +137,3 @@ def _map_or_masks(values: torch.Tensor) -> torch.Tensor:
 
 def _tell(values: Mapping[str, float | int]) -> str:
     return f"{values['mean']:.4f} [{values['low']:.4f}, {values['high']:.4f}]"
-
-
-def _without_nan(value: Any) -> Any:
-    """Replace NaN, which JSON has not, by null."""
-    if isinstance(value, Mapping):
-        return {key: _without_nan(item) for key, item in value.items()}
-    if isinstance(value, list):
-        return [_without_nan(item) for item in value]
-    return None if isinstance(value, float) and math.isnan(value) else value

@@ -7,7 +7,6 @@ import json
 import logging
 import os
 import platform
-import tempfile
 import zlib
 from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
@@ -17,6 +16,8 @@ import monai
 import torch
 
 from bundle import __version__
+from bundle.utils.digests import sha256_of_values
+from bundle.utils.write_json import write_json
 
 logger = logging.getLogger(__name__)
 
@@ -44,8 +45,7 @@ class PlanCache:
         """Return the file of a key."""
         if self.folder is None:
             return None
-        digest = hashlib.sha256(json.dumps(key, sort_keys=True).encode()).hexdigest()
-        return self.folder / f"plan-{digest[:20]}.json"
+        return self.folder / f"plan-{sha256_of_values(key)[:20]}.json"
 
     def read(self, key: dict[str, Any]) -> dict[str, Any] | None:
         """Return what was kept under ``key``, or None."""
@@ -71,14 +71,7 @@ class PlanCache:
             return
         self._passing.pop(path, None)
         try:
-            path.parent.mkdir(parents=True, exist_ok=True)
-            handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=".plan-")
-            try:
-                with os.fdopen(handle, "w", encoding="utf-8") as file:
-                    json.dump({"key": key, "chosen": chosen}, file, indent=2)
-                os.replace(temporary, path)
-            finally:
-                Path(temporary).unlink(missing_ok=True)
+            write_json(path, {"key": key, "chosen": chosen})
         except OSError as error:
             logger.info("the plan cannot be kept in %s: %s", path.parent, error)
 

@@ -18,6 +18,7 @@ import torch
 
 from bundle import __version__
 from bundle.io.volume_files import DETACHED, files_of
+from bundle.utils.digests import sha256_of_file, sha256_of_values
 from bundle.utils.parse_bool import parse_bool
 
 logger = logging.getLogger(__name__)
@@ -68,12 +69,12 @@ class DoneCases:
     ) -> None:
         self.output_dir, self.enabled = Path(str(output_dir)), parse_bool("resume", enabled)
         weights = _sha256_or_none(Path(checkpoint)) if checkpoint else None
-        self.settings = _digest([__version__, describe(list(parts)), weights])
+        self.settings = sha256_of_values([__version__, describe(list(parts)), weights])
 
     def stamp(self, image: str | Path | Sequence[str | Path]) -> str:
         """Return what a result of ``image`` is made from: two digests, of the settings and of the input, in a text."""
         states = [_state(Path(file)) for file in files_of(image)]
-        return f"{self.settings} {_digest(states[0] if len(states) == 1 else states)}"
+        return f"{self.settings} {sha256_of_values(states[0] if len(states) == 1 else states)}"
 
     def find(self, case: Mapping[str, Any]) -> dict[str, Any] | None:
         """Return the record of a case that is done, or None; a result that is there but has to be redone is logged."""
@@ -126,12 +127,6 @@ def _object(value: Any, depth: int) -> Any:
     if isinstance(value, torch.nn.Module):
         return {name: [_name(module), _visible(module, 2)] for name, module in value.named_modules()}
     return [_name(value), _visible(value, depth)]
-
-
-def sha256(path: str | Path) -> str:
-    """Return the sha256 of a file."""
-    with open(path, "rb") as stream:
-        return hashlib.file_digest(stream, "sha256").hexdigest()
 
 
 def _visible(value: Any, depth: int) -> dict[str, Any]:
@@ -193,8 +188,4 @@ def _read(path: Path) -> dict[str, Any]:
 
 
 def _sha256_or_none(path: Path) -> str | None:
-    return sha256(path) if path.is_file() else None
-
-
-def _digest(value: Any) -> str:
-    return hashlib.sha256(json.dumps(value, sort_keys=True).encode()).hexdigest()
+    return sha256_of_file(path) if path.is_file() else None

@@ -2,12 +2,9 @@
 
 from __future__ import annotations
 
-import json
-import platform
 import time
 from collections.abc import Hashable, Mapping, Sequence
 from functools import lru_cache, partial
-from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
@@ -15,17 +12,14 @@ import numpy as np
 from monai.config import KeysCollection
 from monai.transforms import MapTransform
 
-from bundle import __version__
 from bundle.io.label_maps import ENDINGS, save_label_map
 from bundle.io.volume_files import stem_of
-from bundle.utils.atomic_write import atomic_write
+from bundle.utils.digests import sha256_of_file
+from bundle.utils.versions import versions
+from bundle.utils.write_json import write_json
 
 from .background_writer import BackgroundWriter
-from .resume import MADE_FROM, sha256
-
-__all__ = ["SaveSegmentationd", "describe_checkpoint", "save_label_map", "versions"]
-
-PACKAGES = ("monai", "torch", "numpy", "nibabel")
+from .resume import MADE_FROM
 
 
 class SaveSegmentationd(MapTransform):
@@ -142,11 +136,10 @@ class SaveSegmentationd(MapTransform):
             "checkpoint": describe_checkpoint(self.checkpoint),
             "plan": record["plan"],
             "versions": versions(),
-            "files": {file.name: sha256(file) for file in files},
+            "files": {file.name: sha256_of_file(file) for file in files},
             **({MADE_FROM: record[MADE_FROM]} if MADE_FROM in record else {}),
         }
-        with atomic_write(self.output_dir / f"{case}.json") as file:
-            file.write_text(json.dumps(complete, indent=2) + "\n", encoding="utf-8")
+        write_json(self.output_dir / f"{case}.json", complete)
         return complete
 
     def _volumes(
@@ -167,11 +160,6 @@ class SaveSegmentationd(MapTransform):
         }
 
 
-def versions() -> dict[str, str]:
-    """Return the versions of this project, of Python and of the packages that results depend on."""
-    return {"keyslice": __version__, "python": platform.python_version(), **{name: version(name) for name in PACKAGES}}
-
-
 def describe_checkpoint(checkpoint: str | Path | None) -> dict[str, str] | None:
     """Return path and sha256 of a weights file, or None for None."""
     if not checkpoint:
@@ -182,7 +170,7 @@ def describe_checkpoint(checkpoint: str | Path | None) -> dict[str, str] | None:
 @lru_cache(maxsize=8)
 def _sha256(path: str, changed: int) -> str:
     """Hash a file; ``changed``, when it was, keeps a rewritten one from being answered from the cache."""
-    return sha256(path)
+    return sha256_of_file(path)
 
 
 def made_from(data: Mapping[Hashable, Any]) -> dict[str, dict[str, str]]:

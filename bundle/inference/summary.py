@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import json
 import logging
-import math
 import time
 from collections.abc import Sequence
 from pathlib import Path
@@ -13,7 +11,7 @@ from typing import Any
 from ignite.engine import Events
 from monai.engines import Workflow
 
-from bundle.utils.atomic_write import atomic_write
+from bundle.utils.write_json import write_json
 
 from .resume import DONE
 
@@ -106,20 +104,14 @@ class RunSummary:
         content: dict[str, Any] = {
             "cases": self.results,
             "failures": self.failures,
-            "metrics": {name: _finite(value) for name, value in engine.state.metrics.items()},
+            "metrics": {name: float(value) for name, value in engine.state.metrics.items()},
             "seconds": round(time.perf_counter() - self.started, 3),
             **({"stopped": True} if stopped else {}),
         }
         path = self.output_dir / "summary.json"
-        with atomic_write(path) as file:
-            file.write_text(json.dumps(content, indent=2) + "\n", encoding="utf-8")
+        write_json(path, content)
         self._running = False
         earlier = sum(bool(result.get(DONE)) for result in content["cases"])
         done = f"{len(content['cases'])} cases done, " if content["cases"] else ""
         done += f"{earlier} of them earlier, " if earlier else ""
         logger.info("%s%d left out; summary in %s", done, len(self.failures), path)
-
-
-def _finite(value: Any) -> float | None:
-    """Return a metric as JSON has it: NaN and infinity become null."""
-    return float(value) if math.isfinite(value) else None

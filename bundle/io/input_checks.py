@@ -16,6 +16,8 @@ import torch
 from monai.data import MetaTensor
 from nibabel.openers import ImageOpener
 
+from bundle.utils.errors import FileError
+
 MAX_SHEAR = 1e-3
 """Largest cosine between two axes of an affine that still counts as orthogonal (ITK's order of tolerance)."""
 
@@ -23,18 +25,8 @@ MAX_SHIFT = 0.1
 """Largest distance of two grids, at any corner and in voxels, that still counts as the same grid."""
 
 
-class BadInputError(ValueError):
-    """A volume that cannot be used.
-
-    Args:
-        file: path of the volume.
-        problem: what is wrong with it.
-        remedy: what the user can do.
-    """
-
-    def __init__(self, file: str | Path, problem: str, remedy: str) -> None:
-        super().__init__(f"{file}: {problem}; {remedy}.")
-        self.file, self.problem, self.remedy = str(file), problem, remedy
+class BadInputError(FileError):
+    """A volume or image that cannot be used."""
 
 
 class UnreadableFileError(BadInputError):

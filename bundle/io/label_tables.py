@@ -8,6 +8,8 @@ from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from bundle.utils.errors import BundleError
+
 BACKGROUND = "background"
 OTHERS = "others"
 """In the place of the values of the background: all that belong to no structure."""
@@ -19,7 +21,7 @@ LabelValues = Mapping[str, Sequence[int | str] | str]
 """Values, or ranges such as ``"100-207"``, by the name of the structure."""
 
 
-class LabelTableError(ValueError):
+class LabelTableError(BundleError):
     """A table of structures that cannot be used; the message says what to do."""
 
 

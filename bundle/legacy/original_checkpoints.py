@@ -12,6 +12,8 @@ from typing import Any
 
 import torch
 
+from bundle.utils.errors import BundleError
+
 MODELS: dict[str, tuple[str, str | None]] = {
     "unet3d": ("unet", None),
     "PEunet3d": ("unet", "pe"),
@@ -49,7 +51,7 @@ Layer = tuple[str, str]
 """A letter of the layer order and the name of a layer."""
 
 
-class ConvertError(ValueError):
+class ConvertError(BundleError):
     """A checkpoint that cannot be converted; the message names the file."""
 
 

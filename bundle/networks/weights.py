@@ -8,8 +8,10 @@ from typing import Any
 import torch
 from torch import nn
 
+from bundle.utils.errors import BundleError
 
-class WeightsError(ValueError):
+
+class WeightsError(BundleError):
     """A weights file that cannot be read or is of another network; the message names the file."""
 
 

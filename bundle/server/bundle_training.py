@@ -21,6 +21,7 @@ from monailabel.utils.others.generic import device_list
 from bundle.data.datalist_error import DatalistError
 from bundle.io.input_checks import BadInputError
 from bundle.utils.atomic_write import atomic_write
+from bundle.utils.write_json import write_json
 
 from .final_labels import LabeledCase, held_out, labeled_cases, write_dataset
 from .label_tasks import LabelTask
@@ -182,8 +183,7 @@ class BundleTraining(TrainTask):
             "device": options.device,
             "total_time": round(time.time() - started, 1),
         }
-        with atomic_write(self._record) as file:
-            file.write_text(json.dumps(record, indent=2) + "\n", encoding="utf-8")
+        write_json(self._record, record)
         logger.info("%s: the new weights are served from the next request on", self.task.name)
         return record
 

@@ -17,7 +17,7 @@ from monailabel.interfaces.exception import (
 
 from bundle.data.datalist_error import DatalistError
 from bundle.io.input_checks import BadInputError
-from bundle.networks.weights import WeightsError
+from bundle.utils.errors import BundleError
 
 from .server_errors import RequestError, StudiesError
 
@@ -46,7 +46,7 @@ def message_of(error: Exception) -> str:
         return str(error.msg)
     if isinstance(error, json.JSONDecodeError):
         return f"params is not JSON: {error}"
-    if isinstance(error, RequestError | BadInputError | DatalistError | StudiesError | WeightsError):
+    if isinstance(error, RequestError | BundleError):
         return str(error)
     return f"{type(error).__name__}: {error}; the log of the server tells where."
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from bundle.utils.errors import BundleError
+
 
 class RequestError(Exception):
     """A request that cannot be answered.
@@ -16,5 +18,5 @@ class RequestError(Exception):
         self.status, self.message = status, message
 
 
-class StudiesError(ValueError):
+class StudiesError(BundleError):
     """A folder of studies, or a choice of models, that cannot be served; the message says what to do."""

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import logging
-import os
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -13,6 +12,7 @@ import torch
 from ignite.engine import Events
 from monai.engines import Evaluator, Workflow
 
+from bundle.utils.atomic_write import atomic_write
 from bundle.utils.parse_bool import parse_bool
 
 logger = logging.getLogger(__name__)
@@ -111,6 +111,5 @@ class TrainingCheckpoint:
 
     def _write(self, state: Mapping[str, Any], name: str) -> None:
         self.save_dir.mkdir(parents=True, exist_ok=True)
-        partial = self.save_dir / f".partial_{name}"
-        torch.save(state, partial)
-        os.replace(partial, self.save_dir / name)
+        with atomic_write(self.save_dir / name) as file:
+            torch.save(state, file)

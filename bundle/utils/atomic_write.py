@@ -10,8 +10,8 @@ from pathlib import Path
 
 @contextmanager
 def atomic_write(target: Path) -> Iterator[Path]:
-    """Give a name to write to and rename that file at the end, so that no reader ever sees a part of ``target``."""
-    partial = target.with_name(f".partial_{target.name}")
+    """Yield a path to write to and rename that file to ``target`` at the end; processes do not share the path."""
+    partial = target.with_name(f".partial_{os.getpid()}_{target.name}")
     try:
         yield partial
         os.replace(partial, target)

@@ -7,10 +7,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-import torch
 from monai.bundle import ConfigParser
 
-from bundle.experiments import execute, read_failures, root_cause, run_training, versions
+from bundle.experiments import execute, read_failures, root_cause, run_training
 
 
 class Handler:
@@ -59,8 +58,3 @@ def test_failures_are_those_of_the_summary(tmp_path: Path) -> None:
     assert read_failures(tmp_path) == []
     (tmp_path / "summary.json").write_text(json.dumps({"failures": [{"case": "a"}]}))
     assert read_failures(tmp_path) == [{"case": "a"}]
-
-
-def test_versions_name_what_a_result_depends_on() -> None:
-    assert versions()["torch"] == torch.__version__
-    assert set(versions()) == {"keyslice", "python", "torch", "monai", "numpy", "scipy"}

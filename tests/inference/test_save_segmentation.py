@@ -125,7 +125,7 @@ def test_the_json_says_what_was_done_with_what(image: Path, tmp_path: Path) -> N
         "versions": {
             "keyslice": __version__,
             "python": platform.python_version(),
-            **{name: version(name) for name in ("monai", "torch", "numpy", "nibabel")},
+            **{name: version(name) for name in ("monai", "torch", "numpy", "scipy", "nibabel")},
         },
         "files": {written.name: hashlib.sha256(written.read_bytes()).hexdigest()},
     }

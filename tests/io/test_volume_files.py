@@ -1,4 +1,4 @@
-"""Kinds of volumes are told by their names and first bytes; files appear whole."""
+"""Kinds of volumes are recognized by their names and first bytes."""
 
 from __future__ import annotations
 
@@ -11,7 +11,6 @@ from helpers.phantoms import noise
 
 from bundle.data import list_cases
 from bundle.io.volume_files import is_dicom, kind_of, series_in, stem_of, volumes_in
-from bundle.utils.atomic_write import atomic_write
 
 
 @pytest.mark.parametrize(
@@ -62,21 +61,3 @@ def test_a_short_file_is_no_dicom_file(tmp_path: Path) -> None:
     (tmp_path / "a").write_bytes(b"DICM")
     assert not is_dicom(tmp_path / "a")
     assert not is_dicom(tmp_path)
-
-
-def test_a_file_appears_when_it_is_whole(tmp_path: Path) -> None:
-    target = tmp_path / "a.txt"
-    with atomic_write(target) as file:
-        file.write_text("all")
-        assert not target.exists()
-    assert target.read_text() == "all"
-
-    def fail() -> None:
-        with atomic_write(target) as file:
-            file.write_text("ha")
-            raise OSError("disk full")
-
-    with pytest.raises(OSError, match="disk full"):
-        fail()
-    assert [path.name for path in tmp_path.iterdir()] == ["a.txt"]
-    assert target.read_text() == "all"

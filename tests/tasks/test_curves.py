@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import logging
 from pathlib import Path
 
@@ -11,18 +10,16 @@ import pytest
 from ignite.engine import Engine
 from PIL import Image
 
-from bundle.inference.case_metrics import _without_nan
 from bundle.tasks.classification import CurvePlots
 from bundle.tasks.classification import curves as module
 from bundle.tasks.classification.classification_handler import curves_of
+from bundle.utils.write_json import write_json
 
 
 def curves() -> dict:
     """Return the curves of two classes, of which the second has no positives and its threshold no precision."""
     probability, labels = np.array([0.1, 0.3, 0.3, 0.8, 0.9]), np.array([0, 0, 1, 1, 1])
-    return _without_nan(
-        {"melanoma": curves_of(probability, labels, 0.5), "keratosis": curves_of(probability, 0 * labels, 0.95)}
-    )
+    return {"melanoma": curves_of(probability, labels, 0.5), "keratosis": curves_of(probability, 0 * labels, 0.95)}
 
 
 def finish(folder: Path) -> None:
@@ -33,7 +30,7 @@ def finish(folder: Path) -> None:
 
 
 def test_curves_are_drawn_at_the_end(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
-    (tmp_path / "curves.json").write_text(json.dumps(curves()), encoding="utf-8")
+    write_json(tmp_path / "curves.json", curves())
     with caplog.at_level(logging.INFO):
         finish(tmp_path)
     assert f"curves in {tmp_path / 'curves.png'}" in caplog.text
@@ -52,7 +49,7 @@ def test_without_matplotlib_nothing_is_drawn_and_it_is_said(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     monkeypatch.setattr(module, "find_spec", lambda _: None)
-    (tmp_path / "curves.json").write_text(json.dumps(curves()), encoding="utf-8")
+    write_json(tmp_path / "curves.json", curves())
     finish(tmp_path)
     assert "no plots of the curves" in caplog.text
     assert not (tmp_path / "curves.png").exists()

@@ -16,10 +16,10 @@ from torch import nn
 
 from bundle import ROOT
 from bundle.attention.attention_factory import AttentionSpec
-from bundle.experiments.config_runner import versions
 from bundle.experiments.experiment_configs import load_configs, override_configs, resolved, root_cause
 from bundle.experiments.experiment_options import ExperimentError
 from bundle.experiments.fold_assignment import deal_folds
+from bundle.utils.versions import versions
 
 from .comparison_options import REFERENCE
 

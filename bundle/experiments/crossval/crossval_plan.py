@@ -10,10 +10,10 @@ from pathlib import Path
 from typing import Any
 
 from bundle import ROOT
-from bundle.experiments.config_runner import versions
 from bundle.experiments.experiment_configs import load_configs, override_configs, resolved
 from bundle.experiments.experiment_options import ExperimentError
 from bundle.experiments.fold_assignment import deal_folds, relative_files
+from bundle.utils.versions import versions
 
 KIND = "cross-validation"
 DATALIST = "datalist.json"

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import csv
-import json
 import logging
 import math
 from collections.abc import Mapping, Sequence
@@ -15,7 +14,6 @@ import torch
 from ignite.engine import Events
 from monai.engines import Workflow
 
-from bundle.inference.case_metrics import _without_nan
 from bundle.metrics.calibration import calibrated, fit_temperature, logits_of, reliability
 from bundle.metrics.classification_metrics import (
     balanced_accuracy_interval,
@@ -25,6 +23,7 @@ from bundle.metrics.classification_metrics import (
 )
 from bundle.metrics.ranking import ScoreCounts
 from bundle.utils.parse_bool import parse_bool
+from bundle.utils.write_json import write_json
 
 logger = logging.getLogger(__name__)
 
@@ -131,9 +130,9 @@ class ClassificationMetrics:
             writer = csv.DictWriter(stream, ["case", "class", "probability", "label", "called"])
             writer.writeheader()
             writer.writerows(self.rows)
-        _write_json({**content, "cases": self.rows}, folder / "metrics.json")
+        write_json(folder / "metrics.json", {**content, "cases": self.rows})
         curves = {name: curves_of(*self._scores(name), self.thresholds[name]) for name in self.class_names}
-        _write_json(curves, folder / CURVES)
+        write_json(folder / CURVES, curves)
 
     def _balanced_accuracy(self) -> dict[str, float | int]:
         """Return the balanced accuracy of the most probable class."""
@@ -262,10 +261,6 @@ def curves_of(probability: np.ndarray, labels: np.ndarray, threshold: float) -> 
         "positives": int(counts.positives.sum()),
         "negatives": int(counts.negatives.sum()),
     }
-
-
-def _write_json(content: Any, path: Path) -> None:
-    path.write_text(json.dumps(_without_nan(content), indent=2) + "\n", encoding="utf-8")
 
 
 def _tell(values: Mapping[str, float | int]) -> str:

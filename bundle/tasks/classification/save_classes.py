@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import time
 from collections.abc import Hashable, Mapping, Sequence
 from pathlib import Path
@@ -12,9 +11,10 @@ import torch
 from monai.config import KeysCollection
 from monai.transforms import MapTransform
 
-from bundle.inference.save_segmentation import describe_checkpoint, versions
+from bundle.inference.save_segmentation import describe_checkpoint
 from bundle.metrics.classification_metrics import thresholds_by_name
-from bundle.utils.atomic_write import atomic_write
+from bundle.utils.versions import versions
+from bundle.utils.write_json import write_json
 
 
 class SaveClassesd(MapTransform):
@@ -72,9 +72,7 @@ class SaveClassesd(MapTransform):
                 "checkpoint": describe_checkpoint(self.checkpoint),
                 "versions": versions(),
             }
-            self.output_dir.mkdir(parents=True, exist_ok=True)
-            with atomic_write(self.output_dir / f"{d['result']['case']}.json") as file:
-                file.write_text(json.dumps(d["result"], indent=2) + "\n", encoding="utf-8")
+            write_json(self.output_dir / f"{d['result']['case']}.json", d["result"])
         return d
 
     def _classes(self, values: Sequence[float]) -> dict[str, dict[str, Any]]:

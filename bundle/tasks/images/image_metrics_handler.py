@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import csv
-import json
 import logging
 from collections.abc import Mapping
 from pathlib import Path
@@ -14,10 +13,10 @@ import torch
 from ignite.engine import Events
 from monai.engines import Workflow
 
-from bundle.inference.case_metrics import _without_nan
 from bundle.metrics.image_metrics import IMAGE_METRICS, ImageScores
 from bundle.metrics.outline import one_region
 from bundle.utils.parse_bool import parse_bool
+from bundle.utils.write_json import write_json
 
 logger = logging.getLogger(__name__)
 
@@ -125,8 +124,7 @@ class ImageMetrics:
             writer.writeheader()
             writer.writerows(self.rows)
         content = {"threshold": self.threshold, "single_region": self.single_region, **found, "cases": self.rows}
-        text = json.dumps(_without_nan(content), indent=2)
-        (folder / "metrics.json").write_text(text + "\n", encoding="utf-8")
+        write_json(folder / "metrics.json", content)
 
 
 def check_probabilities(case: str, pred: torch.Tensor, classes: int) -> None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import time
 from collections.abc import Hashable, Mapping, Sequence
 from functools import partial
@@ -17,13 +16,16 @@ from monai.transforms import MapTransform
 from PIL import Image
 
 from bundle.inference.background_writer import BackgroundWriter
-from bundle.inference.resume import MADE_FROM, sha256
-from bundle.inference.save_segmentation import describe_checkpoint, versions
+from bundle.inference.resume import MADE_FROM
+from bundle.inference.save_segmentation import describe_checkpoint
 from bundle.io.images import EXIF_ORIENTATION, read_image, stored
 from bundle.io.input_checks import GridMismatchError
 from bundle.metrics.outline import one_region, outline_measures
 from bundle.utils.atomic_write import atomic_write
+from bundle.utils.digests import sha256_of_file
 from bundle.utils.parse_bool import parse_bool
+from bundle.utils.versions import versions
+from bundle.utils.write_json import write_json
 
 from .image_table import ImageTable
 from .mask_overlay import overlay
@@ -198,11 +200,10 @@ class SaveMaskd(MapTransform):
             "seconds": None if started is None else round(time.perf_counter() - started, 3),
             "checkpoint": describe_checkpoint(self.checkpoint),
             "versions": versions(),
-            "files": {file.name: sha256(file) for file in files},
+            "files": {file.name: sha256_of_file(file) for file in files},
             **({MADE_FROM: dict(zip(("settings", "input"), made_from.split(), strict=True))} if made_from else {}),
         }
-        with atomic_write(self.output_dir / f"{case}.json") as file:
-            file.write_text(json.dumps(complete, indent=2) + "\n", encoding="utf-8")
+        write_json(self.output_dir / f"{case}.json", complete)
         return complete
 
     def _classes(self, found: np.ndarray) -> np.ndarray:

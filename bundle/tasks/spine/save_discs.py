@@ -11,14 +11,16 @@ import numpy as np
 from monai.config import KeysCollection
 from monai.transforms import MapTransform
 
-from bundle.inference.resume import sha256
-from bundle.inference.save_segmentation import describe_checkpoint, made_from, versions
+from bundle.inference.save_segmentation import describe_checkpoint, made_from
 from bundle.io.label_maps import ENDINGS, save_label_map, source_grid
 from bundle.io.volume_files import stem_of
+from bundle.utils.digests import sha256_of_file
+from bundle.utils.versions import versions
+from bundle.utils.write_json import write_json
 
 from .discs.disc_label_map import draw_label_map, nearest_voxel
 from .discs.disc_points import Disc
-from .discs.disc_tables import json_content, save_json, write_csv
+from .discs.disc_tables import json_content, write_csv
 from .discs.markups import write_markups
 from .discs.sidecar import write_sidecar
 
@@ -99,10 +101,10 @@ class SaveDiscsd(MapTransform):
                 "seconds": None if started is None else round(time.perf_counter() - started, 3),
                 "checkpoint": describe_checkpoint(self.checkpoint),
                 "versions": versions(),
-                "files": {file.name: sha256(file) for file in files},
+                "files": {file.name: sha256_of_file(file) for file in files},
                 **made_from(d),
             }
-            save_json(d["result"], self.output_dir / f"{case}.json")
+            write_json(self.output_dir / f"{case}.json", d["result"])
         return d
 
     def _write(

@@ -14,6 +14,7 @@ from typing import Any
 import numpy as np
 
 from bundle.utils.atomic_write import atomic_write
+from bundle.utils.write_json import write_json as write_json_file
 
 from .disc_errors import DiscFileError
 from .disc_label_map import nearest_voxel
@@ -81,7 +82,7 @@ def write_json(
         affine: of the image, for the voxels; without it they are left out.
         extrapolated: numbers of the discs to mark as guessed, see :func:`bundle.tasks.spine.discs.disc_below`.
     """
-    save_json(json_content(discs, image=image, affine=affine, extrapolated=extrapolated), path)
+    write_json_file(path, json_content(discs, image=image, affine=affine, extrapolated=extrapolated))
 
 
 def json_content(
@@ -139,12 +140,6 @@ def load_json(path: str | Path) -> dict[str, Any]:
     if not isinstance(content, dict):
         raise DiscFileError(path, f"holds a {type(content).__name__}, not an object", "export it again")
     return content
-
-
-def save_json(content: Mapping[str, Any], path: str | Path) -> None:
-    """Write a JSON object, whole or not at all."""
-    with atomic_write(Path(path)) as file:
-        file.write_text(json.dumps(content, indent=2) + "\n", encoding="utf-8")
 
 
 def _disc_of_row(path: str | Path, number: int, row: Mapping[str, str]) -> Disc:

@@ -13,9 +13,11 @@ from typing import Any
 
 import numpy as np
 
+from bundle.utils.write_json import write_json
+
 from .disc_errors import DiscFileError
 from .disc_points import Disc, one_per_level, point_of
-from .disc_tables import load_json, save_json
+from .disc_tables import load_json
 from .levels import level_number
 
 SCHEMA = (
@@ -59,7 +61,7 @@ def write_markups(discs: Iterable[Disc], path: str | Path, *, coordinate_system:
         "coordinateUnits": "mm",
         "controlPoints": points,
     }
-    save_json({"@schema": SCHEMA, "markups": [node]}, path)
+    write_json(path, {"@schema": SCHEMA, "markups": [node]})
 
 
 def read_markups(path: str | Path) -> list[Disc]:

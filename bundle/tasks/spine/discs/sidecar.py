@@ -7,8 +7,7 @@ from pathlib import Path
 
 from bundle import __version__
 from bundle.io.volume_files import stem_of
-
-from .disc_tables import save_json
+from bundle.utils.write_json import write_json
 
 
 def write_sidecar(label_map: str | Path, *, generated_by: Sequence[Mapping[str, str]] = ()) -> Path:
@@ -24,5 +23,5 @@ def write_sidecar(label_map: str | Path, *, generated_by: Sequence[Mapping[str, 
     label_map = Path(label_map)
     sidecar = label_map.with_name(f"{stem_of(label_map)}.json")
     programs = [*map(dict, generated_by), {"Name": "keyslice", "Version": __version__}]
-    save_json({"SpatialReference": "orig", "GeneratedBy": programs}, sidecar)
+    write_json(sidecar, {"SpatialReference": "orig", "GeneratedBy": programs})
     return sidecar

@@ -16,6 +16,8 @@ from pathlib import Path
 
 import numpy as np
 
+from bundle.utils.errors import FileError
+
 logger = logging.getLogger(__name__)
 
 FORMAT = "keyslice-disc-skeleton"
@@ -24,7 +26,7 @@ CONVERGED = 1e-7
 """The fit ends when no mean moves by more than this, in mm."""
 
 
-class SkeletonFileError(ValueError):
+class SkeletonFileError(FileError):
     """A file that holds no skeleton prior.
 
     Args:
@@ -33,8 +35,7 @@ class SkeletonFileError(ValueError):
     """
 
     def __init__(self, file: str | Path, problem: str) -> None:
-        self.remedy = "write one with SkeletonPrior.fit(...).save(FILE)"
-        super().__init__(f"{file}: {problem}; {self.remedy}.")
+        super().__init__(file, problem, "write one with SkeletonPrior.fit(...).save(FILE)")
 
 
 @dataclass(frozen=True, eq=False)

@@ -1,0 +1,15 @@
+"""The versions that a result depends on."""
+
+from __future__ import annotations
+
+import platform
+from importlib.metadata import version
+
+from bundle import __version__
+
+PACKAGES = ("monai", "torch", "numpy", "scipy", "nibabel")
+
+
+def versions() -> dict[str, str]:
+    """Return the versions of this project, of Python and of the packages that results depend on."""
+    return {"keyslice": __version__, "python": platform.python_version(), **{name: version(name) for name in PACKAGES}}
