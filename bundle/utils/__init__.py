@@ -1,1 +1,1 @@
-"""Helpers without a subject of their own: errors, atomic writes, digests, versions, parsing of options."""
+"""Helpers without a subject: errors, atomic writes, digests, versions, parsing of options."""
