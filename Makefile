@@ -12,7 +12,7 @@ REPORT := --cov --cov-report=term-missing:skip-covered
 export PIP_CONSTRAINT := $(HERE)/constraints.txt
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
-.PHONY: help demo test test-all test-main test-label lint types format bench label-server card clean
+.PHONY: help demo test test-all test-main test-label lint types format bench label-server card configs clean
 
 help:            ## list the targets
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*##/:/'
@@ -61,6 +61,9 @@ test-label: $(LABEL)/.label  ## tests of the MONAI Label app, in the environment
 
 card: $(VENV)/.demo  ## write models/README.md from the metadata
 	$(BIN)/python -W ignore -m bundle card
+
+configs: $(VENV)/.demo  ## write the workflows in configs/ from tools/config_sources/
+	$(BIN)/python tools/make_configs.py
 
 clean:           ## remove what the targets made
 	rm -rf $(VENV) $(LABEL) demo runs
