@@ -1,1 +1,1 @@
-"""The commands of ``python -m bundle``."""
+"""The commands of ``keyslice`` and ``python -m bundle``."""

@@ -1,26 +1,24 @@
-"""``python -m bundle prepare`` for datasets of pictures: skin lesions and cells."""
+"""``prepare`` for datasets of images: skin lesions and cells."""
 
 from __future__ import annotations
 
 from typing import Any
 
-from bundle.data.classified_images import prepare_classified_folder
-from bundle.data.image_folder import prepare_image_folder
-from bundle.data.isic import SPLITS, TASKS, prepare_isic2017, prepare_isic2018
-from bundle.data.ph2 import prepare_ph2
-from bundle.data.segpc import LEVELS, prepare_segpc2021
-
 from .prepare_options import add_dataset, add_seed, add_split
 
+SPLITS = ("official", "paper")
+TASKS = ("segmentation", "classification")
+TARGETS = ("cell", "parts")
 
-def add_pictures(names: Any) -> None:
-    """Add the commands of the datasets of pictures to those of ``prepare``."""
+
+def add_images(names: Any) -> None:
+    """Add the commands of the datasets of images to those of ``prepare``."""
     _add_isic(names)
     parser = add_dataset(
         names,
         "ph2",
-        prepare_ph2,
-        told="PH2: 80, 20 and 100 pictures to train, validate and test with",
+        "bundle.data.ph2:prepare_ph2",
+        description="PH2: 80, 20 and 100 images for training, validation and test",
         folder="folder 'PH2 Dataset images', or one that holds it",
     )
     add_seed(parser)
@@ -29,25 +27,25 @@ def add_pictures(names: Any) -> None:
 
 
 def _add_isic(names: Any) -> None:
-    told = "official, or paper: sizes of published splits, drawn from the training part (default: official)"
+    split = "official, or paper: sizes of published splits, drawn from the training part (default: official)"
     parser = add_dataset(
         names,
         "isic2017",
-        prepare_isic2017,
-        told="ISIC 2017: lesion masks (Part 1) or classes (Part 3)",
+        "bundle.data.isic:prepare_isic2017",
+        description="ISIC 2017: lesion masks (Part 1) or classes (Part 3)",
         folder="folder with the unpacked archives ISIC-2017_*",
     )
     parser.add_argument("--task", choices=TASKS, default=TASKS[0], help="what to train for (default: segmentation)")
-    parser.add_argument("--split", choices=SPLITS, default=SPLITS[0], help=told)
+    parser.add_argument("--split", choices=SPLITS, default=SPLITS[0], help=split)
     add_seed(parser)
     parser = add_dataset(
         names,
         "isic2018",
-        prepare_isic2018,
-        told="ISIC 2018: lesion masks (Task 1)",
+        "bundle.data.isic:prepare_isic2018",
+        description="ISIC 2018: lesion masks (Task 1)",
         folder="folder with the unpacked archives ISIC2018_Task1*",
     )
-    parser.add_argument("--split", choices=SPLITS, default=SPLITS[0], help=told)
+    parser.add_argument("--split", choices=SPLITS, default=SPLITS[0], help=split)
     add_seed(parser)
 
 
@@ -55,13 +53,13 @@ def _add_segpc(names: Any) -> None:
     parser = add_dataset(
         names,
         "segpc2021",
-        prepare_segpc2021,
-        told="SegPC-2021: plasma cells; writes one mask a picture",
+        "bundle.data.segpc:prepare_segpc2021",
+        description="SegPC-2021: plasma cells; writes one mask per image",
         folder="folder with train/x, train/y, validation/x and validation/y",
     )
     parser.add_argument("--masks_dir", help="folder for the masks (default: DIR/masks)")
     parser.add_argument(
-        "--target", choices=LEVELS, default="cell", help="cell: 255; parts: cytoplasm 128, nucleus 255 (default: cell)"
+        "--target", choices=TARGETS, default="cell", help="cell: 255; parts: cytoplasm 128, nucleus 255 (default: cell)"
     )
     parser.add_argument("--folds", type=int, default=5, help="folds of the training part (default: 5)")
 
@@ -70,22 +68,22 @@ def _add_folders(names: Any) -> None:
     parser = add_dataset(
         names,
         "pictures",
-        prepare_image_folder,
-        told="pictures with masks: images/masks, images/labels, imagesTr/labelsTr",
+        "bundle.data.image_folder:prepare_image_folder",
+        description="images with masks: images/masks, images/labels, imagesTr/labelsTr",
         folder="folder that holds these, or folders that do",
     )
     parser.add_argument(
-        "--block", type=int, default=1, help="consecutive pictures, as of one slide, that stay together (default: 1)"
+        "--block", type=int, default=1, help="consecutive images, as of one slide, that stay together (default: 1)"
     )
     add_split(parser)
     parser = add_dataset(
         names,
         "classified",
-        prepare_classified_folder,
-        told="pictures with classes: a folder and a table",
+        "bundle.data.classified_images:prepare_classified_folder",
+        description="images with classes: a folder and a table",
         folder="folder with images and labels.csv",
     )
     parser.add_argument("--classes", nargs="+", required=True, help="columns of the table that hold 0 or 1")
-    parser.add_argument("--images", default="images", help="folder of the pictures, in DIR (default: images)")
+    parser.add_argument("--images", default="images", help="folder of the images, in DIR (default: images)")
     parser.add_argument("--table", default="labels.csv", help="table, in DIR (default: labels.csv)")
     add_split(parser)

@@ -1,18 +1,15 @@
-"""What the commands of ``python -m bundle prepare`` share: their options, and writing of the datalist."""
+"""Options and writing of the datalist, shared by the commands of ``prepare``."""
 
 from __future__ import annotations
 
 import argparse
 import json
 import logging
-from collections.abc import Callable
 from functools import partial
 from inspect import Parameter, signature
 from pathlib import Path
+from pkgutil import resolve_name
 from typing import Any
-
-from bundle.data.datalist_error import DatalistError
-from bundle.data.split import write_datalist
 
 logger = logging.getLogger(__name__)
 
@@ -20,9 +17,9 @@ logger = logging.getLogger(__name__)
 def add_dataset(
     names: Any,
     name: str,
-    prepare: Callable[..., dict[str, Any]],
+    prepare: str,
     *,
-    told: str,
+    description: str,
     folder: str,
     target: str = "dataset.json",
 ) -> argparse.ArgumentParser:
@@ -31,18 +28,19 @@ def add_dataset(
     Args:
         names: commands of ``prepare``.
         name: name of the command.
-        prepare: from the folder to the content of a datalist; every keyword-only parameter needs an option of its name.
-        told: what the command is for.
-        folder: what the folder holds.
-        target: name of the file to write where the user names none.
+        prepare: ``"module:function"`` that makes the content of a datalist from the folder; every keyword-only
+            parameter needs an option of its name.
+        description: purpose of the command.
+        folder: content of the folder.
+        target: default name of the file to write.
 
     Returns:
         The parser of the command, for its options.
     """
-    parser: argparse.ArgumentParser = names.add_parser(name, help=told)
+    parser: argparse.ArgumentParser = names.add_parser(name, help=description, description=description)
     parser.add_argument("dataset_dir", help=folder)
     parser.add_argument("--output", help=f"datalist to write (default: DIR/{target})")
-    parser.set_defaults(run=partial(_list, prepare, target))
+    parser.set_defaults(prepare=partial(_list_dataset, prepare, target))
     return parser
 
 
@@ -60,34 +58,35 @@ def add_seed(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--seed", type=int, default=0, help="seed of the shuffle (default: 0)")
 
 
-def write(content: dict[str, Any], path: str | Path) -> None:
-    """Write a datalist and tell how many cases it has."""
-    write_datalist(content, path)
-    tell(content, path)
-
-
-def tell(content: dict[str, Any], path: str | Path) -> None:
+def log_datalist(content: dict[str, Any], path: str | Path) -> None:
     """Log how many cases a datalist has."""
     logger.info("%s: %d training cases, %d test cases", path, len(content["training"]), len(content.get("test", [])))
 
 
-def _list(prepare: Callable[..., dict[str, Any]], target: str, args: argparse.Namespace) -> None:
-    path = Path(args.output) if args.output else _default(Path(args.dataset_dir, target))
-    parameters = signature(prepare).parameters.values()
+def _list_dataset(prepare: str, target: str, args: argparse.Namespace) -> None:
+    from bundle.data.split import write_datalist
+
+    path = Path(args.output) if args.output else _check_default(Path(args.dataset_dir, target))
+    function = resolve_name(prepare)
+    parameters = signature(function).parameters.values()
     options = {item.name: getattr(args, item.name) for item in parameters if item.kind is Parameter.KEYWORD_ONLY}
-    write(prepare(args.dataset_dir, **options), path)
+    content = function(args.dataset_dir, **options)
+    write_datalist(content, path)
+    log_datalist(content, path)
 
 
-def _default(path: Path) -> Path:
-    """Return the path unless a file lies there that was handed out with the dataset.
+def _check_default(path: Path) -> Path:
+    """Return the path unless it is a file that was released with the dataset.
 
     Raises:
-        DatalistError: when one does.
+        DatalistError: when it is.
     """
+    from bundle.data.datalist_error import DatalistError
+
     try:
         known = not path.is_file() or "seed" in json.loads(path.read_text(encoding="utf-8"))
     except (OSError, ValueError):
         known = False
     if not known:
-        raise DatalistError(f"{path}: was not written by prepare and is left as it is; pass --output FILE.")
+        raise DatalistError(f"{path}: was not written by prepare and is kept; pass --output FILE.")
     return path

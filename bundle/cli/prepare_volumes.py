@@ -1,18 +1,15 @@
-"""``python -m bundle prepare`` for volumes with label maps."""
+"""``prepare`` for volumes with label maps."""
 
 from __future__ import annotations
 
 import argparse
 from typing import Any
 
-from bundle.data.bids import prepare_bids
-from bundle.data.brats2018 import MODALITIES, prepare_brats2018
-from bundle.data.hvsmr import VIEWS, prepare_hvsmr
-from bundle.data.malc import TABLES, prepare_malc
-from bundle.data.msd import prepare_msd
-from bundle.data.split import make_datalist
-
 from .prepare_options import add_dataset, add_split
+
+MODALITIES = ("flair", "t1", "t1ce", "t2")
+VIEWS = ("axial_crop", "axial_full", "sa_crop")
+TABLES = ("neuromorphometrics", "freesurfer")
 
 
 def add_volumes(names: Any) -> None:
@@ -20,8 +17,8 @@ def add_volumes(names: Any) -> None:
     parser = add_dataset(
         names,
         "folder",
-        make_datalist,
-        told="volumes with label maps: dataset.json, imagesTr/labelsTr, images/labels",
+        "bundle.data.split:make_datalist",
+        description="volumes with label maps: dataset.json, imagesTr/labelsTr, images/labels",
         folder="folder of the dataset",
     )
     _add_labels(parser)
@@ -30,8 +27,8 @@ def add_volumes(names: Any) -> None:
     parser = add_dataset(
         names,
         "msd",
-        prepare_msd,
-        told="a task of the Medical Segmentation Decathlon, or of nnU-Net",
+        "bundle.data.msd:prepare_msd",
+        description="a task of the Medical Segmentation Decathlon, or of nnU-Net",
         folder="folder of the task, with dataset.json",
         target="datalist.json",
     )
@@ -43,8 +40,8 @@ def add_volumes(names: Any) -> None:
     parser = add_dataset(
         names,
         "hvsmr",
-        prepare_hvsmr,
-        told="HVSMR 2016: hearts in MRI",
+        "bundle.data.hvsmr:prepare_hvsmr",
+        description="HVSMR 2016: hearts in MRI",
         folder="folder with training_axial_crop_pat*.nii.gz at any depth, or with train and test",
     )
     parser.add_argument("--view", choices=VIEWS, default=VIEWS[0], help="volumes to list (default: axial_crop)")
@@ -56,8 +53,8 @@ def _add_brats(names: Any) -> None:
     parser = add_dataset(
         names,
         "brats2018",
-        prepare_brats2018,
-        told="BraTS 2018: gliomas in four MRI modalities",
+        "bundle.data.brats2018:prepare_brats2018",
+        description="BraTS 2018: gliomas in four MRI modalities",
         folder="folder with HGG and LGG, or with train and test, at any depth",
     )
     parser.add_argument(
@@ -75,12 +72,12 @@ def _add_malc(names: Any) -> None:
     parser = add_dataset(
         names,
         "malc",
-        prepare_malc,
-        told="MALC, MICCAI 2012: brain structures in T1 MRI",
+        "bundle.data.malc:prepare_malc",
+        description="MALC, MICCAI 2012: brain structures in T1 MRI",
         folder="folder with training-images and training-labels, or with train and test",
     )
     _add_labels(parser, f", or {' or '.join(TABLES)} (default: neuromorphometrics)")
-    parser.add_argument("--repeats", action="store_true", help="list second scans of persons, too")
+    parser.add_argument("--repeats", action="store_true", help="also list second scans of persons")
     add_split(parser)
 
 
@@ -88,8 +85,8 @@ def _add_bids(names: Any) -> None:
     parser = add_dataset(
         names,
         "bids",
-        prepare_bids,
-        told="a BIDS dataset with segmentations (dseg) as a derivative",
+        "bundle.data.bids:prepare_bids",
+        description="a BIDS dataset with segmentations (dseg) as a derivative",
         folder="folder with sub-* and derivatives",
     )
     parser.add_argument("--suffixes", nargs="+", default=["T1w"], help="images of the channels (default: T1w)")
@@ -101,8 +98,8 @@ def _add_bids(names: Any) -> None:
 
 
 def _add_labels(parser: argparse.ArgumentParser, more: str = "") -> None:
-    told = "table of structures: .tsv or .csv with index and name, .json {name: [values]}"
-    parser.add_argument("--labels", metavar="FILE", help=told + more)
+    text = "table of structures: .tsv or .csv with index and name, .json {name: [values]}"
+    parser.add_argument("--labels", metavar="FILE", help=text + more)
 
 
 def _add_patient(parser: argparse.ArgumentParser) -> None:

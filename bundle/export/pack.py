@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import argparse
 import json
-import logging
 import re
 import zipfile
 from collections.abc import Collection, Iterator, Mapping
@@ -18,8 +16,6 @@ from bundle.utils.errors import BundleError
 from .model_card import model_card
 from .pack_configs import adapt_config, rewrite_paths
 
-logger = logging.getLogger(__name__)
-
 MAIN = "volumes"
 """The name of the main task, whose configs lie in ``configs/`` itself."""
 
@@ -32,21 +28,6 @@ EPOCH = (1980, 1, 1, 0, 0, 0)
 
 class PackError(BundleError):
     """A task that cannot be packed, or a pack that cannot be used; the message says what to do."""
-
-
-def add_pack(commands: Any) -> None:
-    """Add ``pack`` to the commands of ``python -m bundle``."""
-    parser = commands.add_parser("pack", help="write a task as a standalone MONAI bundle")
-    parser.add_argument("task", help=f"{MAIN}, or the name of a folder in configs/")
-    parser.add_argument("output", metavar="OUT", help="folder to write to; its name is that of the bundle")
-    parser.add_argument("--overwrite", action="store_true", help="replace files of the same names in OUT")
-    parser.add_argument("--zip", action="store_true", help="also write OUT.zip")
-    parser.set_defaults(run=_pack)
-
-
-def _pack(args: argparse.Namespace) -> None:
-    target = write_pack(args.task, args.output, overwrite=args.overwrite, archive=args.zip)
-    logger.info("%s: the task %r as a MONAI bundle; how to run it stands in docs/README.md", target, args.task)
 
 
 def write_pack(

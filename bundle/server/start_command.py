@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import argparse
 import fcntl
 import hashlib
 import importlib.util
@@ -12,11 +11,10 @@ import shutil
 import socket
 import sys
 from pathlib import Path
-from typing import Any
 
 from bundle import ROOT
 
-from .label_tasks import TASKS, choose_tasks, parse_models
+from .label_tasks import choose_tasks, parse_models
 from .server_errors import StudiesError
 
 logger = logging.getLogger(__name__)
@@ -32,46 +30,42 @@ from bundle.server.app import KeysliceApp  # noqa: F401
 LOOPBACK = ("127.0.0.1", "::1", "localhost")
 
 
-def add_label(commands: Any) -> None:
-    """Add ``label`` to the commands of ``python -m bundle``."""
-    parser = commands.add_parser("label", help="start the MONAI Label server for 3D Slicer and REST clients")
-    parser.add_argument("--studies", required=True, help="folder of the images; labels are written into it")
-    parser.add_argument(
-        "--models", help=f"with commas, some of {', '.join(task.name for task in TASKS)} (default: all that fit)"
-    )
-    parser.add_argument("--port", type=int, default=8000, help="port (default: 8000)")
-    parser.add_argument("--host", default="127.0.0.1", help="address to listen on (default: 127.0.0.1, this machine)")
-    parser.add_argument(
-        "--work", help="folder for logs, sessions and trained weights (default: in ~/.local/share/keyslice/label)"
-    )
-    parser.set_defaults(run=start_server)
-
-
-def start_server(args: argparse.Namespace) -> None:
+def start_server(
+    studies: str | Path,
+    *,
+    models: str | None = None,
+    host: str = "127.0.0.1",
+    port: int = 8000,
+    work: str | Path | None = None,
+) -> None:
     """Become the server; where MONAI Label is not installed, become the one of its environment.
 
     Args:
-        args: ``studies``, ``models``, ``port``, ``host`` and ``work``, as of :func:`add_label`.
+        studies: folder of the images; labels are written into it.
+        models: names of models, separated by commas; all that fit by default.
+        host: address to listen on.
+        port: port to listen on.
+        work: folder for logs, sessions and trained weights; by default one per folder of studies.
 
     Raises:
         StudiesError: when folder, models, working folder or port cannot be used.
         ModuleNotFoundError: when MONAI Label is nowhere.
     """
-    studies, models = Path(args.studies).resolve(), parse_models(args.models)
-    chosen = choose_tasks(studies, models)
-    work = Path(args.work).resolve() if args.work else default_work(studies)
+    studies = Path(studies).resolve()
+    chosen = choose_tasks(studies, parse_models(models))
+    work = Path(work).resolve() if work else default_work(studies)
     python = find_python()
-    check_port(args.host, args.port)
+    check_port(host, port)
     check_work(work)
     lock_work(work)
     prepare_work(work)
     names = ",".join(task.name for task in chosen)
-    told = f"http://{args.host}:{args.port} serves {names} on {studies}; its own files lie in {work}"
+    told = f"http://{host}:{port} serves {names} on {studies}; its own files lie in {work}"
     logger.info("%s", told)
-    if args.host not in LOOPBACK:
-        logger.warning("whoever reaches %s can read, change and delete these studies: there is no password", args.host)
+    if host not in LOOPBACK:
+        logger.warning("whoever reaches %s can read, change and delete these studies: there is no password", host)
     sys.stdout.flush()
-    options = {"--app": work, "--studies": studies, "--host": args.host, "--port": args.port}
+    options = {"--app": work, "--studies": studies, "--host": host, "--port": port}
     words = [str(word) for option in options.items() for word in option]
     words += ["--conf", "models", names, "--uvicorn_app", "bundle.server.web_app:app"]
     command = [python, "-W", "ignore", "-m", "monailabel.main", "start_server", *words]

@@ -2,13 +2,15 @@ from __future__ import annotations
 
 import json
 import runpy
+import subprocess
+import sys
 from pathlib import Path
-from typing import Any
 
 import pytest
 from helpers.workflows import small_dataset
 
 import bundle.cli.main as commands
+from bundle import ROOT
 
 
 @pytest.fixture(autouse=True)
@@ -28,18 +30,45 @@ def test_prepare_writes_a_datalist(tmp_path: Path) -> None:
     assert (len(content["training"]), len(content["test"])) == (3, 2)
 
 
-def test_a_mistake_is_told_in_one_line_with_status_2(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+def test_a_mistake_is_logged_in_one_line_with_status_2(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
     assert commands.main(["prepare", "folder", str(tmp_path / "no"), "--output", str(tmp_path / "x.json")]) == 2
     assert "is not a folder; pass" in caplog.text
 
 
-def test_demo_and_card_are_called_with_their_options(monkeypatch: pytest.MonkeyPatch) -> None:
-    called: list[Any] = []
-    monkeypatch.setattr(commands, "run_demo", called.append)
-    monkeypatch.setattr(commands, "write_model_card", lambda: called.append("card"))
-    assert commands.main(["demo", "--output_dir", "somewhere"]) == 0
-    assert commands.main(["card"]) == 0
-    assert called == ["somewhere", "card"]
+def test_another_error_is_raised(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("bundle.export.model_card.write_model_card", lambda: 1 / 0)
+    with pytest.raises(ZeroDivisionError):
+        commands.main(["card"])
+
+
+def test_the_usage_names_the_script_or_the_module(monkeypatch: pytest.MonkeyPatch) -> None:
+    for script, program in (("/usr/bin/keyslice", "keyslice"), ("bundle/__main__.py", "python -m bundle")):
+        monkeypatch.setattr("sys.argv", [script])
+        assert commands.build_parser().prog == program
+
+
+HELP_OF_ALL_COMMANDS = """
+import argparse, contextlib, io, sys
+from bundle.cli.main import build_parser
+
+def parsers(parser):
+    yield parser
+    for action in parser._actions:
+        if isinstance(action, argparse._SubParsersAction):
+            for child in action.choices.values():
+                yield from parsers(child)
+
+count = len([parser.format_help() for parser in parsers(build_parser())])
+print(count, sorted({"torch", "monai", "numpy", "ignite"} & sys.modules.keys()))
+"""
+
+
+def test_the_help_of_every_command_imports_nothing_heavy() -> None:
+    command = [sys.executable, "-W", "error", "-c", HELP_OF_ALL_COMMANDS]
+    shown = subprocess.run(command, cwd=ROOT, check=True, capture_output=True, text=True).stdout
+    count, imported = shown.split(maxsplit=1)
+    assert int(count) > len(commands.COMMANDS) + 16
+    assert imported == "[]\n"
 
 
 @pytest.mark.filterwarnings("ignore:'bundle.cli.main' found in sys.modules:RuntimeWarning")

@@ -13,6 +13,8 @@ import pytest
 from bundle.cli.prepare_options import add_dataset, add_split
 from bundle.data import DatalistError
 
+PREPARED = f"{__name__}:prepared"
+
 
 def prepared(root: str, *, test_share: float, folds: int, seed: int) -> dict[str, Any]:
     """Stand for a function that lists a dataset."""
@@ -21,9 +23,9 @@ def prepared(root: str, *, test_share: float, folds: int, seed: int) -> dict[str
 
 def run(*words: str) -> None:
     parser = argparse.ArgumentParser()
-    add_split(add_dataset(parser.add_subparsers(), "mine", prepared, told="a dataset", folder="folder"), folds=4)
+    add_split(add_dataset(parser.add_subparsers(), "mine", PREPARED, description="a dataset", folder="folder"), folds=4)
     args = parser.parse_args(["mine", *words])
-    args.run(args)
+    args.prepare(args)
 
 
 def test_the_options_of_a_command_are_those_of_its_function(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
@@ -42,17 +44,17 @@ def test_a_datalist_of_an_earlier_run_is_replaced(tmp_path: Path) -> None:
 
 def test_a_dataset_may_want_another_name_for_the_file(tmp_path: Path) -> None:
     parser = argparse.ArgumentParser()
-    command = add_dataset(parser.add_subparsers(), "x", prepared, told="", folder="", target="datalist.json")
+    command = add_dataset(parser.add_subparsers(), "x", PREPARED, description="", folder="", target="datalist.json")
     add_split(command)
     args = parser.parse_args(["x", str(tmp_path)])
-    args.run(args)
+    args.prepare(args)
     assert (tmp_path / "datalist.json").is_file()
 
 
 @pytest.mark.parametrize("content", ['{"name": "Task04", "training": []}', "no JSON"])
 def test_a_file_of_the_dataset_is_left_as_it_is(content: str, tmp_path: Path) -> None:
     (tmp_path / "dataset.json").write_text(content)
-    with pytest.raises(DatalistError, match=r"dataset.json: was not written by prepare and is left as it is; pass --o"):
+    with pytest.raises(DatalistError, match=r"dataset.json: was not written by prepare and is kept; pass --o"):
         run(str(tmp_path))
     assert (tmp_path / "dataset.json").read_text() == content
     run(str(tmp_path), "--output", str(tmp_path / "new" / "list.json"))

@@ -1,4 +1,4 @@
-"""``python -m bundle prepare`` for spines, and ``skeleton``."""
+"""``prepare`` for spines, and ``skeleton``."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from bundle.cli import main as commands
-from bundle.cli import prepare_spine as spine
+from bundle.tasks.spine import spine_exams
 from bundle.tasks.spine.discs import SkeletonPrior
 
 CONTENT = {"seed": 0, "training": [{"image": "a", "label": "b", "fold": 0}], "test": []}
@@ -47,7 +47,7 @@ def test_spine_generic_goes_to_the_dataset_unless_told_otherwise(tmp_path: Path)
 def test_spine_exams_are_told_where_to_write(monkeypatch: pytest.MonkeyPatch) -> None:
     called: list[Any] = []
     monkeypatch.setattr(
-        spine, "prepare_spine_exams", lambda *arguments, **options: called.append((arguments, options)) or CONTENT
+        spine_exams, "prepare_spine_exams", lambda *arguments, **options: called.append((arguments, options)) or CONTENT
     )
     assert commands.main(["prepare", "spine-exams", "in", "--output", "out", "--point", "center"]) == 0
     assert called == [(("in", "out"), {"point": "center", "folds": 3, "seed": 0})]

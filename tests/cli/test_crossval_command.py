@@ -10,7 +10,7 @@ import pytest
 from helpers.workflows import small_dataset
 
 import bundle.cli.main as commands
-from bundle.experiments.crossval import crossval_command as command
+from bundle.experiments.crossval import cross_validation
 from bundle.experiments.crossval.crossval_plan import TRAIN
 
 
@@ -32,7 +32,7 @@ def called(monkeypatch: pytest.MonkeyPatch, **content: Any) -> dict[str, Any]:
         options.update(kwargs, dataset=dataset, output=output)
         return {"failed": [], "left_out": [], **content}
 
-    monkeypatch.setattr(command, "crossval", double)
+    monkeypatch.setattr(cross_validation, "crossval", double)
     return options
 
 

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from bundle.check.check_command import parse_label_names
+from bundle.check.check_options import parse_label_names
 from bundle.cli import main as commands
 from bundle.data import DatalistError
 
