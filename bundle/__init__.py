@@ -2,8 +2,13 @@
 
 from __future__ import annotations
 
+import sys
+from importlib import import_module
 from pathlib import Path
 from typing import Any
+
+from .deprecated_modules import MODULES, MovedModuleFinder
+from .deprecated_names import NAMES
 
 __version__ = "0.2.0"
 
@@ -11,8 +16,11 @@ ROOT = str(Path(__file__).resolve().parent.parent)
 """The bundle root: the folder that holds ``configs/``, ``models/`` and this package."""
 
 
-def __getattr__(name: str) -> Any:
-    """Lead the names of version 0.1 to their new places."""
-    from .deprecated_names import deprecated_name
+sys.meta_path.append(MovedModuleFinder())
 
-    return deprecated_name("", name)
+
+def __getattr__(name: str) -> Any:
+    """Return a package of version 0.1 that is gone, whose names lead to their new places."""
+    if name.startswith("__") or name not in {**MODULES, **NAMES}:
+        raise AttributeError(f"module 'bundle' has no attribute {name!r}")
+    return import_module(f"bundle.{name}")

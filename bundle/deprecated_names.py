@@ -183,39 +183,29 @@ NAMES: dict[str, dict[str, str]] = {
 """The new place, below ``bundle``, of every old name, by its old package."""
 
 
-class DeprecatedPackage:
-    """A package of version 0.1 that is gone: its names lead to their new places.
-
-    Args:
-        package: old package, below ``bundle``.
-    """
-
-    def __init__(self, package: str) -> None:
-        self.package = package
-
-    def __getattr__(self, name: str) -> Any:
-        return deprecated_name(self.package, name)
-
-
 def deprecated_name(package: str, name: str) -> Any:
     """Return what ``bundle.<package>.<name>`` was called in version 0.1, with a ``FutureWarning``.
 
     Args:
-        package: old package, below ``bundle``; ``""`` for ``bundle`` itself.
+        package: old package, below ``bundle``.
         name: old name in it.
 
     Raises:
         AttributeError: when version 0.1 had no such name.
     """
-    path = f"{package}.{name}".lstrip(".")
-    if path in NAMES:
-        return DeprecatedPackage(path)
     if name not in NAMES.get(package, {}):
-        raise AttributeError(f"module {f'bundle.{package}'.rstrip('.')!r} has no attribute {name!r}")
+        raise AttributeError(f"module 'bundle.{package}' has no attribute {name!r}")
     module, _, new = NAMES[package][name].rpartition(".")
-    warnings.warn(
-        f"bundle.{path} is now bundle.{module}.{new}; the old name will be removed in version {REMOVED_IN}.",
-        FutureWarning,
-        stacklevel=3,
-    )
+    warn(f"bundle.{package}.{name}", f"bundle.{module}.{new}")
     return getattr(import_module(f"bundle.{module}"), new)
+
+
+def new_name(name: str) -> str:
+    """Return what a class or function of version 0.1 is called today."""
+    return next((names[name].rpartition(".")[2] for names in NAMES.values() if name in names), name)
+
+
+def warn(old: str, new: str) -> None:
+    """Warn that a name has changed, in the name of the code that asked for it."""
+    message = f"{old} is now {new}; the old name will be removed in version {REMOVED_IN}."
+    warnings.warn(message, FutureWarning, stacklevel=4)

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from importlib import import_module
 from pydoc import locate
 
 import pytest
 from monai.bundle import ConfigParser
 
 import bundle
+from bundle.deprecated_modules import MODULES
 from bundle.deprecated_names import NAMES
 
 OLD = [(f"{package}.{name}", new) for package, names in NAMES.items() for name, new in names.items()]
@@ -30,6 +32,21 @@ def test_a_config_of_a_user_with_old_names_runs() -> None:
         assert parser.get_parsed_content("b") is bundle.data.list_cases
 
 
-@pytest.mark.parametrize("name", ["nothing", "transforms.Nothing", "datasets.Nothing"])
+@pytest.mark.parametrize(("old", "new"), MODULES.items(), ids=MODULES)
+def test_an_old_module_leads_to_the_new_one(old: str, new: str) -> None:
+    module = import_module(f"bundle.{new}")
+    public = next(name for name, value in vars(module).items() if callable(value) and not name.startswith("_"))
+    with pytest.warns(FutureWarning, match=f"bundle.{old}.{public} is now bundle.{new}.{public}"):
+        assert getattr(import_module(f"bundle.{old}"), public) is getattr(module, public)
+
+
+def test_a_renamed_class_is_found_in_its_old_module() -> None:
+    with pytest.warns(FutureWarning, match=r"bundle\.grid\.resample\.ResampleSpacingd"):
+        from bundle.transforms.resample import Resampled
+    assert Resampled is bundle.grid.ResampleSpacingd
+
+
+@pytest.mark.parametrize("name", ["nothing", "transforms.Nothing", "datasets.Nothing", "datasets.msd.nothing"])
 def test_a_name_that_never_was_is_still_unknown(name: str) -> None:
     assert locate(f"bundle.{name}") is None
+    assert not hasattr(bundle, "nothing")
