@@ -7,8 +7,7 @@ from importlib import import_module
 from pathlib import Path
 from typing import Any
 
-from .deprecated_modules import MODULES, MovedModuleFinder
-from .deprecated_names import NAMES
+from .deprecated_modules import MODULES, PACKAGES, MovedModuleFinder
 
 __version__ = "0.2.0"
 
@@ -16,11 +15,11 @@ ROOT = str(Path(__file__).resolve().parent.parent)
 """The bundle root: the folder that holds ``configs/``, ``models/`` and this package."""
 
 
-sys.meta_path.append(MovedModuleFinder())
+sys.meta_path.insert(0, MovedModuleFinder())
 
 
 def __getattr__(name: str) -> Any:
     """Return a package of version 0.1 that is gone, whose names lead to their new places."""
-    if name.startswith("__") or name not in {**MODULES, **NAMES}:
+    if name not in MODULES and name not in PACKAGES:
         raise AttributeError(f"module 'bundle' has no attribute {name!r}")
     return import_module(f"bundle.{name}")

@@ -14,7 +14,7 @@ from .deprecated_names import NAMES, deprecated_name, new_name, warn
 MODULES = {
     "attention.factory": "attention.attention_factory",
     "attention.split": "attention.split_attention",
-    "check.command": "check.check_command",
+    "check.command": "cli.check_command",
     "check.page": "check.html_page",
     "check.pictures": "check.image_reader",
     "check.points": "check.disc_points_check",
@@ -28,7 +28,7 @@ MODULES = {
     "compare.statistics": "experiments.compare.comparison_statistics",
     "compare.tables": "experiments.compare.comparison_tables",
     "crossval": "experiments.crossval",
-    "crossval.command": "experiments.crossval.crossval_command",
+    "crossval.command": "cli.crossval_command",
     "crossval.ensemble": "experiments.crossval.fold_ensemble",
     "crossval.plan": "experiments.crossval.crossval_plan",
     "crossval.runs": "experiments.crossval.fold_runs",
@@ -214,6 +214,9 @@ MODULES = {
 }
 """Today's module of every module of version 0.1 that has moved, both below ``bundle``."""
 
+PACKAGES = ("datasets", "discs", "engines", "handlers", "inferers", "report")
+"""Packages of version 0.1 that are gone."""
+
 
 class MovedModule(ModuleType):
     """A module of version 0.1: its names lead to their new places, each with a ``FutureWarning``."""
@@ -230,12 +233,16 @@ class MovedModule(ModuleType):
 
 
 class MovedModuleFinder(MetaPathFinder, Loader):
-    """Find the modules of :data:`MODULES` and the packages of :data:`bundle.deprecated_names.NAMES` that are gone."""
+    """Find :data:`MODULES` and :data:`PACKAGES`.
+
+    It comes first in ``sys.meta_path``: a checkout that was updated may still hold their folders, empty but for
+    ``__pycache__``, which Python would import as namespace packages.
+    """
 
     def find_spec(self, fullname: str, path: Sequence[str] | None, target: ModuleType | None = None) -> Any:
         """Return the specification of a module of version 0.1, or None."""
         old = fullname.removeprefix("bundle.")
-        if not fullname.startswith("bundle.") or old not in {**MODULES, **NAMES}:
+        if not fullname.startswith("bundle.") or (old not in MODULES and old not in PACKAGES):
             return None
         return ModuleSpec(fullname, self, is_package=any(name.startswith(f"{old}.") for name in MODULES))
 
