@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 from scipy.stats import bootstrap
@@ -36,3 +36,18 @@ def mean_interval(values: Sequence[float], *, level: float = 0.95, seed: int = 0
         (defined,), np.mean, n_resamples=RESAMPLES, confidence_level=level, method="BCa", rng=rng
     ).confidence_interval
     return {"mean": mean, "low": float(interval.low), "high": float(interval.high), "n": len(defined)}
+
+
+def format_interval(interval: Mapping[str, float | int], *, digits: int = 4) -> str:
+    """Return a statistic with its interval as text.
+
+    Args:
+        interval: ``mean`` or ``value``, ``low`` and ``high``.
+        digits: number of decimal places.
+
+    Examples:
+        >>> format_interval({"mean": 0.8125, "low": 0.75, "high": 0.875, "n": 12}, digits=2)
+        '0.81 [0.75, 0.88]'
+    """
+    center = interval["mean"] if "mean" in interval else interval["value"]
+    return f"{center:.{digits}f} [{interval['low']:.{digits}f}, {interval['high']:.{digits}f}]"

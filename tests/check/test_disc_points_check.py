@@ -12,7 +12,7 @@ from monai.data import MetaTensor
 from bundle.check.disc_points_check import check_points, read_points
 from bundle.check.findings import Reading
 from bundle.check.items import Item
-from bundle.tasks.spine.discs import Disc, write_csv
+from bundle.tasks.spine.discs import Disc, write_disc_csv
 
 
 def new() -> Reading:
@@ -72,5 +72,5 @@ def test_an_image_between_two_orientations_has_no_picture() -> None:
 
 
 def test_points_are_read_from_a_file(tmp_path: Path) -> None:
-    write_csv([Disc(3, (1, 2, 3))], tmp_path / "a.csv")
+    write_disc_csv([Disc(3, (1, 2, 3))], tmp_path / "a.csv")
     assert [disc.value for disc in read_points(str(tmp_path / "a.csv"))] == [3]

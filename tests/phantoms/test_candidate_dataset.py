@@ -13,7 +13,7 @@ from monai.data import DataLoader
 from bundle.data import DatalistError
 from bundle.networks import CandidateNet
 from bundle.phantoms.spine.candidate_dataset import CandidateDataset, drawn_spines, listed_spines, prior_spines
-from bundle.tasks.spine.discs import Disc, SkeletonPrior, write_json
+from bundle.tasks.spine.discs import Disc, SkeletonPrior, write_disc_json
 
 SPINE = np.array([[value, 3.0, 0.0, -28.0 * value] for value in range(20, 26)])
 SMALL = {"first_level": 20, "level_count": 6, "size": 12}
@@ -93,7 +93,7 @@ def test_bad_numbers_are_refused(wrong: dict[str, int]) -> None:
 def test_spines_of_a_datalist_are_the_points_of_its_cases(tmp_path: Path) -> None:
     for name, values in (("a", (24, 25)), ("b", (3,)), ("c", ())):
         discs = [Disc(value, (1.0, 2.0, -30.0 * value)) for value in values]
-        write_json(discs, tmp_path / f"{name}.json")
+        write_disc_json(discs, tmp_path / f"{name}.json")
     cases = [
         {"image": f"{name}.nii.gz", "label": f"{name}.json", "fold": f} for name, f in (("a", 1), ("b", 0), ("c", 1))
     ]

@@ -129,7 +129,7 @@ def test_a_window_is_taken_with_its_probability_and_the_points_are_not_touched()
 
 @pytest.mark.parametrize("options", [{"height": (0, 10)}, {"depth": (20, 10)}, {"depth": (20,)}, {"keys": ["a", "b"]}])
 def test_impossible_windows_are_refused(options: dict[str, Any]) -> None:
-    with pytest.raises(ValueError, match=r"rising, positive numbers of mm|belong to one image"):
+    with pytest.raises(ValueError, match=r"positive, increasing numbers of mm|belong to one image"):
         RandFieldOfViewd(**{"keys": "image", **options})
 
 

@@ -1,4 +1,4 @@
-"""From heat maps of slabs to discs."""
+"""Discs from the heat maps of slabs."""
 
 from __future__ import annotations
 
@@ -60,14 +60,14 @@ def test_perfect_maps_give_every_disc_in_its_place(skeleton: SkeletonPrior) -> N
         assert disc.confidence > 0.8
 
 
-def test_a_disc_beside_the_plane_is_placed_between_left_and_right(skeleton: SkeletonPrior) -> None:
+def test_a_disc_next_to_the_plane_is_placed_between_left_and_right(skeleton: SkeletonPrior) -> None:
     places = spine(skeleton, lateral=6.0)
     positions = [-12.0, -6.0, 0.0, 6.0, 12.0]
     found = DecodeDiscsd("pred", skeleton=skeleton, first_level=20)(slabs_of(places, positions))["discs"]
     assert all(abs(disc.position[0] - (ORIGIN[0] + 6.0)) < 1.5 for disc in found)
 
 
-def test_a_second_answer_off_the_spine_is_not_taken(skeleton: SkeletonPrior) -> None:
+def test_a_second_response_off_the_spine_is_not_chosen(skeleton: SkeletonPrior) -> None:
     places = spine(skeleton)
     case = slabs_of(places, [0.0])
     stray = np.full((6, 2), np.nan)
@@ -77,7 +77,7 @@ def test_a_second_answer_off_the_spine_is_not_taken(skeleton: SkeletonPrior) -> 
     np.testing.assert_allclose(found[22].position, places[22], atol=0.3)
 
 
-def test_how_the_slabs_lie_in_the_world_does_not_decide_on_the_levels(skeleton: SkeletonPrior) -> None:
+def test_the_orientation_of_the_slabs_in_the_world_has_no_influence_on_the_levels(skeleton: SkeletonPrior) -> None:
     """An oblique scan: the same voxels, turned by angles at which the skeleton would fit another level."""
     places = spine(skeleton)
     case = slabs_of(places, [0.0])
@@ -93,7 +93,7 @@ def test_how_the_slabs_lie_in_the_world_does_not_decide_on_the_levels(skeleton: 
     np.testing.assert_allclose([disc.position for disc in turned], expected, atol=1e-6)
 
 
-def test_silent_maps_give_no_disc(skeleton: SkeletonPrior) -> None:
+def test_maps_without_a_response_give_no_disc(skeleton: SkeletonPrior) -> None:
     assert DecodeDiscsd("pred", skeleton=skeleton, first_level=20)(slabs_of({}, [0.0]))["discs"] == []
 
 
@@ -101,8 +101,8 @@ def test_a_missing_key_may_be_allowed(skeleton: SkeletonPrior) -> None:
     assert DecodeDiscsd("pred", skeleton=skeleton, allow_missing_keys=True)({"a": 1}) == {"a": 1}
 
 
-def test_doubt_about_the_level_does_not_move_a_disc(skeleton: SkeletonPrior) -> None:
-    """Discs but the first are told half by their own level and half by the one above, so a level answers at two."""
+def test_uncertainty_about_the_level_does_not_move_a_disc(skeleton: SkeletonPrior) -> None:
+    """Every disc but the first has half of its response on the level above, so a level responds at two discs."""
     means = skeleton.means * [1.0, 0.6]
     close = SkeletonPrior(LEVELS, means, skeleton.spread, skeleton.counts, "discs 18 mm below each other")
     places = {
@@ -110,8 +110,8 @@ def test_doubt_about_the_level_does_not_move_a_disc(skeleton: SkeletonPrior) -> 
     }
     data = slabs_of(places, [0.0])
     clear = data["pred"].clone()
-    own, next_one = (torch.tensor(share)[:, None, None] for share in ([1.0] + [0.55] * 5, [0.45] * 5 + [0.0]))
-    data["pred"] = clear * own + torch.roll(clear, -1, dims=1) * next_one
+    level, next_level = (torch.tensor(share)[:, None, None] for share in ([1.0] + [0.55] * 5, [0.45] * 5 + [0.0]))
+    data["pred"] = clear * level + torch.roll(clear, -1, dims=1) * next_level
     options = {"skeleton": close, "first_level": 20}
     moved = DecodeDiscsd("pred", **options)(data)["discs"]
     kept = DecodeDiscsd("pred", snap_mm=0, **options)(data)["discs"]

@@ -11,7 +11,7 @@ from PIL import Image
 
 from bundle.tasks.spine import save_disc_figure
 from bundle.tasks.spine.disc_figures import (
-    LEAST_OPACITY,
+    MIN_OPACITY,
     color_of,
     draw_discs,
     draw_map,
@@ -96,7 +96,7 @@ def test_a_given_disc_has_no_confidence_beside_its_name() -> None:
 
 
 def test_the_surer_the_more_opaque() -> None:
-    assert opacity_of(Disc(3, (0, 0, 0), 0.0)) == LEAST_OPACITY
+    assert opacity_of(Disc(3, (0, 0, 0), 0.0)) == MIN_OPACITY
     assert opacity_of(Disc(3, (0, 0, 0), 1.0)) == opacity_of(Disc(3, (0, 0, 0))) == 1
     assert len({color_of(Disc(value, (0, 0, 0))) for value in range(3, 10)}) == 7
 

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import json
 import logging
 from pathlib import Path
 from typing import Any
@@ -9,6 +10,7 @@ import numpy as np
 import pytest
 from scipy.spatial.transform import Rotation
 
+from bundle import __version__
 from bundle.tasks.spine.discs import (
     Disc,
     DiscFileError,
@@ -18,6 +20,7 @@ from bundle.tasks.spine.discs import (
     read_label_map,
     to_array,
     write_label_map,
+    write_sidecar,
 )
 
 SHAPE = (12, 30, 40)
@@ -67,12 +70,12 @@ def test_every_voxel_becomes_a_point_in_the_world_of_the_label_map(tmp_path: Pat
         np.testing.assert_allclose(disc.position, expected[disc.value], atol=1e-4)
 
 
-def test_values_that_scaling_spoiled_are_rounded_and_not_cut(tmp_path: Path) -> None:
+def test_values_with_rounding_errors_are_rounded_not_truncated(tmp_path: Path) -> None:
     voxels = labels_at({(1, 2, 3): 3.0000457763671875, (4, 5, 6): 5.999999998603016, (1, 1, 1): 0.004}, "float64")
     assert [disc.value for disc in read_label_map(save(tmp_path / "l.nii", voxels))] == [3, 6]
 
 
-def test_landmarks_that_are_no_discs_are_left_out_and_said(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+def test_landmarks_that_are_not_discs_are_skipped_and_logged(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
     voxels = labels_at({(1, 2, 3): 3, (1, 2, 9): 49, (1, 2, 7): 50, (4, 5, 6): 60, (4, 4, 4): 31}, "uint8")
     with caplog.at_level(logging.INFO):
         discs = read_label_map(save(tmp_path / "l.nii.gz", voxels))
@@ -81,14 +84,14 @@ def test_landmarks_that_are_no_discs_are_left_out_and_said(tmp_path: Path, caplo
     assert "31 (unknown), 49 (pontomedullary groove), 50 (pontomedullary junction), 60 (conus medullaris)" in message
 
 
-def test_of_many_foreign_values_only_some_are_listed(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+def test_of_many_unknown_values_only_some_are_logged(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
     voxels = labels_at({(0, 1, column): 100 + column for column in range(9)}, "int16")
     with caplog.at_level(logging.INFO):
         assert read_label_map(save(tmp_path / "l.nii.gz", voxels)) == []
     assert caplog.messages[0].endswith("107 (unknown), ....")
 
 
-def test_totalspineseg_values_are_read_when_said(tmp_path: Path) -> None:
+def test_totalspineseg_values_are_read_on_request(tmp_path: Path) -> None:
     file = save(tmp_path / "l.nii.gz", labels_at({(1, 2, 3): 63, (1, 2, 9): 100, (0, 0, 0): 45}, "uint8"))
     assert [disc.value for disc in read_label_map(file, numbering="totalspineseg")] == [3, 25]
     with pytest.raises(ValueError, match="numbering must be one of"):
@@ -105,16 +108,20 @@ def test_a_value_in_several_voxels_gives_their_centroid_and_a_warning(
     assert "disc 3 is in 3 voxels over 2.2 mm; their mean is taken" in caplog.text
 
 
-def test_a_map_without_points_is_in_order(tmp_path: Path) -> None:
+def test_a_map_without_points_is_valid(tmp_path: Path) -> None:
     assert read_label_map(save(tmp_path / "l.nii.gz", np.zeros((*SHAPE, 1), np.uint8))) == []
 
 
 @pytest.mark.parametrize(
     ("voxels", "codes", "message"),
     [
-        (labels_at({(1, 2, 3): 3.4, (2, 2, 2): 3}), {}, "has 1 voxels that hold no whole number, such as 3.4; take"),
-        (labels_at({(1, 2, 3): np.nan}), {}, "has 1 voxels that hold no whole number, such as nan"),
-        (labels_at({(1, 2, 3): np.inf}), {}, "has 1 voxels that hold no whole number, such as inf"),
+        (
+            labels_at({(1, 2, 3): 3.4, (2, 2, 2): 3}),
+            {},
+            "has 1 voxels with values that are not integers, such as 3.4; use",
+        ),
+        (labels_at({(1, 2, 3): np.nan}), {}, "has 1 voxels with values that are not integers, such as nan"),
+        (labels_at({(1, 2, 3): np.inf}), {}, "has 1 voxels with values that are not integers, such as inf"),
         (
             np.full(SHAPE, 3, np.uint8),
             {},
@@ -122,10 +129,10 @@ def test_a_map_without_points_is_in_order(tmp_path: Path) -> None:
         ),
         (np.zeros((4, 4), np.uint8), {}, r"has the shape \(4, 4\), a volume is expected"),
         (np.zeros((4, 4, 4, 2), np.uint8), {}, r"has the shape \(4, 4, 4, 2\), a volume is expected"),
-        (np.zeros(SHAPE, np.uint8), {"sform": 0}, "has neither sform nor qform, so its place is unknown; copy"),
+        (np.zeros(SHAPE, np.uint8), {"sform": 0}, "has neither sform nor qform, so its position is unknown; copy"),
     ],
 )
-def test_a_map_that_holds_no_points_is_refused(
+def test_a_map_that_does_not_hold_points_is_refused(
     tmp_path: Path, voxels: np.ndarray, codes: dict[str, int], message: str
 ) -> None:
     file = save(tmp_path / "l.nii.gz", voxels, **codes)
@@ -137,12 +144,12 @@ def test_a_file_that_cannot_be_read_is_refused(tmp_path: Path) -> None:
     with pytest.raises(DiscFileError, match=r"none.nii.gz: cannot be read as NIfTI"):
         read_label_map(tmp_path / "none.nii.gz")
     nib.save(nib.MGHImage(np.zeros(SHAPE, np.float32), np.eye(4)), tmp_path / "a.mgz")
-    with pytest.raises(DiscFileError, match=r"a.mgz: is no NIfTI file of one part; convert it"):
+    with pytest.raises(DiscFileError, match=r"a.mgz: is not a single-file NIfTI; convert it"):
         read_label_map(tmp_path / "a.mgz")
-    whole = save(tmp_path / "l.nii", labels_at({(1, 2, 3): 3}))
-    whole.write_bytes(whole.read_bytes()[:1000])
+    complete = save(tmp_path / "l.nii", labels_at({(1, 2, 3): 3}))
+    complete.write_bytes(complete.read_bytes()[:1000])
     with pytest.raises(DiscFileError, match=r"l.nii: has voxels that cannot be read"):
-        read_label_map(whole)
+        read_label_map(complete)
 
 
 @pytest.mark.parametrize("numbering", ["sct", "totalspineseg"])
@@ -175,13 +182,13 @@ def test_a_written_map_has_the_grid_orientation_and_codes_of_its_image(
     )
 
 
-def test_the_label_of_another_grid_is_drawn_where_it_lies_in_the_world(tmp_path: Path) -> None:
+def test_the_label_of_another_grid_is_drawn_at_its_world_position(tmp_path: Path) -> None:
     fine, coarse = np.diag([0.8, 0.8, 0.8, 1.0]), np.diag([1.0, 1.0, 1.0, 1.0])
     discs = read_label_map(save(tmp_path / "l.nii.gz", labels_at({(10, 20, 30): 5}, "uint8"), fine))
     assert np.argwhere(draw_label_map(discs, SHAPE, coarse)).tolist() == [[8, 16, 24]]
 
 
-def test_a_point_takes_its_nearest_voxel_also_at_the_border() -> None:
+def test_a_point_sets_its_nearest_voxel_even_at_the_border() -> None:
     affine = np.diag([2.0, 1.0, 1.0, 1.0])
     assert nearest_voxel(Disc(3, (2.9, 1.6, -0.4)), affine) == (1, 2, 0)
     drawn = draw_label_map([Disc(3, (-2.4, 30.4, 3.0)), Disc(4, (0.0, 1.0, 1.0))], SHAPE, affine)
@@ -190,13 +197,13 @@ def test_a_point_takes_its_nearest_voxel_also_at_the_border() -> None:
 
 def test_a_point_far_outside_has_no_voxel() -> None:
     with pytest.raises(
-        DiscPlacementError, match=r"C2-C3 at \[0.0, 31.6, 3.0\] mm .* outside the grid: .* \[0, 32, 3\]"
+        DiscPlacementError, match=r"C2-C3 at \[0.0, 31.6, 3.0\] mm .* is outside the grid: .* \[0, 32, 3\]"
     ):
         draw_label_map([Disc(3, (0.0, 31.6, 3.0))], SHAPE, np.eye(4))
 
 
 def test_two_discs_never_share_a_voxel() -> None:
-    with pytest.raises(DiscPlacementError, match=r"C2-C3 and C3-C4 lie on one voxel, \[1, 2, 3\]"):
+    with pytest.raises(DiscPlacementError, match=r"C2-C3 and C3-C4 share the voxel \[1, 2, 3\]"):
         draw_label_map([Disc(3, (1.0, 2.0, 3.0)), Disc(4, (1.2, 2.0, 3.4))], SHAPE, np.eye(4))
 
 
@@ -207,6 +214,21 @@ def test_a_map_is_written_as_nifti_only_and_by_its_numbering_only(tmp_path: Path
     with pytest.raises(ValueError, match=r"no value for C1-C2"):
         write_label_map([Disc(2, (1.0, 1.0, 1.0))], tmp_path / "a.nii.gz", image, numbering="totalspineseg")
     assert not list(tmp_path.glob("*a.nii.gz"))
+
+
+def test_the_sidecar_states_space_and_programs(tmp_path: Path) -> None:
+    sidecar = write_sidecar(tmp_path / "sub-01_T2w_label-discs_dlabel.nii.gz")
+    assert sidecar == tmp_path / "sub-01_T2w_label-discs_dlabel.json"
+    assert json.loads(sidecar.read_text()) == {
+        "SpatialReference": "orig",
+        "GeneratedBy": [{"Name": "keyslice", "Version": __version__}],
+    }
+
+
+def test_previous_programs_are_named_first(tmp_path: Path) -> None:
+    sidecar = write_sidecar(tmp_path / "a.nii", generated_by=[{"Name": "dcm2niix", "Version": "1.0"}])
+    names = [program["Name"] for program in json.loads(sidecar.read_text())["GeneratedBy"]]
+    assert names == ["dcm2niix", "keyslice"]
 
 
 @pytest.mark.real_data

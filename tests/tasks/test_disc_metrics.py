@@ -43,7 +43,13 @@ def test_a_right_labeling_is_perfect() -> None:
     assert all(tuple(row) == LEVEL_METRICS for row in comparison.levels.values())
     found = comparison.metrics
     assert (found["identification_rate"], found["identification_rate_far"], found["level_right"]) == (1, 1, 1)
-    assert (found["fnr"], found["fpr"], found["shift"], found["off_by_one"], found["reversed"]) == (0, 0, 0, 0, 0)
+    assert (
+        found["false_negative_rate"],
+        found["false_positive_rate"],
+        found["shift"],
+        found["off_by_one"],
+        found["reversed"],
+    ) == (0, 0, 0, 0, 0)
     assert found["distance_median_mm"] == found["distance_std_mm"] == 0
 
 
@@ -54,7 +60,9 @@ def test_a_reversed_labeling_scores_zero_even_in_its_middle(levels: list[int]) -
     assert (found["identification_rate"], found["identification_rate_far"], found["level_right"]) == (0, 0, 0)
     assert found["reversed"] == 1
     assert found["off_by_one"] == 0
-    assert found["fnr"] == found["fpr"] == found["distance_mean_mm"] == 0, "the discs are found, their levels are not"
+    assert found["false_negative_rate"] == found["false_positive_rate"] == found["distance_mean_mm"] == 0, (
+        "the discs are found, their levels are not"
+    )
 
 
 def test_the_order_is_judged_along_s_where_the_reference_has_no_direction() -> None:
@@ -68,7 +76,7 @@ def test_a_shifted_labeling_is_told_by_its_shift(shift: int) -> None:
     found = metrics(moved(shift), SPINE)
     assert found["shift"] == shift
     assert found["off_by_one"] == (abs(shift) == 1)
-    assert found["identification_rate"] == found["level_right"] == found["fnr"] == 0
+    assert found["identification_rate"] == found["level_right"] == found["false_negative_rate"] == 0
 
 
 def test_there_is_no_shift_without_a_majority() -> None:
@@ -116,20 +124,24 @@ def test_matching_is_the_best_of_all_pairings() -> None:
 def test_a_miss_and_an_invention_at_the_ends_leave_the_matches_between_them() -> None:
     pred = {value: place for value, place in moved(by=(0, 0, -30)).items() if value < 25} | {25: (0.0, 0.0, -500.0)}
     comparison = compare_discs(pred, SPINE)
-    assert comparison.missed.tolist() == [True] + [False] * 5
-    assert comparison.invented.tolist() == [False] * 5 + [True]
+    assert comparison.false_negatives.tolist() == [True] + [False] * 5
+    assert comparison.false_positives.tolist() == [False] * 5 + [True]
     assert comparison.metrics["shift"] == -1
 
 
 def test_three_predictions_on_one_disc_are_two_inventions() -> None:
     pred = {21: SPINE[21], 22: np.add(SPINE[21], 1), 23: np.subtract(SPINE[21], 1)}
     found = metrics(pred, {21: SPINE[21]})
-    assert (found["false_positives"], found["fpr"], found["false_negatives"]) == (2, pytest.approx(2 / 3), 0)
+    assert (found["false_positives"], found["false_positive_rate"], found["false_negatives"]) == (
+        2,
+        pytest.approx(2 / 3),
+        0,
+    )
 
 
 def test_a_prediction_far_in_front_is_a_miss_and_an_invention() -> None:
     found = metrics(moved(by=(0, 200, 0)), SPINE)
-    assert (found["fnr"], found["fpr"], found["identification_rate"]) == (1, 1, 0)
+    assert (found["false_negative_rate"], found["false_positive_rate"], found["identification_rate"]) == (1, 1, 0)
     assert math.isnan(found["distance_median_mm"])
     assert math.isnan(found["off_by_one"])
     assert found["level_right"] == 0, "no disc was matched"
@@ -139,7 +151,7 @@ def test_thresholds_are_met_below_them() -> None:
     reference = {21: (0.0, 0.0, 0.0)}
     assert metrics({21: (0.0, 0.0, 4.99)}, reference)["identification_rate"] == 1
     assert metrics({21: (0.0, 0.0, 5.0)}, reference)["identification_rate"] == 0
-    assert metrics({21: (0.0, 0.0, 5.0)}, reference)["fnr"] == 1
+    assert metrics({21: (0.0, 0.0, 5.0)}, reference)["false_negative_rate"] == 1
     assert metrics({21: (0.0, 0.0, 19.0)}, reference)["identification_rate_far"] == 1
     assert metrics({21: (0.0, 0.0, 20.0)}, reference)["identification_rate_far"] == 0
 
@@ -154,7 +166,7 @@ def test_distances_can_be_limited_in_the_plane_alone() -> None:
     pred = moved(by=(8, 0, 0))
     assert metrics(pred, SPINE)["identification_rate"] == 0
     found = metrics(pred, SPINE, in_plane=True)
-    assert (found["identification_rate"], found["fnr"]) == (1, 0)
+    assert (found["identification_rate"], found["false_negative_rate"]) == (1, 0)
     assert (found["distance_median_mm"], found["in_plane_median_mm"]) == (8, 0)
 
 
@@ -162,9 +174,9 @@ def test_predictions_beyond_an_incomplete_reference_are_not_judged() -> None:
     reference = {value: SPINE[value] for value in (22, 23)}
     assert metrics(SPINE, reference)["false_positives"] == 4
     found = metrics(SPINE, reference, complete=False)
-    assert (found["predictions"], found["false_positives"], found["fpr"]) == (2, 0, 0)
+    assert (found["predictions"], found["false_positives"], found["false_positive_rate"]) == (2, 0, 0)
     between = {24: np.add(SPINE[22], (0, 0, -15))}
-    assert metrics(between, reference, complete=False)["fpr"] == 1
+    assert metrics(between, reference, complete=False)["false_positive_rate"] == 1
     assert metrics(SPINE, {}, complete=False)["predictions"] == 0
 
 
@@ -174,10 +186,14 @@ def test_exams_without_discs_are_defined() -> None:
     assert [nothing[name] for name in counts] == [0, 0, 0, 0, 0]
     assert all(math.isnan(nothing[name]) for name in DISC_METRICS if name not in counts)
     assert [missed[name] for name in counts] == [6, 0, 6, 0, 0]
-    assert (missed["identification_rate"], missed["fnr"], missed["level_right"]) == (0, 1, 0)
-    assert math.isnan(missed["fpr"])
+    assert (missed["identification_rate"], missed["false_negative_rate"], missed["level_right"]) == (0, 1, 0)
+    assert math.isnan(missed["false_positive_rate"])
     assert [invented[name] for name in counts] == [0, 6, 0, 6, 0]
-    assert (invented["fpr"], math.isnan(invented["fnr"]), math.isnan(invented["identification_rate"])) == (1, 1, 1)
+    assert (
+        invented["false_positive_rate"],
+        math.isnan(invented["false_negative_rate"]),
+        math.isnan(invented["identification_rate"]),
+    ) == (1, 1, 1)
 
 
 def test_a_single_disc_is_defined() -> None:

@@ -121,6 +121,6 @@ def test_a_case_without_discs_or_points_names_what_is_missing(key: str, transfor
     item = case(discs())
     del item[key]
     with pytest.raises(
-        ValueError, match=f"case case1 has no '{key}' for DiscMetrics; add bundle.transforms.{transform}"
+        ValueError, match=f"case case1 has no '{key}' for DiscMetrics; add bundle.tasks.spine.{transform}"
     ):
         run(DiscMetrics(), [item])

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from bundle.tasks.spine.discs import Disc, from_array, one_per_level, to_array
-from bundle.tasks.spine.discs.disc_points import check_point
+from bundle.tasks.spine.discs.disc_points import check_name, check_point
 
 
 def test_a_disc_knows_its_name_and_cannot_be_changed() -> None:
@@ -21,7 +21,7 @@ def test_a_disc_knows_its_name_and_cannot_be_changed() -> None:
 @pytest.mark.parametrize(
     ("value", "position", "confidence", "message"),
     [
-        (0, (1.0, 2.0, 3.0), None, "0 is no number of a disc"),
+        (0, (1.0, 2.0, 3.0), None, "0 is not the number of a disc"),
         (3, (1.0, math.nan, 3.0), None, "position of C2-C3 must be three finite numbers"),
         (3, (1.0, 2.0), None, "position of C2-C3 must be three finite numbers"),
         (3, (1.0, 2.0, 3.0), 1.5, "confidence of C2-C3 must be between 0 and 1, got 1.5"),
@@ -49,29 +49,36 @@ def test_no_points_are_no_discs(empty: object) -> None:
     assert to_array([]).shape == (0, 4)
 
 
-def test_arrays_that_hold_no_discs_are_refused() -> None:
+def test_arrays_that_do_not_hold_discs_are_refused() -> None:
     with pytest.raises(ValueError, match=r"a.csv: discs must be an array \(n, 4\) of value, R, A, S, got .*\(2, 3\)"):
         from_array(np.zeros((2, 3)), source="a.csv")
-    with pytest.raises(ValueError, match=r"numbers of discs must be whole, got \[3\.5\]"):
+    with pytest.raises(ValueError, match=r"numbers of discs must be integers, got \[3\.5\]"):
         from_array([[3.5, 0, 0, 0]])
 
 
-def test_of_one_level_given_twice_the_mean_is_taken_and_said(caplog: pytest.LogCaptureFixture) -> None:
+def test_of_one_level_given_twice_the_mean_is_taken_with_a_warning(caplog: pytest.LogCaptureFixture) -> None:
     twice = [Disc(4, (0.0, 0.0, 3.0), 0.5), Disc(3, (1.0, 1.0, 1.0)), Disc(4, (0.0, 4.0, 0.0), 0.7)]
     with caplog.at_level(logging.WARNING):
         discs = one_per_level(twice, source="a.json")
     assert discs[0] == Disc(3, (1.0, 1.0, 1.0))
     assert (discs[1].value, discs[1].position) == (4, (0.0, 2.0, 1.5))
     assert discs[1].confidence == pytest.approx(0.6)
-    assert caplog.messages == ["a.json: C3-C4 is there 2 times, up to 5.0 mm apart; their mean is taken."]
+    assert caplog.messages == ["a.json: C3-C4 occurs 2 times, up to 5.0 mm apart; their mean is taken."]
 
 
-def test_the_mean_of_given_discs_has_no_confidence() -> None:
+def test_the_mean_of_annotated_discs_has_no_confidence() -> None:
     assert one_per_level([Disc(4, (0.0, 0.0, 0.0)), Disc(4, (2.0, 0.0, 0.0))]) == [Disc(4, (1.0, 0.0, 0.0))]
 
 
 def test_a_disc_has_two_points() -> None:
     check_point("posterior")
     check_point("center")
-    with pytest.raises(ValueError, match=r"point must be one of \['posterior', 'center'\], got 'tip'"):
+    with pytest.raises(ValueError, match=r"point must be one of posterior, center, got 'tip'"):
         check_point("tip")
+
+
+def test_a_name_in_a_file_must_be_that_of_the_number() -> None:
+    disc = Disc(3, (1.0, 2.0, 3.0))
+    assert check_name(disc, "c2/c3") is check_name(disc, None) is disc
+    with pytest.raises(ValueError, match="number 3 is C2-C3, not C3-C4"):
+        check_name(disc, "C3-C4")

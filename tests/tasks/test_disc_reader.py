@@ -10,8 +10,8 @@ from bundle.tasks.spine.discs import (
     Disc,
     DiscFileError,
     read_discs,
-    write_csv,
-    write_json,
+    write_disc_csv,
+    write_disc_json,
     write_label_map,
     write_markups,
 )
@@ -20,25 +20,23 @@ DISCS = [Disc(3, (2.0, 7.0, 3.0)), Disc(4, (2.0, 6.0, 1.0))]
 
 
 @pytest.mark.parametrize("ending", [".nii", ".nii.gz", ".csv", ".json", ".mrk.json", ".CSV"])
-def test_files_of_every_kind_are_read(tmp_path: Path, ending: str) -> None:
+def test_files_of_every_format_are_read(tmp_path: Path, ending: str) -> None:
     file, image = tmp_path / f"a{ending}", tmp_path / "image.nii"
     nib.save(nib.Nifti1Image(np.zeros((4, 9, 9), np.uint8), np.eye(4)), image)
     if ending.startswith(".nii"):
         write_label_map(DISCS, file, image)
     else:
-        {".csv": write_csv, ".json": write_json, ".mrk.json": write_markups}[ending.lower()](DISCS, file)
+        {".csv": write_disc_csv, ".json": write_disc_json, ".mrk.json": write_markups}[ending.lower()](DISCS, file)
     assert read_discs(file) == DISCS
     assert read_discs(str(file), point="center") == DISCS
 
 
 @pytest.mark.parametrize("name", ["a.fcsv", "a.txt", "a"])
-def test_files_of_other_kinds_are_refused(tmp_path: Path, name: str) -> None:
-    with pytest.raises(
-        DiscFileError, match=r"is of no kind of file that holds discs; use .nii.gz, .json, .mrk.json or"
-    ):
+def test_files_of_other_formats_are_refused(tmp_path: Path, name: str) -> None:
+    with pytest.raises(DiscFileError, match=r"is not a file of discs; use .nii.gz, .json, .mrk.json or"):
         read_discs(tmp_path / name)
 
 
 def test_another_point_than_the_two_is_refused(tmp_path: Path) -> None:
-    with pytest.raises(ValueError, match=r"point must be one of \['posterior', 'center'\], got 'tip'"):
+    with pytest.raises(ValueError, match=r"point must be one of posterior, center, got 'tip'"):
         read_discs(tmp_path / "a.json", point="tip")

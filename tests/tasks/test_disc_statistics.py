@@ -57,8 +57,8 @@ def test_the_summary_counts_exams_and_discs() -> None:
     found = summarize_discs(exams)
     assert (found["exams"], found["discs"]) == (4, 22)
     assert found["identification_rate"]["value"] == pytest.approx(11 / 22)
-    assert found["fnr"]["value"] == pytest.approx(6 / 22)
-    assert found["fpr"]["value"] == 0
+    assert found["false_negative_rate"]["value"] == pytest.approx(6 / 22)
+    assert found["false_positive_rate"]["value"] == 0
     assert found["distance_median_mm"] == {**found["distance_median_mm"], "value": 3, "n": 16}
     assert found["distance_mean_mm"]["value"] == found["distance_in_plane_mean_mm"]["value"] == pytest.approx(30 / 16)
     assert found["distance_std_mm"]["value"] == pytest.approx(np.std([0] * 6 + [3] * 10))

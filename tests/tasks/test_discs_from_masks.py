@@ -157,14 +157,16 @@ def test_the_tip_of_a_masked_disc_is_the_hind_end_of_its_long_axis(angle: float)
     assert_at(center, np.zeros(2), 0.5, middle=0.0)
 
 
-def test_masks_that_are_none_are_refused() -> None:
+def test_invalid_masks_are_refused() -> None:
     mask = np.zeros((4, 5, 6), np.uint8)
     with pytest.raises(ValueError, match=r"must be a volume of integers, got float64 of shape \(4, 5, 6\)"):
         discs_from_disc_mask(mask.astype(float), np.eye(4))
     with pytest.raises(ValueError, match=r"must be a volume of integers, got uint8 of shape \(5, 6\)"):
         discs_from_vertebra_masks(mask[0], np.eye(4))
     mask[1, 2, 3] = 200
-    with pytest.raises(ValueError, match=r"the mask holds the values \[200\]; vertebrae and discs have 1 to 25"):
+    with pytest.raises(
+        ValueError, match=r"the mask holds the values \[200\]; vertebrae and discs have the values 1 to 25"
+    ):
         discs_from_vertebra_masks(mask, np.eye(4))
     with pytest.raises(ValueError, match="point must be one of"):
         disc_below(mask, np.eye(4), point="tip")

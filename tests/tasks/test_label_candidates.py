@@ -1,4 +1,4 @@
-"""From heat maps of slabs to candidates, and from candidates to discs."""
+"""Candidates from heat maps of slabs, and discs from candidates."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ PLACES = {
 
 
 class ScoreNetwork(nn.Module):
-    """A network that believes the scores."""
+    """A network that predicts the scores."""
 
     def __init__(self, levels: int = 6) -> None:
         super().__init__()
@@ -72,13 +72,13 @@ def test_the_network_sees_mm_along_the_axes_of_the_slabs() -> None:
     np.testing.assert_allclose(seen, [(place - ORIGIN)[1:] for place in PLACES.values()], atol=0.4)
 
 
-def test_a_disc_beside_the_plane_is_placed_between_left_and_right() -> None:
+def test_a_disc_next_to_the_plane_is_placed_between_left_and_right() -> None:
     beside = {value: place + np.array([6.0, 0.0, 0.0]) for value, place in PLACES.items()}
     found = label(slabs_of(beside, (-12.0, -6.0, 0.0, 6.0, 12.0)))
     assert all(abs(disc.position[0] - (ORIGIN[0] + 6.0)) < 1.5 for disc in found)
 
 
-def test_levels_stay_unique_and_in_order_when_the_maps_say_otherwise() -> None:
+def test_levels_are_unique_and_in_order_when_the_maps_do_not() -> None:
     case = slabs_of(PLACES)
     case["pred"] = torch.cat([case["pred"], 0.9 * case["pred"].roll(1, dims=1)]).flip(1)
     found = label(slabs_of(PLACES) | {"pred": case["pred"][:3]})
@@ -88,19 +88,19 @@ def test_levels_stay_unique_and_in_order_when_the_maps_say_otherwise() -> None:
     assert [disc.value for disc in label(twice)] == [21, 22, 23, 24, 25]
 
 
-def test_discs_that_two_levels_answer_to_are_one_candidate() -> None:
+def test_discs_with_a_response_of_two_levels_are_one_candidate() -> None:
     case, network = slabs_of(PLACES), ScoreNetwork()
     case["pred"] = torch.maximum(case["pred"], 0.7 * case["pred"].roll(-1, dims=1))
     label(case, network)
     assert len(network.seen[0]) == 5
 
 
-def test_silent_maps_give_no_disc() -> None:
+def test_maps_without_a_response_give_no_disc() -> None:
     assert label(slabs_of({})) == []
     assert label(slabs_of({}), CandidateNet(2, 7, width=8, depth=1, heads=2)) == []
 
 
-def test_a_network_of_coordinates_alone_is_given_these_alone() -> None:
+def test_a_network_of_coordinates_gets_only_these() -> None:
     network = CandidateNet(2, 7, width=8, depth=1, heads=2)
     values = [disc.value for disc in label(slabs_of(PLACES), network)]
     assert values == sorted(set(values))
@@ -117,15 +117,15 @@ def test_a_missing_key_may_be_allowed() -> None:
     assert AssignLevelsd("pred", allow_missing_keys=True)({"a": 1}) == {"a": 1}
 
 
-def test_another_network_is_another_setting_for_a_run_that_goes_on() -> None:
+def test_another_network_is_another_setting_for_a_resumed_run() -> None:
     networks = [CandidateNet(2, 7, width=8, depth=1, heads=2) for _ in range(2)]
     networks.append(CandidateNet(2, 7, width=8, depth=1, heads=2))
     networks[2].load_state_dict(networks[0].state_dict())
-    told = [describe([LabelCandidatesd("pred", network=network)]) for network in networks]
-    assert told[0] == told[2] != told[1]
+    described = [describe([LabelCandidatesd("pred", network=network)]) for network in networks]
+    assert described[0] == described[2] != described[1]
 
 
-def test_the_highest_of_candidates_that_lie_close_stays() -> None:
+def test_the_highest_of_close_candidates_is_kept() -> None:
     channels = [
         Candidates(np.array([[0.0, 0.0], [0.0, 20.0]]), np.array([0.5, 0.9])),
         Candidates(np.empty((0, 2)), np.empty(0)),

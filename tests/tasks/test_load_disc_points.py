@@ -49,7 +49,7 @@ def test_a_file_without_discs_gives_an_empty_array(tmp_path: Path) -> None:
     assert LoadDiscPointsd("label")({"label": write_points(tmp_path / "a.json")})["points"].shape == (0, 4)
 
 
-def test_a_file_that_is_missing_or_no_file_of_points_is_told(tmp_path: Path) -> None:
+def test_a_file_that_is_missing_or_not_a_file_of_points_is_refused(tmp_path: Path) -> None:
     with pytest.raises(DiscFileError, match=r"none\.json"):
         LoadDiscPointsd("label")({"label": tmp_path / "none.json"})
     (tmp_path / "a.json").write_text("{")
@@ -62,5 +62,5 @@ def test_a_case_without_a_label_is_passed_over_on_request() -> None:
 
 
 def test_points_come_from_one_file() -> None:
-    with pytest.raises(ValueError, match="one file a case"):
+    with pytest.raises(ValueError, match="one file per case"):
         LoadDiscPointsd(["label", "other"])

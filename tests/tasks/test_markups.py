@@ -17,7 +17,7 @@ def save(path: Path, *points: dict[str, Any], **node: Any) -> Path:
 
 
 @pytest.mark.parametrize(("system", "first"), [("LPS", [-2.25, 7.0, 30.5]), ("RAS", [2.25, -7.0, 30.5])])
-def test_the_file_says_its_coordinate_system_and_keeps_to_it(tmp_path: Path, system: str, first: list[float]) -> None:
+def test_the_file_states_its_coordinate_system_and_uses_it(tmp_path: Path, system: str, first: list[float]) -> None:
     write_markups(DISCS, tmp_path / "a.mrk.json", coordinate_system=system)
     content = json.loads((tmp_path / "a.mrk.json").read_text())
     assert content["@schema"].endswith("Markups/Resources/Schema/markups-schema-v1.0.0.json#")
@@ -36,7 +36,7 @@ def test_slicers_own_frame_is_the_default(tmp_path: Path) -> None:
     assert read_markups(file) == [Disc(21, (-1.0, -2.0, 3.0))]
 
 
-def test_points_that_were_not_placed_and_empty_lists_are_no_discs(tmp_path: Path) -> None:
+def test_points_that_were_not_placed_and_empty_lists_give_no_discs(tmp_path: Path) -> None:
     preview = {"label": "C2-C3", "position": [0, 0, 0], "positionStatus": "preview"}
     missing = {"label": "F-1", "positionStatus": "undefined"}
     assert read_markups(save(tmp_path / "a.mrk.json", preview, missing)) == []
@@ -47,7 +47,7 @@ def test_points_that_were_not_placed_and_empty_lists_are_no_discs(tmp_path: Path
 
 
 def test_other_coordinate_systems_are_refused(tmp_path: Path) -> None:
-    with pytest.raises(ValueError, match=r"coordinate_system must be one of \['LPS', 'RAS'\], got 'RAI'"):
+    with pytest.raises(ValueError, match=r"coordinate_system must be one of LPS, RAS, got 'RAI'"):
         write_markups(DISCS, tmp_path / "a.mrk.json", coordinate_system="RAI")
     with pytest.raises(DiscFileError, match=r"has the coordinate system 'RAI'; save it in LPS or RAS"):
         read_markups(save(tmp_path / "a.mrk.json", coordinateSystem="RAI"))
@@ -71,6 +71,6 @@ def test_a_file_without_markups_is_refused(tmp_path: Path, markups: Any) -> None
         {"label": "C2-C3", "position": [1, 2, 3], "description": "confidence 7"},
     ],
 )
-def test_a_point_that_is_no_disc_is_named(tmp_path: Path, point: dict[str, Any]) -> None:
-    with pytest.raises(DiscFileError, match=r"the point .* is no disc \(.*\); name it by its level"):
+def test_a_point_that_is_not_a_disc_is_named(tmp_path: Path, point: dict[str, Any]) -> None:
+    with pytest.raises(DiscFileError, match=r"the point .* is not a disc \(.*\); name it by its level"):
         read_markups(save(tmp_path / "a.mrk.json", point))

@@ -47,7 +47,7 @@ def test_faults_that_they_do_not_see() -> None:
     for pred, reference in ((in_front, SPINE), (threefold, {3: SPINE[3]})):
         found = original_summary([original_errors(pred, reference)])
         assert (found["FN"], found["FP"]) == (0, 0)
-        assert compare_discs(pred, reference).metrics["fpr"] > 0.5
+        assert compare_discs(pred, reference).metrics["false_positive_rate"] > 0.5
 
 
 def test_the_summary_is_over_the_points_of_all_exams() -> None:

@@ -159,8 +159,8 @@ def test_a_missing_key_is_passed_over_on_request() -> None:
         (SagittalSlabd, {"thickness": 0.0}, "thickness must be a positive number of mm"),
         (SagittalSlabd, {"center": "heart"}, "center must be one of symmetry, points, got 'heart'"),
         (RandSagittalSlabd, {"sd": -1.0}, "sd must be 0 or more mm"),
-        (SagittalSlabsd, {"thickness": -1.0}, "needs a positive thickness and some offsets"),
-        (SagittalSlabsd, {"offsets": []}, "needs a positive thickness and some offsets"),
+        (SagittalSlabsd, {"thickness": -1.0}, "needs a positive thickness and one or more offsets"),
+        (SagittalSlabsd, {"offsets": []}, "needs a positive thickness and one or more offsets"),
     ],
 )
 def test_impossible_options_are_refused(transform: Any, options: dict[str, Any], message: str) -> None:

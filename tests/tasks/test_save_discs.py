@@ -73,10 +73,10 @@ def test_a_later_run_can_tell_what_a_result_was_made_from(image: MetaTensor, tmp
     assert record["seconds"] > 0
 
 
-def test_a_disc_outside_the_image_is_left_out_and_named(image: MetaTensor, tmp_path: Path) -> None:
+def test_a_disc_outside_the_image_is_skipped_with_a_remark(image: MetaTensor, tmp_path: Path) -> None:
     record = saved(image, tmp_path / "out", [*DISCS, Disc(5, (4.0, 7.0, -6.0))])
     assert [disc["value"] for disc in record["discs"]] == [2, 3, 4]
-    assert record["remarks"] == ["C4-C5 was found outside the image and left out"]
+    assert record["remarks"] == ["C4-C5 was found outside the image and skipped"]
 
 
 def test_no_disc_is_a_result_too(image: MetaTensor, tmp_path: Path) -> None:

@@ -92,15 +92,15 @@ def test_cases_that_share_no_level_are_left_out_and_said(caplog: pytest.LogCaptu
     assert "share no level with the others: 1" in caplog.text
 
 
-def test_cases_with_less_than_two_discs_do_not_count() -> None:
+def test_cases_with_fewer_than_two_discs_are_skipped() -> None:
     prior = SkeletonPrior.fit([case([18, 19]), case([25]), np.zeros((0, 4))])
     assert prior.levels == (18, 19)
-    with pytest.raises(ValueError, match="two discs or more, there is none"):
+    with pytest.raises(ValueError, match="two or more discs, there is none"):
         SkeletonPrior.fit([case([25])])
 
 
 def test_a_fit_that_does_not_converge_ends(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("bundle.tasks.spine.discs.skeleton.ROUNDS", 1)
+    monkeypatch.setattr("bundle.tasks.spine.discs.skeleton.MAX_ITERATIONS", 1)
     cases = [case([18, 19, 20, 21], 0.9, noise=3), case([19, 20, 21, 22], 1.2, noise=3)]
     assert np.isfinite(SkeletonPrior.fit(cases).means).all()
 
@@ -134,15 +134,15 @@ def test_a_prior_survives_its_file(tmp_path: Path) -> None:
     ("text", "message"),
     [
         ("no json", "cannot be read"),
-        ("[]", "is no skeleton prior"),
-        ('{"format": "other"}', "is no skeleton prior"),
-        ('{"format": "keyslice-disc-skeleton"}', "broken skeleton"),
-        ('{"format": "keyslice-disc-skeleton", "discs": [{"value": 3}]}', "broken skeleton"),
-        ('{"format": "keyslice-disc-skeleton", "discs": 3}', "broken skeleton"),
-        ('{"format": "keyslice-disc-skeleton", "discs": []}', "broken skeleton"),
+        ("[]", "is not a skeleton prior"),
+        ('{"format": "other"}', "is not a skeleton prior"),
+        ('{"format": "keyslice-disc-skeleton"}', "invalid skeleton"),
+        ('{"format": "keyslice-disc-skeleton", "discs": [{"value": 3}]}', "invalid skeleton"),
+        ('{"format": "keyslice-disc-skeleton", "discs": 3}', "invalid skeleton"),
+        ('{"format": "keyslice-disc-skeleton", "discs": []}', "invalid skeleton"),
     ],
 )
-def test_a_file_that_holds_no_prior_is_named_with_the_remedy(text: str, message: str, tmp_path: Path) -> None:
+def test_a_file_that_is_not_a_prior_is_refused_with_a_remedy(text: str, message: str, tmp_path: Path) -> None:
     file = tmp_path / "skeleton.json"
     file.write_text(text)
     with pytest.raises(SkeletonFileError, match=f"skeleton.json: .*{message}.*SkeletonPrior.fit") as caught:
@@ -165,10 +165,10 @@ def test_a_missing_file_is_named() -> None:
         ({"spread": np.full((2, 2), np.nan)}, "must be finite"),
         ({"spread": np.full((2, 2), -1.0)}, "not negative"),
         ({"levels": (3, 3)}, "ascending"),
-        ({"means": np.zeros((2, 2))}, "one below the other"),
+        ({"means": np.zeros((2, 2))}, "follow each other downward"),
     ],
 )
-def test_a_skeleton_that_cannot_be_is_refused(change: dict, message: str) -> None:
+def test_an_impossible_skeleton_is_refused(change: dict, message: str) -> None:
     good = {"levels": (3, 4), "means": np.array([[0, 0], [0, -20.0]]), "spread": np.ones((2, 2)), "counts": (1, 1)}
     SkeletonPrior(**good)
     with pytest.raises(ValueError, match=message):

@@ -236,11 +236,11 @@ def test_of_equal_candidates_the_anchored_search_takes_the_first_and_skips_ancho
 @pytest.mark.parametrize(
     ("places", "message"),
     [
-        ([np.zeros((1, 2))] * 4, "without: the anchors"),
-        ([np.zeros((1, 2))] * 2 + [np.zeros((0, 2))] + [np.zeros((1, 2))] * 2, r"without: \[2\]"),
+        ([np.zeros((1, 2))] * 4, "without one: the anchors"),
+        ([np.zeros((1, 2))] * 2 + [np.zeros((0, 2))] + [np.zeros((1, 2))] * 2, r"without one: \[2\]"),
         ([np.zeros((2, 2))] * 5, "there is no scale"),
     ],
 )
-def test_what_the_anchored_search_cannot_solve_is_said(places: list[np.ndarray], message: str) -> None:
+def test_what_the_anchored_search_cannot_solve_is_refused(places: list[np.ndarray], message: str) -> None:
     with pytest.raises(ValueError, match=message):
         anchored_search(places, np.zeros((5, 2)))

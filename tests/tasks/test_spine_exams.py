@@ -128,7 +128,7 @@ def test_unusable_folders_and_numbers_are_refused(tmp_path: Path) -> None:
     with pytest.raises(DatalistError, match=r"holds no <folder>/<exam>_discseg\.nii\.gz"):
         prepare_spine_exams(tmp_path, tmp_path / "out")
     write_nifti(tmp_path / "a" / "exam01_vertebraseg.nii.gz", vertebrae(23, 24))
-    with pytest.raises(DatalistError, match=r"has no image beside it; one of exam01_T2w\.nii\.gz, exam01_T1w"):
+    with pytest.raises(DatalistError, match=r"has no image in the same folder; one of exam01_T2w\.nii\.gz, exam01_T1w"):
         prepare_spine_exams(tmp_path, tmp_path / "out")
     for options in ({"point": "front"}, {"folds": 1}):
         with pytest.raises(DatalistError, match="point must be posterior or center and folds 2 or more"):

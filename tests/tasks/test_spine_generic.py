@@ -55,7 +55,7 @@ def test_labels_are_found_under_their_old_and_new_names(tmp_path: Path, labels: 
     }
 
 
-def test_body_labels_are_no_disc_labels_and_what_is_missing_is_told(
+def test_body_labels_are_not_disc_labels_and_missing_labels_are_logged(
     tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     add_sites(tmp_path, amu=2)
@@ -71,20 +71,20 @@ def test_body_labels_are_no_disc_labels_and_what_is_missing_is_told(
         content = prepare_spine_generic(tmp_path, contrasts=("T2w",), test_share=0.0, folds=2)
     assert sorted(parts(content)) == ["sub-amu01", "sub-amu02"]
     told = "\n".join(record.message for record in caplog.records)
-    assert "sub-amu03_T2w: left out, since it has no disc labels, only those of vertebral bodies." in told
-    assert "sub-amu04_T2w: left out, since it has no disc labels." in told
-    assert "sub-amu05_T2w.nii.gz is a link to nothing; fetch it (git annex get)." in told
+    assert "sub-amu03_T2w: skipped, since it has no disc labels, only those of vertebral bodies." in told
+    assert "sub-amu04_T2w: skipped, since it has no disc labels." in told
+    assert "sub-amu05_T2w.nii.gz is a broken link; fetch it (git annex get)." in told
     assert "sub-amu06_T2w.nii.gz does not exist." in told
 
 
-def test_a_label_that_was_not_fetched_is_told(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+def test_a_label_that_was_not_fetched_is_logged(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
     add_sites(tmp_path, amu=2)
     label = tmp_path / "derivatives/labels/sub-amu01/anat/sub-amu01_T1w_labels-disc-manual.nii.gz"
     label.unlink()
     label.symlink_to("nothing")
     content = prepare_spine_generic(tmp_path, test_share=0.0, folds=2)
     assert len(content["training"]) == 3
-    assert "is a link to nothing" in caplog.text
+    assert "is a broken link" in caplog.text
 
 
 @pytest.mark.parametrize("split_by", ["subject", "site"])
@@ -126,7 +126,7 @@ def test_unusable_folders_and_numbers_are_refused(tmp_path: Path) -> None:
     with pytest.raises(DatalistError, match=r"no scan T1w or T2w with disc labels.*git annex get"):
         prepare_spine_generic(tmp_path)
     add_sites(tmp_path, amu=3)
-    with pytest.raises(DatalistError, match="too few sites are left for 2 folds"):
+    with pytest.raises(DatalistError, match="too few sites for 2 folds"):
         prepare_spine_generic(tmp_path, split_by="site", folds=2)
     for options in ({"split_by": "scanner"}, {"test_share": 1.0}, {"folds": 1}):
         with pytest.raises(DatalistError, match="split_by must be one of subject, site"):

@@ -22,7 +22,7 @@ from bundle import ROOT
 from bundle.tasks.spine.discs import SkeletonPrior, read_discs
 
 TRAINING = {"samples_per_epoch": 4, "batch_size": 2, "val_interval": 1, "amp": False, "gif_cases": 0}
-EAGER = {"postprocessing#transforms#0#threshold": 1e-6}
+EAGER = {"postprocessing#transforms#0#peaks#threshold": 1e-6}
 """Take the answers of a network that has hardly learnt anything for discs, so that there is something to write."""
 ENDINGS = ("_label-discs_dlabel.nii.gz", "_label-discs_dlabel.json", ".csv", ".mrk.json", ".json")
 
@@ -193,7 +193,7 @@ def test_a_resumed_job_makes_only_what_is_missing(dataset: Path, checkpoint: str
 
 @pytest.mark.parametrize(
     "change",
-    [{"numbering": "totalspineseg"}, {"first_level": 1}, {"postprocessing#transforms#0#threshold": 1e9}],
+    [{"numbering": "totalspineseg"}, {"first_level": 1}, {"postprocessing#transforms#0#peaks#threshold": 1e9}],
     ids=["numbering", "first level", "threshold"],
 )
 def test_a_resumed_job_with_another_setting_makes_everything_anew(
@@ -268,7 +268,7 @@ def test_volumes_of_any_size_are_labeled(shape: tuple[int, ...], checkpoint: str
 
 def test_a_case_without_discs_has_all_files_and_says_so(dataset: Path, checkpoint: str, tmp_path: Path) -> None:
     image = dataset / "images" / "phantom00000.nii.gz"
-    label(image, tmp_path, checkpoint, picture=True, **{"postprocessing#transforms#0#threshold": 2.0})
+    label(image, tmp_path, checkpoint, picture=True, **{"postprocessing#transforms#0#peaks#threshold": 2.0})
     expected = {f"phantom00000{ending}" for ending in (*ENDINGS, ".png")} | {"summary.json"}
     assert {path.name for path in tmp_path.iterdir()} == expected
     content = json.loads((tmp_path / "phantom00000.json").read_text())

@@ -1,7 +1,7 @@
-"""Augmentation of sagittal slabs that MONAI lacks: fields of view in mm, and other contrasts.
+"""Augmentation of sagittal slabs that MONAI lacks: fields of view in mm, and contrasts.
 
-Rotation, scale and shift are ``RandAffined``'s, whose affine is exact on a volume of one slice (rotate about its first
-axis alone). A sagittal slab cannot be flipped left-right, and is never to be flipped otherwise.
+For rotation, scale and translation use ``RandAffined``, whose affine is exact on a volume of one slice (rotate about
+the first axis only). A sagittal slab must not be flipped.
 """
 
 from __future__ import annotations
@@ -16,15 +16,17 @@ from monai.data import MetaTensor
 from monai.transforms import MapTransform, RandomizableTransform, SpatialCrop
 from monai.utils import convert_to_dst_type
 
+from .slab_geometry import is_in_image, voxel_size, world_to_voxels
+
 MARGIN = 15.0
-"""Least distance in mm of the disc that decides on a window to the window's border."""
+"""Minimum distance in mm of the disc that a window is drawn for to the border of the window."""
 
 
 class RandFieldOfViewd(RandomizableTransform, MapTransform):
-    """Crop a slab ``(1, 1, A, S)`` to a window that shows from one to all of its discs.
+    """Crop a slab ``(1, 1, A, S)`` to a random window that shows one or more of its discs.
 
-    The window's size is drawn in mm, then a disc in view, then the window's place, so that the disc is in it. Points
-    outside the window become NaN, which is to say that they are known to be out of view, though later transforms pad.
+    The size of the window is drawn in mm, then a disc in view, then the position of the window around that disc. Points
+    outside the window become NaN: they are known to be out of view, even if later transforms pad the image.
 
     Args:
         keys: key of the slab.
@@ -34,7 +36,14 @@ class RandFieldOfViewd(RandomizableTransform, MapTransform):
         points_key: key of the points ``(n, 4)``: value, R, A, S in mm.
 
     Raises:
-        ValueError: when ``keys`` are several, or a range is not one of positive, rising numbers.
+        ValueError: when there are several keys, or a range is not two positive, increasing numbers.
+
+    Examples:
+        >>> from monai.data import MetaTensor
+        >>> crop = RandFieldOfViewd("image", prob=1.0, height=(40.0, 60.0), depth=(30.0, 30.0))
+        >>> slab = MetaTensor(torch.zeros(1, 1, 100, 200), affine=torch.eye(4))
+        >>> crop.set_random_state(0)({"image": slab, "points": np.array([[20, 0.0, 50.0, 90.0]])})["image"].shape
+        torch.Size([1, 1, 30, 51])
     """
 
     def __init__(
@@ -49,10 +58,10 @@ class RandFieldOfViewd(RandomizableTransform, MapTransform):
         MapTransform.__init__(self, keys)
         RandomizableTransform.__init__(self, prob)
         if len(self.keys) != 1:
-            raise ValueError(f"the points belong to one image; got the keys {list(self.keys)}.")
+            raise ValueError(f"the points belong to one image, got the keys {list(self.keys)}.")
         for name, sizes in (("height", height), ("depth", depth)):
             if len(sizes) != 2 or not 0 < sizes[0] <= sizes[1]:
-                raise ValueError(f"{name} must be two rising, positive numbers of mm, got {list(sizes)}.")
+                raise ValueError(f"{name} must be two positive, increasing numbers of mm, got {list(sizes)}.")
         self.height, self.depth, self.points_key = height, depth, points_key
 
     def __call__(self, data: Mapping[Hashable, Any]) -> dict[Hashable, Any]:
@@ -64,8 +73,8 @@ class RandFieldOfViewd(RandomizableTransform, MapTransform):
         image: MetaTensor = d[self.keys[0]]
         points = np.array(d.get(self.points_key, np.empty((0, 4))), dtype=float)
         affine = np.asarray(image.affine, dtype=float)
-        pixels = ((points[:, 1:] - affine[:3, 3]) @ np.linalg.inv(affine[:3, :3]).T)[:, 1:]
-        start, end = self._window(image.shape[2:], np.linalg.norm(affine[:3, 1:3], axis=0), pixels)
+        pixels = world_to_voxels(points[:, 1:], affine)[:, 1:]
+        start, end = self._window(image.shape[2:], voxel_size(affine)[1:], pixels)
         points[~((pixels >= start - 0.5) & (pixels <= end - 0.5)).all(1), 1:] = np.nan
         d[self.keys[0]] = SpatialCrop(roi_start=[0, *start], roi_end=[1, *end])(image)
         if self.points_key in d:
@@ -73,12 +82,12 @@ class RandFieldOfViewd(RandomizableTransform, MapTransform):
         return d
 
     def _window(self, shape: Sequence[int], spacing: np.ndarray, pixels: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        """Draw the first and the end pixel of the window along A and S."""
+        """Draw the first and the last pixel (exclusive) of the window along A and S."""
         count = np.array(shape)
         sizes = np.array([self.R.uniform(low, high) for low, high in (self.depth, self.height)]) / spacing
         sizes = np.minimum(np.maximum(np.rint(sizes), 1), count).astype(int)
         margin = np.minimum(MARGIN / spacing, (sizes - 1) / 2)
-        in_view = pixels[((pixels >= -0.5) & (pixels <= count - 0.5)).all(1)]
+        in_view = pixels[is_in_image(pixels, shape)]
         low, high = np.zeros(2), (count - sizes).astype(float)
         if len(in_view):
             disc = in_view[self.R.randint(len(in_view))]
@@ -89,21 +98,27 @@ class RandFieldOfViewd(RandomizableTransform, MapTransform):
 
 
 class RandIntensityMapd(RandomizableTransform, MapTransform):
-    """Give images another contrast: map intensities by a random piecewise linear curve, rising or not.
+    """Change the contrast of images by a random piecewise linear map of the intensities, increasing or not.
 
-    Discs are brighter than marrow in some sequences and darker in others, fat and liquid change places between T1 and
-    T2. The curve goes through points at even steps from the least to the largest intensity, each shifted by a normal
-    draw; the image keeps its mean and standard deviation.
+    Discs are brighter than marrow in some sequences and darker in others; fat and liquid are reversed between T1 and
+    T2. The map has points at even steps from the smallest to the largest intensity, each with a normally distributed
+    shift; the image keeps its mean and standard deviation.
 
     Args:
-        keys: keys of the images; all get the same curve.
+        keys: keys of the images; all get the same map.
         prob: probability of a change.
-        points: number of points of the curve, 2 or more.
+        points: number of points of the map, 2 or more.
         strength: standard deviation of their shifts, where 1 is the range of the intensities.
-        allow_missing_keys: do nothing for a key that is not there.
+        allow_missing_keys: skip missing keys.
 
     Raises:
         ValueError: when a number is out of range.
+
+    Examples:
+        >>> image = torch.linspace(0, 1, 16).reshape(1, 4, 4)
+        >>> result = RandIntensityMapd("image", prob=1.0)({"image": image})["image"]
+        >>> round(float(result.mean()), 4)
+        0.5
     """
 
     def __init__(
@@ -130,11 +145,11 @@ class RandIntensityMapd(RandomizableTransform, MapTransform):
         steps = np.linspace(0, 1, self.points)
         curve = steps + self.R.normal(0, self.strength, self.points)
         for key in self.key_iterator(d):
-            d[key] = convert_to_dst_type(_mapped(torch.as_tensor(d[key]), steps, curve), d[key])[0]
+            d[key] = convert_to_dst_type(_map_intensities(torch.as_tensor(d[key]), steps, curve), d[key])[0]
         return d
 
 
-def _mapped(image: torch.Tensor, steps: np.ndarray, curve: np.ndarray) -> np.ndarray:
+def _map_intensities(image: torch.Tensor, steps: np.ndarray, curve: np.ndarray) -> np.ndarray:
     values = np.asarray(image, dtype=float)
     low, high = values.min(), values.max()
     if not high > low:

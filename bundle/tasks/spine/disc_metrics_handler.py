@@ -1,4 +1,4 @@
-"""Metrics of an evaluation of disc labeling: per case and level as CSV, with their statistics as JSON."""
+"""Handler of the metrics of disc labeling: per case and level as CSV, with statistics as JSON."""
 
 from __future__ import annotations
 
@@ -14,6 +14,8 @@ from typing import Any
 import numpy as np
 from ignite.engine import Events
 from monai.engines import Workflow
+
+from bundle.metrics.bootstrap import format_interval
 
 from .disc_metrics import LEVEL_METRICS, DiscComparison, compare_discs
 from .disc_statistics import summarize_discs
@@ -37,9 +39,16 @@ COUNTS = (
     "identified_far",
     "matched_level",
 )
-"""Metrics of a case or level that are whole numbers."""
-TOLD = ("identification_rate", "distance_median_mm", "fnr", "fpr", "level_right", "off_by_one")
-"""Statistics that the log tells."""
+"""Metrics of a case or level that are integers."""
+LOGGED = (
+    "identification_rate",
+    "distance_median_mm",
+    "false_negative_rate",
+    "false_positive_rate",
+    "level_right",
+    "off_by_one",
+)
+"""Statistics that are logged."""
 
 
 @dataclass(frozen=True)
@@ -53,21 +62,30 @@ class _Exam:
 class DiscMetrics:
     """Compare the discs ``discs`` with the points ``points`` in every case of an evaluator.
 
-    A case carries ``discs``, a list of :class:`bundle.tasks.spine.discs.Disc`, and ``points``, an array ``(n, 4)`` of
-    value, R, A and S in mm; ``group`` names what it is counted with, and ``complete``, True unless said otherwise,
-    tells whether the points are all discs in view (see :func:`bundle.tasks.spine.compare_discs`).
+    A case has ``discs``, a list of :class:`bundle.tasks.spine.discs.Disc`, and ``points``, an array ``(n, 4)`` of
+    value, R, A and S in mm; optionally ``group``, the group of its statistics, and ``complete`` (default True), whether
+    the points are all discs in view (see :func:`bundle.tasks.spine.compare_discs`).
 
-    Attached under a name, as a MONAI key metric is, it sets that metric to the identification rate over all discs, and
-    the metrics ``distance_median_mm`` and ``level_right`` beside it. With a folder, it writes ``metrics.csv`` (a row a
-    case and level) and ``metrics.json``: statistics with 95 % intervals over all cases and by group, the numbers of the
-    original evaluation, the metrics of every case. Cases that failed are passed over; they stand in ``summary.json``.
+    Attached under a name, like a MONAI key metric, it sets that metric to the identification rate over all discs, and
+    also the metrics ``distance_median_mm`` and ``level_right``. With a folder, it writes ``metrics.csv`` (one row per
+    case and level) and ``metrics.json``: statistics with 95 % intervals over all cases and by group, the metrics of the
+    original evaluation, and the metrics of every case. Failed cases are skipped; they are listed in ``summary.json``.
 
     Args:
-        output_dir: folder to write to; made when missing. None writes nothing, and computes no intervals.
-        tolerance_mm: distance below which a disc is found.
-        reach_mm: distance below which a disc may be meant at all.
+        output_dir: folder to write to; created if missing. None writes nothing, and computes no intervals.
+        tolerance_mm: distance below which a disc is detected.
+        reach_mm: distance below which a prediction is assigned to a disc.
         in_plane: measure these two distances in the sagittal plane, not in space.
-        pixel_mm: side of the pixels of the original's numbers.
+        pixel_mm: pixel size of the original metrics.
+
+    Examples:
+        >>> from monai.engines import Evaluator
+        >>> cases = [{"case": "a", "discs": [], "points": np.array([[20, 0.0, 0.0, 0.0]])}]
+        >>> evaluator = Evaluator("cpu", [cases], iteration_update=lambda _, batch: batch)
+        >>> DiscMetrics().attach(evaluator, "identification_rate")
+        >>> evaluator.run()
+        >>> evaluator.state.metrics["identification_rate"]
+        0.0
     """
 
     def __init__(
@@ -91,7 +109,7 @@ class DiscMetrics:
         engine.add_event_handler(Events.EPOCH_COMPLETED, self._compute, name)
 
     def statistics(self) -> dict[str, Any]:
-        """Return the statistics of all exams as ``summary``, by group as ``groups``, and the original's numbers."""
+        """Return the statistics of all exams as ``summary``, by group as ``groups``, and the original metrics."""
         groups = sorted({exam.group for exam in self.exams} - {""})
         return {
             "summary": summarize_discs([exam.comparison for exam in self.exams]),
@@ -121,8 +139,8 @@ class DiscMetrics:
         if self.output_dir is not None:
             statistics = self.statistics()
             for group, summary in {"all": statistics["summary"], **statistics["groups"]}.items():
-                told = ", ".join(f"{metric} {_tell(summary[metric])}" for metric in TOLD)
-                logger.info("%s (%d exams, %d discs): %s", group, summary["exams"], summary["discs"], told)
+                values = ", ".join(f"{metric} {format_interval(summary[metric], digits=3)}" for metric in LOGGED)
+                logger.info("%s (%d exams, %d discs): %s", group, summary["exams"], summary["discs"], values)
             self._write(self.output_dir, statistics)
 
     def _write(self, folder: Path, statistics: Mapping[str, Any]) -> None:
@@ -136,32 +154,36 @@ class DiscMetrics:
             {
                 "case": exam.case,
                 "group": exam.group,
-                "metrics": _plain(exam.comparison.metrics),
+                "metrics": _for_json(exam.comparison.metrics),
                 "levels": list(_level_rows(exam)),
             }
             for exam in self.exams
         ]
-        content = {**self.options, "pixel_mm": self.pixel_mm, **_plain(statistics), "cases": cases}
+        content = {**self.options, "pixel_mm": self.pixel_mm, **_for_json(statistics), "cases": cases}
         (folder / "metrics.json").write_text(json.dumps(content, indent=2) + "\n", encoding="utf-8")
 
 
 def _entry(item: Mapping[str, Any], key: str) -> Any:
     if key not in item:
-        transform = {"discs": "DecodeDiscsd to postprocessing", "points": "LoadDiscPointsd to preprocessing"}[key]
-        raise ValueError(f"case {item['case']} has no {key!r} for DiscMetrics; add bundle.transforms.{transform}.")
+        transform = {"discs": "DecodeDiscsd to the postprocessing", "points": "LoadDiscPointsd to the preprocessing"}[
+            key
+        ]
+        raise ValueError(f"case {item['case']} has no {key!r} for DiscMetrics; add bundle.tasks.spine.{transform}.")
     return item[key]
 
 
 def _level_rows(exam: _Exam) -> list[dict[str, Any]]:
-    return [{"level": value, "name": level_name(value), **_plain(row)} for value, row in exam.comparison.levels.items()]
+    return [
+        {"level": value, "name": level_name(value), **_for_json(row)} for value, row in exam.comparison.levels.items()
+    ]
 
 
-def _plain(values: Mapping[str, Any]) -> dict[str, Any]:
-    """Return the values as JSON has them: NaN as null, counts as whole numbers, the rest to four places."""
+def _for_json(values: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the values for JSON: NaN as None, counts as integers, other numbers to four decimal places."""
     result: dict[str, Any] = {}
     for name, value in values.items():
         if isinstance(value, Mapping):
-            result[name] = _plain(value)
+            result[name] = _for_json(value)
         elif math.isnan(value):
             result[name] = None
         else:
@@ -175,7 +197,3 @@ def _defined(values: Any) -> list[float]:
 
 def _mean(values: list[float]) -> float:
     return sum(values) / len(values) if values else math.nan
-
-
-def _tell(values: Mapping[str, float | int]) -> str:
-    return f"{values['value']:.3f} [{values['low']:.3f}, {values['high']:.3f}]"

@@ -1,4 +1,4 @@
-"""The discs of a case as what a labeling server sends: a label map and points."""
+"""The discs of a case as the response of a labeling server: a label map and points."""
 
 from __future__ import annotations
 
@@ -12,26 +12,27 @@ from monai.transforms import MapTransform
 
 from bundle.io.label_maps import source_grid
 
+from .discs.disc_json import describe_discs
 from .discs.disc_label_map import draw_label_map
-from .discs.disc_tables import json_content
-from .save_discs import _split as discs_within
+from .discs.levels import Numbering
+from .save_discs import split_by_grid
 
 
 class DiscResponsed(MapTransform):
-    """Make a label map of the discs, one voxel a disc, and list them as ``data["result"]``.
+    """Make a label map of the discs, one voxel per disc, and list them as ``data["result"]``.
 
-    MONAI Label writes the one as the answer's image and sends the other as the answer's ``params``: ``"points"``, R, A
-    and S in mm by the name of the disc, and ``"discs"``, all that is known of each.
+    MONAI Label sends the label map as the image and the list as the ``params`` of its response: ``"points"``, R, A and
+    S in mm by the name of the disc, and ``"discs"``, the full entries of the JSON file.
 
     Args:
         keys: key of the discs, a list of :class:`bundle.tasks.spine.discs.Disc`.
         pred_key: key of the label map to add, ``(1, D, H, W)``, uint8, on the grid of the input file.
-        image_key: key of the input image; its metadata names the file.
+        image_key: key of the input image, whose metadata name the file.
         numbering: ``"sct"`` or ``"totalspineseg"`` for the values.
     """
 
     def __init__(
-        self, keys: KeysCollection, *, pred_key: str = "pred", image_key: str = "image", numbering: str = "sct"
+        self, keys: KeysCollection, *, pred_key: str = "pred", image_key: str = "image", numbering: Numbering = "sct"
     ) -> None:
         super().__init__(keys)
         self.pred_key, self.image_key, self.numbering = pred_key, image_key, numbering
@@ -42,9 +43,9 @@ class DiscResponsed(MapTransform):
         for key in self.key_iterator(d):
             source = str(d[self.image_key].meta["filename_or_obj"])
             shape, affine = source_grid(source)
-            discs, _ = discs_within(d[key], shape, affine)
+            discs, _ = split_by_grid(d[key], shape, affine)
             voxels = draw_label_map(discs, shape, affine, numbering=self.numbering)
             d[self.pred_key] = MetaTensor(torch.as_tensor(voxels)[None], affine=torch.as_tensor(affine))
             points = {disc.name: list(disc.position) for disc in discs}
-            d["result"] = {"discs": json_content(discs, affine=affine)["discs"], "points": points}
+            d["result"] = {"discs": describe_discs(discs, affine=affine)["discs"], "points": points}
         return d

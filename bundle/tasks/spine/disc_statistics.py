@@ -1,7 +1,7 @@
 """Statistics of disc labeling over exams, with 95 % intervals.
 
-Discs of one exam are not independent: an exam that is off by one level has all its discs wrong. The intervals of
-numbers over discs therefore draw whole exams with replacement (Field and Welsh, Bootstrapping clustered data, JRSS B
+Discs of one exam are not independent: in an exam that is off by one level, all discs are wrong. The intervals of
+statistics over discs therefore resample exams with replacement (Field and Welsh, Bootstrapping clustered data, JRSS B
 69, 2007).
 """
 
@@ -33,18 +33,18 @@ def pooled_interval(
     resamples: int = RESAMPLES,
     seed: int = 0,
 ) -> dict[str, dict[str, float | int]]:
-    """Return statistics of the values of all exams, with percentile intervals from exams drawn with replacement.
+    """Return statistics of the values of all exams, with percentile intervals from resampled exams.
 
     Args:
-        values: the values of every exam, any number of them; NaN are left out.
+        values: the values of every exam, any number of them; NaN are ignored.
         statistics: functions of an array by name.
         level: confidence level of the intervals.
-        resamples: number of draws.
-        seed: seed of the draws.
+        resamples: number of resamples.
+        seed: seed of the resampling.
 
     Returns:
         ``value``, ``low``, ``high`` and ``n``, the number of values, by the name of the statistic. NaN without values;
-        the interval is NaN for fewer than two exams that have some.
+        the interval is NaN for fewer than two exams with values.
     """
     kept = [exam[~np.isnan(exam)] for exam in (np.asarray(item, dtype=float) for item in values)]
     kept = [exam for exam in kept if len(exam)]
@@ -66,23 +66,23 @@ def summarize_discs(exams: Sequence[DiscComparison]) -> dict[str, Any]:
     """Return the numbers of exams and discs, and the statistics over them.
 
     Returns:
-        ``exams`` and ``discs``; over all discs ``identification_rate``, ``identification_rate_far``, ``fnr``, ``fpr``,
-        and median, mean and standard deviation of the four distances of matched discs; over exams, with the name of
-        the metric, the mean; ``sacrum_in_view``, the number of exams whose reference has the disc L5-S1, and
-        ``level_right`` over these. Every statistic is ``value``, ``low``, ``high``, ``n``. See
-        :class:`bundle.tasks.spine.DiscComparison` for the metrics.
+        ``exams`` and ``discs``; over all discs ``identification_rate``, ``identification_rate_far``,
+        ``false_negative_rate``, ``false_positive_rate``, and median, mean and standard deviation of the four distances
+        of matched discs; over exams, with the name of the metric, the mean; ``sacrum_in_view``, the number of exams
+        whose reference has the disc L5-S1, and ``level_right`` over these. Every statistic is ``value``, ``low``,
+        ``high``, ``n``. See :class:`bundle.tasks.spine.DiscComparison` for the metrics.
     """
     sacral = [exam for exam in exams if exam.levels.get(SACRUM, {}).get("referenced") == 1]
     return {
         "exams": len(exams),
-        "discs": sum(len(exam.missed) for exam in exams),
+        "discs": sum(len(exam.false_negatives) for exam in exams),
         "identification_rate": _rate([_column(exam, "identified") for exam in exams]),
         "identification_rate_far": _rate([_column(exam, "identified_far") for exam in exams]),
-        "fnr": _rate([exam.missed for exam in exams]),
-        "fpr": _rate([exam.invented for exam in exams]),
+        "false_negative_rate": _rate([exam.false_negatives for exam in exams]),
+        "false_positive_rate": _rate([exam.false_positives for exam in exams]),
         **_distances(exams),
-        **{name: _over_exams(exams, name) for name in EXAM_METRICS},
-        "sacrum_in_view": {"exams": len(sacral), "level_right": _over_exams(sacral, "level_right")},
+        **{name: _mean_over_exams(exams, name) for name in EXAM_METRICS},
+        "sacrum_in_view": {"exams": len(sacral), "level_right": _mean_over_exams(sacral, "level_right")},
     }
 
 
@@ -103,6 +103,6 @@ def _distances(exams: Sequence[DiscComparison]) -> dict[str, dict[str, float | i
     }
 
 
-def _over_exams(exams: Sequence[DiscComparison], name: str) -> dict[str, float | int]:
+def _mean_over_exams(exams: Sequence[DiscComparison], name: str) -> dict[str, float | int]:
     interval = mean_interval([exam.metrics[name] for exam in exams])
     return {"value": interval["mean"], "low": interval["low"], "high": interval["high"], "n": interval["n"]}

@@ -1,13 +1,13 @@
-"""Sagittal slabs: a band of sagittal slices in mm, averaged to the one slice that a 2D network sees.
+"""Sagittal slabs: a band of sagittal slices, averaged to one slice for a 2D network.
 
-The volume is a MetaTensor ``(1, R, A, S)`` in RAS+ orientation. R is its first axis, which in an oblique scan is not
-quite the R of the world; offsets and distances in mm are meant along that axis.
+The volume is a MetaTensor ``(1, R, A, S)`` in RAS+ orientation. R is its first axis, which differs from the R of the
+world in an oblique scan; offsets and distances in mm are along that axis.
 """
 
 from __future__ import annotations
 
 from collections.abc import Hashable, Mapping, Sequence
-from typing import Any
+from typing import Any, Literal, get_args
 
 import numpy as np
 import torch
@@ -15,31 +15,42 @@ from monai.config import KeysCollection
 from monai.data import MetaTensor
 from monai.transforms import MapTransform, Randomizable
 
-from .midline import find_midline
+from bundle.utils.check_choice import check_choice
 
-CENTERS = ("symmetry", "points")
+from .midline import find_midline
+from .slab_geometry import voxel_size
+
+SlabCenter = Literal["symmetry", "points"]
+"""Center of a slab: the plane of symmetry of the image, or the median of the annotated points."""
+
 SLAB_POSITIONS = "slab_positions_mm"
-"""Key in the metadata of several slabs: their places in mm along R, from the origin of the affine."""
+"""Key in the metadata of several slabs: their positions in mm along R, from the origin of the affine."""
 
 
 class SagittalSlabd(MapTransform):
     """Average the slices of a band about the mid-sagittal plane: ``(1, R, A, S)`` to ``(1, 1, A, S)``.
 
-    Every slice counts by its overlap with the band, so that a band of 6 mm is one of slices of 1 and of 5 mm. The first
-    column of the slab's affine is as long as the band is thick, and its origin lies on the middle of the band; a band
-    that leaves the volume is cut at its border.
+    The weight of a slice is its overlap with the band, so that the thickness does not depend on that of the slices. The
+    first column of the affine of the slab has the length of the thickness, and its origin is in the middle of the band;
+    a band that leaves the volume is cut at its border.
 
     Args:
         keys: keys of the volumes.
         thickness: thickness of the band in mm.
-        center: ``"symmetry"``, the plane about which the volume mirrors best (:mod:`bundle.tasks.spine.midline`), or
-            ``"points"``, the median of the known points; without any, the plane of symmetry.
+        center: ``"symmetry"``, the plane of symmetry (:mod:`bundle.tasks.spine.midline`), or ``"points"``, the median
+            of the annotated points; without any, the plane of symmetry.
         offset: shift of the band in mm to the right.
         points_key: key of the points ``(n, 4)``: value, R, A, S in mm.
-        allow_missing_keys: do nothing for a key that is not there.
+        allow_missing_keys: skip missing keys.
 
     Raises:
-        ValueError: when the thickness is not positive or the center is none of these.
+        ValueError: when the thickness is not positive or the center is unknown.
+
+    Examples:
+        >>> volume = MetaTensor(torch.rand(1, 20, 64, 80), affine=torch.diag(torch.tensor([4.0, 1.0, 1.0, 1.0])))
+        >>> slab = SagittalSlabd("image", thickness=6.0)({"image": volume})["image"]
+        >>> slab.shape, float(slab.affine[0, 0])
+        (torch.Size([1, 1, 64, 80]), 6.0)
     """
 
     def __init__(
@@ -47,7 +58,7 @@ class SagittalSlabd(MapTransform):
         keys: KeysCollection,
         *,
         thickness: float = 6.0,
-        center: str = "symmetry",
+        center: SlabCenter = "symmetry",
         offset: float = 0.0,
         points_key: str = "points",
         allow_missing_keys: bool = False,
@@ -55,8 +66,7 @@ class SagittalSlabd(MapTransform):
         super().__init__(keys, allow_missing_keys)
         if not thickness > 0:
             raise ValueError(f"thickness must be a positive number of mm, got {thickness}.")
-        if center not in CENTERS:
-            raise ValueError(f"center must be one of {', '.join(CENTERS)}, got {center!r}.")
+        check_choice("center", center, get_args(SlabCenter))
         self.thickness, self.center, self.offset, self.points_key = thickness, center, offset, points_key
 
     def __call__(self, data: Mapping[Hashable, Any]) -> dict[Hashable, Any]:
@@ -64,13 +74,13 @@ class SagittalSlabd(MapTransform):
         d = dict(data)
         for key in self.key_iterator(d):
             middle = _middle(d[key], d.get(self.points_key) if self.center == "points" else None)
-            slab, place = _average(d[key], middle + self.offset / _spacing(d[key])[0], self.thickness)
-            d[key] = _placed(slab, d[key], place, self.thickness)
+            slab, place = _average(d[key], middle + self.offset / voxel_size(d[key].affine)[0], self.thickness)
+            d[key] = _as_slab(slab, d[key], place, self.thickness)
         return d
 
 
 class RandSagittalSlabd(Randomizable, SagittalSlabd):
-    """:class:`SagittalSlabd` with a shift of the band that is drawn from a normal distribution.
+    """:class:`SagittalSlabd` with a normally distributed shift of the band.
 
     Args:
         keys: keys of the volumes.
@@ -78,7 +88,7 @@ class RandSagittalSlabd(Randomizable, SagittalSlabd):
         thickness: thickness of the band in mm.
         center: ``"points"`` or ``"symmetry"``.
         points_key: key of the points.
-        allow_missing_keys: do nothing for a key that is not there.
+        allow_missing_keys: skip missing keys.
 
     Raises:
         ValueError: when ``sd`` is negative, or as :class:`SagittalSlabd`.
@@ -90,7 +100,7 @@ class RandSagittalSlabd(Randomizable, SagittalSlabd):
         *,
         sd: float = 4.0,
         thickness: float = 6.0,
-        center: str = "points",
+        center: SlabCenter = "points",
         points_key: str = "points",
         allow_missing_keys: bool = False,
     ) -> None:
@@ -110,7 +120,7 @@ class RandSagittalSlabd(Randomizable, SagittalSlabd):
         self.offset = float(self.R.normal(0.0, self.sd))
 
     def __call__(self, data: Mapping[Hashable, Any]) -> dict[Hashable, Any]:
-        """Replace the volumes by slabs at one drawn shift."""
+        """Replace the volumes by slabs with one random shift."""
         self.randomize()
         return super().__call__(data)
 
@@ -119,18 +129,23 @@ class SagittalSlabsd(MapTransform):
     """Cut several parallel slabs: ``(1, R, A, S)`` to ``(N, 1, A, S)``, N slabs as channels of one slice.
 
     The slabs are independent images for a 2D network (:class:`bundle.tasks.spine.SlabBatchInferer`). Slabs whose middle
-    lies outside the volume are left out, so N may be smaller than asked for; there is always one. The metadata holds
-    ``"slab_positions_mm"``, the place of every slab in mm along R from the origin of the affine, which lies in the
-    plane of symmetry; :func:`slab_affines` gives every slab's own affine.
+    is outside the volume are skipped, so N may be smaller than the number of offsets; there is always one. The metadata
+    holds ``"slab_positions_mm"``, the position of every slab in mm along R from the origin of the affine, which is in
+    the plane of symmetry; :func:`slab_affines` returns the affine of every slab.
 
     Args:
         keys: keys of the volumes.
         thickness: thickness of every slab in mm.
-        offsets: places of the slabs in mm to the right of the plane of symmetry.
-        allow_missing_keys: do nothing for a key that is not there.
+        offsets: positions of the slabs in mm to the right of the plane of symmetry.
+        allow_missing_keys: skip missing keys.
 
     Raises:
         ValueError: when the thickness is not positive or there is no offset.
+
+    Examples:
+        >>> volume = MetaTensor(torch.rand(1, 20, 64, 80), affine=torch.diag(torch.tensor([4.0, 1.0, 1.0, 1.0])))
+        >>> SagittalSlabsd("image", offsets=(-12.0, 0.0, 12.0))({"image": volume})["image"].shape
+        torch.Size([3, 1, 64, 80])
     """
 
     def __init__(
@@ -143,7 +158,9 @@ class SagittalSlabsd(MapTransform):
     ) -> None:
         super().__init__(keys, allow_missing_keys)
         if not thickness > 0 or not len(offsets):
-            raise ValueError(f"needs a positive thickness and some offsets in mm, got {thickness} and {list(offsets)}.")
+            raise ValueError(
+                f"needs a positive thickness and one or more offsets in mm, got {thickness} and {list(offsets)}."
+            )
         self.thickness, self.offsets = thickness, list(offsets)
 
     def __call__(self, data: Mapping[Hashable, Any]) -> dict[Hashable, Any]:
@@ -154,12 +171,12 @@ class SagittalSlabsd(MapTransform):
         return d
 
     def _slabs(self, volume: MetaTensor) -> MetaTensor:
-        spacing = float(_spacing(volume)[0])
+        spacing = float(voxel_size(volume.affine)[0])
         middle, last = _middle(volume), volume.shape[1] - 1
         places = [middle + offset / spacing for offset in self.offsets]
         inside = [place for place in places if -0.5 <= place <= last + 0.5]
         cuts = [_average(volume, place, self.thickness) for place in inside or [middle]]
-        result = _placed(torch.cat([slab for slab, _ in cuts]), volume, middle, self.thickness)
+        result = _as_slab(torch.cat([slab for slab, _ in cuts]), volume, middle, self.thickness)
         positions = [(place - middle) * spacing for _, place in cuts]
         result.meta[SLAB_POSITIONS] = torch.tensor(positions, dtype=torch.float64)
         return result
@@ -174,24 +191,20 @@ def slab_affines(slabs: MetaTensor) -> np.ndarray:
     return affines
 
 
-def _spacing(volume: MetaTensor) -> np.ndarray:
-    return np.linalg.norm(np.asarray(volume.affine, dtype=float)[:3, :3], axis=0)
-
-
 def _middle(volume: MetaTensor, points: np.ndarray | None = None) -> float:
-    """Return the place of the mid-sagittal plane in slices."""
+    """Return the position of the mid-sagittal plane in slices."""
     positions = np.empty((0, 3)) if points is None else np.asarray(points, dtype=float)[:, 1:]
     positions = positions[np.isfinite(positions).all(1)]
     if not len(positions):
-        return find_midline(volume.as_tensor()[0], _spacing(volume).tolist())
+        return find_midline(volume.as_tensor()[0], voxel_size(volume.affine).tolist())
     to_voxels = np.linalg.inv(np.asarray(volume.affine, dtype=float))
     return float(np.median(positions @ to_voxels[0, :3] + to_voxels[0, 3]))
 
 
 def _average(volume: MetaTensor, place: float, thickness: float) -> tuple[torch.Tensor, float]:
-    """Return the mean ``(1, 1, A, S)`` of a band about ``place``, cut at the volume's border, and its true middle."""
+    """Return the mean ``(1, 1, A, S)`` of a band about ``place``, cut at the border of the volume, and its middle."""
     count = volume.shape[1]
-    half = thickness / _spacing(volume)[0] / 2
+    half = thickness / voxel_size(volume.affine)[0] / 2
     place = min(max(place, 0.0), count - 1.0)
     low, high = max(place - half, -0.5), min(place + half, count - 0.5)
     first, last = round(np.floor(low + 0.5)), min(round(np.ceil(high + 0.5)), count)
@@ -202,7 +215,7 @@ def _average(volume: MetaTensor, place: float, thickness: float) -> tuple[torch.
     return torch.einsum("crxy,r->cxy", values, scale)[:, None], (low + high) / 2
 
 
-def _placed(slabs: torch.Tensor, volume: MetaTensor, place: float, thickness: float) -> MetaTensor:
+def _as_slab(slabs: torch.Tensor, volume: MetaTensor, place: float, thickness: float) -> MetaTensor:
     result = MetaTensor(slabs, meta=volume.meta, applied_operations=volume.applied_operations)
     affine = np.asarray(volume.affine, dtype=float).copy()
     affine[:3, 3] += place * affine[:3, 0]

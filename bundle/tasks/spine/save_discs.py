@@ -1,4 +1,4 @@
-"""Writing of the discs of a case in the formats that researchers of the spine use."""
+"""Writing of the discs of a case as label map, table, markups and JSON."""
 
 from __future__ import annotations
 
@@ -14,44 +14,46 @@ from monai.transforms import MapTransform
 from bundle.inference.save_segmentation import describe_checkpoint, made_from
 from bundle.io.label_maps import ENDINGS, save_label_map, source_grid
 from bundle.io.volume_files import stem_of
+from bundle.utils.check_choice import check_choice
 from bundle.utils.digests import sha256_of_file
 from bundle.utils.versions import versions
 from bundle.utils.write_json import write_json
 
-from .discs.disc_label_map import draw_label_map, nearest_voxel
+from .discs.disc_csv import write_disc_csv
+from .discs.disc_json import describe_discs
+from .discs.disc_label_map import draw_label_map, nearest_voxel, write_sidecar
 from .discs.disc_points import Disc
-from .discs.disc_tables import json_content, write_csv
-from .discs.markups import write_markups
-from .discs.sidecar import write_sidecar
+from .discs.levels import NUMBERINGS, Numbering
+from .discs.markups import SIGNS, CoordinateSystem, write_markups
 
 POSTFIX = "label-discs_dlabel"
-"""Behind the name of a case in that of its label map, after BIDS derivatives."""
+"""Suffix of the label map of a case, as in BIDS derivatives."""
 
 FIRST_OF_TOTALSPINESEG = 3
-"""The highest disc that TotalSpineSeg has a value for, C2-C3; those above are left out of its label maps."""
+"""The highest disc with a value in TotalSpineSeg, C2-C3; those above are not in its label maps."""
 
 
 class SaveDiscsd(MapTransform):
     """Write the discs of a case.
 
-    - ``<case>_label-discs_dlabel.nii.gz``: one voxel a disc on the grid of the input, and its BIDS sidecar, ``.json``
-    - ``<case>.csv``: a row a disc: number, name, R, A, S in mm, voxel, confidence
+    - ``<case>_label-discs_dlabel.nii.gz``: one voxel per disc on the grid of the input, and its BIDS sidecar, ``.json``
+    - ``<case>.csv``: one row per disc: number, name, R, A, S in mm, voxel, confidence
     - ``<case>.mrk.json``: points for 3D Slicer
-    - ``<case>.json``: the discs again, with the input, the seconds, the weights and the versions
+    - ``<case>.json``: the discs, with the input, the seconds, the weights and the versions
 
-    Discs that lie outside the input are left out, and named in ``"remarks"``.
+    Discs outside the input are skipped, with an entry in ``"remarks"``.
 
     Args:
         keys: key of the discs, a list of :class:`bundle.tasks.spine.discs.Disc`.
-        output_dir: folder to write to; made when missing.
-        image_key: key of the input image; its metadata names the file.
-        checkpoint: weights that were used; the JSON names them and their sha256.
+        output_dir: folder to write to; created if missing.
+        image_key: key of the input image, whose metadata name the file.
+        checkpoint: file of the weights, for the JSON.
         numbering: ``"sct"`` (3 is C2-C3) or ``"totalspineseg"`` (63) for the values of the label map.
         coordinate_system: ``"LPS"`` or ``"RAS"``, the frame of the points for 3D Slicer.
         output_format: ``"nii.gz"``, ``"nrrd"`` or ``"mha"`` for the label map.
 
     Raises:
-        ValueError: when an option is none of these.
+        ValueError: when an option has none of these values.
     """
 
     def __init__(
@@ -61,19 +63,14 @@ class SaveDiscsd(MapTransform):
         output_dir: str | Path,
         image_key: str = "image",
         checkpoint: str | Path | None = None,
-        numbering: str = "sct",
-        coordinate_system: str = "LPS",
+        numbering: Numbering = "sct",
+        coordinate_system: CoordinateSystem = "LPS",
         output_format: str = "nii.gz",
     ) -> None:
         super().__init__(keys)
-        known = {
-            "numbering": (numbering, ("sct", "totalspineseg")),
-            "coordinate_system": (coordinate_system, ("LPS", "RAS")),
-            "output_format": (output_format, tuple(name for name in ENDINGS if name != "dicom_seg")),
-        }
-        for name, (value, choices) in known.items():
-            if value not in choices:
-                raise ValueError(f"{name} must be one of {', '.join(choices)}, got {value!r}.")
+        check_choice("numbering", numbering, NUMBERINGS)
+        check_choice("coordinate_system", coordinate_system, SIGNS)
+        check_choice("output_format", output_format, [name for name in ENDINGS if name != "dicom_seg"])
         self.output_dir, self.image_key, self.checkpoint = Path(str(output_dir)), image_key, checkpoint
         self.numbering, self.coordinate_system, self.output_format = numbering, coordinate_system, output_format
 
@@ -88,15 +85,15 @@ class SaveDiscsd(MapTransform):
             source = str(d[self.image_key].meta["filename_or_obj"])
             case = str(d.get("case", stem_of(source)))
             shape, affine = source_grid(source)
-            discs, outside = _split(d[key], shape, affine)
+            discs, outside = split_by_grid(d[key], shape, affine)
             remarks = [remark for remark in str(d[self.image_key].meta.get("remarks", "")).split("; ") if remark]
-            remarks += [f"{disc.name} was found outside the image and left out" for disc in outside]
+            remarks += [f"{disc.name} was found outside the image and skipped" for disc in outside]
             remarks += [] if discs else ["no disc was found"]
             files = self._write(case, discs, source, affine, shape)
             started = float(d["started"]) if "started" in d else None
             d["result"] = {
                 "case": case,
-                **json_content(discs, image=source, affine=affine),
+                **describe_discs(discs, image=source, affine=affine),
                 "remarks": remarks,
                 "seconds": None if started is None else round(time.perf_counter() - started, 3),
                 "checkpoint": describe_checkpoint(self.checkpoint),
@@ -110,7 +107,7 @@ class SaveDiscsd(MapTransform):
     def _write(
         self, case: str, discs: Sequence[Disc], source: str, affine: np.ndarray, shape: Sequence[int]
     ) -> list[Path]:
-        """Write all files but the JSON of the case."""
+        """Write all files except the JSON of the case."""
         self.output_dir.mkdir(parents=True, exist_ok=True)
         if self.numbering == "totalspineseg":
             discs_on_map = [disc for disc in discs if disc.value >= FIRST_OF_TOTALSPINESEG]
@@ -121,13 +118,13 @@ class SaveDiscsd(MapTransform):
         save_label_map(voxels, labels, source=source, affine=affine)
         sidecar = write_sidecar(labels)
         table, markups = self.output_dir / f"{case}.csv", self.output_dir / f"{case}.mrk.json"
-        write_csv(discs, table, affine=affine)
+        write_disc_csv(discs, table, affine=affine)
         write_markups(discs, markups, coordinate_system=self.coordinate_system)
         return [labels, sidecar, table, markups]
 
 
-def _split(discs: Sequence[Disc], shape: Sequence[int], affine: np.ndarray) -> tuple[list[Disc], list[Disc]]:
-    """Return the discs within the grid, or at most a voxel off it, and the others."""
+def split_by_grid(discs: Sequence[Disc], shape: Sequence[int], affine: np.ndarray) -> tuple[list[Disc], list[Disc]]:
+    """Return the discs in a grid, or at most one voxel outside it, and the other discs."""
     inside: list[Disc] = []
     outside: list[Disc] = []
     for disc in discs:

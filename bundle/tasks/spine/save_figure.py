@@ -1,4 +1,4 @@
-"""The picture of a case of disc labeling, as the last step of an inference."""
+"""Writing of the figure of a case of disc labeling."""
 
 from __future__ import annotations
 
@@ -24,14 +24,14 @@ logger = logging.getLogger(__name__)
 
 
 class SaveDiscFigured(MapTransform):
-    """Write ``<output_dir>/<case>.png``: the slab nearest to the found discs, with their names and confidence.
+    """Write ``<output_dir>/<case>.png``: the slab nearest to the predicted discs, with their names and confidence.
 
     Args:
         keys: key of the discs, a list of :class:`bundle.tasks.spine.discs.Disc`.
-        output_dir: folder to write to; made when missing.
+        output_dir: folder to write to; created if missing.
         image_key: key of the slabs ``(N, 1, A, S)``.
-        enabled: False to write nothing; without matplotlib nothing is written either, and said so.
-        network: network whose gate over its levels (``attention_map``) is drawn beside the slab; None for none.
+        enabled: False to write nothing; without matplotlib nothing is written either, with a warning.
+        network: network whose gate over its levels (``attention_map``) is drawn next to the slab; None for none.
 
     Raises:
         ValueError: when ``enabled`` is neither true nor false, or the network has no ``attention_map``.
@@ -48,15 +48,17 @@ class SaveDiscFigured(MapTransform):
     ) -> None:
         super().__init__(keys)
         self.output_dir, self.image_key, self.network = Path(str(output_dir)), image_key, network
-        self.enabled = parse_bool("picture", enabled)
+        self.enabled = parse_bool("figure", enabled)
         if network is not None and not hasattr(network, "attention_map"):
-            raise ValueError(f"{type(network).__name__} has no attention to draw; leave network out of the picture.")
+            raise ValueError(
+                f"{type(network).__name__} has no attention to draw; set the network of the figure to None."
+            )
         if self.enabled and find_spec("matplotlib") is None:
-            logger.warning("no pictures: they are drawn with matplotlib; pip install 'keyslice[demo]'")
+            logger.warning("no figures: they are drawn with matplotlib; pip install 'keyslice[demo]'")
             self.enabled = False
 
     def __call__(self, data: Mapping[Hashable, Any]) -> dict[Hashable, Any]:
-        """Write the picture."""
+        """Write the figure."""
         d = dict(data)
         for key in self.key_iterator(d) if self.enabled else ():
             slabs = d[self.image_key]

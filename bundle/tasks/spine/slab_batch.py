@@ -1,4 +1,4 @@
-"""Inference on the parallel slabs of one volume as a batch of images."""
+"""Inference on the parallel slabs of a volume as a batch of images."""
 
 from __future__ import annotations
 
@@ -10,16 +10,20 @@ from monai.inferers import Inferer
 
 
 class SlabBatchInferer(Inferer):
-    """Run a 2D network over the slabs ``(B, N, 1, A, S)`` of volumes; returns its maps as ``(B, N, C, a, s)``.
+    """Run a 2D network over the slabs ``(B, N, 1, A, S)`` of volumes; its maps are returned as ``(B, N, C, a, s)``.
 
-    The slabs are images of their own for the network: N parallel sagittal slabs of a spine, of which each shows some
-    discs best.
+    The N parallel sagittal slabs of a spine are separate images for the network.
 
     Args:
-        batch_size: slabs that the network gets at once.
+        batch_size: number of slabs per forward pass of the network.
 
     Raises:
         ValueError: when ``batch_size`` is below 1.
+
+    Examples:
+        >>> network = torch.nn.Conv2d(1, 24, kernel_size=4, stride=4)
+        >>> SlabBatchInferer()(torch.rand(1, 5, 1, 64, 96), network).shape
+        torch.Size([1, 5, 24, 16, 24])
     """
 
     def __init__(self, *, batch_size: int = 4) -> None:
@@ -34,7 +38,7 @@ class SlabBatchInferer(Inferer):
         """Return the maps of all slabs.
 
         Raises:
-            ValueError: when ``inputs`` has not five axes with one channel a slab.
+            ValueError: when ``inputs`` does not have five axes with one channel per slab.
         """
         if inputs.ndim != 5 or inputs.shape[2] != 1:
             raise ValueError(f"slabs must have the shape (B, N, 1, A, S), got {tuple(inputs.shape)}.")

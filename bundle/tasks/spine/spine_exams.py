@@ -1,9 +1,8 @@
-"""Datalist of spine exams whose vertebrae or discs are masked, with posterior tips of discs derived from the masks.
+"""Datalist of spine exams with masks of vertebrae or discs, from which the posterior tips of the discs are derived.
 
-A folder of exams holds ``<exam>_<contrast>.nii.gz`` beside ``<exam>_discseg.nii.gz`` or
-``<exam>_vertebraseg.nii.gz``, where discs have their number and vertebrae that of the disc above them. A folder may
-also hold the PAM50 template, whose points are given. Masks of this kind name no level above or below those that were
-drawn, so no case is ``complete``.
+A folder of exams holds ``<exam>_<contrast>.nii.gz`` and ``<exam>_discseg.nii.gz`` or ``<exam>_vertebraseg.nii.gz``,
+where discs have their number and vertebrae that of the disc above them. A folder may also hold the PAM50 template with
+its points. As the masks may lack levels that are in view, no case is ``complete``.
 """
 
 from __future__ import annotations
@@ -22,9 +21,9 @@ from bundle.data.datalist import Case
 from bundle.data.datalist_error import DatalistError
 from bundle.data.split import write_datalist
 
+from .discs.disc_json import write_disc_json
 from .discs.disc_label_map import read_label_map
-from .discs.disc_points import Disc
-from .discs.disc_tables import write_json
+from .discs.disc_points import POINTS, Disc, DiscPoint
 from .discs.discs_from_masks import disc_below, discs_from_disc_mask, discs_from_vertebra_masks
 
 logger = logging.getLogger(__name__)
@@ -36,28 +35,28 @@ TEMPLATE = ("PAM50_small_t2.nii.gz", "PAM50_small_label_discPosterior.nii.gz")
 """Names of the template and of its posterior disc tips."""
 
 SAME_PERSON = {("thoracolumbar_t1_t2_vertebrae", "exam11"): "exam10"}
-"""Exams, by folder, that are known to show the person of another one."""
+"""Exams, by folder, that show the same person as another exam."""
 
 
 class _Exam(NamedTuple):
-    """An exam and its discs, of which ``guessed`` are extrapolated."""
+    """An exam with its measured and extrapolated discs."""
 
     folder: str
     name: str
     image: Path
     discs: list[Disc]
-    guessed: list[Disc]
+    extrapolated: list[Disc]
 
 
 def prepare_spine_exams(
-    root: str | Path, output: str | Path, *, point: str = "posterior", folds: int = 3, seed: int = 0
+    root: str | Path, output: str | Path, *, point: DiscPoint = "posterior", folds: int = 3, seed: int = 0
 ) -> dict[str, Any]:
     """Derive the disc points of all exams, and write them and a datalist.
 
-    Below the lowest vertebra of a mask that ends with L5, the lumbosacral disc is extrapolated and marked so; it may be
-    trained with, not scored (:class:`bundle.tasks.spine.LoadDiscPointsd`).
+    Below the lowest vertebra of a mask that ends with L5, the lumbosacral disc is extrapolated and flagged; it may
+    serve for training, but must not be scored (:class:`bundle.tasks.spine.LoadDiscPointsd`).
 
-    Folds are dealt by person: copies of an exam at another resolution (``<exam>_iso``) and exams of the same person
+    Folds are assigned by person: copies of an exam at another resolution (``<exam>_iso``) and exams of the same person
     share a fold. Every folder is spread over all folds. The template has the fold ``folds``, which is never held out.
 
     Args:
@@ -72,44 +71,44 @@ def prepare_spine_exams(
         The content of ``dataset.json``.
 
     Raises:
-        DatalistError: when there is no exam, a mask has no image, or ``point`` or ``folds`` are impossible.
+        DatalistError: when there is no exam, a mask has no image, or ``point`` or ``folds`` are invalid.
     """
-    if point not in ("posterior", "center") or folds < 2:
-        raise DatalistError(f"point must be posterior or center and folds 2 or more, got {point!r} and {folds}.")
+    if point not in POINTS or folds < 2:
+        raise DatalistError(f"point must be {' or '.join(POINTS)} and folds 2 or more, got {point!r} and {folds}.")
     masks = sorted(Path(root).glob("*/*_discseg.nii.gz")) + sorted(Path(root).glob("*/*_vertebraseg.nii.gz"))
     if not masks:
         raise DatalistError(
-            f"{root}: holds no <folder>/<exam>_discseg.nii.gz or <folder>/<exam>_vertebraseg.nii.gz; name the folder "
+            f"{root}: holds no <folder>/<exam>_discseg.nii.gz or <folder>/<exam>_vertebraseg.nii.gz; pass the folder "
             "that holds the folders of exams."
         )
     exams = [_read_exam(mask, point) for mask in masks]
     persons = [_person(exam) for exam in exams]
-    fold_of = _deal(persons, folds, seed)
-    dealt = [(exam, fold_of[person]) for exam, person in zip(exams, persons, strict=True)]
+    fold_of = _assign_folds(persons, folds, seed)
+    assigned = [(exam, fold_of[person]) for exam, person in zip(exams, persons, strict=True)]
     if point == "posterior":
-        dealt += [(exam, folds) for exam in _templates(Path(root))]
-    training = [{**_write_exam(exam, Path(output)), "fold": fold} for exam, fold in dealt]
+        assigned += [(exam, folds) for exam in _templates(Path(root))]
+    training = [{**_write_exam(exam, Path(output)), "fold": fold} for exam, fold in assigned]
     content = {"seed": seed, "training": sorted(training, key=lambda case: str(case["image"])), "test": []}
     write_datalist(content, Path(output, "dataset.json"))
     return content
 
 
-def _read_exam(file: Path, point: str) -> _Exam:
+def _read_exam(file: Path, point: DiscPoint) -> _Exam:
     name, kind = file.name.removesuffix(".nii.gz").rsplit("_", 1)
     images = [file.with_name(f"{name}_{contrast}.nii.gz") for contrast in CONTRASTS]
     image = next((image for image in images if image.is_file()), None)
     if image is None:
         listed = ", ".join(path.name for path in images)
-        raise DatalistError(f"{file}: has no image beside it; one of {listed} is expected.")
+        raise DatalistError(f"{file}: has no image in the same folder; one of {listed} is expected.")
     volume: Any = nib.load(file)
     mask = np.rint(np.asarray(volume.dataobj)).astype(np.uint8)
-    guess = None
+    extrapolated = None
     if kind == "discseg":
         discs = discs_from_disc_mask(mask, volume.affine, point=point)
     else:
         discs = discs_from_vertebra_masks(mask, volume.affine, point=point)
-        guess = disc_below(mask, volume.affine, point=point)
-    return _Exam(file.parent.name, name, image, discs, [] if guess is None else [guess])
+        extrapolated = disc_below(mask, volume.affine, point=point)
+    return _Exam(file.parent.name, name, image, discs, [] if extrapolated is None else [extrapolated])
 
 
 def _templates(root: Path) -> list[_Exam]:
@@ -126,14 +125,14 @@ def _person(exam: _Exam) -> tuple[str, str]:
     return exam.folder, SAME_PERSON.get((exam.folder, name), name)
 
 
-def _deal(persons: Iterable[tuple[str, str]], folds: int, seed: int) -> dict[tuple[str, str], int]:
-    """Deal persons to folds, folder by folder, each folder shuffled; one goes on where the last one stopped."""
-    shuffler, place = random.Random(seed), count()
+def _assign_folds(persons: Iterable[tuple[str, str]], folds: int, seed: int) -> dict[tuple[str, str], int]:
+    """Assign persons to folds in turn, folder by folder, each folder shuffled."""
+    shuffler, position = random.Random(seed), count()
     fold_of = {}
     for folder in sorted({folder for folder, _ in persons}):
         names = sorted({name for where, name in persons if where == folder})
         shuffler.shuffle(names)
-        fold_of.update({(folder, name): next(place) % folds for name in names})
+        fold_of.update({(folder, name): next(position) % folds for name in names})
     return fold_of
 
 
@@ -142,8 +141,8 @@ def _write_exam(exam: _Exam, output: Path) -> Case:
     image = str(exam.image.resolve())
     label = output / "labels" / f"{exam.folder}_{exam.name}_discs.json"
     label.parent.mkdir(parents=True, exist_ok=True)
-    guessed = [disc.value for disc in exam.guessed]
-    write_json([*exam.discs, *exam.guessed], label, image=image, extrapolated=guessed)
-    names = [disc.name + (" (guessed)" if disc.value in guessed else "") for disc in [*exam.discs, *exam.guessed]]
+    discs, extrapolated = [*exam.discs, *exam.extrapolated], [disc.value for disc in exam.extrapolated]
+    write_disc_json(discs, label, image=image, extrapolated=extrapolated)
+    names = [disc.name + (" (extrapolated)" if disc.value in extrapolated else "") for disc in discs]
     logger.info("%s: %s", label, ", ".join(names))
     return {"image": image, "label": label.relative_to(output).as_posix(), "group": exam.folder, "complete": False}

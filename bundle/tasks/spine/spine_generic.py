@@ -1,8 +1,8 @@
 """Datalist of the Spine Generic multi-subject dataset, in BIDS layout, with its labels of disc tips.
 
-Images lie in ``sub-XXX/anat``, labels in ``derivatives/labels/sub-XXX/anat``, under a name of before or since 2024
-(https://github.com/spine-generic/data-multi-subject, pull requests 159 and 170). A label may lie on another grid than
-its image; points are read by the label's own affine, so that this does no harm.
+Images lie in ``sub-XXX/anat``, labels in ``derivatives/labels/sub-XXX/anat``, under a name from before or since 2024
+(https://github.com/spine-generic/data-multi-subject, pull requests 159 and 170). A label may have another grid than
+its image, as points are read by the affine of the label.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from fnmatch import fnmatch
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal, get_args
 
 from bundle.data.datalist import Case
 from bundle.data.datalist_error import DatalistError
@@ -26,42 +26,45 @@ LABELS = (
     "{scan}_space-*_label-discs_dlabel.nii.gz",
     "{scan}_labels-disc-manual.nii.gz",
 )
-"""Names of the labels of a scan; the first that is there counts."""
+"""Names of the labels of a scan; the first existing one is used."""
 
 BODY_LABELS = "{scan}_RPI_r_labels-manual*"
-"""Labels of vertebral bodies, which are easily taken for those of discs (issue 147 of the dataset)."""
+"""Labels of vertebral bodies, which are easily confused with those of discs (issue 147 of the dataset)."""
 
-SPLITS_BY = ("subject", "site")
-HELD_OUT = -1
-"""What stands for the test set among the folds."""
+SplitBy = Literal["subject", "site"]
+
+SPLITS_BY = get_args(SplitBy)
+
+TEST_FOLD = -1
+"""Fold number of the test set."""
 
 
 def prepare_spine_generic(
     root: str | Path,
     *,
     contrasts: Sequence[str] = ("T1w", "T2w"),
-    split_by: str = "subject",
+    split_by: SplitBy = "subject",
     test_share: float = 0.2,
     folds: int = 5,
     seed: int = 0,
 ) -> dict[str, Any]:
     """List the scans that have disc labels, with a test set and folds; all scans of a subject are in the same.
 
-    What has no label is told in the log. The labels do not name every disc in view, so no case is ``complete``.
+    Scans without a label are logged. As the labels may lack discs that are in view, no case is ``complete``.
 
     Args:
         root: folder of the dataset, with ``sub-*`` and ``derivatives/labels``.
         contrasts: contrasts to list; they become the ``group`` of a case.
         split_by: ``"subject"``, or ``"site"`` (the subject's name without its number) to keep sites together as well.
-        test_share: share of the subjects that is held out as ``test``, in [0, 1).
-        folds: number of folds that the others are dealt to.
+        test_share: fraction of the subjects in the test set, in [0, 1).
+        folds: number of folds of the other subjects.
         seed: seed of the shuffle.
 
     Returns:
         The content of a datalist in MSD form, with paths relative to ``root``.
 
     Raises:
-        DatalistError: when the folder holds no labelled scan, a number is out of range, or there are too few subjects
+        DatalistError: when the folder holds no labeled scan, a number is out of range, or there are too few subjects
             or sites for the folds.
     """
     folder = Path(root)
@@ -71,29 +74,31 @@ def prepare_spine_generic(
             f"{split_by!r}, {test_share} and {folds}."
         )
     if not folder.is_dir():
-        raise DatalistError(f"{root}: is not a folder; name the one that holds sub-*/anat and derivatives/labels.")
-    cases = _labelled(folder, contrasts)
+        raise DatalistError(f"{root}: is not a folder; pass the one that holds sub-*/anat and derivatives/labels.")
+    cases = _labeled(folder, contrasts)
     if not cases:
         raise DatalistError(
-            f"{root}: holds no scan {' or '.join(contrasts)} with disc labels; name the folder that holds sub-*/anat "
+            f"{root}: holds no scan {' or '.join(contrasts)} with disc labels; pass the folder that holds sub-*/anat "
             "and derivatives/labels, and fetch its files (git annex get)."
         )
-    fold_of = _deal({name: _site(name) if split_by == "site" else name for name in cases}, test_share, folds, seed)
+    fold_of = _assign_folds(
+        {name: _site(name) if split_by == "site" else name for name in cases}, test_share, folds, seed
+    )
     if set(range(folds)) - set(fold_of.values()):
-        raise DatalistError(f"{root}: too few {split_by}s are left for {folds} folds; ask for fewer.")
+        raise DatalistError(f"{root}: too few {split_by}s for {folds} folds; use fewer.")
     listed = [{**case, "fold": fold_of[name]} for name in cases for case in cases[name]]
-    test = [{key: case[key] for key in case if key != "fold"} for case in listed if case["fold"] == HELD_OUT]
-    training = [case for case in listed if case["fold"] != HELD_OUT]
+    test = [{key: case[key] for key in case if key != "fold"} for case in listed if case["fold"] == TEST_FOLD]
+    training = [case for case in listed if case["fold"] != TEST_FOLD]
     logger.info("%s: %d subjects, %d scans, %d of them for the test", root, len(cases), len(listed), len(test))
     return {"seed": seed, "training": training, "test": test}
 
 
-def _labelled(root: Path, contrasts: Sequence[str]) -> dict[str, list[Case]]:
-    """Return the labelled cases of every subject that has some."""
+def _labeled(root: Path, contrasts: Sequence[str]) -> dict[str, list[Case]]:
+    """Return the labeled cases of every subject that has any."""
     subjects = sorted(folder.name for folder in root.glob("sub-*") if folder.is_dir())
     found = {name: [_case(root, name, contrast) for contrast in contrasts] for name in subjects}
-    known = {name: [case for case in cases if case is not None] for name, cases in found.items()}
-    return {name: cases for name, cases in known.items() if cases}
+    labeled = {name: [case for case in cases if case is not None] for name, cases in found.items()}
+    return {name: cases for name, cases in labeled.items() if cases}
 
 
 def _case(root: Path, subject: str, contrast: str) -> Case | None:
@@ -103,13 +108,15 @@ def _case(root: Path, subject: str, contrast: str) -> Case | None:
     found = [file for name in LABELS for file in labels if fnmatch(file.name, name.format(scan=scan))]
     missing = [file for file in (image, *found[:1]) if not file.exists()]
     if missing:
-        reason = "is a link to nothing; fetch it (git annex get)" if missing[0].is_symlink() else "does not exist"
-        logger.warning("%s: left out, since %s %s.", scan, missing[0], reason)
+        reason = "is a broken link; fetch it (git annex get)" if missing[0].is_symlink() else "does not exist"
+        logger.warning("%s: skipped, since %s %s.", scan, missing[0], reason)
         return None
     if not found:
-        body = any(fnmatch(file.name, BODY_LABELS.format(scan=scan)) for file in labels)
+        has_body_labels = any(fnmatch(file.name, BODY_LABELS.format(scan=scan)) for file in labels)
         logger.warning(
-            "%s: left out, since it has no disc labels%s.", scan, ", only those of vertebral bodies" if body else ""
+            "%s: skipped, since it has no disc labels%s.",
+            scan,
+            ", only those of vertebral bodies" if has_body_labels else "",
         )
         return None
     paths = {key: file.relative_to(root).as_posix() for key, file in (("image", image), ("label", found[0]))}
@@ -120,8 +127,8 @@ def _site(subject: str) -> str:
     return re.sub(r"\d+$", "", subject)
 
 
-def _deal(unit_of: Mapping[str, str], test_share: float, folds: int, seed: int) -> dict[str, int]:
-    """Return the fold of every subject, ``HELD_OUT`` for the test; the subjects of a unit are never parted."""
+def _assign_folds(unit_of: Mapping[str, str], test_share: float, folds: int, seed: int) -> dict[str, int]:
+    """Return the fold of every subject, ``TEST_FOLD`` for the test; the subjects of a unit stay together."""
     sizes = Counter(unit_of.values())
     units = sorted(sizes)
     random.Random(seed).shuffle(units)
@@ -129,7 +136,7 @@ def _deal(unit_of: Mapping[str, str], test_share: float, folds: int, seed: int) 
     held, fold_of = 0, {}
     for unit in units:
         if abs(held + sizes[unit] - wanted) < abs(held - wanted):
-            held, fold_of[unit] = held + sizes[unit], HELD_OUT
+            held, fold_of[unit] = held + sizes[unit], TEST_FOLD
     filled = [0] * folds
     for unit in sorted((unit for unit in units if unit not in fold_of), key=lambda unit: -sizes[unit]):
         fold_of[unit] = filled.index(min(filled))

@@ -32,7 +32,7 @@ HEIGHT = 3.6
 MARGIN = 0.55
 """Height of the titles in inches."""
 HOLD = 5
-"""Frames that the last one is shown for."""
+"""The last frame is shown this many times as long as the others."""
 
 
 @dataclass(frozen=True)
@@ -48,18 +48,18 @@ class _Panel:
 class TrainingGif:
     """Draw the first validation cases at every validation, and write them as ``progress.gif`` at the end.
 
-    A frame shows the slab nearest to the middle, the largest of the heat maps over slabs and levels, the discs
-    ``discs`` found in it and, as circles, the known ``points``. The handler looks at what the validation has computed
-    and runs nothing itself, so a training is the same with it and without. Frames are files in
-    ``<output_dir>/progress``, so that a run that is cut off still has them; a resumed run goes on behind them, a new
-    one removes them. Attach it behind what resumes. Without matplotlib it says so and does nothing.
+    A frame shows the slab nearest to the middle, the maximum of the heat maps over slabs and levels, the predicted
+    ``discs`` and, as circles, the reference ``points``. The handler uses the outputs of the validation and runs nothing
+    itself, so it has no influence on the training. Frames are files in ``<output_dir>/progress``, so they are kept if a
+    run is interrupted; a resumed run adds to them, a new one removes them. Attach it after the handler that resumes.
+    Without matplotlib it logs a warning and does nothing.
 
     Args:
-        output_dir: folder to write to; made when missing.
+        output_dir: folder to write to; created if missing.
         evaluator: evaluator that validates, in the same order every time.
         cases: number of cases shown; 0 for no animation.
-        every: least number of epochs between two frames; the last epoch, if validated, always has one.
-        seconds: how long a frame is shown.
+        every: minimum number of epochs between two frames; the last epoch, if validated, always has one.
+        seconds: duration of a frame.
     """
 
     def __init__(
@@ -76,19 +76,19 @@ class TrainingGif:
         if find_spec("matplotlib") is None:
             logger.warning("no animation of the training: it is drawn with matplotlib; pip install 'keyslice[demo]'")
             return
-        engine.add_event_handler(Events.STARTED, self._forget)
+        engine.add_event_handler(Events.STARTED, self._remove_later_frames)
         self.evaluator.add_event_handler(Events.EPOCH_STARTED, lambda _: self._panels.clear())
-        self.evaluator.add_event_handler(Events.ITERATION_COMPLETED, self._look)
+        self.evaluator.add_event_handler(Events.ITERATION_COMPLETED, self._collect)
         self.evaluator.add_event_handler(Events.EPOCH_COMPLETED, self._draw, engine)
         engine.add_event_handler(Events.COMPLETED, self._finish)
 
-    def _forget(self, engine: Workflow) -> None:
-        """Remove the frames of epochs that are still to come."""
+    def _remove_later_frames(self, engine: Workflow) -> None:
+        """Remove the frames of epochs after the current one."""
         for epoch, path in frames_in(self.folder).items():
             if epoch > engine.state.epoch:
                 path.unlink()
 
-    def _look(self, evaluator: Evaluator) -> None:
+    def _collect(self, evaluator: Evaluator) -> None:
         for batch, output in zip(evaluator.state.batch, evaluator.state.output, strict=True):
             if len(self._panels) < self.cases:
                 self._panels.append(_panel({**batch, **output}))
@@ -107,7 +107,7 @@ class TrainingGif:
     def _finish(self, _: Workflow) -> None:
         path = self.folder.with_suffix(".gif")
         if write_gif(self.folder, path, seconds=self.seconds):
-            logger.info("progress of the training in %s", path)
+            logger.info("progress of the training written to %s", path)
 
 
 def frames_in(folder: Path) -> dict[int, Path]:
@@ -117,12 +117,12 @@ def frames_in(folder: Path) -> dict[int, Path]:
 
 
 def write_gif(folder: Path, path: Path, *, seconds: float = 0.4) -> int:
-    """Write the frames in a folder as an animation, the last of them longer; also for a run that was cut off.
+    """Write the frames in a folder as an animation with a longer last frame; also for an interrupted run.
 
     Args:
         folder: folder with frames.
-        path: file to write; nothing is written where there is no frame.
-        seconds: how long a frame is shown.
+        path: file to write; nothing is written without frames.
+        seconds: duration of a frame.
 
     Returns:
         The number of frames.
@@ -131,8 +131,8 @@ def write_gif(folder: Path, path: Path, *, seconds: float = 0.4) -> int:
 
     frames = []
     for file in frames_in(folder).values():
-        with Image.open(file) as picture:
-            frames.append(picture.convert("RGB"))
+        with Image.open(file) as image:
+            frames.append(image.convert("RGB"))
     if not frames:
         return 0
     size = max(frame.width for frame in frames), max(frame.height for frame in frames)
@@ -164,7 +164,7 @@ def _panel(item: Mapping[str, Any]) -> _Panel:
 
 
 def _nearest_slab(image: MetaTensor, count: int) -> tuple[int, np.ndarray]:
-    """Return the number of the slab nearest to the middle, and its affine."""
+    """Return the index of the slab nearest to the middle, and its affine."""
     if SLAB_POSITIONS not in image.meta:
         return count // 2, np.asarray(image.affine)
     index = int(np.abs(np.asarray(image.meta[SLAB_POSITIONS])).argmin())

@@ -1,4 +1,4 @@
-"""Errors about files of disc points and about points that a grid cannot hold."""
+"""Errors about files of disc points and of skeletons, and about points that do not fit on a grid."""
 
 from __future__ import annotations
 
@@ -10,4 +10,4 @@ class DiscFileError(FileError):
 
 
 class DiscPlacementError(BundleError):
-    """A point has no voxel of its own on the grid that it shall be drawn on."""
+    """A point that has no voxel of its own on the grid on which it is to be drawn."""

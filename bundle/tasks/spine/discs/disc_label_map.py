@@ -1,40 +1,41 @@
-"""Label maps with one voxel a disc: NIfTI volumes in which the voxel at a disc's tip holds its number.
+"""Label maps with one voxel per disc: NIfTI volumes in which the voxel at the tip of a disc holds its number.
 
-Points are never resampled as voxels: a map is read into world mm by its own affine, and drawn anew on the grid that is
-asked for. Stored values may be off by what scaling left of them, such as 3.0000457 for 3 (Spine Generic, issue 95).
+Points are never resampled as voxels: a map is read into world mm by its own affine, and drawn again on the target grid.
+Stored values may have rounding errors of scaling, such as 3.0000457 for 3 (Spine Generic, issue 95).
 """
 
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import nibabel as nib
 import numpy as np
 
-from bundle.io.volume_files import NIFTI
+from bundle import __version__
+from bundle.io.volume_files import NIFTI, stem_of
 from bundle.utils.atomic_write import atomic_write
+from bundle.utils.write_json import write_json
 
 from .disc_errors import DiscFileError, DiscPlacementError
 from .disc_points import Disc, point_of
-from .levels import OTHER_LANDMARKS, check_numbering, disc_number, to_totalspineseg
+from .levels import OTHER_LANDMARKS, Numbering, check_numbering, disc_number, to_totalspineseg
 
 logger = logging.getLogger(__name__)
 
-OFF_WHOLE = 0.1
-"""A value may be off a whole number by so much; more is the mark of an interpolated map."""
+ROUNDING = 0.1
+"""Largest difference of a stored value to an integer; a larger one shows that the map was interpolated."""
 
-LARGEST_BLOB = 1000.0
-"""A value in more than these mm^3 is a structure, not a point: the smallest cervical discs are larger."""
+LARGEST_POINT = 1000.0
+"""Largest volume in mm^3 of a point; more voxels of a value are a mask, as the smallest cervical discs are larger."""
 
 
-def read_label_map(path: str | Path, *, numbering: str = "sct") -> list[Disc]:
+def read_label_map(path: str | Path, *, numbering: Numbering = "sct") -> list[Disc]:
     """Read the points of a label map.
 
-    Values that are no disc are left out and named in the log. A value in several voxels gives their centroid, and a
-    warning.
+    Values that are not discs are skipped and logged. A value in several voxels gives their centroid, with a warning.
 
     Args:
         path: NIfTI file.
@@ -44,40 +45,40 @@ def read_label_map(path: str | Path, *, numbering: str = "sct") -> list[Disc]:
         Discs sorted by number, in world mm by the label map's own affine.
 
     Raises:
-        DiscFileError: when the file cannot be read, is no volume, has no place in the world, or holds no points but
-            fractions, NaN or whole structures.
+        DiscFileError: when the file cannot be read, is not a volume, has no sform or qform, or holds fractions, NaN or
+            masks instead of points.
         ValueError: when the numbering is unknown.
     """
     check_numbering(numbering)
     voxels, affine = _load(path)
     flat = voxels.ravel(order="F")
-    labelled = np.flatnonzero(flat != 0)
-    places = np.stack(np.unravel_index(labelled, voxels.shape, order="F"), axis=1)
-    stored = flat[labelled].astype(np.float64)
-    values = _whole_values(path, stored)
+    labeled = np.flatnonzero(flat != 0)
+    places = np.stack(np.unravel_index(labeled, voxels.shape, order="F"), axis=1)
+    stored = flat[labeled].astype(np.float64)
+    values = _integers(path, stored)
     places, values = places[values != 0], values[values != 0]
     numbers = {int(value): disc_number(int(value), numbering) for value in np.unique(values)}
-    _tell_others(path, [value for value, number in numbers.items() if number is None])
+    _log_others(path, [value for value, number in numbers.items() if number is None])
     found = {number: places[values == value] for value, number in numbers.items() if number is not None}
     return [Disc(number, _point(path, found[number], number, affine)) for number in sorted(found)]
 
 
 def draw_label_map(
-    discs: Iterable[Disc], shape: Sequence[int], affine: np.ndarray, *, numbering: str = "sct"
+    discs: Iterable[Disc], shape: Sequence[int], affine: np.ndarray, *, numbering: Numbering = "sct"
 ) -> np.ndarray:
-    """Draw discs on a grid: each sets the voxel nearest to it, one up to a voxel beyond the border the border voxel.
+    """Draw discs on a grid: each sets its nearest voxel; up to one voxel outside the grid, that of the border.
 
     Args:
-        discs: one a number.
+        discs: one per number.
         shape: size of the grid.
-        affine: from its voxels to the world in mm.
+        affine: from its voxels to world mm.
         numbering: ``"sct"`` or ``"totalspineseg"``.
 
     Returns:
         uint8 array of that shape.
 
     Raises:
-        DiscPlacementError: when a disc lies further outside, or two lie on one voxel.
+        DiscPlacementError: when a disc lies further outside, or two discs share a voxel.
         ValueError: when the numbering is unknown or has no value for a disc.
     """
     check_numbering(numbering)
@@ -87,7 +88,7 @@ def draw_label_map(
         voxel = _voxel_on(disc, labels.shape, affine)
         if voxel in drawn:
             raise DiscPlacementError(
-                f"{drawn[voxel].name} and {disc.name} lie on one voxel, {list(voxel)}: one of them is wrong, "
+                f"{drawn[voxel].name} and {disc.name} share the voxel {list(voxel)}: one of them is wrong, "
                 "or the grid is too coarse."
             )
         drawn[voxel] = disc
@@ -96,24 +97,29 @@ def draw_label_map(
 
 
 def nearest_voxel(disc: Disc, affine: np.ndarray) -> tuple[int, ...]:
-    """Return the indices of the voxel nearest to a disc, on the grid or not."""
-    place = np.linalg.solve(np.asarray(affine, dtype=np.float64), [*disc.position, 1.0])[:3]
-    return tuple(int(index) for index in np.rint(place))
+    """Return the indices of the voxel nearest to a disc, which may be outside the grid.
+
+    Examples:
+        >>> nearest_voxel(Disc(3, (1.0, 2.2, 2.9)), np.eye(4))
+        (1, 2, 3)
+    """
+    index = np.linalg.solve(np.asarray(affine, dtype=np.float64), [*disc.position, 1.0])[:3]
+    return tuple(int(i) for i in np.rint(index))
 
 
 def write_label_map(
-    discs: Iterable[Disc], target: str | Path, image: str | Path, *, numbering: str = "sct"
+    discs: Iterable[Disc], target: str | Path, image: str | Path, *, numbering: Numbering = "sct"
 ) -> np.ndarray:
     """Write discs as a uint8 label map with the shape, affine, orientation and codes of a NIfTI image.
 
     Args:
-        discs: one a number.
+        discs: one per number.
         target: ``.nii.gz`` or ``.nii`` file to write.
-        image: NIfTI file whose grid is taken.
+        image: NIfTI file that gives the grid.
         numbering: ``"sct"`` or ``"totalspineseg"``.
 
     Returns:
-        The label map that was written.
+        The label map.
 
     Raises:
         DiscFileError: when the image cannot be read.
@@ -134,13 +140,30 @@ def write_label_map(
     return labels
 
 
+def write_sidecar(label_map: str | Path, *, generated_by: Sequence[Mapping[str, str]] = ()) -> Path:
+    """Write the JSON sidecar that BIDS requires for a derived label map in the space of its image.
+
+    Args:
+        label_map: ``.nii.gz`` or ``.nii`` file; the sidecar has its name with the ending ``.json``.
+        generated_by: programs that were used before this one, as ``{"Name": ..., "Version": ...}``.
+
+    Returns:
+        Path of the sidecar.
+    """
+    label_map = Path(label_map)
+    sidecar = label_map.with_name(f"{stem_of(label_map)}.json")
+    programs = [*map(dict, generated_by), {"Name": "keyslice", "Version": __version__}]
+    write_json(sidecar, {"SpatialReference": "orig", "GeneratedBy": programs})
+    return sidecar
+
+
 def _voxel_on(disc: Disc, shape: Sequence[int], affine: np.ndarray) -> tuple[int, ...]:
     voxel = nearest_voxel(disc, affine)
     inside = tuple(min(max(index, 0), size - 1) for index, size in zip(voxel, shape, strict=True))
     if any(abs(index - near) > 1 for index, near in zip(voxel, inside, strict=True)):
         raise DiscPlacementError(
-            f"{disc.name} at {[round(x, 1) for x in disc.position]} mm (R, A, S) lies outside the grid: its voxel "
-            f"would be {list(voxel)}, the grid has {list(shape)}. Check that points and image belong together."
+            f"{disc.name} at {[round(x, 1) for x in disc.position]} mm (R, A, S) is outside the grid: its voxel "
+            f"would be {list(voxel)}, the grid has the shape {list(shape)}. Check that points and image match."
         )
     return inside
 
@@ -149,7 +172,7 @@ def _open(path: str | Path) -> Any:
     try:
         image: Any = nib.load(path)
         if not isinstance(image, nib.Nifti1Image):
-            raise DiscFileError(path, "is no NIfTI file of one part", "convert it to .nii.gz")
+            raise DiscFileError(path, "is not a single-file NIfTI", "convert it to .nii.gz")
     except DiscFileError:
         raise
     except Exception as error:
@@ -165,7 +188,7 @@ def _load(path: str | Path) -> tuple[np.ndarray, np.ndarray]:
         raise DiscFileError(path, f"has the shape {shape}, a volume is expected", "save the label map as one volume")
     if not (int(image.header["sform_code"]) or int(image.header["qform_code"])):
         raise DiscFileError(
-            path, "has neither sform nor qform, so its place is unknown", "copy the geometry of its image into it"
+            path, "has neither sform nor qform, so its position is unknown", "copy the geometry of its image into it"
         )
     try:
         voxels = np.asanyarray(image.dataobj).reshape(shape[:3])
@@ -174,31 +197,31 @@ def _load(path: str | Path) -> tuple[np.ndarray, np.ndarray]:
     return voxels, image.affine
 
 
-def _whole_values(path: str | Path, stored: np.ndarray) -> np.ndarray:
-    """Return the values of the labelled voxels, rounded."""
+def _integers(path: str | Path, stored: np.ndarray) -> np.ndarray:
+    """Return the values of the labeled voxels, rounded."""
     values = np.rint(stored)
-    off = ~np.isclose(stored, values, rtol=0, atol=OFF_WHOLE) | ~np.isfinite(stored)
+    off = ~np.isclose(stored, values, rtol=0, atol=ROUNDING) | ~np.isfinite(stored)
     if off.any():
         raise DiscFileError(
             path,
-            f"has {int(off.sum())} voxels that hold no whole number, such as {stored[off][0]:.4g}",
-            "take the map from before it was interpolated",
+            f"has {int(off.sum())} voxels with values that are not integers, such as {stored[off][0]:.4g}",
+            "use the map from before it was interpolated",
         )
     return values
 
 
-def _tell_others(path: str | Path, values: Sequence[int]) -> None:
+def _log_others(path: str | Path, values: Sequence[int]) -> None:
     if values:
         shown = [f"{value} ({OTHER_LANDMARKS.get(value, 'unknown')})" for value in values[:8]]
         shown += ["..."] if len(values) > 8 else []
-        logger.info("%s: left out the values that are no discs: %s.", path, ", ".join(shown))
+        logger.info("%s: skipped the values that are not discs: %s.", path, ", ".join(shown))
 
 
 def _point(path: str | Path, places: np.ndarray, number: int, affine: np.ndarray) -> tuple[float, float, float]:
     """Return the centroid of voxels ``(n, 3)`` in world mm."""
     if len(places) > 1:
         volume = len(places) * abs(float(np.linalg.det(affine[:3, :3])))
-        if volume > LARGEST_BLOB:
+        if volume > LARGEST_POINT:
             raise DiscFileError(
                 path,
                 f"holds the value of disc {number} in {len(places)} voxels, which is a mask, not a point",

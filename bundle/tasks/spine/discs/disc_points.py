@@ -6,28 +6,39 @@ import logging
 import math
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from typing import Literal, get_args
 
 import numpy as np
 
-from .levels import level_name
+from bundle.utils.check_choice import check_choice
+
+from .levels import level_name, level_number
 
 logger = logging.getLogger(__name__)
 
-POINTS = ("posterior", "center")
+DiscPoint = Literal["posterior", "center"]
 """The points of a disc: its posterior tip in the mid-sagittal plane, or its center."""
+
+POINTS = get_args(DiscPoint)
 
 
 @dataclass(frozen=True)
 class Disc:
-    """An intervertebral disc, found or given.
+    """An intervertebral disc, predicted or annotated.
 
     Attributes:
         value: its number, 1 to 25 (:mod:`bundle.tasks.spine.discs.levels`).
-        position: its posterior tip (or another point, where a function says so) in world mm, R, A, S.
-        confidence: from 0 to 1; None = given, not found.
+        position: its posterior tip (or its center, where requested) in world mm, R, A, S.
+        confidence: from 0 to 1; None for an annotated disc.
 
     Raises:
-        ValueError: when the number is unknown, the position is no three finite numbers or the confidence is no share.
+        ValueError: when the number is unknown, the position is not three finite numbers or the confidence is not
+            between 0 and 1.
+
+    Examples:
+        >>> disc = Disc(3, (1.0, -20.5, 42.0), confidence=0.9)
+        >>> disc.name
+        'C2-C3'
     """
 
     value: int
@@ -48,11 +59,11 @@ class Disc:
 
 
 def one_per_level(discs: Iterable[Disc], *, source: object = "the points") -> list[Disc]:
-    """Sort discs by number; of several with one number, return the mean, and log a warning.
+    """Sort discs by number; discs of the same number are replaced by their mean, with a warning.
 
     Args:
         discs: in any order.
-        source: where they come from, for the warning.
+        source: origin of the discs, for the warning.
     """
     groups: dict[int, list[Disc]] = {}
     for disc in discs:
@@ -67,25 +78,29 @@ def _mean(group: Sequence[Disc], source: object) -> Disc:
     places = np.array([disc.position for disc in group])
     apart = float(np.linalg.norm(places[:, None] - places[None], axis=-1).max())
     logger.warning(
-        "%s: %s is there %d times, up to %.1f mm apart; their mean is taken.", source, first.name, len(group), apart
+        "%s: %s occurs %d times, up to %.1f mm apart; their mean is taken.", source, first.name, len(group), apart
     )
     given = [disc.confidence for disc in group if disc.confidence is not None]
     return Disc(first.value, point_of(places.mean(axis=0)), sum(given) / len(given) if given else None)
 
 
 def from_array(points: np.ndarray | Sequence[Sequence[float]], *, source: object = "the points") -> list[Disc]:
-    """Return the discs of an array ``(n, 4)``: value, R, A, S; sorted, one a number.
+    """Return the discs of an array ``(n, 4)``: value, R, A, S; sorted, one per number.
 
     Raises:
-        ValueError: when the array has another shape, a value is no whole number or that of no disc, or a coordinate is
-            not finite.
+        ValueError: when the array has another shape, a value is not the number of a disc, or a coordinate is not
+            finite.
+
+    Examples:
+        >>> [disc.name for disc in from_array([[4, 0.0, -20.0, 25.0], [3, 0.0, -20.5, 42.0]])]
+        ['C2-C3', 'C3-C4']
     """
     rows = np.asarray(points, dtype=np.float64)
     rows = rows.reshape(0, 4) if rows.size == 0 else rows
     if rows.ndim != 2 or rows.shape[1] != 4:
         raise ValueError(f"{source}: discs must be an array (n, 4) of value, R, A, S, got the shape {rows.shape}.")
     if (rows[:, 0] != np.rint(rows[:, 0])).any():
-        raise ValueError(f"{source}: numbers of discs must be whole, got {rows[:, 0].tolist()}.")
+        raise ValueError(f"{source}: numbers of discs must be integers, got {rows[:, 0].tolist()}.")
     return one_per_level((Disc(int(row[0]), point_of(row[1:])) for row in rows), source=source)
 
 
@@ -101,8 +116,18 @@ def check_point(point: str) -> None:
     Raises:
         ValueError: when it is none of :data:`POINTS`.
     """
-    if point not in POINTS:
-        raise ValueError(f"point must be one of {list(POINTS)}, got {point!r}.")
+    check_choice("point", point, POINTS)
+
+
+def check_name(disc: Disc, name: str | None) -> Disc:
+    """Check that the name in a file, if any, is that of the disc; return the disc.
+
+    Raises:
+        ValueError: when the name is that of another disc.
+    """
+    if name and level_number(name) != disc.value:
+        raise ValueError(f"number {disc.value} is {disc.name}, not {name}")
+    return disc
 
 
 def point_of(coordinates: np.ndarray) -> tuple[float, float, float]:

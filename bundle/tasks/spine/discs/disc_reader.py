@@ -1,4 +1,4 @@
-"""Reading of disc points from files of every kind that is written."""
+"""Reading of disc points from any of the file formats that are written."""
 
 from __future__ import annotations
 
@@ -6,26 +6,26 @@ from pathlib import Path
 
 from bundle.io.volume_files import NIFTI
 
+from .disc_csv import read_disc_csv
 from .disc_errors import DiscFileError
+from .disc_json import read_disc_json
 from .disc_label_map import read_label_map
-from .disc_points import Disc, check_point
-from .disc_tables import read_csv, read_json
+from .disc_points import Disc, DiscPoint, check_point
 from .markups import read_markups
 
 
-def read_discs(path: str | Path, *, point: str = "posterior") -> list[Disc]:
+def read_discs(path: str | Path, *, point: DiscPoint = "posterior") -> list[Disc]:
     """Read discs from a label map (``.nii.gz``, ``.nii``), markups (``.mrk.json``), ``.json`` or ``.csv``.
 
     Args:
         path: the file.
-        point: ``"posterior"`` for the posterior tips or ``"center"``; it matters for the JSON of the sample exams
-            only, which has both.
+        point: ``"posterior"`` for the posterior tips or ``"center"``; only the JSON of the sample exams has both.
 
     Returns:
-        Discs in world mm, RAS+, sorted by number, none twice.
+        Discs in world mm, RAS+, sorted by number, one per number.
 
     Raises:
-        DiscFileError: when the file cannot be used; it names file, problem and remedy.
+        DiscFileError: when the file cannot be used.
         ValueError: when the point is unknown.
     """
     check_point(point)
@@ -35,7 +35,7 @@ def read_discs(path: str | Path, *, point: str = "posterior") -> list[Disc]:
     if name.endswith(".mrk.json"):
         return read_markups(path)
     if name.endswith(".json"):
-        return read_json(path, point=point)
+        return read_disc_json(path, point=point)
     if name.endswith(".csv"):
-        return read_csv(path)
-    raise DiscFileError(path, "is of no kind of file that holds discs", "use .nii.gz, .json, .mrk.json or .csv")
+        return read_disc_csv(path)
+    raise DiscFileError(path, "is not a file of discs", "use .nii.gz, .json, .mrk.json or .csv")

@@ -1,8 +1,8 @@
 """Points of discs from masks of discs or of vertebrae.
 
-All is measured in the mid-sagittal band of a structure: the slices next to the middle of its mask between left and
-right, which the affine tells. There, a vertebra may show its body and, beyond the canal, its spinous process; the body
-is the foremost large piece.
+Structures are measured in their mid-sagittal band: the slices next to the middle of the mask along the left-right axis
+of its affine. In this band, a vertebra may show its body and its spinous process; the body is the most anterior large
+component.
 """
 
 from __future__ import annotations
@@ -14,25 +14,25 @@ import nibabel as nib
 import numpy as np
 from scipy import ndimage
 
-from .disc_points import Disc, check_point
+from .disc_points import Disc, DiscPoint, check_point
 from .levels import LAST_LEVEL, LEVEL_NAMES
 
 BAND = 2.5
-"""Half the width of the mid-sagittal band in mm; where slices are thicker, the slice next to the middle."""
+"""Half the width of the mid-sagittal band in mm; for thicker slices, the band is the slice next to the middle."""
 
 EDGE = 1.5
-"""Voxels up to so many mm from the extreme one count for a corner or a tip, so that no single voxel decides."""
+"""Distance in mm to the extreme voxel up to which voxels are averaged to a corner or a tip."""
 
 LARGE = 0.3
-"""A piece of a mask counts when it has at least this share of the largest piece's voxels."""
+"""Minimum size of a component of a mask, relative to its largest component."""
 
 TYPICAL_GAP = 6.0
-"""Distance in mm between the posterior corners of two lumbar vertebrae, where an exam shows none."""
+"""Distance in mm between the posterior corners of two lumbar vertebrae, for an exam with a single vertebra."""
 
 
 @dataclass(frozen=True, eq=False)
 class _Section:
-    """A structure in its mid-sagittal band: R of its middle, and its voxels ``(n, 2)`` as A, S, all in mm."""
+    """A structure in its mid-sagittal band: R of its middle, and its voxels ``(n, 2)`` as A, S, in mm."""
 
     middle: float
     places: np.ndarray
@@ -42,26 +42,26 @@ class _Section:
         return self.places.mean(axis=0)
 
     def end(self, direction: np.ndarray) -> np.ndarray:
-        """Return the mean of the voxels that lie furthest along a direction."""
+        """Return the mean of the most distant voxels along a direction."""
         along = self.places @ (direction / np.linalg.norm(direction))
         return self.places[along >= along.max() - EDGE].mean(axis=0)
 
 
-def discs_from_disc_mask(mask: np.ndarray, affine: np.ndarray, *, point: str = "posterior") -> list[Disc]:
+def discs_from_disc_mask(mask: np.ndarray, affine: np.ndarray, *, point: DiscPoint = "posterior") -> list[Disc]:
     """Return the discs of a mask in which every disc has its number.
 
-    The posterior tip is the hind end of the disc along its own long axis in the sagittal plane.
+    The posterior tip is the posterior end of the disc along its long axis in the sagittal plane.
 
     Args:
-        mask: integer mask ``(I, J, K)``, in whatever orientation.
-        affine: from its voxels to the world in mm, RAS+.
+        mask: integer mask ``(I, J, K)``, in any orientation.
+        affine: from its voxels to world mm, RAS+.
         point: ``"posterior"`` for the posterior tip, ``"center"`` for the centroid.
 
     Returns:
         Discs sorted by number.
 
     Raises:
-        ValueError: when a value is that of no disc, the mask is no volume of integers, or the point is unknown.
+        ValueError: when a value is not that of a disc, the mask is not a volume of integers, or the point is unknown.
     """
     sections = _sections(mask, affine, point)
     discs = []
@@ -71,23 +71,24 @@ def discs_from_disc_mask(mask: np.ndarray, affine: np.ndarray, *, point: str = "
     return discs
 
 
-def discs_from_vertebra_masks(mask: np.ndarray, affine: np.ndarray, *, point: str = "posterior") -> list[Disc]:
+def discs_from_vertebra_masks(mask: np.ndarray, affine: np.ndarray, *, point: DiscPoint = "posterior") -> list[Disc]:
     """Return the discs between neighbors in a mask in which every vertebra has its number (C1 1, T1 8, L1 20, S1 25).
 
     The posterior tip is the midpoint between the posterior-inferior corner of the upper body and the posterior-superior
-    corner of the lower one; the center is the mean of these and the anterior corners. Above C2-C3 there is none, as C1
-    has no body.
+    corner of the lower one; the center is the mean of these and the anterior corners. Discs above C2-C3 are not
+    derived, as C1 has no body.
 
     Args:
-        mask: integer mask ``(I, J, K)``, in whatever orientation.
-        affine: from its voxels to the world in mm, RAS+.
+        mask: integer mask ``(I, J, K)``, in any orientation.
+        affine: from its voxels to world mm, RAS+.
         point: ``"posterior"`` or ``"center"``.
 
     Returns:
         Discs sorted by number.
 
     Raises:
-        ValueError: when a value is that of no vertebra, the mask is no volume of integers, or the point is unknown.
+        ValueError: when a value is not that of a vertebra, the mask is not a volume of integers, or the point is
+            unknown.
     """
     sections = _sections(mask, affine, point)
     discs = []
@@ -101,19 +102,19 @@ def discs_from_vertebra_masks(mask: np.ndarray, affine: np.ndarray, *, point: st
     return discs
 
 
-def disc_below(mask: np.ndarray, affine: np.ndarray, *, point: str = "posterior") -> Disc | None:
-    """Guess the disc below the lowest vertebra of a mask, such as L5-S1 where L5 is the last one that has a mask.
+def disc_below(mask: np.ndarray, affine: np.ndarray, *, point: DiscPoint = "posterior") -> Disc | None:
+    """Extrapolate the disc below the lowest vertebra of a mask, such as L5-S1 where L5 is the last one with a mask.
 
-    Half the median gap of the exam's other discs is added to the lower corners, along the normal of the end plate. A
-    guess may help to train a network, but must not be scored.
+    Half the median gap of the other discs of the exam is added to the lower corners, along the normal of the end plate.
+    Extrapolated discs may help to train a network, but must not be scored.
 
     Args:
         mask: integer mask ``(I, J, K)`` with the numbers of the vertebrae.
-        affine: from its voxels to the world in mm, RAS+.
+        affine: from its voxels to world mm, RAS+.
         point: ``"posterior"`` or ``"center"``.
 
     Returns:
-        The disc; None where the mask is empty or its lowest vertebra is S1 or above C2.
+        The disc; None when the mask is empty or its lowest vertebra is S1 or above C2.
 
     Raises:
         ValueError: as :func:`discs_from_vertebra_masks` does.
@@ -128,16 +129,16 @@ def disc_below(mask: np.ndarray, affine: np.ndarray, *, point: str = "posterior"
     height = float(np.median([np.linalg.norm(gap[0] - gap[1]) for gap in gaps])) if gaps else TYPICAL_GAP
     down = body.centroid - sections[value - 1].centroid if value - 1 in sections else np.array([0.0, -1.0])
     down = down / np.linalg.norm(down)
-    hind, front = body.end(down + _backward(down)), body.end(down - _backward(down))
-    plate = (hind - front) / np.linalg.norm(hind - front)
+    posterior, anterior = body.end(down + _backward(down)), body.end(down - _backward(down))
+    plate = (posterior - anterior) / np.linalg.norm(posterior - anterior)
     normal = np.array([plate[1], -plate[0]])
     normal = normal if normal @ down > 0 else -normal
-    start = hind if point == "posterior" else (hind + front) / 2
+    start = posterior if point == "posterior" else (posterior + anterior) / 2
     return _disc(value + 1, body.middle, start + normal * height / 2)
 
 
 def _gap(upper: _Section, lower: _Section) -> np.ndarray:
-    """Return the corners ``(4, 2)`` around a disc: hind upper, hind lower, front upper, front lower."""
+    """Return the corners ``(4, 2)`` of a disc: posterior upper and lower, anterior upper and lower."""
     down = lower.centroid - upper.centroid
     down = down / np.linalg.norm(down)
     back = _backward(down)
@@ -145,13 +146,13 @@ def _gap(upper: _Section, lower: _Section) -> np.ndarray:
 
 
 def _backward(down: np.ndarray) -> np.ndarray:
-    """Return the unit vector at a right angle to a direction ``(A, S)`` that points more to the back."""
+    """Return the unit vector at a right angle to a direction ``(A, S)`` that points to posterior."""
     across = np.array([down[1], -down[0]])
     return across if across[0] < 0 else -across
 
 
 def _backward_axis(section: _Section) -> np.ndarray:
-    """Return the direction of greatest extent of a disc, towards the back."""
+    """Return the direction of greatest extent of a disc, towards posterior."""
     _, _, axes = np.linalg.svd(section.places - section.centroid, full_matrices=False)
     return axes[0] if axes[0][0] < 0 else -axes[0]
 
@@ -161,16 +162,16 @@ def _disc(value: int, middle: float, place: np.ndarray) -> Disc:
 
 
 def _sections(mask: np.ndarray, affine: np.ndarray, point: str) -> dict[int, _Section]:
-    """Return the sections of all structures of a mask, by rising number."""
+    """Return the sections of all structures of a mask by number, in increasing order."""
     check_point(point)
     mask = np.asarray(mask)
     if mask.ndim != 3 or mask.dtype.kind not in "iu":
         raise ValueError(f"the mask must be a volume of integers, got {mask.dtype} of shape {mask.shape}.")
     boxes = ndimage.find_objects(mask.astype(np.int32, copy=False))
     values = [value for value, box in enumerate(boxes, start=1) if box is not None]
-    foreign = sorted(set(values) - set(LEVEL_NAMES))
-    if foreign:
-        raise ValueError(f"the mask holds the values {foreign}; vertebrae and discs have 1 to {LAST_LEVEL}.")
+    unknown = sorted(set(values) - set(LEVEL_NAMES))
+    if unknown:
+        raise ValueError(f"the mask holds the values {unknown}; vertebrae and discs have the values 1 to {LAST_LEVEL}.")
     affine = np.asarray(affine, dtype=np.float64)
     side = [code in "LR" for code in nib.aff2axcodes(affine)].index(True)
     return {value: _section(mask, value, boxes[value - 1], affine, side) for value in values}
@@ -178,25 +179,27 @@ def _sections(mask: np.ndarray, affine: np.ndarray, point: str) -> dict[int, _Se
 
 def _section(mask: np.ndarray, value: int, box: Sequence[slice], affine: np.ndarray, side: int) -> _Section:
     inside = mask[tuple(box)] == value
-    offset = np.array([part.start for part in box])
+    offset = np.array([extent.start for extent in box])
     middle = np.average(np.arange(inside.shape[side]), weights=np.moveaxis(inside, side, 0).sum(axis=(1, 2)))
     step = float(np.linalg.norm(affine[:3, side]))
     distance = np.abs(np.arange(inside.shape[side]) - middle) * step
     band = np.flatnonzero(distance <= max(BAND, step / 2 + 1e-6))
-    places = _foremost_piece(np.take(inside, band, axis=side), offset, band[0], affine, side)
-    everywhere = np.argwhere(inside).mean(axis=0) + offset
-    return _Section(float((affine[:3, :3] @ everywhere + affine[:3, 3])[0]), places[:, 1:])
+    places = _most_anterior_component(np.take(inside, band, axis=side), offset, band[0], affine, side)
+    centroid = np.argwhere(inside).mean(axis=0) + offset
+    return _Section(float((affine[:3, :3] @ centroid + affine[:3, 3])[0]), places[:, 1:])
 
 
-def _foremost_piece(band: np.ndarray, offset: np.ndarray, first: int, affine: np.ndarray, side: int) -> np.ndarray:
-    """Return the voxels of the foremost large piece of a band in world mm ``(n, 3)``."""
-    pieces, _ = ndimage.label(band, structure=np.ones((3, 3, 3)))
-    sizes = np.bincount(pieces.ravel())[1:]
+def _most_anterior_component(
+    band: np.ndarray, offset: np.ndarray, first: int, affine: np.ndarray, side: int
+) -> np.ndarray:
+    """Return the voxels of the most anterior large component of a band in world mm ``(n, 3)``."""
+    components, _ = ndimage.label(band, structure=np.ones((3, 3, 3)))
+    sizes = np.bincount(components.ravel())[1:]
     start = offset.copy()
     start[side] += first
     large = [
-        (np.argwhere(pieces == piece) + start) @ affine[:3, :3].T + affine[:3, 3]
-        for piece, size in enumerate(sizes, start=1)
+        (np.argwhere(components == component) + start) @ affine[:3, :3].T + affine[:3, 3]
+        for component, size in enumerate(sizes, start=1)
         if size >= LARGE * sizes.max()
     ]
     return max(large, key=lambda places: places[:, 1].mean())

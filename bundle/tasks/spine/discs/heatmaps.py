@@ -1,4 +1,4 @@
-"""Heat maps of points: one Gaussian a channel, in closed form at sub-pixel coordinates.
+"""Heat maps of points: one Gaussian per channel, in closed form at sub-pixel coordinates.
 
 A Gaussian is separable, so a map is the outer product of two profiles: no rounding to a pixel, no blur of an image.
 The width that a head at a quarter of the resolution can represent is about one of its cells (``stride`` pixels).
@@ -13,31 +13,37 @@ import torch
 
 
 def make_heatmaps(
-    points: np.ndarray | torch.Tensor,
+    points: np.ndarray | torch.Tensor | Sequence[Sequence[float]],
     shape: Sequence[int],
     *,
     sigma: float,
     stride: int = 1,
     amplitude: np.ndarray | torch.Tensor | None = None,
 ) -> torch.Tensor:
-    """Return one map a point with a Gaussian around it.
+    """Return one map per point, with a Gaussian around it.
 
     Cell ``i`` of a map lies at input pixel ``(i + 0.5) * stride - 0.5``; the value there is
-    ``amplitude * exp(-d^2 / (2 sigma^2))``, d being the distance to the point in input pixels.
+    ``amplitude * exp(-d^2 / (2 sigma^2))``, d is the distance to the point in input pixels.
 
     Args:
-        points: ``(C, 2)``, row and column in input pixels, pixel centers at integers; NaN = absent, the map is zero.
+        points: ``(C, 2)``, row and column in input pixels, pixel centers at integers; NaN for an absent point, whose
+            map is zero.
         shape: rows and columns ``(H, W)`` of the maps, so the size of the input divided by ``stride``.
         sigma: standard deviation in input pixels.
-        stride: input pixels a cell.
-        amplitude: peaks ``(C,)``; None = 1. NaN = unknown: the whole map is NaN, which the losses leave out.
+        stride: input pixels per cell.
+        amplitude: peak heights ``(C,)``; None for 1. NaN for an unknown point: its map is NaN, which the losses ignore.
 
     Returns:
         Maps ``(C, H, W)``, float32.
 
     Raises:
-        ValueError: when the points are no ``(C, 2)``, the amplitudes no ``(C,)``, the shape is no pair of positive
+        ValueError: when the points are not ``(C, 2)``, the amplitudes not ``(C,)``, the shape is not a pair of positive
             sizes, or ``sigma`` or ``stride`` is not positive.
+
+    Examples:
+        >>> maps = make_heatmaps([[3.0, 5.0], [float("nan")] * 2], (8, 8), sigma=1.5)
+        >>> maps.shape, float(maps[0, 3, 5]), float(maps[1].max())
+        (torch.Size([2, 8, 8]), 1.0, 0.0)
     """
     places = torch.as_tensor(points, dtype=torch.float64)
     if places.ndim != 2 or places.shape[1] != 2:
@@ -59,6 +65,6 @@ def make_heatmaps(
 
 
 def _profile(center: torch.Tensor, count: int, sigma: float, stride: int) -> torch.Tensor:
-    """Return the Gaussian's values ``(C, count)`` along one axis for centers ``(C, 1)``."""
+    """Return the values of the Gaussians ``(C, count)`` along one axis for centers ``(C, 1)``."""
     cells = (torch.arange(count, dtype=torch.float64, device=center.device) + 0.5) * stride - 0.5
     return torch.exp(-0.5 * ((cells - center) / sigma) ** 2)

@@ -1,14 +1,17 @@
 """Numbers and names of the intervertebral discs.
 
-A disc has the number of the vertebra below it, C1 being 1, T1 8, L1 20 and S1 25: the convention of the Spinal Cord
-Toolbox for point labels. Number 1 is no disc but the top of C1. Segmentations of TotalSpineSeg number discs otherwise.
-A spine with four or six lumbar vertebrae is numbered from the head, and its lumbosacral disc is 25: a thirteenth
-thoracic or a sixth lumbar vertebra has no number.
+The number of a disc is that of the vertebra below it, C1 being 1, T1 8, L1 20 and S1 25: the convention of the Spinal
+Cord Toolbox for point labels. Number 1 is the top of C1, not a disc. Segmentations of TotalSpineSeg number discs
+differently. A spine with four or six lumbar vertebrae is numbered from the head, and its lumbosacral disc is 25: a
+thirteenth thoracic or a sixth lumbar vertebra has no number.
 """
 
 from __future__ import annotations
 
 from itertools import pairwise
+from typing import Literal, get_args
+
+from bundle.utils.check_choice import check_choice
 
 FIRST_LEVEL, LAST_LEVEL = 1, 25
 """Smallest and largest number."""
@@ -21,7 +24,7 @@ LEVEL_NAMES: dict[int, str] = {1: "C1-top"} | {
 """Name by number: 1 ``"C1-top"``, 2 ``"C1-C2"``, ... 25 ``"L5-S1"``."""
 
 OTHER_LANDMARKS: dict[int, str] = {49: "pontomedullary groove", 50: "pontomedullary junction", 60: "conus medullaris"}
-"""Values of the same label maps that are no discs."""
+"""Values of the same label maps that are not discs."""
 
 TOTALSPINESEG: dict[int, int] = (
     {number: number + 60 for number in range(3, 8)}
@@ -31,8 +34,10 @@ TOTALSPINESEG: dict[int, int] = (
 )
 """TotalSpineSeg's value by number: 63 C2-C3 to 67 C6-C7, 71 to 82 T11-T12, 91 to 95 L4-L5, 100 L5-S."""
 
-NUMBERINGS = ("sct", "totalspineseg")
-"""Names of the numberings of label maps."""
+Numbering = Literal["sct", "totalspineseg"]
+"""Numberings of label maps: of the Spinal Cord Toolbox (3 is C2-C3) or of TotalSpineSeg (63 is C2-C3)."""
+
+NUMBERINGS = get_args(Numbering)
 
 _NUMBERS = {name.upper(): number for number, name in LEVEL_NAMES.items()} | {"L5-S": 25}
 _FROM_TOTALSPINESEG = {value: number for number, value in TOTALSPINESEG.items()}
@@ -43,10 +48,14 @@ def level_name(number: int) -> str:
 
     Raises:
         ValueError: when no disc has the number.
+
+    Examples:
+        >>> level_name(25)
+        'L5-S1'
     """
     if number not in LEVEL_NAMES:
         raise ValueError(
-            f"{number} is no number of a disc; they go from 1 ({LEVEL_NAMES[1]}) to 25 ({LEVEL_NAMES[25]})."
+            f"{number} is not the number of a disc; they range from 1 ({LEVEL_NAMES[1]}) to 25 ({LEVEL_NAMES[25]})."
         )
     return LEVEL_NAMES[number]
 
@@ -56,10 +65,14 @@ def level_number(name: str) -> int:
 
     Raises:
         ValueError: when no disc has the name.
+
+    Examples:
+        >>> level_number("l5/s1")
+        25
     """
     number = _NUMBERS.get(name.strip().upper().replace("/", "-"))
     if number is None:
-        raise ValueError(f"{name!r} is no name of a disc; write it like 'C2-C3' or 'L5/S1'.")
+        raise ValueError(f"{name!r} is not the name of a disc; write it like 'C2-C3' or 'L5/S1'.")
     return number
 
 
@@ -67,7 +80,7 @@ def to_totalspineseg(number: int) -> int:
     """Return TotalSpineSeg's segmentation value of a disc.
 
     Raises:
-        ValueError: when it has none: it knows C2-C3 to L5-S only.
+        ValueError: when it has none; only C2-C3 to L5-S have one.
     """
     if number not in TOTALSPINESEG:
         raise ValueError(f"TotalSpineSeg has no value for {level_name(number)} ({number}), only for 3 to 25.")
@@ -78,10 +91,10 @@ def from_totalspineseg(value: int) -> int:
     """Return the number of a disc by TotalSpineSeg's segmentation value.
 
     Raises:
-        ValueError: when the value is that of no disc.
+        ValueError: when the value is not that of a disc.
     """
     if value not in _FROM_TOTALSPINESEG:
-        raise ValueError(f"{value} is no disc in TotalSpineSeg's numbering: 63-67, 71-82, 91-95 and 100 are.")
+        raise ValueError(f"{value} is not a disc in TotalSpineSeg's numbering: 63-67, 71-82, 91-95 and 100 are.")
     return _FROM_TOTALSPINESEG[value]
 
 
@@ -91,12 +104,11 @@ def check_numbering(numbering: str) -> None:
     Raises:
         ValueError: when it is unknown.
     """
-    if numbering not in NUMBERINGS:
-        raise ValueError(f"numbering must be one of {list(NUMBERINGS)}, got {numbering!r}.")
+    check_choice("numbering", numbering, NUMBERINGS)
 
 
-def disc_number(value: int, numbering: str = "sct") -> int | None:
-    """Return the number of the disc that a value of a label map stands for, None where it stands for none."""
+def disc_number(value: int, numbering: Numbering = "sct") -> int | None:
+    """Return the number of the disc that has a value in a label map; None for a value that is not a disc."""
     check_numbering(numbering)
     if numbering == "totalspineseg":
         return _FROM_TOTALSPINESEG.get(value)

@@ -1,7 +1,7 @@
 """Discs as markups of 3D Slicer (``.mrk.json``).
 
-Slicer's own frame is LPS; the file always says which frame it is in, as the format's default has changed with time.
-Format: Slicer's developer guide, module Markups, schema 1.0.0.
+The frame of Slicer is LPS; the file always states its frame, as the default of the format has changed over time.
+Format: developer guide of Slicer, module Markups, schema 1.0.0.
 """
 
 from __future__ import annotations
@@ -9,15 +9,16 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 
+from bundle.utils.check_choice import check_choice
 from bundle.utils.write_json import write_json
 
 from .disc_errors import DiscFileError
+from .disc_json import read_json_object
 from .disc_points import Disc, one_per_level, point_of
-from .disc_tables import load_json
 from .levels import level_number
 
 SCHEMA = (
@@ -25,14 +26,16 @@ SCHEMA = (
     "markups-schema-v1.0.0.json#"
 )
 
+CoordinateSystem = Literal["LPS", "RAS"]
+
 SIGNS = {"LPS": np.array([-1.0, -1.0, 1.0]), "RAS": np.array([1.0, 1.0, 1.0])}
-"""Factors between a frame and RAS+, the same both ways."""
+"""Factors between a frame and RAS+, the same in both directions."""
 
 _CONFIDENCE = re.compile(r"confidence ([0-9.]+)")
 
 
-def write_markups(discs: Iterable[Disc], path: str | Path, *, coordinate_system: str = "LPS") -> None:
-    """Write discs as a list of points that 3D Slicer opens, named by level, with number and confidence described.
+def write_markups(discs: Iterable[Disc], path: str | Path, *, coordinate_system: CoordinateSystem = "LPS") -> None:
+    """Write discs as a list of points for 3D Slicer, named by level, with number and confidence as description.
 
     Args:
         discs: the discs.
@@ -42,8 +45,7 @@ def write_markups(discs: Iterable[Disc], path: str | Path, *, coordinate_system:
     Raises:
         ValueError: when the coordinate system is another.
     """
-    if coordinate_system not in SIGNS:
-        raise ValueError(f"coordinate_system must be one of {list(SIGNS)}, got {coordinate_system!r}.")
+    check_choice("coordinate_system", coordinate_system, SIGNS)
     signs = SIGNS[coordinate_system]
     points = [
         {
@@ -65,13 +67,13 @@ def write_markups(discs: Iterable[Disc], path: str | Path, *, coordinate_system:
 
 
 def read_markups(path: str | Path) -> list[Disc]:
-    """Read discs from markups of 3D Slicer, by the names of the points; points that were not placed are left out.
+    """Read discs from markups of 3D Slicer, by the names of the points; points that were not placed are skipped.
 
     Raises:
         DiscFileError: when the file cannot be read or holds no markups, its coordinate system is neither LPS nor RAS,
-            or a point has no name of a disc.
+            or a point has not the name of a disc.
     """
-    content = load_json(path)
+    content = read_json_object(path)
     nodes = content.get("markups")
     if not isinstance(nodes, list) or not all(isinstance(node, dict) for node in nodes):
         raise DiscFileError(path, "holds no markups", "save the points in 3D Slicer as .mrk.json")
@@ -102,6 +104,6 @@ def _disc_of(path: str | Path, point: Mapping[str, Any], signs: np.ndarray) -> D
     except (AttributeError, KeyError, TypeError, ValueError) as error:
         raise DiscFileError(
             path,
-            f"the point {point.get('label')!r} is no disc ({str(error).rstrip('.')})",
+            f"the point {point.get('label')!r} is not a disc ({str(error).rstrip('.')})",
             "name it by its level in 3D Slicer, such as C2-C3, or delete it",
         ) from error

@@ -1,25 +1,28 @@
-"""From heat maps to candidate points: local maxima, each at a place between the cells.
+"""Candidate points of heat maps: local maxima at sub-cell positions.
 
-The place is the intensity-weighted centroid around the peak or, where peaks stand close to each other, the top of the
-Gaussian through the peak's cell and its neighbors along each axis.
+The position is the intensity-weighted centroid around the peak or, where peaks are close to each other, the maximum of
+the Gaussian through the cell of the peak and its neighbors along each axis.
 
-The threshold is absolute. Dividing a channel by its own maximum, as the stacked hourglass of Azad et al. does
-(https://arxiv.org/abs/2108.06554, code), makes a candidate out of a silent channel's noise.
+The threshold is absolute. Dividing a channel by its maximum, as the stacked hourglass of Azad et al. does
+(https://arxiv.org/abs/2108.06554, code), turns the noise of a channel without a response into a candidate.
 """
 
 from __future__ import annotations
 
 import math
 from dataclasses import dataclass
+from typing import Literal, get_args
 
 import numpy as np
 import torch
 from torch.nn import functional
 
-FITS = ("centroid", "gaussian")
+from bundle.utils.check_choice import check_choice
 
-RELATIVE_FLOOR = 0.1
-"""A cell counts for the centroid by what it has above this share of the peak."""
+Fit = Literal["centroid", "gaussian"]
+
+BASELINE = 0.1
+"""The weight of a cell in the centroid is its value above this fraction of the peak."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -27,8 +30,8 @@ class Candidates:
     """Candidate points of one channel, the most confident first.
 
     Attributes:
-        positions: ``(k, 2)`` float64, row and column in input pixels, or, once mapped, A and S in mm.
-        confidence: ``(k,)`` float64, the height of the peak, at most 1.
+        positions: ``(k, 2)`` float64, row and column in input pixels, or A and S in mm.
+        confidence: ``(k,)`` float64, height of the peak, at most 1.
     """
 
     positions: np.ndarray
@@ -53,66 +56,70 @@ def find_candidates(
     min_distance: float = 8.0,
     stride: int = 1,
     radius: float = 12.0,
-    fit: str = "centroid",
+    fit: Fit = "centroid",
 ) -> list[Candidates]:
     """Return the highest local maxima of every channel.
 
-    By ``"centroid"``, the position is that of the cells within ``radius`` of the peak, weighted by what they have above
-    a tenth of it: the step at a hard cut would move the centroid by what falls on either side. By ``"gaussian"``, it is
-    the top of the parabola through the logarithms of three cells along each axis: exact for a lone Gaussian, and little
-    moved by the next one. Of two maxima closer than ``min_distance`` the higher stays; of equal ones the first in row
-    order.
+    With ``"centroid"``, the position is the centroid of the cells within ``radius`` of the peak, weighted by their
+    value above a tenth of the peak (a hard threshold would shift the centroid). With ``"gaussian"``, it is the maximum
+    of the parabola through the logarithms of three cells along each axis: exact for a single Gaussian, and little
+    influenced by the next one. Of two maxima closer than ``min_distance`` the higher one is kept; of equal ones the
+    first in row order.
 
     Args:
         heatmaps: ``(C, H, W)``.
-        count: the most candidates a channel.
-        threshold: least height of a peak, absolute.
-        min_distance: least distance between two candidates of a channel in input pixels.
-        stride: input pixels a cell; cell ``i`` lies at pixel ``(i + 0.5) * stride - 0.5``.
-        radius: how far to each side of the peak the centroid sees, in input pixels: twice the standard deviation of the
-            Gaussians or more.
-        fit: ``"centroid"`` or ``"gaussian"``; the latter has no use for ``radius``.
+        count: maximum number of candidates per channel.
+        threshold: minimum height of a peak, absolute.
+        min_distance: minimum distance between two candidates of a channel in input pixels.
+        stride: input pixels per cell; the center of cell ``i`` is at pixel ``(i + 0.5) * stride - 0.5``.
+        radius: radius of the centroid in input pixels: twice the standard deviation of the Gaussians or more.
+        fit: ``"centroid"`` or ``"gaussian"``, which does not use ``radius``.
 
     Returns:
-        Candidates a channel, in input pixels.
+        Candidates per channel, in input pixels.
 
     Raises:
-        ValueError: when the maps are no ``(C, H, W)`` or not finite, or an option is out of range.
+        ValueError: when the maps are not ``(C, H, W)`` or not finite, or an option is out of range.
+
+    Examples:
+        >>> from bundle.tasks.spine.discs import make_heatmaps
+        >>> (found,) = find_candidates(make_heatmaps([[20.5, 33.0]], (16, 16), sigma=6.0, stride=4), stride=4)
+        >>> [round(float(pixel), 1) for pixel in found.positions[0]]
+        [20.5, 33.0]
     """
     maps = torch.as_tensor(heatmaps).detach().to("cpu", torch.float32)
     if maps.ndim != 3 or 0 in maps.shape:
         raise ValueError(f"heat maps must be (C, H, W), got shape {tuple(maps.shape)}.")
     if not bool(maps.isfinite().all()):
-        raise ValueError("the heat maps hold NaN or Inf: the network's weights or its input are broken.")
+        raise ValueError("the heat maps hold NaN or Inf; check the weights of the network and its input.")
     if min(threshold, radius) <= 0 or min(count, stride) < 1 or min_distance < 0:
         raise ValueError(
             "threshold and radius must be positive, count and stride at least 1, min_distance not negative, got "
             f"{threshold=}, {radius=}, {count=}, {stride=}, {min_distance=}."
         )
-    if fit not in FITS:
-        raise ValueError(f"fit must be one of {', '.join(FITS)}, got {fit!r}.")
+    check_choice("fit", fit, get_args(Fit))
     cells, heights = _highest_maxima(maps, count, threshold, min_distance / stride)
-    places = _gaussian_tops(maps, cells) if fit == "gaussian" else _centroids(maps, cells, math.ceil(radius / stride))
+    places = _gaussian_peaks(maps, cells) if fit == "gaussian" else _centroids(maps, cells, math.ceil(radius / stride))
     return _by_channel((places + 0.5) * stride - 0.5, heights, threshold)
 
 
 def _highest_maxima(
-    maps: torch.Tensor, count: int, threshold: float, apart: float
+    maps: torch.Tensor, count: int, threshold: float, min_distance: float
 ) -> tuple[torch.Tensor, torch.Tensor]:
-    """Return cells ``(C, count, 2)`` and heights ``(C, count)`` of maxima, -1 where a channel has no more."""
+    """Return cells ``(C, count, 2)`` and heights ``(C, count)`` of maxima, -1 where a channel has no further one."""
     height, width = maps.shape[1:]
     _, index = functional.max_pool2d(maps, 3, stride=1, padding=1, return_indices=True)
-    own = torch.arange(height * width).reshape(height, width)
-    left = maps.masked_fill((index != own) | (maps < threshold), -1.0)
+    cell = torch.arange(height * width).reshape(height, width)
+    remaining = maps.masked_fill((index != cell) | (maps < threshold), -1.0)
     rows, columns = torch.arange(height)[None, :, None], torch.arange(width)[None, None, :]
     cells, heights = [], []
     for _ in range(count):
-        top, where = left.flatten(1).max(1)
+        peak, where = remaining.flatten(1).max(1)
         row, column = where // width, where % width
         cells.append(torch.stack([row, column], 1))
-        heights.append(top)
+        heights.append(peak)
         distance = (rows - row[:, None, None]) ** 2 + (columns - column[:, None, None]) ** 2
-        left = left.masked_fill((distance < apart**2) | (distance == 0), -1.0)
+        remaining = remaining.masked_fill((distance < min_distance**2) | (distance == 0), -1.0)
     return torch.stack(cells, 1), torch.stack(heights, 1)
 
 
@@ -125,15 +132,15 @@ def _centroids(maps: torch.Tensor, cells: torch.Tensor, radius: int) -> torch.Te
     channel = torch.arange(len(maps))[:, None, None, None]
     window = padded[channel, rows[..., :, None], columns[..., None, :]]
     peak = window[..., radius, radius][..., None, None]
-    weight = (window - RELATIVE_FLOOR * peak).clamp(min=0)
+    weight = (window - BASELINE * peak).clamp(min=0)
     total = weight.sum((-2, -1)).clamp(min=torch.finfo(torch.float64).tiny)
     row = (weight.sum(-1) * offsets).sum(-1) / total
     column = (weight.sum(-2) * offsets).sum(-1) / total
     return cells + torch.stack([row, column], -1)
 
 
-def _gaussian_tops(maps: torch.Tensor, cells: torch.Tensor) -> torch.Tensor:
-    """Return the tops ``(C, count, 2)`` of Gaussians at cells ``(C, count, 2)``; at a border, the cell's middle."""
+def _gaussian_peaks(maps: torch.Tensor, cells: torch.Tensor) -> torch.Tensor:
+    """Return the peaks ``(C, count, 2)`` of Gaussians at cells ``(C, count, 2)``; at a border, the cell center."""
     logs = functional.pad(maps.double().clamp(min=torch.finfo(torch.float32).tiny).log(), [1] * 4, value=torch.nan)
     channel = torch.arange(len(maps))[:, None]
     row, column = cells[..., 0] + 1, cells[..., 1] + 1

@@ -1,9 +1,9 @@
-"""The skeleton prior: where the discs lie relative to each other in the sagittal plane.
+"""The skeleton prior: mean relative positions of the discs in the sagittal plane.
 
 The prior of the original system takes the first disc of an image as origin and the distance of the first to the fifth
 as unit, so it needs both in every image (https://arxiv.org/abs/2108.06554, code). Here the mean skeleton is fitted by
-scale and translation to whatever each case shows: ``point = scale * mean + shift + residual``, least squares by turns
-over the means and over the cases (Procrustes analysis without rotation, with missing points).
+scale and translation to the discs that a case shows: ``point = scale * mean + shift + residual``, by least squares,
+alternating over the means and over the cases (Procrustes analysis without rotation, with missing points).
 """
 
 from __future__ import annotations
@@ -21,13 +21,13 @@ from bundle.utils.errors import FileError
 logger = logging.getLogger(__name__)
 
 FORMAT = "keyslice-disc-skeleton"
-ROUNDS = 500
-CONVERGED = 1e-7
-"""The fit ends when no mean moves by more than this, in mm."""
+MAX_ITERATIONS = 500
+TOLERANCE = 1e-7
+"""The fit has converged when no mean moves by more than this, in mm."""
 
 
 class SkeletonFileError(FileError):
-    """A file that holds no skeleton prior.
+    """A file that is not a skeleton prior.
 
     Args:
         file: the file.
@@ -46,8 +46,14 @@ class SkeletonPrior:
         levels: level values, ascending.
         means: ``(L, 2)``, A and S in mm of the mean body (the geometric mean of the cases' scales is 1), centered.
         spread: ``(L, 2)``, root mean square along A and S of the residuals of the cases, in mm of the mean body.
-        counts: cases per level; 0 = interpolated between the levels around it.
+        counts: cases per level; 0 for a level interpolated between its neighbors.
         source: what the prior was fitted to.
+
+    Examples:
+        >>> case = np.array([[20.0, 0.0, 1.0, 0.0], [21.0, 0.0, 2.0, -32.0], [23.0, 0.0, 1.0, -98.0]])
+        >>> prior = SkeletonPrior.fit([case], source="one spine")
+        >>> prior.levels, prior.counts
+        ((20, 21, 22, 23), (1, 1, 0, 1))
     """
 
     levels: tuple[int, ...]
@@ -67,38 +73,40 @@ class SkeletonPrior:
         if len(self.levels) < 2 or any(b <= a for a, b in zip(self.levels, self.levels[1:], strict=False)):
             raise ValueError(f"a skeleton needs two levels or more, ascending, got {list(self.levels)}.")
         if (np.diff(self.means[:, 1]) >= 0).any():
-            raise ValueError("the discs of a skeleton must lie one below the other: S must fall from level to level.")
+            raise ValueError(
+                "the discs of a skeleton must follow each other downward: S must decrease from level to level."
+            )
 
     @classmethod
     def fit(cls, cases: Iterable[np.ndarray], *, source: str = "") -> SkeletonPrior:
         """Fit the mean skeleton to point sets, each of which may show any levels.
 
-        A case of fewer than two levels says nothing about distances and is left out. A level between others that no
-        case shows is interpolated linearly; levels above or below all that are seen are no part of the prior. Cases
-        that share one level with the rest are joined there in their own size, cases that share none are left out.
+        Cases of fewer than two levels are skipped. A level between others that no case shows is interpolated linearly;
+        the prior does not extend above or below the levels of the cases. Cases that share one level with the rest are
+        joined there in their own size; cases that share none are skipped.
 
         Args:
             cases: arrays ``(n, 4)`` of value, R, A, S in mm.
-            source: what the cases are, kept in the file.
+            source: description of the cases, kept in the file.
 
         Raises:
-            ValueError: when no case has two levels, or a case is no ``(n, 4)``, repeats a level, or runs upside down.
+            ValueError: when no case has two levels, or a case is not ``(n, 4)``, repeats a level, or runs upside down.
         """
         tables = [np.asarray(case, dtype=float) for case in cases]
         for number, table in enumerate(tables):
             _check(number, table)
         tables = [table for table in tables if len(table) > 1]
         if not tables:
-            raise ValueError("a skeleton needs a case with two discs or more, there is none.")
+            raise ValueError("a skeleton needs a case with two or more discs, there is none.")
         levels = np.unique(np.concatenate([table[:, 0] for table in tables]).round().astype(int))
         points = np.full((len(tables), len(levels), 2), np.nan)
         for row, table in zip(points, tables, strict=True):
             row[np.searchsorted(levels, table[:, 0].round())] = table[:, 2:]
-        means, joined = _grown(points)
+        means, joined = _join_cases(points)
         if not joined.all():
-            logger.warning("cases left out because they share no level with the others: %d", int((~joined).sum()))
+            logger.warning("cases skipped because they share no level with the others: %d", int((~joined).sum()))
         seen = np.isfinite(means[:, 0])
-        means, spread = _aligned(points[joined][:, seen], means[seen])
+        means, spread = _alternate(points[joined][:, seen], means[seen])
         counts = np.isfinite(points[joined][:, seen, 0]).sum(0)
         return cls._filled(levels[seen], means, spread, counts, source)
 
@@ -134,14 +142,14 @@ class SkeletonPrior:
         except (OSError, ValueError) as error:
             raise SkeletonFileError(path, f"cannot be read as JSON ({error})") from error
         if not isinstance(content, dict) or content.get("format") != FORMAT:
-            raise SkeletonFileError(path, f'is no skeleton prior (it lacks "format": "{FORMAT}")')
+            raise SkeletonFileError(path, f'is not a skeleton prior (it lacks "format": "{FORMAT}")')
         try:
             discs = content["discs"]
             means, spread = (np.array([disc[key] for disc in discs], dtype=float) for key in ("mean", "spread"))
             values, counts = (tuple(int(disc[key]) for disc in discs) for key in ("value", "cases"))
             return cls(values, means, spread, counts, str(content.get("source", "")))
         except (KeyError, TypeError, ValueError) as error:
-            raise SkeletonFileError(path, f"holds a broken skeleton ({error})") from error
+            raise SkeletonFileError(path, f"holds an invalid skeleton ({error})") from error
 
 
 def align(means: np.ndarray, points: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
@@ -149,15 +157,15 @@ def align(means: np.ndarray, points: np.ndarray) -> tuple[np.ndarray, np.ndarray
 
     Args:
         means: ``(L, 2)``.
-        points: ``(n, L, 2)``, NaN where a case does not show a level; two levels a case or more.
+        points: ``(n, L, 2)``, NaN where a case does not show a level; two or more levels per case.
     """
-    here = np.isfinite(points)
-    weight = here / here.sum(1, keepdims=True)
+    present = np.isfinite(points)
+    weight = present / present.sum(1, keepdims=True)
     middle = (weight * means).sum(1)
-    center = np.where(here, points, 0.0)
+    center = np.where(present, points, 0.0)
     center = (weight * center).sum(1)
-    model = np.where(here, means - middle[:, None], 0.0)
-    data = np.where(here, points - center[:, None], 0.0)
+    model = np.where(present, means - middle[:, None], 0.0)
+    data = np.where(present, points - center[:, None], 0.0)
     scale = (model * data).sum((1, 2)) / (model**2).sum((1, 2))
     return scale, center - scale[:, None] * middle
 
@@ -169,44 +177,44 @@ def _check(number: int, table: np.ndarray) -> None:
     if (np.diff(table[order, 0]) < 1).any():
         raise ValueError(f"case {number} of the skeleton has a level twice: {table[order, 0].tolist()}.")
     if (np.diff(table[order, 3]) >= 0).any():
-        raise ValueError(f"case {number} of the skeleton does not run downward: S must fall from level to level.")
+        raise ValueError(f"case {number} of the skeleton does not run downward: S must decrease from level to level.")
 
 
-def _grown(points: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Return first means ``(L, 2)``, joined case by case from the fullest one, and which cases could be joined."""
-    here = np.isfinite(points[..., 0])
+def _join_cases(points: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Return initial means ``(L, 2)``, joined case by case from the most complete one, and which could be joined."""
+    present = np.isfinite(points[..., 0])
     means = np.full(points.shape[1:], np.nan)
     joined = np.zeros(len(points), dtype=bool)
-    shared = here.sum(1)
+    shared = present.sum(1)
     while not joined.all() and shared[~joined].max() > 0:
         case = int(np.argmax(np.where(joined, -1, shared)))
         known = np.isfinite(means[:, 0])
-        both = known & here[case]
+        both = known & present[case]
         scale, shift = 1.0, np.zeros(2)
         if both.sum() > 1:
             scales, shifts = align(means[both], points[case][None, both])
             scale, shift = float(scales[0]), shifts[0]
         elif both.any():
             shift = points[case][both][0] - means[both][0]
-        new = here[case] & ~known
+        new = present[case] & ~known
         means[new] = (points[case][new] - shift) / scale
         joined[case] = True
-        shared = (here & np.isfinite(means[:, 0])).sum(1)
+        shared = (present & np.isfinite(means[:, 0])).sum(1)
     return means, joined
 
 
-def _aligned(points: np.ndarray, means: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Return the means and the spread after least squares by turns."""
-    here = np.isfinite(points)
-    for _ in range(ROUNDS):
+def _alternate(points: np.ndarray, means: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Return the means and the spread after alternating least squares."""
+    present = np.isfinite(points)
+    for _ in range(MAX_ITERATIONS):
         before = means
         scale, shift = align(means, points)
-        weight = np.where(here, (scale**2)[:, None, None], 0.0)
-        fitted = np.where(here, (points - shift[:, None]) / scale[:, None, None], 0.0)
+        weight = np.where(present, (scale**2)[:, None, None], 0.0)
+        fitted = np.where(present, (points - shift[:, None]) / scale[:, None, None], 0.0)
         means = (weight * fitted).sum(0) / weight.sum(0)
         means = (means - means.mean(0)) * np.exp(np.log(scale).mean())
-        if np.abs(means - before).max() < CONVERGED:
+        if np.abs(means - before).max() < TOLERANCE:
             break
     scale, shift = align(means, points)
-    rest = np.where(here, (points - shift[:, None]) / scale[:, None, None] - means, 0.0)
-    return means, np.sqrt((rest**2).sum(0) / here.sum(0))
+    rest = np.where(present, (points - shift[:, None]) / scale[:, None, None] - means, 0.0)
+    return means, np.sqrt((rest**2).sum(0) / present.sum(0))

@@ -1,14 +1,14 @@
 """The exact search of the skeleton: one candidate or none for every channel.
 
-The original system takes, of all combinations of one candidate a channel, the one whose shape, with disc 0 as origin
+The original system takes, of all combinations of one candidate per channel, the one whose shape, with disc 0 as origin
 and the distance of discs 0 and 4 as unit, is nearest to the mean (https://arxiv.org/abs/2108.06554, code): a product
 loop of up to millions of combinations, and wrong where disc 0 or 4 is out of view. Once the two anchors are chosen, the
 other discs do not depend on each other, so the optimum is found anchor pair by anchor pair (:func:`anchored_search`).
 
-:func:`search_skeleton` lets any two discs be the anchors, leaves a disc out where that costs less, and demands that the
-discs follow each other downward. For each pair of anchors a bound (the best candidate of every channel that is in order
-with the anchors) is a cost that its best assignment cannot be below; pairs are solved in the order of their bounds, by
-a shortest path over the candidates in order of level, until the next bound exceeds the best cost found.
+:func:`search_skeleton` allows any two discs as anchors, omits a disc where that costs less, and requires that the discs
+follow each other downward. For each pair of anchors, the best candidate of every channel that is in order with the
+anchors gives a lower bound of the cost; pairs are solved in the order of their bounds, by a shortest path over the
+candidates in order of level, until the next bound exceeds the best cost found.
 """
 
 from __future__ import annotations
@@ -23,24 +23,24 @@ from .peak_candidates import Candidates
 from .skeleton import SkeletonPrior
 
 CHUNK = 512
-"""The most anchor pairs that are computed at once, which bounds the memory."""
+"""Maximum number of anchor pairs that are computed at once, which limits the memory."""
 
 FIRST_BATCH = 8
-"""Anchor pairs that are solved at once at first; each further batch holds four times as many, up to ``CHUNK``."""
+"""Number of anchor pairs in the first batch; each further batch has four times as many, up to ``CHUNK``."""
 
 ROUNDING = 1e-9
-"""How far above the best cost a bound may lie and still be looked at: sums in another order round differently."""
+"""Bounds up to this much above the best cost are still solved: sums in another order round differently."""
 
 
 @dataclass(frozen=True)
 class SkeletonMatch:
-    """What the search chose.
+    """Result of the search.
 
     Attributes:
         choice: for every channel the index of its candidate, or None.
         cost: cost of the choice.
-        scale: size relative to the prior's mean body; None when fewer than two discs were found.
-        anchors: channels of the two discs that fix scale and translation; empty when fewer than two were found.
+        scale: size relative to the mean body of the prior; None when fewer than two discs were found.
+        anchors: channels of the two discs that define scale and translation; empty when fewer than two were found.
     """
 
     choice: tuple[int | None, ...]
@@ -68,27 +68,35 @@ def search_skeleton(
     .. math:: \sum_{i\ \text{chosen}} \Big[\sum_{A, S} \Big(\frac{p_i - t - s m_i}{s \sigma_i}\Big)^2
               + w\,(1 - c_i)\Big] + \text{missing} \cdot \#\text{channels without a disc},
 
-    and must have s in ``scale_range`` and each disc at least ``min_gap`` below the one before it, so no two discs share
-    a spot and no level is out of order. A single disc costs no distance; no disc is the answer only where there is no
-    candidate. With ``confidence_weight`` equal to ``missing``, a candidate is worth taking while its squared distance
-    is below ``missing * confidence``. The result is the optimum over all choices. Of equal ones a single disc is
-    preferred (of the first channel), then the anchors that come first by the channel of the upper one, that of the
-    lower one, and their candidates.
+    and must have s in ``scale_range`` and each disc at least ``min_gap`` below the previous one, so no two discs share
+    a position and no level is out of order. A single disc costs no distance; the result has no disc only if there is no
+    candidate. With ``confidence_weight`` equal to ``missing``, a candidate is chosen while its squared distance is
+    below ``missing * confidence``. The result is the optimum over all choices. Of equal ones a single disc is preferred
+    (of the first channel), then the anchors that come first by the channel of the upper one, that of the lower one, and
+    their candidates.
 
-    Channels whose level the prior does not know get None and do not count.
+    Channels whose level is not in the prior get None and have no influence.
 
     Args:
-        candidates: candidates a channel, their positions A and S in mm, S upward.
+        candidates: candidates per channel, their positions A and S in mm, S upward.
         levels: level value of every channel, ascending.
         prior: the mean skeleton m and its spread sigma.
-        scale_range: least and greatest scale s; None = any.
+        scale_range: smallest and largest scale s; None for any.
         missing: penalty of a channel without a disc.
-        confidence_weight: weight w of ``1 - confidence``; 0 = the confidence does not count.
-        min_gap: least distance in S, in mm, between two discs.
-        min_spread: least value of sigma, in mm: a prior of few cases is surer than it may be.
+        confidence_weight: weight w of ``1 - confidence``; 0 to ignore the confidence.
+        min_gap: minimum distance in S, in mm, between two discs.
+        min_spread: minimum value of sigma, in mm, as a prior of few cases underestimates the spread.
 
     Raises:
-        ValueError: when there is not one level a channel, they are not ascending, or an option is out of range.
+        ValueError: when there is not one level per channel, they are not ascending, or an option is out of range.
+
+    Examples:
+        >>> means = np.array([[0.0, 40.0], [0.0, 0.0], [0.0, -40.0]])
+        >>> prior = SkeletonPrior((20, 21, 22), means, np.full((3, 2), 5.0), (1, 1, 1))
+        >>> points = [[[50.0, 90.0]], [[20.0, 70.0], [51.0, 50.0]], [[49.0, 10.0]]]
+        >>> candidates = [Candidates(np.array(places), np.ones(len(places))) for places in points]
+        >>> search_skeleton(candidates, (20, 21, 22), prior).choice
+        (0, 1, 0)
     """
     _check_options(scale_range, missing, confidence_weight, min_gap, min_spread)
     if len(levels) != len(candidates) or any(b <= a for a, b in itertools.pairwise(levels)):
@@ -113,13 +121,13 @@ def search_skeleton(
 def anchored_search(
     candidates: Sequence[np.ndarray], means: np.ndarray, *, anchors: tuple[int, int] = (0, 4)
 ) -> tuple[tuple[int, ...], float]:
-    """Solve the original's search exactly: the Frobenius distance to the mean shape, two fixed anchors, none missing.
+    """Solve the search of the original exactly: Frobenius distance to the mean shape, two fixed anchors, none missing.
 
     Cost ``sqrt(sum_i |m_i - (p_i - p_0) / s|^2)`` with ``s = |p_0 - p_4|``; pairs of anchors with s = 0 are skipped. Of
-    equal candidates the first is taken.
+    equal candidates the first one is taken.
 
     Args:
-        candidates: positions ``(k, 2)`` a channel.
+        candidates: positions ``(k, 2)`` per channel.
         means: mean shape ``(C, 2)`` in the same unit of origin and distance.
         anchors: channel of the origin and channel whose distance to it is the unit.
 
@@ -127,16 +135,18 @@ def anchored_search(
         The index of the chosen candidate of every channel, and the cost.
 
     Raises:
-        ValueError: when a channel has no candidate, an anchor no channel, or all anchors lie on one spot.
+        ValueError: when a channel has no candidate, an anchor no channel, or all anchors have one position.
     """
     empty = [channel for channel, positions in enumerate(candidates) if not len(positions)]
     if empty or len(candidates) <= max(anchors):
-        raise ValueError(f"channels {anchors} and all others need a candidate each; without: {empty or 'the anchors'}.")
+        raise ValueError(
+            f"channels {anchors} and all others need a candidate each; without one: {empty or 'the anchors'}."
+        )
     origin, unit = (np.asarray(candidates[channel], dtype=float) for channel in anchors)
     between = unit[None] - origin[:, None]
     scale = np.linalg.norm(between, axis=-1)
     if not scale.any():
-        raise ValueError("every candidate of one anchor lies on every candidate of the other: there is no scale.")
+        raise ValueError("every candidate of one anchor lies on every candidate of the other, so there is no scale.")
     scale[scale == 0] = np.nan
     total = (means[anchors[0]] ** 2).sum() + ((means[anchors[1]] - between / scale[..., None]) ** 2).sum(-1)
     best = np.zeros((len(candidates), *scale.shape), dtype=int)
@@ -152,7 +162,7 @@ def anchored_search(
 
 
 class _Problem:
-    """Candidates of all channels as one list of nodes, padded to K a channel; costs are relative to all missing."""
+    """Candidates of all channels as one list of nodes, padded to K per channel; costs are relative to all missing."""
 
     def __init__(
         self,
@@ -166,41 +176,41 @@ class _Problem:
         self.channels, self.most = len(candidates), max(map(len, candidates))
         shape = (self.channels, self.most)
         self.position = np.zeros((*shape, 2))
-        there = np.zeros(shape, dtype=bool)
+        valid = np.zeros(shape, dtype=bool)
         confidence = np.zeros(shape)
         for channel, found in enumerate(candidates):
             self.position[channel, : len(found)] = found.positions
             confidence[channel, : len(found)] = found.confidence
-            there[channel, : len(found)] = True
+            valid[channel, : len(found)] = True
         self.means, self.weight = means, spread**-2.0
-        self.price = np.where(there, confidence_weight * (1 - np.minimum(confidence, 1)) - missing, np.inf)
+        self.penalty = np.where(valid, confidence_weight * (1 - np.minimum(confidence, 1)) - missing, np.inf)
         self.channel = np.repeat(np.arange(self.channels), self.most)
         height = self.position[..., 1].ravel()
-        fall = height[:, None] - height
-        above = (self.channel[:, None] < self.channel) & (fall >= min_gap) & (fall > 0)
-        above &= there.ravel()[:, None] & there.ravel()
+        descent = height[:, None] - height
+        above = (self.channel[:, None] < self.channel) & (descent >= min_gap) & (descent > 0)
+        above &= valid.ravel()[:, None] & valid.ravel()
         self.above = above
-        self.clash = np.where(above | above.T, 0.0, np.inf)
+        self.conflict = np.where(above | above.T, 0.0, np.inf)
 
     def solve(self, scale_range: Sequence[float] | None) -> tuple[float, dict[int, int], float | None, tuple[int, ...]]:
         """Return the relative cost, the candidate of every channel that has one, the scale and the anchors."""
-        single = int(self.price.argmin())
-        best: tuple[float, int] = (float(self.price.flat[single]), -1)
+        single = int(self.penalty.argmin())
+        best: tuple[float, int] = (float(self.penalty.flat[single]), -1)
         pairs, scale = self._pairs(scale_range)
         bound = self._bounds(pairs, scale)
         order = np.argsort(bound, kind="stable")
         start, size = 0, FIRST_BATCH
         while start < len(order) and bound[order[start]] <= best[0] + ROUNDING:
             batch = np.sort(order[start : start + size])
-            gains = self._gains(pairs[batch], scale[batch])
-            total = self._anchor_cost(pairs[batch], scale[batch]) + np.minimum(0.0, self._paths(gains).min(1))
+            costs = self._costs(pairs[batch], scale[batch])
+            total = self._anchor_cost(pairs[batch], scale[batch]) + np.minimum(0.0, self._paths(costs).min(1))
             first = int(total.argmin())
             best = min(best, (float(total[first]), int(batch[first])))
             start, size = start + size, min(size * 4, CHUNK)
         if best[1] < 0:
             return best[0], {single // self.most: single % self.most}, None, ()
         winner = slice(best[1], best[1] + 1)
-        nodes = self._walk(self._paths(self._gains(pairs[winner], scale[winner]))[0])
+        nodes = self._trace(self._paths(self._costs(pairs[winner], scale[winner]))[0])
         choice = {int(n) // self.most: int(n) % self.most for n in [*nodes, *pairs[best[1]]]}
         return best[0], choice, float(scale[best[1]]), tuple(int(n) // self.most for n in pairs[best[1]])
 
@@ -217,17 +227,17 @@ class _Problem:
         return pairs[order], scale[order]
 
     def _bounds(self, pairs: np.ndarray, scale: np.ndarray) -> np.ndarray:
-        """Return for every pair of anchors what its best assignment costs at least."""
+        """Return a lower bound of the cost of the best assignment for every pair of anchors."""
         bounds = [np.empty(0)]
         for start in range(0, len(pairs), CHUNK):
             part = slice(start, start + CHUNK)
-            gains = self._gains(pairs[part], scale[part])
-            best = np.minimum(gains.min(0), 0.0).sum(1)
+            costs = self._costs(pairs[part], scale[part])
+            best = np.minimum(costs.min(0), 0.0).sum(1)
             bounds.append(best + self._anchor_cost(pairs[part], scale[part]))
         return np.concatenate(bounds)
 
-    def _gains(self, pairs: np.ndarray, scale: np.ndarray) -> np.ndarray:
-        """Return what each candidate adds, ``(K, H, C)``; infinite for those out of order with the anchors."""
+    def _costs(self, pairs: np.ndarray, scale: np.ndarray) -> np.ndarray:
+        """Return the cost of each candidate, ``(K, H, C)``; infinite for those out of order with the anchors."""
         shift = self._shift(pairs[:, 0], scale)
         total = np.zeros((self.most, len(pairs), self.channels))
         for axis in (0, 1):
@@ -236,41 +246,41 @@ class _Problem:
             rest *= rest
             rest *= self.weight[:, axis]
             total += rest
-        total += self.price.T[:, None, :]
-        clash = (self.clash[pairs[:, 0]] + self.clash[pairs[:, 1]]).reshape(-1, self.channels, self.most)
-        total += clash.transpose(2, 0, 1)
+        total += self.penalty.T[:, None, :]
+        conflict = (self.conflict[pairs[:, 0]] + self.conflict[pairs[:, 1]]).reshape(-1, self.channels, self.most)
+        total += conflict.transpose(2, 0, 1)
         return total
 
     def _shift(self, origin: np.ndarray, scale: np.ndarray) -> np.ndarray:
         return self.position.reshape(-1, 2)[origin] - scale[:, None] * self.means[self.channel[origin]]
 
     def _anchor_cost(self, pairs: np.ndarray, scale: np.ndarray) -> np.ndarray:
-        """Return what the two anchors themselves cost, ``(H,)``; the upper one lies where it should."""
+        """Return the cost of the two anchors, ``(H,)``; the upper one is at its expected position."""
         lower = pairs[:, 1]
         channel = self.channel[lower]
         target = self._shift(pairs[:, 0], scale) + scale[:, None] * self.means[channel]
         rest = (self.position.reshape(-1, 2)[lower] - target) / scale[:, None]
-        price = self.price.ravel()
-        return (rest**2 * self.weight[channel]).sum(1) + price[pairs[:, 0]] + price[lower]
+        penalty = self.penalty.ravel()
+        return (rest**2 * self.weight[channel]).sum(1) + penalty[pairs[:, 0]] + penalty[lower]
 
-    def _paths(self, gains: np.ndarray) -> np.ndarray:
-        """Return the least cost ``(H, N)`` of a chain of candidates, each below the last, that ends at a node."""
-        count = gains.shape[1]
-        paths = gains.transpose(1, 2, 0).reshape(count, -1).copy()
+    def _paths(self, costs: np.ndarray) -> np.ndarray:
+        """Return the minimum cost ``(H, N)`` of a chain of candidates, each below the last, that ends at a node."""
+        count = costs.shape[1]
+        paths = costs.transpose(1, 2, 0).reshape(count, -1).copy()
         for start in range(self.most, len(self.channel), self.most):
-            own = slice(start, start + self.most)
-            before = (paths[:, None, :start] + self.clash[own, :start]).min(-1)
-            paths[:, own] += np.minimum(0.0, before)
+            nodes = slice(start, start + self.most)
+            before = (paths[:, None, :start] + self.conflict[nodes, :start]).min(-1)
+            paths[:, nodes] += np.minimum(0.0, before)
         return paths
 
-    def _walk(self, paths: np.ndarray) -> list[int]:
+    def _trace(self, paths: np.ndarray) -> list[int]:
         """Return the nodes of the best chain, from its end to its start."""
         nodes: list[int] = []
         values = paths
         while len(values) and values.min() < 0:
             nodes.append(int(values.argmin()))
             start = nodes[-1] - nodes[-1] % self.most
-            values = paths[:start] + self.clash[nodes[-1], :start]
+            values = paths[:start] + self.conflict[nodes[-1], :start]
         return nodes
 
 
@@ -278,7 +288,7 @@ def _check_options(
     scale_range: Sequence[float] | None, missing: float, confidence_weight: float, min_gap: float, min_spread: float
 ) -> None:
     if scale_range is not None and not (len(scale_range) == 2 and 0 < scale_range[0] <= scale_range[1]):
-        raise ValueError(f"scale_range must be a least and a greatest scale above 0, or None, got {scale_range}.")
+        raise ValueError(f"scale_range must be a smallest and a largest scale above 0, or None, got {scale_range}.")
     if min(missing, confidence_weight, min_gap) < 0 or min_spread <= 0:
         raise ValueError(
             "missing, confidence_weight and min_gap must not be negative, min_spread must be positive, got "

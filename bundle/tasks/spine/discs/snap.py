@@ -1,8 +1,8 @@
-"""Moving of a level's candidates to where there is a disc of some level.
+"""Moving the candidates of a level to the nearest disc of any level.
 
-A network in doubt about the level, but not about the discs, answers on a channel at two neighboring discs. Close to
-each other, as in the neck, the two answers merge into one peak between the discs. Summed over the channels they are one
-full answer a disc, whatever the doubt: the peaks of the sum are the places, the channels tell the levels.
+A network that is uncertain about the level of a disc responds on one channel at two neighboring discs. Where these are
+close to each other, as in the neck, the two responses merge into one peak between the discs. The sum over the channels
+has one full peak per disc, whatever the uncertainty: its peaks give the positions, the channels give the levels.
 """
 
 from __future__ import annotations
@@ -15,17 +15,17 @@ from .peak_candidates import Candidates
 
 
 def snap_candidates(candidates: Sequence[Candidates], places: Candidates, *, reach: float) -> list[Candidates]:
-    """Move every candidate to the nearest place, if one lies within ``reach``.
+    """Move every candidate to the nearest peak of the sum, if one is within ``reach``.
 
-    Of the candidates of a level that come to one place, the most confident stays.
+    Of the candidates of a level that move to the same peak, the most confident one is kept.
 
     Args:
-        candidates: candidates a channel.
+        candidates: candidates per channel.
         places: peaks of the sum over the channels, in the unit of the candidates.
-        reach: largest distance that a candidate is moved by, in that unit.
+        reach: largest distance by which a candidate is moved, in that unit.
 
     Returns:
-        Candidates a channel, the most confident first.
+        Candidates per channel, the most confident first.
 
     Raises:
         ValueError: when ``reach`` is negative.
@@ -34,10 +34,10 @@ def snap_candidates(candidates: Sequence[Candidates], places: Candidates, *, rea
         raise ValueError(f"reach must be 0 or more, got {reach}.")
     if not len(places):
         return list(candidates)
-    return [_snapped(found, places.positions, reach) for found in candidates]
+    return [_snap(found, places.positions, reach) for found in candidates]
 
 
-def _snapped(found: Candidates, places: np.ndarray, reach: float) -> Candidates:
+def _snap(found: Candidates, places: np.ndarray, reach: float) -> Candidates:
     distance = np.linalg.norm(found.positions[:, None] - places[None], axis=2)
     nearest = distance.argmin(axis=1)
     near = distance[np.arange(len(found)), nearest] <= reach
