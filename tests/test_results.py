@@ -16,7 +16,7 @@ SHOWN = [
         "disc_labeling",
         3,
         ("exams, all folds", "200 phantoms"),
-        ("identified", "missed", "invented", "distance_median_mm", "level_right"),
+        ("identified", "false_negative_rate", "false_positive_rate", "distance_median_mm", "level_right"),
     ),
     ("lesion_segmentation", 3, ("pooled", "per picture"), ("dice", "sensitivity", "specificity", "accuracy")),
     ("cell_segmentation", 3, ("pooled", "per picture"), ("mean_iou", "dice")),
