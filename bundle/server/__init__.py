@@ -1,5 +1,5 @@
-"""The MONAI Label app: the tasks of this bundle behind the server that 3D Slicer talks to.
+"""The MONAI Label app: the tasks of this bundle, served to 3D Slicer and REST clients.
 
-Only :mod:`.command`, which ``python -m bundle label`` runs, is made for the usual environment; the rest runs in that of
-the server, ``make label-server``.
+Only :mod:`.start_command`, which ``python -m bundle label`` runs, works in the main environment. The other modules need
+MONAI Label and run in the server's environment, ``.venv-label``.
 """

@@ -18,13 +18,13 @@ from requests import RequestException
 
 from bundle import __version__
 
-from .background_tasks import check_request, tell_plainly
+from .background_tasks import check_request, install_error_hook
 from .batch_inference import BatchInference
 from .bundle_inference import BundleInference
 from .bundle_training import BundleTraining
 from .datastore import StudyDatastore
 from .label_tasks import LabelTask, choose_tasks, parse_models
-from .scoring import Evaluation, ServedScoring, UncertaintyScoring, due_methods
+from .scoring import Evaluation, ServedScoring, UncertaintyScoring, get_outdated_methods
 from .server_errors import RequestError
 from .sessions import StudySessions
 from .strategies import Uncertainty
@@ -37,9 +37,9 @@ class KeysliceApp(MONAILabelApp):
     """Inference, training and active learning for the tasks of the bundle that fit a folder of studies.
 
     Args:
-        app_dir: working folder; everything that the server writes beside the labels lies in it.
+        app_dir: working folder; the server writes everything except the labels into it.
         studies: folder of the images.
-        conf: ``{"models": "volumes,discs"}`` chooses tasks; without it all that fit are served.
+        conf: ``{"models": "volumes,discs"}`` chooses tasks; the default is all that fit the images.
     """
 
     def __init__(self, app_dir: str, studies: str, conf: Mapping[str, str]) -> None:
@@ -50,7 +50,7 @@ class KeysliceApp(MONAILabelApp):
         }
         self.kind = chosen[0].kind
         self.uploads = self.work / "uploads"
-        tell_plainly()
+        install_error_hook()
         task_requests.install(lambda method, request: check_request(self, method, request))
         super().__init__(
             app_dir=app_dir,
@@ -76,55 +76,55 @@ class KeysliceApp(MONAILabelApp):
         return {name: BundleTraining(task) for name, task in trained.items()}
 
     def init_strategies(self) -> dict[str, Any]:
-        """Return the ways to choose the next image to label."""
+        """Return the strategies that choose the next image to label."""
         return {"random": Random(), "first": First(), "uncertainty": Uncertainty(list(self.tasks.values()))}
 
     def init_scoring_methods(self) -> dict[str, ServedScoring]:
-        """Return what can be computed of the images."""
+        """Return the scoring methods."""
         tasks = list(self.tasks.values())
         return {"dice": Evaluation(tasks), "uncertainty": UncertaintyScoring(tasks)}
 
     def init_batch_infer(self) -> BatchInference:
-        """Return the inference of many images."""
+        """Return batch inference."""
         return BatchInference()
 
     def on_init_complete(self) -> None:
-        """Start what the server does beside its answers; its tasks end when it is told to end."""
+        """Complete the start; background tasks will stop with the server."""
         super().on_init_complete()
         shutdown.install()
 
     def async_scoring(self, method: str | None, params: Any = None) -> dict[str, Any]:
-        """Score in a process of its own: by one method, or with None by those whose stored results are outdated."""
+        """Score in a separate process: with one method, or with None with all methods whose results are outdated."""
         if method:
             return dict(super().async_scoring(method, params) or {})
         results = {}
-        for name in due_methods(self._scoring_methods, self.datastore()):
+        for name in get_outdated_methods(self._scoring_methods, self.datastore()):
             try:
                 results[name] = super().async_scoring(name, params)
             except (RequestException, RequestError) as error:
-                logger.info("%s is not renewed now: %s", name, error)
+                logger.info("%s is not recomputed now: %s", name, error)
         return results
 
     def infer(self, request: Mapping[str, Any], datastore: Any = None) -> dict[str, Any]:
         """Answer an inference request.
 
         Args:
-            request: ``"model"``, ``"image"`` (the name of one in the datastore, or a path that the server made for an
-                upload), ``"device"``, options of the model; ``"save_label"`` and ``"label_tag"`` to keep the result.
-            datastore: other than that of the app.
+            request: ``"model"``, ``"image"`` (id of an image in the datastore, or path of an upload), ``"device"``,
+                options of the model; ``"save_label"`` and ``"label_tag"`` to save the result as a label.
+            datastore: datastore to use; None for that of the app.
 
         Raises:
-            RequestError: 404 when the model or the image is not there, 400 when something cannot be used.
+            RequestError: 404 for an unknown model or image, 400 for an invalid image or option.
         """
         name, image_id = self.task(str(request.get("model"))).name, str(request.get("image") or "")
         store = self.datastore() if datastore is None else datastore
-        known = image_id in store.list_images()
-        path = store.get_image_uri(image_id) if known else self._uploaded(image_id)
+        is_stored = image_id in store.list_images()
+        path = store.get_image_uri(image_id) if is_stored else self._check_upload(image_id)
         file, params = self._infers[name]({**request, "image": path})
         tag = DefaultLabelTag.ORIGINAL if request.get("label_tag") is None else request["label_tag"]
         tag = str(getattr(tag, "value", tag))
         label = file
-        if file is not None and known and request.get("save_label"):
+        if file is not None and is_stored and request.get("save_label"):
             label = store.save_label(image_id, file, tag, {"model": name, "params": params["result"]})
         return {"label": label, "tag": tag, "file": file, "params": params}
 
@@ -132,18 +132,20 @@ class KeysliceApp(MONAILabelApp):
         """Return a task by its name.
 
         Raises:
-            RequestError: 404, when it is not served.
+            RequestError: 404, if it is not served.
         """
         if name not in self.tasks:
-            raise RequestError(404, f"model {name!r} is not served; there are {', '.join(self.tasks)}.")
+            raise RequestError(404, f"model {name!r} is not served; choose one of {', '.join(self.tasks)}.")
         return self.tasks[name]
 
-    def _uploaded(self, image: str) -> str:
-        """Return the path of an image that the server itself put among uploads or sessions."""
+    def _check_upload(self, image: str) -> str:
+        """Return the path of an image that the server stored as an upload or a session."""
         path = Path(os.path.realpath(image))
-        places = [self.uploads, Path(self._sessions.store_path)] if self._sessions else [self.uploads]
-        if not image or not any(place.resolve() in path.parents for place in places) or not path.exists():
-            raise RequestError(404, f"image {image!r} is not among the studies; see GET /datastore/?output=all.")
+        folders = [self.uploads, Path(self._sessions.store_path)] if self._sessions else [self.uploads]
+        if not image or not any(folder.resolve() in path.parents for folder in folders) or not path.exists():
+            raise RequestError(
+                404, f"image {image!r} is not in the study folder; GET /datastore/?output=all lists its images."
+            )
         return str(path)
 
     def _load_sessions(self, load: bool = False) -> StudySessions | None:

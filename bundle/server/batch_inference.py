@@ -1,4 +1,4 @@
-"""Inference of many images of the datastore at once."""
+"""Batch inference: many images of the datastore in one request."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import Any
 
 from monailabel.interfaces.tasks.batch_infer import BatchInferTask
 
-from .workarounds.batch_devices import with_devices
+from .workarounds.batch_devices import choose_devices
 
 logger = logging.getLogger(__name__)
 
@@ -16,29 +16,29 @@ Infer = Callable[[Any, Any], dict[str, Any]]
 
 
 class BatchInference(BatchInferTask):
-    """MONAI Label's inference of a batch, on any machine; an image that cannot be used does not end the batch."""
+    """MONAI Label's batch inference, on any machine; an image that fails does not end the batch."""
 
     def __call__(self, request: Mapping[str, Any], datastore: Any, infer: Infer) -> dict[str, Any]:
-        """Infer and save the results as labels.
+        """Run the inference on each image and save the results as labels.
 
         Args:
-            request: ``model``, ``images`` (``"all"``, ``"labeled"``, ``"unlabeled"`` or a list of ids), and what MONAI
-                Label knows beside: ``label_tag``, ``max_batch_size``, ``max_workers``, ``multi_gpu``, ``gpus``.
+            request: ``model``; ``images``, which is ``"all"``, ``"labeled"``, ``"unlabeled"`` or a list of ids; and the
+                options of MONAI Label: ``label_tag``, ``max_batch_size``, ``max_workers``, ``multi_gpu``, ``gpus``.
             datastore: ``monailabel.interfaces.datastore.Datastore``.
-            infer: infers one image.
+            infer: runs the inference on one image.
 
         Returns:
-            The answer for every image, ``{"error": message}`` for one that failed.
+            The response for every image, ``{"error": message}`` for one that failed.
         """
 
-        def one(asked: Any, store: Any) -> dict[str, Any]:
+        def infer_or_skip(image_request: Any, store: Any) -> dict[str, Any]:
             try:
-                return infer(asked, store)
+                return infer(image_request, store)
             except Exception as error:
-                logger.error("%s is left out: %s", asked["image"], error)
+                logger.error("%s skipped: %s", image_request["image"], error)
                 return {"error": str(error)}
 
-        result: dict[str, Any] = super().__call__(with_devices(request), datastore, one)
-        failed = [name for name, answer in result.items() if "error" in answer]
-        logger.info("%d images done, %d left out", len(result) - len(failed), len(failed))
+        result: dict[str, Any] = super().__call__(choose_devices(request), datastore, infer_or_skip)
+        failed = [name for name, response in result.items() if "error" in response]
+        logger.info("%d images completed, %d skipped", len(result) - len(failed), len(failed))
         return result

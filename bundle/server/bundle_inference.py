@@ -15,30 +15,30 @@ from monailabel.utils.others.generic import device_list
 
 from .bundle_run import BundleRun, CaseResult
 from .label_tasks import VOLUME, LabelTask
-from .panel_options import panel_of
+from .panel_options import get_panel_options
 from .request_values import read_device
-from .response_files import answer_file, format_of
+from .response_files import get_format_overrides, write_response_file
 
 logger = logging.getLogger(__name__)
 
-KEPT_BACK = ("input", "output", "image", "files", "checkpoint", "frame", "unit")
-"""Parts of a record that hold paths of the server or are told elsewhere."""
+HIDDEN_KEYS = ("input", "output", "image", "files", "checkpoint", "frame", "unit")
+"""Keys of a record that are not sent: they hold paths of the server or are returned elsewhere in the response."""
 
 
 class BundleInference(InferTask):
     """A task of the bundle behind MONAI Label's interface.
 
-    It runs the task's ``inference.json`` itself, see :class:`.BundleRun`, so that the answer is what
+    It runs the task's ``inference.json`` with :class:`.BundleRun`, so that the result is the one that
     ``monai.bundle run`` writes for the same file.
 
     Args:
         task: the task.
-        results: folder for the files of answers, until the server has sent them.
+        results: folder for the files of responses until the server has sent them.
     """
 
     def __init__(self, task: LabelTask, results: Path) -> None:
         self.task, self.results, self.run = task, results, BundleRun(task)
-        panel = {"device": device_list(), **panel_of(task)}
+        panel = {"device": device_list(), **get_panel_options(task)}
         dimension = 3 if task.kind == VOLUME else 2
         super().__init__(task.type, task.labels, dimension, task.metadata["description"], panel)
 
@@ -47,44 +47,52 @@ class BundleInference(InferTask):
         return {**super().info(), "version": self.task.metadata["version"]}
 
     def is_valid(self) -> bool:
-        """Tell whether there are weights."""
-        return self.task.served.is_file()
+        """Return whether the weights exist."""
+        return self.task.served_weights.is_file()
 
     def get_path(self, validate: bool = True) -> str:
-        """Return the weights that are served, or where uploaded ones go, which is never among the shipped ones."""
-        return str(self.task.served if validate else self.task.weights)
+        """Return the path of the served weights, or that of uploaded ones, which never replace the shipped file."""
+        return str(self.task.served_weights if validate else self.task.trained_weights)
 
     def __call__(self, request: Mapping[str, Any]) -> tuple[str | None, dict[str, Any]]:
-        """Answer a request with ``"image"``, a path, ``"device"`` and options; return a file and what is told of it.
+        """Run the inference for a request.
+
+        Args:
+            request: ``"image"`` (a path), ``"device"`` and options.
+
+        Returns:
+            The result file, None where the task writes none, and the parameters of the response.
 
         Raises:
-            RequestError: when options or the image cannot be used.
+            RequestError: if an option or the image is invalid.
         """
         begin = time.perf_counter()
         self.results.mkdir(parents=True, exist_ok=True)
         with tempfile.TemporaryDirectory(dir=self.results) as folder:
-            device, changes = read_device(request), format_of(self.task, request)
-            result = self.run(request["image"], folder, request, device=device, overrides=changes)
-            file = None if result.file is None else str(answer_file(result.file, self.task, request, self.results))
-            told = self._told(result, changes)
+            device, overrides = read_device(request), get_format_overrides(self.task, request)
+            result = self.run(request["image"], folder, request, device=device, overrides=overrides)
+            file = (
+                None if result.file is None else str(write_response_file(result.file, self.task, request, self.results))
+            )
+            params = self._response_params(result, overrides)
         seconds = round(time.perf_counter() - begin, 3)
         logger.info("%s: %s in %.2f s on %s", self.task.name, request["image"], seconds, device)
-        return file, {**told, "latencies": {"total": seconds}, "centroids": {}}
+        return file, {**params, "latencies": {"total": seconds}, "centroids": {}}
 
-    def _told(self, result: CaseResult, changes: Mapping[str, Any]) -> dict[str, Any]:
+    def _response_params(self, result: CaseResult, overrides: Mapping[str, Any]) -> dict[str, Any]:
         names = self.task.labels
-        levels = changes.get("levels", self.task.config.get("levels"))
+        levels = overrides.get("levels", self.task.config.get("levels"))
         if levels is not None:
             names = dict(zip(names, levels, strict=True))
-        told: dict[str, Any] = {"label_names": names}
-        record = {key: value for key, value in result.record.items() if key not in KEPT_BACK}
+        params: dict[str, Any] = {"label_names": names}
+        record = {key: value for key, value in result.record.items() if key not in HIDDEN_KEYS}
         weights = result.record.get("checkpoint")
-        told["result"] = {**record, "weights": weights["sha256"] if weights else None}
+        params["result"] = {**record, "weights": weights["sha256"] if weights else None}
         if "discs" in record:
-            told["points"] = {disc["name"]: disc["position"] for disc in record["discs"]}
+            params["points"] = {disc["name"]: disc["position"] for disc in record["discs"]}
         if "classes" in record:
             scores = {name: found["probability"] for name, found in record["classes"].items()}
-            told["prediction"] = [{"idx": i, "label": name, "score": scores[name]} for i, name in enumerate(scores)]
+            params["prediction"] = [{"idx": i, "label": name, "score": scores[name]} for i, name in enumerate(scores)]
         for markups in result.folder.glob("*.mrk.json"):
-            told["markups"] = json.loads(markups.read_text(encoding="utf-8"))
-        return told
+            params["markups"] = json.loads(markups.read_text(encoding="utf-8"))
+        return params

@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import logging
 import math
-import os
 import shutil
 import time
 from collections.abc import Mapping, Sequence
@@ -20,32 +19,32 @@ from monailabel.utils.others.generic import device_list
 
 from bundle.data.datalist_error import DatalistError
 from bundle.io.input_checks import BadInputError
-from bundle.utils.atomic_write import atomic_write
+from bundle.utils.atomic_write import atomic_copy
 from bundle.utils.write_json import write_json
 
-from .final_labels import LabeledCase, held_out, labeled_cases, write_dataset
+from .final_labels import LabeledCase, labeled_cases, select_validation_cases, write_dataset
 from .label_tasks import LabelTask
-from .request_values import read_count, read_device, read_number, read_switch
+from .request_values import read_bool, read_device, read_int, read_number
 from .server_errors import RequestError
 from .workflow_process import run_workflow
 
 logger = logging.getLogger(__name__)
 
 EPOCHS = 20
-"""Epochs that the panel of Slicer proposes."""
+"""Default number of epochs in the panel of Slicer."""
 
 FINE_TUNING = 0.1
-"""Share of the learning rate of the config with which served weights are trained on."""
+"""Factor for the learning rate of the config when the training starts from the served weights."""
 
-SHOWN = ("batch_size", "samples_per_epoch")
-"""Config ids that a request can set, where the config has them."""
+CONFIG_OPTIONS = ("batch_size", "samples_per_epoch")
+"""Config ids that a request can set, if the config has them."""
 
 
 class LabelsError(RequestError):
-    """Final labels that cannot be trained with.
+    """Final labels that are not valid for training.
 
     Args:
-        message: names each file, what is wrong with it and what to do.
+        message: the invalid files, the problem of each, and what to do.
     """
 
     def __init__(self, message: str) -> None:
@@ -54,33 +53,33 @@ class LabelsError(RequestError):
 
 @dataclass(frozen=True)
 class TrainOptions:
-    """What a request asks for.
+    """The options of a request.
 
     Args:
         epochs: number of epochs.
-        share: share of the labeled cases to hold out for validation, in [0, 1).
-        pretrained: start from the served weights, not from scratch.
-        learning_rate: learning rate; None for that of the config, times :data:`FINE_TUNING` for served weights.
+        validation_fraction: fraction of the labeled cases to hold out for validation, in [0, 1).
+        pretrained: start from the served weights, not from random ones.
+        learning_rate: learning rate; None for that of the config, times :data:`FINE_TUNING` if ``pretrained``.
         device: ``"cpu"`` or ``"cuda"``, with or without a number.
-        shown: further values by config id.
+        config_values: further values by config id.
     """
 
     epochs: int
-    share: float
+    validation_fraction: float
     pretrained: bool
     learning_rate: float | None
     device: str
-    shown: Mapping[str, int]
+    config_values: Mapping[str, int]
 
 
 class BundleTraining(TrainTask):
-    """Run ``train.json`` of a task on the images with a final label, and serve the weights that it leaves.
+    """Train a task on the images with a final label, with its ``train.json``, and serve the trained weights.
 
     Args:
         task: the task.
 
     Raises:
-        OSError: when the task has no ``train.json`` or ``metadata.json``.
+        OSError: if the task has no ``train.json`` or ``metadata.json``.
     """
 
     def __init__(self, task: LabelTask) -> None:
@@ -96,95 +95,96 @@ class BundleTraining(TrainTask):
         return {**super().info(), "version": self.version}
 
     def config(self) -> dict[str, Any]:
-        """Return the options and their defaults, as the panel of Slicer shows them; a learning rate of 0 is a guess."""
+        """Return the options and their defaults for the panel of Slicer; a learning rate of 0 means the default."""
         return {
             "device": device_list(),
             "pretrained": True,
             "max_epochs": EPOCHS,
             "val_split": 0.2,
             "learning_rate": 0.0,
-            **{name: self.content[name] for name in SHOWN if name in self.content},
+            **{name: self.content[name] for name in CONFIG_OPTIONS if name in self.content},
         }
 
     def stats(self) -> dict[str, Any]:
-        """Return the record of the last training that ended well; empty where there was none."""
+        """Return the record of the last successful training; empty if there was none."""
         try:
             return json.loads(self._record.read_text(encoding="utf-8"))
         except (OSError, ValueError):
             return {}
 
     def options(self, request: Mapping[str, Any]) -> TrainOptions:
-        """Read a request.
+        """Read the options of a request.
 
         Raises:
-            RequestError: 400 when a value is out of range.
+            RequestError: 400 if a value is out of range.
         """
         rate = read_number(request, "learning_rate", 0.0, low=0.0)
         return TrainOptions(
-            epochs=read_count(request, "max_epochs", EPOCHS),
-            share=read_number(request, "val_split", 0.2, low=0.0, below=1.0),
-            pretrained=read_switch(request, "pretrained", True),
+            epochs=read_int(request, "max_epochs", EPOCHS),
+            validation_fraction=read_number(request, "val_split", 0.2, low=0.0, below=1.0),
+            pretrained=read_bool(request, "pretrained", True),
             learning_rate=rate or None,
             device=read_device(request),
-            shown={
-                name: read_count(request, name, self.content[name])
-                for name in SHOWN
+            config_values={
+                name: read_int(request, name, self.content[name])
+                for name in CONFIG_OPTIONS
                 if name in self.content and name in request
             },
         )
 
     def check(self, request: Mapping[str, Any], datastore: Any) -> None:
-        """Check a request without doing anything.
+        """Check a request without training.
 
         Raises:
-            RequestError: 400 when an option is out of range, 409 when there are no labels to train with.
+            RequestError: 400 if an option is out of range, 409 if there are no final labels.
         """
         self.options(request)
         if not datastore.get_labeled_images():
-            raise RequestError(
-                409, f"{self.task.name}: no image has a final label yet; submit one, and then train on it."
-            )
+            raise RequestError(409, f"{self.task.name}: no image has a final label; submit one before training.")
 
     def __call__(self, request: Mapping[str, Any], datastore: Any) -> dict[str, Any]:
-        """Train, and replace the served weights in one step.
+        """Train, and replace the served weights atomically.
 
         Returns:
             The record of the training, see :meth:`stats`.
 
         Raises:
             RequestError: as :meth:`check`.
-            LabelsError: when labels cannot be used; nothing is trained then.
-            WorkflowError: when the training fails; the served weights stay as they are.
+            LabelsError: if a label is invalid; nothing is trained then.
+            WorkflowError: if the training fails; the served weights do not change.
         """
         self.check(request, datastore)
         options, cases, started = self.options(request), labeled_cases(datastore), time.time()
         folder = self.task.work / "training"
         shutil.rmtree(folder, ignore_errors=True)
-        validation = held_out(cases, options.share)
+        validation = select_validation_cases(cases, options.validation_fraction)
         overrides = self._overrides(options, self._dataset(cases, validation, folder / "data"))
         if "samples_per_epoch" not in self.content:
-            size = options.shown.get("batch_size", self.content["batch_size"])
+            size = options.config_values.get("batch_size", self.content["batch_size"])
             overrides["batch_size"] = min(size, len(cases) - len(validation))
         check_labels(self.config_file, overrides)
-        told = f"on {len(validation)} others" if validation else "on the same, since there are too few to hold some out"
         logger.info(
-            "%s: training on %d labeled cases, validating %s", self.task.name, len(cases) - len(validation), told
+            "%s: training on %d cases, validation on %s",
+            self.task.name,
+            len(cases) - len(validation),
+            f"{len(validation)} others" if validation else "the same cases; too few labels to hold some out",
         )
         summary = run_workflow(self.config_file, overrides, folder / "run")
-        publish(folder / "run" / "model.pt", self.task.weights)
+        self.task.trained_weights.parent.mkdir(parents=True, exist_ok=True)
+        atomic_copy(folder / "run" / "model.pt", self.task.trained_weights)
         record = {
             "model": self.task.name,
             "epochs": options.epochs,
             "trained_on": sorted({case.name for case in cases} - {case.name for case in validation}),
             "validated_on": [case.name for case in validation] or "the training cases",
-            "best_metric": _best(folder / "run" / "last.pt"),
-            "left_out": [failure["message"] for failure in summary["failures"]],
+            "best_metric": _read_best_metric(folder / "run" / "last.pt"),
+            "skipped": [failure["message"] for failure in summary["failures"]],
             "pretrained": options.pretrained,
             "device": options.device,
             "total_time": round(time.time() - started, 1),
         }
         write_json(self._record, record)
-        logger.info("%s: the new weights are served from the next request on", self.task.name)
+        logger.info("%s: the next request uses the new weights", self.task.name)
         return record
 
     @property
@@ -192,9 +192,9 @@ class BundleTraining(TrainTask):
         return self.task.work / "training.json"
 
     def _dataset(self, cases: Sequence[LabeledCase], validation: Sequence[LabeledCase], folder: Path) -> Path:
-        source = str(self.content["train"]["dataset"]["data"]["_target_"])
+        reader = str(self.content["train"]["dataset"]["data"]["_target_"])
         try:
-            return write_dataset(cases, folder, validation=validation, classes=source.endswith("select_classified"))
+            return write_dataset(cases, folder, validation=validation, classes=reader.endswith("select_classified"))
         except DatalistError as error:
             raise LabelsError(str(error)) from error
 
@@ -204,24 +204,24 @@ class BundleTraining(TrainTask):
             "dataset_dir": str(datalist.parent),
             "datalist": str(datalist),
             "fold": 0,
-            "checkpoint": str(self.task.served) if options.pretrained else None,
+            "checkpoint": str(self.task.served_weights) if options.pretrained else None,
             "device": f"$torch.device('{options.device}')",
             "epochs": options.epochs,
             "val_interval": min(self.content["val_interval"], options.epochs),
             "learning_rate": rate,
-            **options.shown,
+            **options.config_values,
         }
 
 
 def check_labels(config_file: str | Path, overrides: Mapping[str, Any]) -> None:
-    """Load all cases as a training config does, up to its random transforms.
+    """Load all cases as a training config does, without its random transforms.
 
     Args:
         config_file: config of the training.
         overrides: values by config id.
 
     Raises:
-        LabelsError: when some cannot be loaded, with what is wrong with each of them.
+        LabelsError: if any cannot be loaded, with the problem of each.
     """
     parser = ConfigParser()
     parser.read_config(str(config_file))
@@ -233,29 +233,20 @@ def check_labels(config_file: str | Path, overrides: Mapping[str, Any]) -> None:
         try:
             load(case)
         except Exception as error:
-            problems.append(_problem(case, error))
+            problems.append(_describe_problem(case, error))
     if problems:
-        raise LabelsError("nothing was trained, since labels cannot be used:\n" + "\n".join(sorted(set(problems))))
+        raise LabelsError("not trained, because these labels are invalid:\n" + "\n".join(sorted(set(problems))))
 
 
-def publish(source: Path, target: Path) -> None:
-    """Put a copy of a file in the place of another in one step, so that every reader sees one of them as a whole."""
-    target.parent.mkdir(parents=True, exist_ok=True)
-    with atomic_write(target) as partial:
-        shutil.copyfile(source, partial)
-        with open(partial, "rb") as stream:
-            os.fsync(stream.fileno())
-
-
-def _problem(case: Mapping[str, Any], error: BaseException) -> str:
+def _describe_problem(case: Mapping[str, Any], error: BaseException) -> str:
     while error.__cause__ is not None and not isinstance(error, BadInputError):
         error = error.__cause__
-    named = isinstance(error, BadInputError) or str(case.get("label")) in str(error)
-    return str(error) if named else f"{case.get('label', case['image'])}: {type(error).__name__}: {error}"
+    is_named = isinstance(error, BadInputError) or str(case.get("label")) in str(error)
+    return str(error) if is_named else f"{case.get('label', case['image'])}: {type(error).__name__}: {error}"
 
 
-def _best(checkpoint: Path) -> float | None:
-    """Return the best metric of the validations, None where there was none."""
+def _read_best_metric(checkpoint: Path) -> float | None:
+    """Return the best metric of the validations; None if there was none."""
     import torch
 
     value = float(torch.load(checkpoint, map_location="cpu", weights_only=True).get("best_metric", math.nan))

@@ -1,4 +1,4 @@
-"""From the labels that annotators submitted to a dataset that the workflows of the bundle read."""
+"""Final labels of the datastore, written as a datalist that the workflows of the bundle read."""
 
 from __future__ import annotations
 
@@ -13,18 +13,18 @@ from typing import Any
 from bundle.data.datalist_error import DatalistError
 
 FINAL = "final"
-"""Tag under which MONAI Label keeps what an annotator submitted."""
+"""Tag of MONAI Label for labels that an annotator submitted."""
 
-FEW = 5
-"""Number of labeled cases below which none is held out for validation."""
+MIN_CASES_TO_SPLIT = 5
+"""Number of labeled cases from which some are held out for validation."""
 
-AGAIN = "again"
-"""Folder with second names of the images that are trained and validated on: a case has one name in a datalist."""
+LINKS = "links"
+"""Folder of links to images that are both trained and validated on: a name occurs once in a datalist."""
 
 
 @dataclass(frozen=True)
 class LabeledCase:
-    """An image of the study folder and the label that was submitted for it.
+    """An image of the study folder and its final label.
 
     Args:
         name: id of the image in the datastore.
@@ -49,19 +49,19 @@ def labeled_cases(datastore: Any) -> list[LabeledCase]:
     ]
 
 
-def held_out(cases: Sequence[LabeledCase], share: float) -> list[LabeledCase]:
-    """Return the cases that a training must not see, so that it is judged by them.
+def select_validation_cases(cases: Sequence[LabeledCase], fraction: float) -> list[LabeledCase]:
+    """Return the cases to hold out from training for validation.
 
-    A case is chosen by a hash of its name: the same cases stay held out while more labels come in, as far as possible.
+    Cases are ordered by a hash of their names, so that few change sides when labels are added.
 
     Args:
         cases: all labeled cases.
-        share: share to hold out, in [0, 1).
+        fraction: fraction to hold out, in [0, 1).
 
     Returns:
-        The cases; none where there are fewer than :data:`FEW` labels or the share is below half a case.
+        The cases; none below :data:`MIN_CASES_TO_SPLIT` labels or if the fraction is below half a case.
     """
-    count = min(round(len(cases) * share), len(cases) - 1) if len(cases) >= FEW else 0
+    count = min(round(len(cases) * fraction), len(cases) - 1) if len(cases) >= MIN_CASES_TO_SPLIT else 0
     by_hash = sorted(cases, key=lambda case: hashlib.sha256(case.name.encode()).hexdigest())
     return sorted(by_hash[:count], key=lambda case: case.name)
 
@@ -69,57 +69,57 @@ def held_out(cases: Sequence[LabeledCase], share: float) -> list[LabeledCase]:
 def write_dataset(
     cases: Sequence[LabeledCase], folder: str | Path, *, validation: Sequence[LabeledCase] = (), classes: bool = False
 ) -> Path:
-    """Write a datalist in MSD form with absolute paths; fold 0 is for validation, fold 1 for training.
+    """Write a datalist in MSD format with absolute paths; fold 0 is for validation, fold 1 for training.
 
     Args:
         cases: all labeled cases.
-        folder: folder to write to; it is emptied.
-        validation: those of the cases that are not trained on. Without any, all are trained and validated on; the
-            images then stand a second time in ``again/``, as links.
-        classes: labels are JSON files ``{"classes": {name: 0 or 1}}`` and become the ``"classes"`` of a case.
+        folder: folder to write to; its content is deleted.
+        validation: the cases to hold out. If there are none, all cases are used for training and for validation;
+            the images of the latter are links in ``links/``.
+        classes: labels are JSON files ``{"classes": {name: 0 or 1}}``, written as ``"classes"`` of a case.
 
     Returns:
-        The datalist, ``dataset.json`` in ``folder``.
+        The path of the datalist, ``dataset.json`` in ``folder``.
 
     Raises:
-        DatalistError: when a label should name classes and does not.
+        DatalistError: if a label should contain classes and does not.
     """
     folder = Path(folder)
     shutil.rmtree(folder, ignore_errors=True)
     folder.mkdir(parents=True)
-    out = {case.name for case in validation}
-    items = [_item(case, case.image, 0 if case.name in out else 1, classes) for case in cases]
-    if not out:
-        (folder / AGAIN).mkdir()
-        items += [_item(case, _again(case.image, folder / AGAIN), 0, classes) for case in cases]
+    validation_names = {case.name for case in validation}
+    items = [_datalist_item(case, case.image, 0 if case.name in validation_names else 1, classes) for case in cases]
+    if not validation_names:
+        (folder / LINKS).mkdir()
+        items += [_datalist_item(case, _link(case.image, folder / LINKS), 0, classes) for case in cases]
     path = folder / "dataset.json"
     path.write_text(json.dumps({"training": items}, indent=2) + "\n", encoding="utf-8")
     return path
 
 
-def _again(image: Path, folder: Path) -> Path:
+def _link(image: Path, folder: Path) -> Path:
     link = folder / image.name
     link.symlink_to(image, target_is_directory=image.is_dir())
     return link
 
 
-def _item(case: LabeledCase, image: Path, fold: int, classes: bool) -> dict[str, Any]:
+def _datalist_item(case: LabeledCase, image: Path, fold: int, classes: bool) -> dict[str, Any]:
     if not classes:
         return {"image": str(image), "label": str(case.label), "fold": fold}
     return {"image": str(image), "classes": read_classes(case.label), "fold": fold}
 
 
 def read_classes(label: Path) -> dict[str, int]:
-    """Read the classes that a label file names.
+    """Read the classes of a label file.
 
     Raises:
-        DatalistError: when the file has another form.
+        DatalistError: if the file has another format.
     """
     try:
         content = json.loads(label.read_text(encoding="utf-8-sig"))
-        known = dict(content["classes"])
+        classes = dict(content["classes"])
     except (OSError, UnicodeDecodeError, ValueError, KeyError, TypeError) as error:
         raise DatalistError(
-            f'{label}: names no classes; submit a file NAME.classes.json with {{"classes": {{"melanoma": 1, ...}}}}.'
+            f'{label}: contains no classes; submit a file NAME.classes.json with {{"classes": {{"melanoma": 1, ...}}}}.'
         ) from error
-    return known
+    return classes

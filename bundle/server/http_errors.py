@@ -1,4 +1,4 @@
-"""What the server answers when something goes wrong: a status and a sentence, as ``{"detail": ...}``."""
+"""Responses for errors: an HTTP status and a message, ``{"detail": ...}``."""
 
 from __future__ import annotations
 
@@ -15,51 +15,49 @@ from monailabel.interfaces.exception import (
     MONAILabelException,
 )
 
-from bundle.data.datalist_error import DatalistError
-from bundle.io.input_checks import BadInputError
+from bundle.networks.weights import WeightsError
 from bundle.utils.errors import BundleError
 
-from .server_errors import RequestError, StudiesError
+from .server_errors import RequestError
 
 logger = logging.getLogger(__name__)
 
-NOT_THERE = (MONAILabelError.INVALID_INPUT, MONAILabelError.APP_INIT_ERROR)
-"""What MONAI Label says of a model, strategy or method that it does not have."""
+NOT_FOUND_ERRORS = (MONAILabelError.INVALID_INPUT, MONAILabelError.APP_INIT_ERROR)
+"""Error codes of MONAI Label for an unknown model, strategy or method."""
 
 
-def status_of(error: Exception) -> int:
-    """Return the HTTP status for an error: 400 for a bad value, 404 for what is not there, 500 for a fault here."""
+def get_status(error: Exception) -> int:
+    """Return the HTTP status of an error: 400 for an invalid value, 404 for an unknown name, 500 for a server error."""
     if isinstance(error, RequestError):
         return error.status
     if isinstance(error, ImageNotFoundException | LabelNotFoundException):
         return 404
     if isinstance(error, MONAILabelException):
-        return 404 if error.error in NOT_THERE else 500
-    if isinstance(error, json.JSONDecodeError | BadInputError | DatalistError | StudiesError):
-        return 400
-    return 500
+        return 404 if error.error in NOT_FOUND_ERRORS else 500
+    is_mistake = isinstance(error, json.JSONDecodeError | BundleError) and not isinstance(error, WeightsError)
+    return 400 if is_mistake else 500
 
 
-def message_of(error: Exception) -> str:
-    """Return the sentence for an error."""
+def get_message(error: Exception) -> str:
+    """Return the message for an error."""
     if isinstance(error, MONAILabelException):
         return str(error.msg)
     if isinstance(error, json.JSONDecodeError):
         return f"params is not JSON: {error}"
-    if isinstance(error, RequestError | BundleError):
+    if isinstance(error, BundleError):
         return str(error)
-    return f"{type(error).__name__}: {error}; the log of the server tells where."
+    return f"{type(error).__name__}: {error}; the server's log contains the traceback."
 
 
-def answer_failures(app: FastAPI) -> None:
-    """Make an app answer every error with a status and a sentence."""
-    handler: Callable[[Request, Exception], Awaitable[JSONResponse]] = _answer
-    for kind in (RequestError, MONAILabelException, json.JSONDecodeError, ValueError, Exception):
+def add_error_handlers(app: FastAPI) -> None:
+    """Let an app respond to every error with a status and a message."""
+    handler: Callable[[Request, Exception], Awaitable[JSONResponse]] = _respond
+    for kind in (MONAILabelException, ValueError, Exception):
         app.add_exception_handler(kind, handler)
 
 
-async def _answer(request: Request, error: Exception) -> JSONResponse:
-    status, message = status_of(error), message_of(error)
+async def _respond(request: Request, error: Exception) -> JSONResponse:
+    status, message = get_status(error), get_message(error)
     if status < 500:
         logger.info("%s %s: %d %s", request.method, request.url.path, status, message)
     else:

@@ -1,4 +1,4 @@
-"""The tasks that can be served, and which of them fit a folder of studies."""
+"""The tasks that the server offers, and the choice of those that fit a study folder."""
 
 from __future__ import annotations
 
@@ -17,27 +17,27 @@ from .server_errors import StudiesError
 
 logger = logging.getLogger(__name__)
 
-VOLUME, PICTURE = "volume", "picture"
+VOLUME, IMAGE = "volume", "image"
 
-ENDINGS = {
+EXTENSIONS = {
     VOLUME: (".nii.gz", ".nii", ".nrrd", ".mha", ".zip"),
-    PICTURE: (".jpg", ".jpeg", ".png", ".tif", ".tiff", ".bmp"),
+    IMAGE: (".jpg", ".jpeg", ".png", ".tif", ".tiff", ".bmp"),
 }
-"""Endings of the images of a study by their kind; a zip archive holds a DICOM series."""
+"""File extensions by kind of image; a zip archive contains a DICOM series."""
 
-SHOWN = {VOLUME: "volumes (NIfTI, NRRD, MetaImage, DICOM as .zip)", PICTURE: "pictures (JPEG, PNG, TIFF, BMP)"}
+FORMAT_NAMES = {VOLUME: "volumes (NIfTI, NRRD, MetaImage, DICOM as .zip)", IMAGE: "2D images (JPEG, PNG, TIFF, BMP)"}
 
 
 @dataclass(frozen=True)
 class LabelTask:
-    """A task as it is served.
+    """A task of the bundle as the server offers it.
 
     Attributes:
-        name: of the model, as clients see it.
+        name: name of the model for clients.
         folder: its folder in ``configs/`` and ``models/``; empty for the main task.
-        kind: :data:`VOLUME` or :data:`PICTURE`, what an image is.
-        type: ``"segmentation"`` or ``"classification"``, as MONAI Label names it.
-        work: folder for what the server writes about this task.
+        kind: kind of its images, :data:`VOLUME` or :data:`IMAGE`.
+        type: ``"segmentation"`` or ``"classification"``.
+        work: working folder of this task.
         root: bundle root.
     """
 
@@ -50,43 +50,43 @@ class LabelTask:
 
     @property
     def config_dir(self) -> Path:
-        """Folder that holds ``inference.json``, ``train.json``, ``evaluate.json`` and ``metadata.json``."""
+        """Folder of ``inference.json``, ``train.json``, ``evaluate.json`` and ``metadata.json``."""
         return self.root / "configs" / self.folder
 
     @property
-    def shipped(self) -> Path:
-        """The weights of the bundle; the server never writes them."""
+    def shipped_weights(self) -> Path:
+        """Weights of the bundle; the server never changes them."""
         return self.root / "models" / self.folder / "model.pt"
 
     @property
-    def weights(self) -> Path:
-        """The weights that were trained on these studies; served in place of the shipped ones where they are there."""
+    def trained_weights(self) -> Path:
+        """Weights that were trained on these studies or uploaded; they replace the shipped ones."""
         return self.work / "model.pt"
 
     @property
-    def served(self) -> Path:
-        """The weights to answer with now."""
-        return self.weights if self.weights.is_file() else self.shipped
+    def served_weights(self) -> Path:
+        """The weights in use: the trained ones if they exist, else the shipped ones."""
+        return self.trained_weights if self.trained_weights.is_file() else self.shipped_weights
 
     @property
-    def missing(self) -> list[Path]:
-        """The files that are not there, though the task needs them."""
-        needed = (self.config_dir / "inference.json", self.config_dir / "metadata.json", self.shipped)
-        return [path for path in needed if not path.is_file()]
+    def missing_files(self) -> list[Path]:
+        """Required files that do not exist."""
+        required = (self.config_dir / "inference.json", self.config_dir / "metadata.json", self.shipped_weights)
+        return [path for path in required if not path.is_file()]
 
     @cached_property
     def config(self) -> dict[str, Any]:
-        """``inference.json`` as it stands in the file."""
+        """Content of ``inference.json``."""
         return dict(json.loads((self.config_dir / "inference.json").read_text(encoding="utf-8")))
 
     @cached_property
     def metadata(self) -> dict[str, Any]:
-        """``metadata.json``."""
+        """Content of ``metadata.json``."""
         return dict(json.loads((self.config_dir / "metadata.json").read_text(encoding="utf-8")))
 
     @property
     def labels(self) -> dict[str, int]:
-        """Value of every structure in the label maps, by its name."""
+        """Values of the structures in the label maps, by name."""
         if "label_names" in self.config:
             return dict(self.config["label_names"])
         if "first_level" in self.config:
@@ -99,18 +99,18 @@ class LabelTask:
 TASKS = (
     LabelTask("volumes", "", VOLUME),
     LabelTask("discs", "disc_labeling", VOLUME),
-    LabelTask("lesions", "lesion_segmentation", PICTURE),
-    LabelTask("lesion_classes", "lesion_classification", PICTURE, "classification"),
-    LabelTask("cells", "cell_segmentation", PICTURE),
+    LabelTask("lesions", "lesion_segmentation", IMAGE),
+    LabelTask("lesion_classes", "lesion_classification", IMAGE, "classification"),
+    LabelTask("cells", "cell_segmentation", IMAGE),
 )
-"""All tasks of the bundle; one is served where its configs and weights are there."""
+"""All tasks of the bundle; a task is offered if its configs and weights exist."""
 
 
 def parse_models(text: str | None) -> list[str] | None:
-    """Return the names in a list with commas, or None for None.
+    """Return the names in a comma-separated list, or None for None.
 
     Raises:
-        StudiesError: when a name is of no task.
+        StudiesError: if a name is not that of a task.
     """
     if text is None:
         return None
@@ -118,8 +118,8 @@ def parse_models(text: str | None) -> list[str] | None:
     unknown = [name for name in names if name not in {task.name for task in TASKS}]
     if unknown or not names:
         raise StudiesError(
-            f"--models {text!r}: {', '.join(unknown) or 'nothing'} is no model of this bundle; "
-            f"there are {', '.join(task.name for task in TASKS)}."
+            f"--models {text!r}: {', '.join(unknown) or 'an empty list'} is not a model of this bundle; "
+            f"choose from {', '.join(task.name for task in TASKS)}."
         )
     return names
 
@@ -127,67 +127,69 @@ def parse_models(text: str | None) -> list[str] | None:
 def choose_tasks(
     studies: str | Path, models: Sequence[str] | None = None, tasks: Iterable[LabelTask] = TASKS
 ) -> list[LabelTask]:
-    """Return the tasks to serve for a folder of studies: those named, or all that fit its images.
+    """Return the tasks to offer for a study folder: the given ones, or all that fit its images.
 
     Args:
-        studies: folder with volumes or pictures directly in it.
+        studies: folder that contains volumes or 2D images, not in subfolders.
         models: names of tasks; None for all that fit.
-        tasks: the tasks that there are.
+        tasks: the tasks to choose from.
 
     Raises:
-        StudiesError: when the folder is none or does not tell what its images are, a named task does not fit or lacks
-            a file, or none is left.
+        StudiesError: if the folder does not exist, the kind of its images is unclear, a given task does not fit or
+            lacks a file, or no task can be offered.
     """
     known = {task.name: task for task in tasks}
     chosen = [known[name] for name in models] if models else list(known.values())
-    kind = _kind(Path(studies), chosen if models else [])
-    wrong = [task.name for task in chosen if task.kind != kind]
-    if models and wrong:
-        fitting = [task.name for task in known.values() if task.kind == kind]
+    kind = _detect_kind(Path(studies), chosen if models else [])
+    unsuitable = [task.name for task in chosen if task.kind != kind]
+    if models and unsuitable:
+        suitable = [task.name for task in known.values() if task.kind == kind]
         raise StudiesError(
-            f"{studies}: holds {SHOWN[kind]}, and {', '.join(wrong)} cannot read them; "
-            f"pass --models with some of {', '.join(fitting)}, or another --studies."
+            f"{studies}: contains {FORMAT_NAMES[kind]}, which {', '.join(unsuitable)} cannot read; "
+            f"pass --models with some of {', '.join(suitable)}, or another --studies."
         )
     offered = []
     for task in chosen:
         if task.kind != kind:
             continue
-        if not task.missing:
+        if not task.missing_files:
             offered.append(task)
         elif models:
-            raise StudiesError(f"--models {task.name}: {task.missing[0]} does not exist; train the task first.")
+            raise StudiesError(f"--models {task.name}: {task.missing_files[0]} does not exist; train the task first.")
         else:
-            logger.info("%s is left out: %s does not exist", task.name, task.missing[0])
+            logger.info("%s is not offered: %s does not exist", task.name, task.missing_files[0])
     if not offered:
-        raise StudiesError(f"{studies}: holds {SHOWN[kind]}, and no model for them is there.")
+        raise StudiesError(
+            f"{studies}: contains {FORMAT_NAMES[kind]}, and models/ has no weights for them; train a task first."
+        )
     return offered
 
 
-def images_of(studies: Path, kind: str) -> list[Path]:
-    """List the images of one kind directly in a folder."""
+def find_images(studies: Path, kind: str) -> list[Path]:
+    """List the images of one kind in a folder, without subfolders."""
     return sorted(
         file
         for file in studies.iterdir()
-        if file.is_file() and file.name.lower().endswith(ENDINGS[kind]) and not file.name.startswith(".")
+        if file.is_file() and file.name.lower().endswith(EXTENSIONS[kind]) and not file.name.startswith(".")
     )
 
 
-def _kind(studies: Path, chosen: Sequence[LabelTask]) -> str:
-    """Return what the images of a folder are; where it holds none, or both, the chosen tasks tell."""
+def _detect_kind(studies: Path, chosen: Sequence[LabelTask]) -> str:
+    """Return the kind of the images in a folder; if there are none, or both kinds, that of the chosen tasks."""
     if not studies.is_dir():
-        raise StudiesError(f"{studies}: is no folder; pass --studies with the folder of your images.")
-    found = [kind for kind in ENDINGS if images_of(studies, kind)]
-    asked = sorted({task.kind for task in chosen})
+        raise StudiesError(f"{studies}: is not a folder; pass --studies with the folder of your images.")
+    found = [kind for kind in EXTENSIONS if find_images(studies, kind)]
+    requested = sorted({task.kind for task in chosen})
     if len(found) == 1:
         return found[0]
-    if len(asked) == 1:
-        return asked[0]
+    if len(requested) == 1:
+        return requested[0]
     if not found:
         raise StudiesError(
-            f"{studies}: holds neither {SHOWN[VOLUME]} nor {SHOWN[PICTURE]}; put images directly into it, or say "
-            "with --models what will come."
+            f"{studies}: contains neither {FORMAT_NAMES[VOLUME]} nor {FORMAT_NAMES[IMAGE]}; "
+            "put images into it, or choose --models."
         )
     raise StudiesError(
-        f"{studies}: holds volumes and pictures; one server serves one kind: pass --models of one kind, or another "
-        "--studies."
+        f"{studies}: contains volumes and 2D images, but a server serves one kind; pass --models of one kind, or "
+        "another --studies."
     )

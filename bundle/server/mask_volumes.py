@@ -1,4 +1,4 @@
-"""Labels of pictures that come as volumes, as programs for volumes such as 3D Slicer save them, made into masks."""
+"""Conversion of labels of 2D images that 3D Slicer saved as volumes to PNG masks."""
 
 from __future__ import annotations
 
@@ -9,48 +9,49 @@ from PIL import Image
 
 from bundle.io.images import EXIF_ORIENTATION
 
-from .label_tasks import ENDINGS, VOLUME
+from .label_tasks import EXTENSIONS, VOLUME
 from .server_errors import RequestError
 
-AS_VOLUME = tuple(ending for ending in ENDINGS[VOLUME] if ending != ".zip")
-"""Endings of label maps that become masks."""
+VOLUME_EXTENSIONS = tuple(extension for extension in EXTENSIONS[VOLUME] if extension != ".zip")
+"""Extensions of label maps that are converted to masks."""
 
 
 def is_volume(file: str | Path) -> bool:
-    """Tell by its name whether a label is stored as a volume."""
-    return Path(file).name.lower().endswith(AS_VOLUME)
+    """Return whether a label is stored as a volume, by its name."""
+    return Path(file).name.lower().endswith(VOLUME_EXTENSIONS)
 
 
-def write_mask(file: str | Path, picture: str | Path, target: Path, shown: str) -> None:
-    """Write a label map of one slice as PNG of class numbers that lies on its picture.
+def write_mask(file: str | Path, image_file: str | Path, target: Path, display_name: str) -> None:
+    """Write a label map of one slice as a PNG of class numbers on the grid of its image.
 
-    Such programs show the pixels of a picture as they are stored, whatever its EXIF tag says; the mask gets the same
-    tag.
+    Programs for volumes ignore the EXIF orientation of an image, so the mask gets the same EXIF tag.
 
     Args:
-        file: label map, in a format of ITK.
-        picture: the picture that it belongs to.
+        file: label map, in a format that ITK reads.
+        image_file: the image of the label.
         target: PNG to write.
-        shown: name to call the label map by.
+        display_name: name of the label map in error messages.
 
     Raises:
-        RequestError: 400, when it cannot be read, is no label map, or has not the size of the picture.
+        RequestError: 400, if it cannot be read, is not a label map, or its size is not that of the image.
     """
     import SimpleITK as sitk  # noqa: N813 - its usual name
 
     try:
         values = sitk.GetArrayFromImage(sitk.ReadImage(str(file)))
     except RuntimeError as error:
-        raise RequestError(400, f"{shown}: cannot be read by ITK; save it again, or as PNG.") from error
-    with Image.open(picture) as image:
+        raise RequestError(400, f"{display_name}: cannot be read by ITK; save it again, or as PNG.") from error
+    with Image.open(image_file) as image:
         size, orientation = (1, image.height, image.width), image.getexif().get(EXIF_ORIENTATION, 1)
     if values.shape not in (size, size[1:]):
         raise RequestError(
-            400, f"{shown}: has the size {values.shape[::-1]}, its image {size[:0:-1]}; draw on the image."
+            400, f"{display_name}: has the size {values.shape[::-1]}, its image {size[:0:-1]}; draw on the image."
         )
     classes = values.reshape(size[1:])
     if (classes != classes.astype(np.uint8)).any():
-        raise RequestError(400, f"{shown}: holds values that are no class numbers from 0 to 255; save a label map.")
+        raise RequestError(
+            400, f"{display_name}: contains values that are not class numbers from 0 to 255; save a label map."
+        )
     mask = Image.fromarray(classes.astype(np.uint8))
     exif = mask.getexif()
     if orientation != 1:

@@ -1,4 +1,4 @@
-"""Reading of values of requests, with an error of status 400 or 404 for what cannot be meant."""
+"""Reading of values in requests."""
 
 from __future__ import annotations
 
@@ -16,17 +16,17 @@ from .server_errors import RequestError
 
 
 def read_number(request: Mapping[str, Any], name: str, default: float, *, low: float, below: float = math.inf) -> float:
-    """Return a number of a request; digits in a text, as forms send them, are a number too.
+    """Return a number in a request, also from text, which forms send.
 
     Args:
         request: the request.
         name: its key.
-        default: value where the request has none.
-        low: smallest value.
-        below: number that the value must be below.
+        default: value if the request has none.
+        low: smallest allowed value.
+        below: upper limit, exclusive.
 
     Raises:
-        RequestError: 400 when it is no number or out of range.
+        RequestError: 400, if it is not a number or out of range.
     """
     value = request.get(name, default)
     try:
@@ -39,23 +39,23 @@ def read_number(request: Mapping[str, Any], name: str, default: float, *, low: f
     return number
 
 
-def read_count(request: Mapping[str, Any], name: str, default: int, *, low: int = 1) -> int:
-    """Return a whole number of a request.
+def read_int(request: Mapping[str, Any], name: str, default: int, *, low: int = 1) -> int:
+    """Return an integer in a request.
 
     Raises:
-        RequestError: 400 when it is none or too small.
+        RequestError: 400, if it is not an integer or too small.
     """
     number = read_number(request, name, default, low=low)
     if number != round(number):
-        raise RequestError(400, f"{name} must be a whole number, got {request[name]!r}.")
+        raise RequestError(400, f"{name} must be an integer, got {request[name]!r}.")
     return int(number)
 
 
-def read_switch(request: Mapping[str, Any], name: str, default: bool) -> bool:
-    """Return a truth value of a request.
+def read_bool(request: Mapping[str, Any], name: str, default: bool) -> bool:
+    """Return a boolean in a request, also from text.
 
     Raises:
-        RequestError: 400 when it is neither true nor false.
+        RequestError: 400, if it is neither true nor false.
     """
     try:
         return parse_bool(name, request.get(name, default))
@@ -64,27 +64,27 @@ def read_switch(request: Mapping[str, Any], name: str, default: bool) -> bool:
 
 
 def read_device(request: Mapping[str, Any]) -> str:
-    """Return the device of PyTorch that a request asks for; a GPU that is not there is the CPU, as in MONAI Label.
+    """Return the PyTorch device of a request; the CPU if its GPU does not exist, as in MONAI Label.
 
     Raises:
-        RequestError: 400, when there is no such device.
+        RequestError: 400, if the device is unknown.
     """
-    asked = request.get("device")
-    if isinstance(asked, list | tuple):
-        asked = asked[0] if asked else None
-    device = str(name_to_device(str(asked) if asked else None))
+    requested = request.get("device")
+    if isinstance(requested, list | tuple):
+        requested = requested[0] if requested else None
+    device = str(name_to_device(str(requested) if requested else None))
     if not re.fullmatch(r"cpu|cuda(:\d{1,2})?", device):
-        raise RequestError(400, f"device must be one of {', '.join(device_list())}, got {asked!r}.")
+        raise RequestError(400, f"device must be one of {', '.join(device_list())}, got {requested!r}.")
     return device
 
 
 def find_task(request: Mapping[str, Any], tasks: Mapping[str, LabelTask]) -> LabelTask:
-    """Return the task that a request names as ``"model"``, or else the first one.
+    """Return the task named ``"model"`` in a request, by default the first one.
 
     Raises:
-        RequestError: 404 when there is no such task.
+        RequestError: 404, if there is no such task.
     """
     name = str(request.get("model") or next(iter(tasks), ""))
     if name not in tasks:
-        raise RequestError(404, f"there is no model {name!r} for this; there are: {', '.join(tasks) or 'none'}.")
+        raise RequestError(404, f"unknown model {name!r}; available: {', '.join(tasks) or 'none'}.")
     return tasks[name]

@@ -1,4 +1,4 @@
-"""The file of a result in the form that a client asks for."""
+"""The result file of a response, in the format that the request asks for."""
 
 from __future__ import annotations
 
@@ -8,12 +8,12 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from .label_tasks import PICTURE, LabelTask
-from .panel_options import on
+from .label_tasks import IMAGE, LabelTask
+from .request_values import read_bool
 from .server_errors import RequestError
 
 FORMATS = {".nii.gz": "nii.gz", ".nii": "nii.gz", ".nrrd": "nrrd", ".seg.nrrd": "nrrd", ".mha": "mha"}
-"""The ``output_format`` of the configs that is written for an ending."""
+"""``output_format`` of the configs by file extension."""
 
 DTYPES = {
     "uint8": "sitkUInt8",
@@ -25,64 +25,65 @@ DTYPES = {
     "float32": "sitkFloat32",
     "float64": "sitkFloat64",
 }
-"""Types of numbers that a client may ask for, and what SimpleITK calls them."""
+"""Data types that a request can ask for, and their names in SimpleITK."""
 
 
-def format_of(task: LabelTask, request: Mapping[str, Any]) -> dict[str, Any]:
-    """Return what ``result_extension`` of a request changes in ``inference.json``, by config id.
+def get_format_overrides(task: LabelTask, request: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the overrides of ``inference.json`` for the ``result_extension`` of a request, by config id.
 
-    Masks of pictures are PNG with the grey levels of the task; for any other ending they hold the class numbers, as
-    programs for volumes want them.
+    Masks of 2D images are PNG files with the gray levels of the task. With any other extension they contain the class
+    numbers, for programs that read volumes.
 
     Raises:
-        RequestError: 400, when the ending is unknown.
+        RequestError: 400, if the extension is unknown.
     """
-    ending = extension_of(task, request)
-    if task.kind == PICTURE:
+    extension = get_extension(task, request)
+    if task.kind == IMAGE:
         names = task.config.get("label_names", {})
-        return {} if ending == ".png" or not names else {"levels": list(range(1, len(names) + 1))}
-    return {"output_format": FORMATS[ending]}
+        return {} if extension == ".png" or not names else {"levels": list(range(1, len(names) + 1))}
+    return {"output_format": FORMATS[extension]}
 
 
-def extension_of(task: LabelTask, request: Mapping[str, Any]) -> str:
-    """Return the ending of the file that a client asks for; ``.png`` for pictures and else ``.nii.gz`` by itself.
+def get_extension(task: LabelTask, request: Mapping[str, Any]) -> str:
+    """Return the file extension that a request asks for; by default ``.png`` for 2D images and ``.nii.gz`` for volumes.
 
     Raises:
-        RequestError: 400, when no file of that ending is made.
+        RequestError: 400, if the extension is unknown.
     """
-    known = (".png", *FORMATS) if task.kind == PICTURE else tuple(FORMATS)
-    asked = str(request.get("result_extension") or known[0])
-    ending = asked if asked.startswith(".") else f".{asked}"
-    if ending not in known:
-        raise RequestError(400, f"params: result_extension must be one of {', '.join(known)}, got {asked!r}.")
-    return ending
+    allowed = (".png", *FORMATS) if task.kind == IMAGE else tuple(FORMATS)
+    requested = str(request.get("result_extension") or allowed[0])
+    extension = requested if requested.startswith(".") else f".{requested}"
+    if extension not in allowed:
+        raise RequestError(400, f"params: result_extension must be one of {', '.join(allowed)}, got {requested!r}.")
+    return extension
 
 
-def answer_file(file: Path, task: LabelTask, request: Mapping[str, Any], folder: Path) -> Path:
-    """Copy a label map to where the server picks it up, converted where the request asks for another type.
+def write_response_file(file: Path, task: LabelTask, request: Mapping[str, Any], folder: Path) -> Path:
+    """Copy a label map for the response, converted if the request asks for another format or data type.
 
     Args:
-        file: what the task wrote.
+        file: the label map.
         task: the task.
-        request: ``result_extension``, ``result_dtype`` (a type of numpy) and ``result_compress`` are looked at.
+        request: request with ``result_extension``, ``result_dtype`` (a NumPy type) and ``result_compress``.
         folder: folder to write to.
 
     Returns:
-        A new file, which the server removes when it has sent it.
+        A new file, which the server deletes after sending it.
 
     Raises:
-        RequestError: 400, when one of them cannot be used.
+        RequestError: 400, if one of these options is invalid.
     """
-    ending, dtype, compress = extension_of(task, request), request.get("result_dtype"), request.get("result_compress")
+    extension, dtype = get_extension(task, request), request.get("result_dtype")
+    compress = read_bool(request, "result_compress", True)
     if dtype is not None and dtype not in DTYPES:
         raise RequestError(400, f"params: result_dtype must be one of {', '.join(DTYPES)}, got {dtype!r}.")
-    with tempfile.NamedTemporaryFile(prefix="result_", suffix=ending, dir=folder, delete=False) as made:
-        target = Path(made.name)
-    as_it_is = file.name.endswith(ending.removeprefix(".seg"))
-    if as_it_is and dtype is None and compress is None:
+    with tempfile.NamedTemporaryFile(prefix="result_", suffix=extension, dir=folder, delete=False) as created:
+        target = Path(created.name)
+    has_format = file.name.endswith(extension.removeprefix(".seg"))
+    if has_format and dtype is None and request.get("result_compress") is None:
         shutil.copyfile(file, target)
     else:
-        _convert(file, target, dtype, True if compress is None else on("result_compress", compress))
+        _convert(file, target, dtype, compress)
     return target
 
 

@@ -1,4 +1,4 @@
-"""Scoring of images: how right the served model is where there is a final label, how unsure where there is none."""
+"""Scoring methods: agreement of the served model with final labels, and its uncertainty for unlabeled images."""
 
 from __future__ import annotations
 
@@ -13,23 +13,23 @@ from monailabel.interfaces.tasks.scoring import ScoringMethod
 
 from .final_labels import FINAL, LabeledCase, labeled_cases, write_dataset
 from .label_tasks import LabelTask
-from .request_values import find_task, read_count, read_device
+from .request_values import find_task, read_device, read_int
 from .server_errors import RequestError
-from .uncertainty import INFO, UncertaintyEstimator, score_image, stored_value
+from .uncertainty import INFO_KEY, UncertaintyEstimator, score_image, stored_value
 from .workflow_process import run_workflow
 
 logger = logging.getLogger(__name__)
 
-METRICS = {"DiscMetrics": "identification_rate", "ClassificationMetrics": "right_classes"}
-"""What a case is scored by, by the handler that evaluates its task; all others give Dice."""
+METRICS = {"DiscMetrics": "identification_rate", "ClassificationMetrics": "accuracy"}
+"""Score of a case by the handler of its metrics; Dice for all others."""
 
 
 class ServedScoring(ScoringMethod):
-    """A scoring method of the served tasks; a request chooses one by ``model``, by default the first.
+    """A scoring method for the served tasks; a request selects one by ``model``, by default the first.
 
     Args:
         tasks: the served tasks.
-        description: what is computed.
+        description: description for clients.
     """
 
     def __init__(self, tasks: Sequence[LabelTask], description: str) -> None:
@@ -38,41 +38,41 @@ class ServedScoring(ScoringMethod):
         self.estimators = {name: UncertaintyEstimator(task) for name, task in self.tasks.items()}
 
     def check(self, request: Mapping[str, Any], datastore: Any) -> None:
-        """Check a request without doing anything.
+        """Check a request without computing anything.
 
         Raises:
-            RequestError: when it cannot be answered.
+            RequestError: if the request is invalid.
         """
         find_task(request, self.tasks)
 
-    def due(self, datastore: Any) -> bool:
-        """Tell whether this was asked for before, and what was computed then is of other weights or labels."""
+    def is_outdated(self, datastore: Any) -> bool:
+        """Return whether results of earlier requests are outdated by other weights or labels."""
         raise NotImplementedError
 
 
 class UncertaintyScoring(ServedScoring):
-    """Compute the uncertainty of all unlabeled images whose value is missing or of other weights.
+    """Compute the uncertainty of all unlabeled images without a value for the served weights.
 
     Args:
         tasks: the served tasks.
     """
 
     def __init__(self, tasks: Sequence[LabelTask]) -> None:
-        super().__init__(tasks, "how unsure the model is of each unlabeled image, from 0 to 1")
+        super().__init__(tasks, "uncertainty of the model for each unlabeled image, from 0 to 1")
 
     def check(self, request: Mapping[str, Any], datastore: Any) -> None:
-        """Check a request without doing anything.
+        """Check a request without computing anything.
 
         Raises:
-            RequestError: 404 when there is no such model, 400 when ``limit`` is no number.
+            RequestError: 404 for an unknown model, 400 if ``limit`` is not a number.
         """
         super().check(request, datastore)
-        read_count(request, "limit", 0, low=0)
+        read_int(request, "limit", 0, low=0)
 
     def __call__(self, request: Mapping[str, Any], datastore: Any) -> dict[str, Any]:
-        """Return the values by image, and how many were computed now, or could not be.
+        """Return the values by image, the number of newly computed ones, and the images without a value.
 
-        ``limit`` in the request is how many images to compute at most; 0 for all.
+        ``limit`` in the request is the maximum number of images to compute; 0 for all.
 
         Raises:
             RequestError: as :meth:`check`.
@@ -82,31 +82,31 @@ class UncertaintyScoring(ServedScoring):
         device, stamp = read_device(request), estimator.stamp()
         images = sorted(datastore.get_unlabeled_images())
         values = {name: stored_value(datastore.get_image_info(name), estimator.task.name, stamp) for name in images}
-        open_ones = [name for name in images if values[name] is None]
-        for name in open_ones[: read_count(request, "limit", 0, low=0) or None]:
+        uncomputed = [name for name in images if values[name] is None]
+        for name in uncomputed[: read_int(request, "limit", 0, low=0) or None]:
             values[name] = score_image(estimator, datastore, name, device)
             logger.info("%s: uncertainty %s", name, values[name])
         found = {name: value for name, value in values.items() if value is not None}
         return {
             "model": estimator.task.name,
             "uncertainty": found,
-            "computed": sum(name in found for name in open_ones),
+            "computed": sum(name in found for name in uncomputed),
             "missing": [name for name in images if name not in found],
         }
 
-    def due(self, datastore: Any) -> bool:
-        """Tell whether an unlabeled image lacks a value, while some image has one of some weights."""
+    def is_outdated(self, datastore: Any) -> bool:
+        """Return whether an unlabeled image lacks a value although values were computed before."""
         infos = [datastore.get_image_info(name) for name in datastore.list_images()]
         unlabeled = [datastore.get_image_info(name) for name in datastore.get_unlabeled_images()]
         return any(
-            any(model in info.get(INFO, {}) for info in infos)
+            any(model in info.get(INFO_KEY, {}) for info in infos)
             and any(stored_value(info, model, estimator.stamp()) is None for info in unlabeled)
             for model, estimator in self.estimators.items()
         )
 
 
 class Evaluation(ServedScoring):
-    """Compare what the served model finds with the final labels, by ``evaluate.json`` of its task.
+    """Compare the predictions of the served model with the final labels, with ``evaluate.json`` of its task.
 
     Args:
         tasks: the served tasks.
@@ -115,24 +115,24 @@ class Evaluation(ServedScoring):
     KEY = "dice"
 
     def __init__(self, tasks: Sequence[LabelTask]) -> None:
-        super().__init__(tasks, "how well the model agrees with the final labels: Dice, or what the task is judged by")
+        super().__init__(tasks, "agreement of the model with the final labels: Dice, or the main metric of the task")
 
     def check(self, request: Mapping[str, Any], datastore: Any) -> None:
-        """Check a request without doing anything.
+        """Check a request without computing anything.
 
         Raises:
-            RequestError: 404 when there is no such model, 409 when there are no labels.
+            RequestError: 404 for an unknown model, 409 if there are no final labels.
         """
         super().check(request, datastore)
         if not datastore.get_labeled_images():
-            raise RequestError(409, "no image has a final label yet, so that there is nothing to compare with.")
+            raise RequestError(409, "no image has a final label; submit one before scoring.")
 
     def __call__(self, request: Mapping[str, Any], datastore: Any) -> dict[str, Any]:
-        """Return the score of every labeled image and their mean, and store each in the info of its image.
+        """Return the score of every labeled image and the mean, and store each score in the info of its image.
 
         Raises:
             RequestError: as :meth:`check`.
-            WorkflowError: when the evaluation fails.
+            WorkflowError: if the evaluation fails.
         """
         self.check(request, datastore)
         task = find_task(request, self.tasks)
@@ -145,7 +145,7 @@ class Evaluation(ServedScoring):
             "dataset_dir": str(datalist.parent),
             "datalist": str(datalist),
             "split": "all",
-            "checkpoint": str(task.served),
+            "checkpoint": str(task.served_weights),
             "device": f"$torch.device('{read_device(request)}')",
         }
         summary = run_workflow(task.config_dir / "evaluate.json", overrides, folder / "run")
@@ -153,34 +153,34 @@ class Evaluation(ServedScoring):
         scores = case_scores(metrics["cases"])
         for case in cases:
             if case.name in scores:
-                record = {"value": scores[case.name], "weights": stamp, "label": _changed(case)}
-                known = datastore.get_image_info(case.name).get(self.KEY, {})
-                datastore.update_image_info(case.name, {self.KEY: {**known, task.name: record}})
+                record = {"value": scores[case.name], "weights": stamp, "label": _label_stamp(case)}
+                stored = datastore.get_image_info(case.name).get(self.KEY, {})
+                datastore.update_image_info(case.name, {self.KEY: {**stored, task.name: record}})
         return {
             "model": task.name,
             "metric": METRICS.get(next(iter(content["key_metric"].values()))["_target_"].split(".")[-1], "dice"),
             "mean": _mean(scores.values()) if scores else None,
             "cases": scores,
-            "left_out": [failure["message"] for failure in summary["failures"]],
+            "skipped": [failure["message"] for failure in summary["failures"]],
         }
 
-    def due(self, datastore: Any) -> bool:
-        """Tell whether a score of an image with a final label is of other weights or of an earlier label."""
+    def is_outdated(self, datastore: Any) -> bool:
+        """Return whether a stored score is outdated by other weights or another label."""
         stamps = {name: estimator.stamp() for name, estimator in self.estimators.items()}
         for case in labeled_cases(datastore):
-            kept = datastore.get_image_info(case.name).get(self.KEY)
-            for model, record in kept.items() if isinstance(kept, dict) else ():
-                known = (record.get("weights"), record.get("label")) if isinstance(record, dict) else None
-                if model in stamps and known != (stamps[model], _changed(case)):
+            stored = datastore.get_image_info(case.name).get(self.KEY)
+            for model, record in stored.items() if isinstance(stored, dict) else ():
+                scored = (record.get("weights"), record.get("label")) if isinstance(record, dict) else None
+                if model in stamps and scored != (stamps[model], _label_stamp(case)):
                     return True
         return False
 
 
 def case_scores(rows: Sequence[Mapping[str, Any]]) -> dict[str, float]:
-    """Return one number a case from the rows of ``metrics.json``: the mean over what a case has of it.
+    """Return one score per case from the rows of ``metrics.json``: the mean over the rows of a case.
 
-    It is the Dice of label maps, the share of discs that were named rightly, or that of classes that were called
-    rightly. Rows in which it is not defined do not count.
+    The score is the Dice of a label map, the identification rate of discs, or the accuracy of classes. Rows without a
+    defined score are ignored.
 
     Args:
         rows: its ``"cases"``.
@@ -203,10 +203,10 @@ def _mean(values: Any) -> float:
     return round(float(np.mean(list(values))), 6)
 
 
-def _changed(case: LabeledCase) -> str:
+def _label_stamp(case: LabeledCase) -> str:
     return f"{FINAL}@{case.label.stat().st_mtime_ns}"
 
 
-def due_methods(methods: Mapping[str, Any], datastore: Any) -> list[str]:
-    """Return the names of the scoring methods whose stored results need a renewal."""
-    return [name for name, method in methods.items() if method.due(datastore)]
+def get_outdated_methods(methods: Mapping[str, Any], datastore: Any) -> list[str]:
+    """Return the names of the scoring methods with outdated results."""
+    return [name for name, method in methods.items() if method.is_outdated(datastore)]

@@ -1,15 +1,15 @@
-"""Mistakes in a request, with the status that the server answers with."""
+"""Errors of requests and of the options of the server."""
 
 from __future__ import annotations
 
 from bundle.utils.errors import BundleError
 
 
-class RequestError(Exception):
-    """A request that cannot be answered.
+class RequestError(BundleError):
+    """An invalid request.
 
     Args:
-        status: HTTP status, such as 400 for a bad value or 404 for something that is not there.
+        status: HTTP status, such as 400 for an invalid value or 404 for an unknown name.
         message: what is wrong and what to do.
     """
 
@@ -19,4 +19,4 @@ class RequestError(Exception):
 
 
 class StudiesError(BundleError):
-    """A folder of studies, or a choice of models, that cannot be served; the message says what to do."""
+    """An invalid study folder or an invalid option of ``python -m bundle label``."""

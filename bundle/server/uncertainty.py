@@ -1,6 +1,6 @@
-"""How unsure the served model is of an image that nobody has labeled: the entropy of what its network puts out.
+"""Uncertainty of the served model for an image: the mean entropy of the network's output.
 
-Entropy as the measure that chooses what to label next: Settles, Active Learning Literature Survey, 2009, section 3.1.
+Entropy for active learning: Settles, Active Learning Literature Survey, 2009, section 3.1.
 """
 
 from __future__ import annotations
@@ -18,37 +18,37 @@ from torch.special import entr
 
 from bundle.inference.failures import record_failure
 
-from .bundle_run import WORKER, BundleRun
+from .bundle_run import INFERENCE_THREAD, BundleRun
 from .label_tasks import LabelTask
 
-INFO = "uncertainty"
-"""Key of the values in the info of an image, by the name of the model."""
+INFO_KEY = "uncertainty"
+"""Key of the values by model in the info of an image."""
 
-PLAIN: dict[str, Any] = {"plan": "fp32", "amp": False, "confidence": [], "mirror_axes": [], "tile_size": None}
-"""Config ids that are set, where a config has them, so that a value depends on image and weights alone."""
+FIXED_OPTIONS: dict[str, Any] = {"plan": "fp32", "amp": False, "confidence": [], "mirror_axes": [], "tile_size": None}
+"""Values of config ids that make a result depend on image and weights only."""
 
 
-def entropy_share(output: torch.Tensor, kind: str) -> torch.Tensor:
-    """Return the entropy of scores ``(N, C, ...)``, float32, as shares of the greatest that there can be, from 0 to 1.
+def normalized_entropy(output: torch.Tensor, score_type: str) -> torch.Tensor:
+    """Return the entropy of an output ``(N, C, ...)``, float32, divided by its maximum, from 0 to 1.
 
     Args:
-        output: what a network puts out.
-        kind: ``"softmax"`` for classes that exclude each other: one value a voxel, ``(N, 1, ...)``. ``"sigmoid"`` for
-            classes of their own: one a class and voxel. ``"peaks"`` for heat maps that go from 0 to 1: one a map, of
-            its highest value, ``(N, C)``: sure is what has a clear peak, or none.
+        output: output of a network.
+        score_type: ``"softmax"`` for exclusive classes: one value per voxel, ``(N, 1, ...)``. ``"sigmoid"`` for
+            independent classes: one per class and voxel. ``"peaks"`` for heat maps from 0 to 1: one per map, that of
+            its maximum, ``(N, C)``, which is low for a clear peak and for none.
     """
     scores = output.detach().float()
-    if kind == "peaks":
-        chance = scores.flatten(2).amax(-1).clamp(0, 1)
-    elif kind == "sigmoid" or scores.shape[1] == 1:
-        chance = scores.sigmoid()
+    if score_type == "peaks":
+        probability = scores.flatten(2).amax(-1).clamp(0, 1)
+    elif score_type == "sigmoid" or scores.shape[1] == 1:
+        probability = scores.sigmoid()
     else:
         return entr(scores.softmax(1)).sum(1, keepdim=True) / math.log(scores.shape[1])
-    return (entr(chance) + entr(1 - chance)) / math.log(2)
+    return (entr(probability) + entr(1 - probability)) / math.log(2)
 
 
-def kind_of_scores(config: Mapping[str, Any]) -> str:
-    """Tell from the postprocessing of an inference config what the scores of its network are."""
+def get_score_type(config: Mapping[str, Any]) -> str:
+    """Return the score type of a network, from the postprocessing of its inference config."""
     text = json.dumps(config["postprocessing"])
     if "DecodeDiscsd" in text:
         return "peaks"
@@ -56,10 +56,9 @@ def kind_of_scores(config: Mapping[str, Any]) -> str:
 
 
 class UncertaintyEstimator:
-    """Compute the mean entropy over all that the network of a task puts out for an image.
+    """Compute the mean entropy over the outputs of a task's network for an image.
 
-    The image is prepared as ``inference.json`` says. Every output of the network counts: those of all windows, tiles or
-    slabs.
+    The image is preprocessed as in ``inference.json``. The mean covers all windows, tiles or slabs.
 
     Args:
         task: the task.
@@ -70,33 +69,35 @@ class UncertaintyEstimator:
         self._run = BundleRun(task)
 
     def stamp(self) -> str:
-        """Return a text that changes with the served weights: the time of their last change."""
-        return str(self.task.served.stat().st_mtime_ns)
+        """Return a text that identifies the served weights: the time of their last change."""
+        return str(self.task.served_weights.stat().st_mtime_ns)
 
     def __call__(self, image: str, device: str = "cpu") -> float:
         """Return the uncertainty of an image, from 0 to 1.
 
         Args:
-            image: its file.
-            device: where to compute.
+            image: path of the image.
+            device: PyTorch device.
 
         Raises:
-            BadInputError: when the image cannot be used.
+            BadInputError: if the image is invalid.
         """
-        return WORKER.submit(self._mean_entropy, image, device).result()
+        return INFERENCE_THREAD.submit(self._mean_entropy, image, device).result()
 
     def _mean_entropy(self, image: str, device: str) -> float:
         parser = ConfigParser(copy.deepcopy(self.task.config))
-        parser.update({**{name: value for name, value in PLAIN.items() if name in self.task.config}, "device": device})
-        kind, total, count = kind_of_scores(self.task.config), 0.0, 0
+        parser.update(
+            {**{name: value for name, value in FIXED_OPTIONS.items() if name in self.task.config}, "device": device}
+        )
+        score_type, total, count = get_score_type(self.task.config), 0.0, 0
 
-        def note(_module: Any, _inputs: Any, output: Any) -> None:
+        def add_entropy(_module: Any, _inputs: Any, output: Any) -> None:
             nonlocal total, count
-            share = entropy_share(output, kind)
-            total, count = total + float(share.double().sum()), count + share.numel()
+            entropy = normalized_entropy(output, score_type)
+            total, count = total + float(entropy.double().sum()), count + entropy.numel()
 
         network = self._run.network(device)
-        hook = network.register_forward_hook(note)
+        hook = network.register_forward_hook(add_entropy)
         try:
             case = parser.get_parsed_content("preprocessing")({"image": image, "case": "case"})
             with torch.inference_mode():
@@ -107,20 +108,20 @@ class UncertaintyEstimator:
 
 
 def stored_value(info: Mapping[str, Any], model: str, stamp: str) -> float | None:
-    """Return the value that the info of an image holds for a model with these weights; None for none."""
-    kept = info.get(INFO)
-    found = kept.get(model) if isinstance(kept, dict) else None
-    return found.get("value") if isinstance(found, dict) and found.get("weights") == stamp else None
+    """Return the value in the info of an image for a model with these weights; None if there is none."""
+    stored = info.get(INFO_KEY)
+    record = stored.get(model) if isinstance(stored, dict) else None
+    return record.get("value") if isinstance(record, dict) and record.get("weights") == stamp else None
 
 
 def score_image(estimator: UncertaintyEstimator, datastore: Any, name: str, device: str = "cpu") -> float | None:
-    """Compute the uncertainty of an image and store it in its info; None where the image cannot be used.
+    """Compute the uncertainty of an image and store it in its info; None if the image is invalid.
 
     Args:
-        estimator: computes it.
+        estimator: estimator of the model.
         datastore: ``monailabel.interfaces.datastore.Datastore``.
         name: id of the image.
-        device: where to compute.
+        device: PyTorch device.
     """
     stamp, image = estimator.stamp(), datastore.get_image_uri(name)
     try:
@@ -128,6 +129,6 @@ def score_image(estimator: UncertaintyEstimator, datastore: Any, name: str, devi
     except Exception as error:
         record_failure({"case": name, "image": image}, error)
         return None
-    known = datastore.get_image_info(name).get(INFO, {})
-    datastore.update_image_info(name, {INFO: {**known, estimator.task.name: {"value": value, "weights": stamp}}})
+    stored = datastore.get_image_info(name).get(INFO_KEY, {})
+    datastore.update_image_info(name, {INFO_KEY: {**stored, estimator.task.name: {"value": value, "weights": stamp}}})
     return value

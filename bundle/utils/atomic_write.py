@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -17,3 +18,11 @@ def atomic_write(target: Path) -> Iterator[Path]:
         os.replace(partial, target)
     finally:
         partial.unlink(missing_ok=True)
+
+
+def atomic_copy(source: Path, target: Path) -> None:
+    """Copy a file to ``target`` atomically, flushed to the disk; a file there is replaced."""
+    with atomic_write(target) as partial:
+        shutil.copyfile(source, partial)
+        with open(partial, "rb") as stream:
+            os.fsync(stream.fileno())

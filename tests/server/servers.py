@@ -131,6 +131,6 @@ def untrained_task(name: str, root: Path) -> LabelTask:
     task = replace(next(task for task in TASKS if task.name == name), root=root, work=root)
     (root / "configs").symlink_to(Path(ROOT, "configs"))
     parser = ConfigParser({**task.config, "checkpoint": None})
-    task.shipped.parent.mkdir(parents=True)
-    torch.save(parser.get_parsed_content("network").state_dict(), task.shipped)
+    task.shipped_weights.parent.mkdir(parents=True)
+    torch.save(parser.get_parsed_content("network").state_dict(), task.shipped_weights)
     return task

@@ -28,21 +28,21 @@ def app(tmp_path_factory: pytest.TempPathFactory) -> KeysliceApp:
 def test_it_is_found_as_monai_label_looks_for_it(app: KeysliceApp, tmp_path: Path) -> None:
     from monailabel.utils.others.class_utils import get_class_of_subclass_from_file
 
-    from bundle.server.start_command import prepare_work
+    from bundle.server.start_command import prepare_work_dir
 
-    prepare_work(tmp_path)
+    prepare_work_dir(tmp_path)
     assert get_class_of_subclass_from_file("main", str(tmp_path / "main.py"), "MONAILabelApp") is KeysliceApp
 
 
 def test_models_are_those_that_were_chosen(app: KeysliceApp) -> None:
     assert list(app.info()["models"]) == ["volumes"]
     assert app.task("volumes").work == app.work / "model" / "volumes"
-    with pytest.raises(RequestError, match="'discs' is not served; there are volumes"):
+    with pytest.raises(RequestError, match="'discs' is not served; choose one of volumes"):
         app.task("discs")
 
 
 def test_models_that_do_not_fit_the_studies_are_refused(app: KeysliceApp, tmp_path: Path) -> None:
-    with pytest.raises(StudiesError, match="cannot read them"):
+    with pytest.raises(StudiesError, match="cannot read"):
         KeysliceApp(str(tmp_path), app.studies, {"models": "cells"})
 
 
@@ -68,14 +68,14 @@ def test_a_result_can_be_kept_as_a_label(app: KeysliceApp) -> None:
 def test_files_that_the_server_did_not_make_are_no_images(app: KeysliceApp, monkeypatch: pytest.MonkeyPatch) -> None:
     volume = app.datastore().get_image_uri("phantom_0")
     for image in (volume, "", "studies", f"{app.uploads}/../results", f"{app.uploads}/nothing.nii.gz"):
-        with pytest.raises(RequestError, match="is not among the studies") as error:
+        with pytest.raises(RequestError, match="is not in the study folder") as error:
             app.infer({"model": "volumes", "image": image})
         assert error.value.status == 404
     monkeypatch.setattr(app, "_sessions", None)
     app.uploads.mkdir(exist_ok=True)
     upload = app.uploads / "x.nii.gz"
     upload.write_bytes(Path(volume).read_bytes())
-    assert app._uploaded(str(upload)) == str(upload)
+    assert app._check_upload(str(upload)) == str(upload)
 
 
 def test_sessions_can_be_left_out(app: KeysliceApp) -> None:
@@ -101,7 +101,7 @@ def test_scores_that_are_outdated_are_renewed(app: KeysliceApp, monkeypatch: pyt
 
     monkeypatch.setattr(MONAILabelApp, "async_scoring", start)
     assert app.async_scoring(None) == {}
-    monkeypatch.setattr("bundle.server.app.due_methods", lambda *_: ["dice", "uncertainty"])
+    monkeypatch.setattr("bundle.server.app.get_outdated_methods", lambda *_: ["dice", "uncertainty"])
     assert app.async_scoring(None) == {"dice": {"id": "dice"}}
     assert app.async_scoring("dice") == {"id": "dice"}
 

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from bundle.server import background_tasks as background
-from bundle.server.background_tasks import check_request, tell_plainly
+from bundle.server.background_tasks import check_request, install_error_hook
 from bundle.server.server_errors import RequestError
 
 
@@ -43,10 +43,10 @@ def test_trainings_and_scorings_check_their_requests(app) -> None:
 @pytest.mark.parametrize(
     ("method", "request_", "told"),
     [
-        ("train", {"model": "x"}, "there is no model to train 'x'; there are: volumes"),
-        ("train", {}, "there is no model to train None"),
-        ("scoring", {"method": "x"}, "there is no scoring method 'x'; there are: dice"),
-        ("batch_infer", {"model": "x"}, "there is no model 'x'; there are: volumes"),
+        ("train", {"model": "x"}, "unknown model for training 'x'; available: volumes"),
+        ("train", {}, "unknown model for training None"),
+        ("scoring", {"method": "x"}, "unknown scoring method 'x'; available: dice"),
+        ("batch_infer", {"model": "x"}, "unknown model 'x'; available: volumes"),
     ],
 )
 def test_what_is_not_there_is_refused(method: str, request_: dict[str, Any], told: str, app) -> None:
@@ -58,7 +58,7 @@ def test_what_is_not_there_is_refused(method: str, request_: dict[str, Any], tol
 def test_a_batch_needs_images(app) -> None:
     check_request(app, "batch_infer", {"model": "volumes"})
     app.datastore().images.clear()
-    with pytest.raises(RequestError, match="the study folder holds no images") as caught:
+    with pytest.raises(RequestError, match="the study folder contains no images") as caught:
         check_request(app, "batch_infer", {"model": "volumes"})
     assert caught.value.status == 409
 
@@ -66,7 +66,7 @@ def test_a_batch_needs_images(app) -> None:
 def test_a_process_of_monailabel_tells_mistakes_without_a_traceback(monkeypatch, capsys, caplog) -> None:
     monkeypatch.setattr(sys, "excepthook", sys.excepthook)
     monkeypatch.setattr(sys.modules["__main__"], "__spec__", SimpleNamespace(name=background.TASK_PROCESS))
-    tell_plainly()
+    install_error_hook()
     mistake, fault = RequestError(409, "no labels"), ZeroDivisionError("a fault of ours")
     sys.excepthook(type(mistake), mistake, None)
     assert caplog.messages == ["no labels"]
@@ -79,5 +79,5 @@ def test_a_process_of_monailabel_tells_mistakes_without_a_traceback(monkeypatch,
 def test_other_processes_stay_as_they_are(spec: Any, monkeypatch) -> None:
     before = sys.excepthook
     monkeypatch.setattr(sys.modules["__main__"], "__spec__", spec)
-    tell_plainly()
+    install_error_hook()
     assert sys.excepthook is before

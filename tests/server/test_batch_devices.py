@@ -7,7 +7,7 @@ import pytest
 import torch
 from monailabel.interfaces.tasks.batch_infer import BatchInferTask
 
-from bundle.server.workarounds.batch_devices import with_devices
+from bundle.server.workarounds.batch_devices import choose_devices
 
 ASKED = {"model": "volumes", "multi_gpu": True, "gpus": "all", "device": "cuda", "images": ["a"]}
 """What clients ask for by themselves."""
@@ -19,12 +19,12 @@ def infer(request: dict[str, Any], datastore: Any) -> dict[str, Any]:
 
 def test_gpus_are_used_where_there_are_some(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(torch.cuda, "device_count", lambda: 2)
-    assert with_devices(ASKED) == ASKED
+    assert choose_devices(ASKED) == ASKED
 
 
 @pytest.mark.skipif(torch.cuda.is_available(), reason="for machines without a GPU")
 def test_without_gpus_the_cpu_is_used() -> None:
-    assert BatchInferTask()(with_devices(ASKED), SimpleNamespace(), infer) == {"a": {"device": "cpu"}}
+    assert BatchInferTask()(choose_devices(ASKED), SimpleNamespace(), infer) == {"a": {"device": "cpu"}}
 
 
 @pytest.mark.skipif(torch.cuda.is_available(), reason="for machines without a GPU")

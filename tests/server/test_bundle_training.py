@@ -13,7 +13,7 @@ import torch
 from helpers.phantoms import write_nifti
 
 from bundle.server import bundle_training as train
-from bundle.server.bundle_training import BundleTraining, LabelsError, check_labels, publish
+from bundle.server.bundle_training import BundleTraining, LabelsError, check_labels
 from bundle.server.datastore import StudyDatastore
 from bundle.server.label_tasks import TASKS, LabelTask
 from bundle.server.server_errors import RequestError
@@ -86,7 +86,7 @@ def test_options_out_of_range_are_refused(request_: dict[str, Any], task: LabelT
 
 
 def test_without_labels_nothing_is_trained(task: LabelTask, label, asked) -> None:
-    with pytest.raises(RequestError, match="volumes: no image has a final label yet; submit one") as caught:
+    with pytest.raises(RequestError, match="volumes: no image has a final label; submit one") as caught:
         BundleTraining(task)({}, label(0))
     assert (caught.value.status, asked) == (409, [])
 
@@ -97,18 +97,18 @@ def test_few_labels_are_trained_and_validated_on(count: int, task: LabelTask, la
     found = training({"max_epochs": 2, "device": "cpu"}, label(count))
     assert found["trained_on"] == [f"phantom_{index}" for index in range(count)]
     assert found["validated_on"] == "the training cases"
-    assert (found["epochs"], found["best_metric"], found["left_out"]) == (2, None, [])
+    assert (found["epochs"], found["best_metric"], found["skipped"]) == (2, None, [])
     assert training.stats() == found
     assert asked[0]["config"] == task.config_dir / "train.json"
     assert (asked[0]["epochs"], asked[0]["device"]) == (2, "$torch.device('cpu')")
 
 
 def test_a_share_of_more_labels_is_held_out(task: LabelTask, label, asked, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("bundle.server.final_labels.FEW", 3)
+    monkeypatch.setattr("bundle.server.final_labels.MIN_CASES_TO_SPLIT", 3)
     found = BundleTraining(task)({"val_split": 0.34, "max_epochs": 3}, label(3))
     assert len(found["validated_on"]) == 1
     assert sorted(found["trained_on"] + found["validated_on"]) == ["phantom_0", "phantom_1", "phantom_2"]
-    assert (found["best_metric"], found["left_out"]) == (0.75, ["left out"])
+    assert (found["best_metric"], found["skipped"]) == (0.75, ["left out"])
 
 
 @pytest.mark.parametrize(("count", "request_", "size"), [(1, {}, 1), (3, {}, 2), (3, {"batch_size": 8}, 3)])
@@ -124,15 +124,15 @@ def test_draws_from_few_cases_fill_a_batch(label, asked, tmp_path: Path, monkeyp
 
 
 def test_trained_weights_take_the_place_of_the_shipped_ones(task: LabelTask, label, asked) -> None:
-    before = task.shipped.read_bytes()
-    assert task.served == task.shipped
+    before = task.shipped_weights.read_bytes()
+    assert task.served_weights == task.shipped_weights
     store = label(1)
     BundleTraining(task)({}, store)
-    assert task.served == task.weights
-    assert torch.load(task.served, weights_only=True)["w"].tolist() == [1.0]
-    assert task.shipped.read_bytes() == before
+    assert task.served_weights == task.trained_weights
+    assert torch.load(task.served_weights, weights_only=True)["w"].tolist() == [1.0]
+    assert task.shipped_weights.read_bytes() == before
     BundleTraining(task)({}, store)
-    assert [call["checkpoint"] for call in asked] == [str(task.shipped), str(task.weights)]
+    assert [call["checkpoint"] for call in asked] == [str(task.shipped_weights), str(task.trained_weights)]
 
 
 def test_served_weights_are_trained_on_by_small_steps(task: LabelTask, label, asked) -> None:
@@ -151,7 +151,7 @@ def test_a_training_that_fails_leaves_the_served_weights(task: LabelTask, label,
     monkeypatch.setattr(train, "run_workflow", fail)
     with pytest.raises(WorkflowError, match="out of memory"):
         BundleTraining(task)({}, label(1))
-    assert task.served == task.shipped
+    assert task.served_weights == task.shipped_weights
     assert BundleTraining(task).stats() == {}
 
 
@@ -159,7 +159,7 @@ def test_labels_with_foreign_values_are_told_before_anything_is_trained(task: La
     with pytest.raises(LabelsError) as caught:
         BundleTraining(task)({}, label(2, value=7))
     lines = str(caught.value).splitlines()
-    assert lines[0] == "nothing was trained, since labels cannot be used:"
+    assert lines[0] == "not trained, because these labels are invalid:"
     assert [Path(line.split(": ")[0]).name for line in lines[1:]] == ["phantom_0.nii.gz", "phantom_1.nii.gz"]
     assert all("holds the values 7, which are none of the classes" in line for line in lines[1:])
     assert asked == []
@@ -186,16 +186,5 @@ def test_a_label_without_classes_is_told(label, tmp_path: Path, asked) -> None:
     content["train"]["dataset"]["data"]["_target_"] = "bundle.data.select_classified"
     (configs / "train.json").write_text(json.dumps(content))
     task = replace(TASKS[0], root=tmp_path, work=tmp_path / "work")
-    with pytest.raises(LabelsError, match=r"phantom_0\.nii\.gz: names no classes"):
+    with pytest.raises(LabelsError, match=r"phantom_0\.nii\.gz: contains no classes"):
         BundleTraining(task)({"pretrained": False}, label(1))
-
-
-def test_a_file_is_replaced_in_one_step(tmp_path: Path) -> None:
-    source, target = tmp_path / "new.pt", tmp_path / "served" / "model.pt"
-    for text in ("first", "second"):
-        source.write_text(text)
-        with open(target, "rb") if target.exists() else open(source, "rb") as reader:
-            publish(source, target)
-            assert reader.read() == b"first"
-        assert target.read_text() == text
-    assert [file.name for file in target.parent.iterdir()] == ["model.pt"]

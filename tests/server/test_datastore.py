@@ -12,7 +12,7 @@ from helpers.phantoms import write_case
 from PIL import Image
 
 from bundle.server.datastore import StudyDatastore
-from bundle.server.label_tasks import PICTURE, VOLUME
+from bundle.server.label_tasks import IMAGE, VOLUME
 from bundle.server.server_errors import RequestError
 
 
@@ -25,7 +25,7 @@ def store(tmp_path: Path) -> StudyDatastore:
     return StudyDatastore(str(tmp_path / "studies"), VOLUME)
 
 
-def status_of(error: pytest.ExceptionInfo[RequestError]) -> int:
+def get_status(error: pytest.ExceptionInfo[RequestError]) -> int:
     return error.value.status
 
 
@@ -35,7 +35,7 @@ def test_images_of_the_kind_are_listed(tmp_path: Path, store: StudyDatastore) ->
     pictures.mkdir()
     Image.fromarray(np.zeros((3, 4, 3), np.uint8)).save(pictures / "p.jpeg")
     (pictures / "a.nii.gz").touch()
-    assert StudyDatastore(str(pictures), PICTURE).list_images() == ["p"]
+    assert StudyDatastore(str(pictures), IMAGE).list_images() == ["p"]
 
 
 def test_hidden_files_and_labels_are_no_images_and_endings_may_be_in_capitals(tmp_path: Path) -> None:
@@ -57,10 +57,10 @@ def test_images_are_added_under_plain_new_names(tmp_path: Path, store: StudyData
     file = str(tmp_path / "case" / "images" / "a.nii.gz")
     assert store.add_image("b", file, {}) == "b"
     assert (tmp_path / "studies" / "b.nii.gz").read_bytes() == Path(file).read_bytes()
-    for name, status, message in (("../c", 400, "plain name"), ("a", 409, "is there already")):
+    for name, status, message in (("../c", 400, "is not a file name"), ("a", 409, "already exists")):
         with pytest.raises(RequestError, match=message) as error:
             store.add_image(name, file, {})
-        assert status_of(error) == status
+        assert get_status(error) == status
     other = Path(file).rename(tmp_path / "c.nii.gz")
     assert store.add_image("", str(other), {}) == "c"
 
@@ -76,23 +76,23 @@ def test_a_label_of_another_kind_of_file_replaces_the_earlier_one(tmp_path: Path
     assert not first.exists()
     store.remove_label("a", "final")
     assert not store.get_label_uri("a", "final")
-    with pytest.raises(RequestError, match="there is no label of 'a' with the tag 'final'") as error:
+    with pytest.raises(RequestError, match="image 'a' has no label with the tag 'final'") as error:
         store.remove_label("a", "final")
-    assert status_of(error) == 404
+    assert get_status(error) == 404
 
 
 def test_labels_are_saved_under_plain_tags(tmp_path: Path, store: StudyDatastore) -> None:
     label = str(tmp_path / "case" / "labels" / "a.nii.gz")
-    with pytest.raises(RequestError, match="no image has a label") as error:
+    with pytest.raises(RequestError, match="no image has a final label") as error:
         store.get_dataset_archive(None)
-    assert status_of(error) == 404
+    assert get_status(error) == 404
     assert store.save_label("a", label, "final", {}) == "a"
     with zipfile.ZipFile(store.get_dataset_archive(None)) as archive:
         assert {"image/a.nii.gz", "label/a.nii.gz"} < set(archive.namelist())
     for image, tag, status in (("a", "../x", 400), ("b", "final", 404)):
         with pytest.raises(RequestError) as error:
             store.save_label(image, label, tag, {})
-        assert status_of(error) == status
+        assert get_status(error) == status
     assert not (tmp_path / "studies" / "x").exists()
 
 

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from bundle.data import DatalistError, select_cases, select_classified
-from bundle.server.final_labels import LabeledCase, held_out, labeled_cases, read_classes, write_dataset
+from bundle.server.final_labels import LabeledCase, labeled_cases, read_classes, select_validation_cases, write_dataset
 
 
 def cases_of(folder: Path, count: int) -> list[LabeledCase]:
@@ -42,21 +42,21 @@ def test_the_final_labels_are_listed_by_name() -> None:
 
 @pytest.mark.parametrize("count", [1, 2, 3, 4])
 def test_of_few_labels_none_is_held_out(count: int, tmp_path: Path) -> None:
-    assert held_out(cases_of(tmp_path, count), 0.5) == []
+    assert select_validation_cases(cases_of(tmp_path, count), 0.5) == []
 
 
 @pytest.mark.parametrize(("share", "count"), [(0.0, 0), (0.04, 0), (0.2, 2), (0.5, 5), (0.9, 9)])
 def test_a_share_of_many_labels_is_held_out(share: float, count: int, tmp_path: Path) -> None:
     cases = cases_of(tmp_path, 10)
-    found = held_out(cases, share)
+    found = select_validation_cases(cases, share)
     assert len(found) == count
     assert found == sorted(found, key=lambda case: case.name)
-    assert found == held_out(cases[::-1], share)
+    assert found == select_validation_cases(cases[::-1], share)
 
 
 def test_a_case_stays_held_out_when_others_come(tmp_path: Path) -> None:
     cases = cases_of(tmp_path, 40)
-    before, after = ({case.name for case in held_out(cases[:count], 0.2)} for count in (39, 40))
+    before, after = ({case.name for case in select_validation_cases(cases[:count], 0.2)} for count in (39, 40))
     assert len(before & after) >= len(before) - 1
 
 
@@ -79,7 +79,7 @@ def test_cases_that_are_held_out_are_not_trained_on(tmp_path: Path) -> None:
 
 
 def test_what_an_earlier_training_left_is_gone(tmp_path: Path) -> None:
-    left = tmp_path / "data" / "again" / "old.nii.gz"
+    left = tmp_path / "data" / "links" / "old.nii.gz"
     left.parent.mkdir(parents=True)
     left.write_text("")
     write_dataset(cases_of(tmp_path, 1), tmp_path / "data")
@@ -99,5 +99,5 @@ def test_classes_are_read_from_the_labels(tmp_path: Path) -> None:
 def test_a_label_without_classes_is_named(text: str, tmp_path: Path) -> None:
     label = tmp_path / "a.json"
     label.write_text(text)
-    with pytest.raises(DatalistError, match=r"a\.json: names no classes; submit a file NAME"):
+    with pytest.raises(DatalistError, match=r"a\.json: contains no classes; submit a file NAME"):
         read_classes(label)

@@ -17,7 +17,7 @@ from monailabel.interfaces.exception import (
 from bundle.data import DatalistError
 from bundle.io import BadInputError
 from bundle.networks import WeightsError
-from bundle.server.http_errors import answer_failures
+from bundle.server.http_errors import add_error_handlers
 from bundle.server.server_errors import RequestError, StudiesError
 
 ERRORS = {
@@ -31,8 +31,8 @@ ERRORS = {
     "list": (DatalistError("no image"), 400, "no image"),
     "studies": (StudiesError("no folder"), 400, "no folder"),
     "weights": (WeightsError("do not fit"), 500, "do not fit"),
-    "value": (ValueError("odd"), 500, "ValueError: odd; the log of the server tells where."),
-    "other": (ZeroDivisionError("x"), 500, "ZeroDivisionError: x; the log of the server tells where."),
+    "value": (ValueError("odd"), 500, "ValueError: odd; the server's log contains the traceback."),
+    "other": (ZeroDivisionError("x"), 500, "ZeroDivisionError: x; the server's log contains the traceback."),
 }
 
 
@@ -40,7 +40,7 @@ ERRORS = {
 def test_an_error_gets_a_status_and_a_sentence(name: str) -> None:
     error, status, message = ERRORS[name]
     app = FastAPI()
-    answer_failures(app)
+    add_error_handlers(app)
 
     @app.get("/")
     def fail() -> None:

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from bundle.server.label_tasks import PICTURE, TASKS, VOLUME, LabelTask, choose_tasks, images_of, parse_models
+from bundle.server.label_tasks import IMAGE, TASKS, VOLUME, LabelTask, choose_tasks, find_images, parse_models
 from bundle.server.server_errors import StudiesError
 
 
@@ -17,7 +17,7 @@ def tasks(tmp_path: Path) -> list[LabelTask]:
     """The tasks of a bundle in which all are there but the classes of lesions."""
     root = tmp_path / "root"
     for task in (replace(task, root=root) for task in TASKS):
-        for file in (task.config_dir / "inference.json", task.config_dir / "metadata.json", task.shipped):
+        for file in (task.config_dir / "inference.json", task.config_dir / "metadata.json", task.shipped_weights):
             file.parent.mkdir(parents=True, exist_ok=True)
             if task.name != "lesion_classes" or file.suffix == ".json":
                 file.write_text("{}")
@@ -34,7 +34,7 @@ def folder_of(path: Path, *names: str) -> Path:
 def test_volumes_are_served_by_the_models_for_volumes(tmp_path: Path, tasks: list[LabelTask]) -> None:
     studies = folder_of(tmp_path / "s", "a.nii.gz", "notes.txt", ".hidden.nii.gz")
     assert [task.name for task in choose_tasks(studies, tasks=tasks)] == ["volumes", "discs"]
-    assert [file.name for file in images_of(studies, VOLUME)] == ["a.nii.gz"]
+    assert [file.name for file in find_images(studies, VOLUME)] == ["a.nii.gz"]
 
 
 def test_pictures_are_served_by_those_models_for_pictures_that_are_there(
@@ -43,7 +43,7 @@ def test_pictures_are_served_by_those_models_for_pictures_that_are_there(
     with caplog.at_level(logging.INFO):
         chosen = choose_tasks(folder_of(tmp_path / "s", "A.JPG"), tasks=tasks)
     assert [task.name for task in chosen] == ["lesions", "cells"]
-    assert "lesion_classes is left out" in caplog.text
+    assert "lesion_classes is not offered" in caplog.text
 
 
 def test_named_models_are_served_in_their_order(tmp_path: Path, tasks: list[LabelTask]) -> None:
@@ -55,27 +55,27 @@ def test_in_an_empty_or_mixed_folder_the_named_models_tell_the_kind(tmp_path: Pa
     empty, mixed = folder_of(tmp_path / "e"), folder_of(tmp_path / "m", "a.nii", "b.png")
     for studies in (empty, mixed):
         assert [task.name for task in choose_tasks(studies, ["cells"], tasks)] == ["cells"]
-    with pytest.raises(StudiesError, match="holds neither"):
+    with pytest.raises(StudiesError, match="contains neither"):
         choose_tasks(empty, tasks=tasks)
-    with pytest.raises(StudiesError, match="volumes and pictures"):
+    with pytest.raises(StudiesError, match="volumes and 2D images"):
         choose_tasks(mixed, tasks=tasks)
 
 
 def test_what_does_not_fit_is_told(tmp_path: Path, tasks: list[LabelTask]) -> None:
     volumes, pictures = folder_of(tmp_path / "v", "a.mha"), folder_of(tmp_path / "p", "a.bmp")
-    with pytest.raises(StudiesError, match="cells cannot read them; pass --models with some of volumes, discs"):
+    with pytest.raises(StudiesError, match="which cells cannot read; pass --models with some of volumes, discs"):
         choose_tasks(volumes, ["volumes", "cells"], tasks)
     with pytest.raises(StudiesError, match=r"lesion_classes: .*model.pt does not exist"):
         choose_tasks(pictures, ["lesion_classes"], tasks)
-    with pytest.raises(StudiesError, match="no model for them is there"):
+    with pytest.raises(StudiesError, match="has no weights for them"):
         choose_tasks(pictures, tasks=[task for task in tasks if task.name == "lesion_classes"])
-    with pytest.raises(StudiesError, match="is no folder"):
+    with pytest.raises(StudiesError, match="is not a folder"):
         choose_tasks(tmp_path / "nowhere", tasks=tasks)
 
 
 @pytest.mark.parametrize("text", ["volumes,knees", "", " , "])
 def test_names_of_models_are_checked(text: str) -> None:
-    with pytest.raises(StudiesError, match="is no model of this bundle; there are volumes, discs"):
+    with pytest.raises(StudiesError, match="is not a model of this bundle; choose from volumes, discs"):
         parse_models(text)
 
 
@@ -86,17 +86,17 @@ def test_names_of_models_come_with_commas() -> None:
 
 def test_trained_weights_are_served_before_the_shipped_ones(tmp_path: Path, tasks: list[LabelTask]) -> None:
     task = replace(tasks[0], work=tmp_path / "work")
-    assert task.served == task.shipped
+    assert task.served_weights == task.shipped_weights
     task.work.mkdir()
-    task.weights.touch()
-    assert task.served == task.weights
+    task.trained_weights.touch()
+    assert task.served_weights == task.trained_weights
 
 
 def test_labels_are_those_of_the_config_or_of_the_metadata(tmp_path: Path) -> None:
     volumes, discs = TASKS[:2]
     assert volumes.labels == {"anterior": 1, "posterior": 2}
     assert (discs.labels["C1-C2"], discs.labels["L5-S1"], len(discs.labels)) == (2, 25, 24)
-    other = replace(volumes, root=tmp_path, kind=PICTURE)
+    other = replace(volumes, root=tmp_path, kind=IMAGE)
     other.config_dir.mkdir()
     (other.config_dir / "inference.json").write_text("{}")
     (other.config_dir / "metadata.json").write_text(

@@ -12,7 +12,7 @@ from PIL import Image
 
 from bundle.io.images import read_image, read_mask
 from bundle.server.datastore import StudyDatastore
-from bundle.server.label_tasks import PICTURE
+from bundle.server.label_tasks import IMAGE
 from bundle.server.mask_volumes import is_volume, write_mask
 from bundle.server.server_errors import RequestError
 
@@ -62,7 +62,7 @@ def test_what_is_no_label_of_the_picture_is_refused(tmp_path: Path) -> None:
     for file, message in (
         (broken, "cannot be read by ITK"),
         (label(tmp_path / "s.nrrd", np.zeros((6, 4), np.uint8)), "has the size"),
-        (label(tmp_path / "f.nrrd", np.full(SIZE, 0.5, np.float32)), "no class numbers"),
+        (label(tmp_path / "f.nrrd", np.full(SIZE, 0.5, np.float32)), "not class numbers"),
     ):
         with pytest.raises(RequestError, match=message) as error:
             write_mask(file, image, target, "l")
@@ -71,7 +71,7 @@ def test_what_is_no_label_of_the_picture_is_refused(tmp_path: Path) -> None:
 
 def test_the_datastore_keeps_the_mask(tmp_path: Path) -> None:
     picture(tmp_path / "p.jpg")
-    store = StudyDatastore(str(tmp_path), PICTURE)
+    store = StudyDatastore(str(tmp_path), IMAGE)
     classes = np.eye(*SIZE, dtype=np.uint8)
     store.save_label("p", str(label(tmp_path / "l.nii.gz", classes[None])), "final", {})
     kept = store.get_label_uri("p", "final")

@@ -53,7 +53,7 @@ def test_the_next_image_is_that_of_the_strategy(serve) -> None:
 
 @pytest.mark.parametrize(
     ("images", "told"),
-    [("ab", "all 2 images have a final label: nothing is left to label"), ("", "there are no images")],
+    [("ab", "all 2 images have a final label"), ("", "the study folder contains no images")],
 )
 def test_the_reason_is_told_where_there_is_none(images: str, told: str, serve) -> None:
     serve(App(*images, left=False))
@@ -62,7 +62,7 @@ def test_the_reason_is_told_where_there_is_none(images: str, told: str, serve) -
 
 def test_a_strategy_that_is_not_there_is_refused(serve) -> None:
     serve(App("a"))
-    with pytest.raises(RequestError, match="there is no strategy 'x'; there are: first, random") as caught:
+    with pytest.raises(RequestError, match="unknown strategy 'x'; available: first, random") as caught:
         next_sample.next_sample("x", None, USER)
     assert caught.value.status == 404
 

@@ -12,12 +12,12 @@ from fastapi.middleware.cors import CORSMiddleware
 from fastapi.middleware.gzip import GZipMiddleware
 from fastapi.testclient import TestClient
 
-from bundle.server.workarounds.origins import VARIABLE, allowed, restrict_origins
+from bundle.server.workarounds.origins import ORIGINS_VARIABLE, get_allowed_origins, restrict_origins
 
 
 def test_the_pages_of_the_server_and_named_ones_are_allowed() -> None:
-    assert allowed(8000, {}) == ["http://127.0.0.1:8000", "http://localhost:8000"]
-    assert allowed(80, {VARIABLE: "http://a:1/, ,http://b"})[2:] == ["http://a:1", "http://b"]
+    assert get_allowed_origins(8000, {}) == ["http://127.0.0.1:8000", "http://localhost:8000"]
+    assert get_allowed_origins(80, {ORIGINS_VARIABLE: "http://a:1/, ,http://b"})[2:] == ["http://a:1", "http://b"]
 
 
 def test_only_allowed_pages_may_read() -> None:

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from bundle.server.label_tasks import TASKS, LabelTask
-from bundle.server.panel_options import on, overrides_of, panel_of, share
+from bundle.server.panel_options import get_overrides, get_panel_options
 from bundle.server.server_errors import RequestError
 
 VOLUMES, DISCS = TASKS[:2]
@@ -34,20 +34,20 @@ def pictures(tmp_path: Path) -> LabelTask:
 
 
 def test_a_panel_has_what_the_config_can_do(pictures: LabelTask) -> None:
-    assert panel_of(VOLUMES) == {"overlap": 0.25, "mirror": False, "largest_component": False}
-    assert panel_of(DISCS) == {}
-    assert panel_of(pictures) == {"overlap": 0.25, "threshold": 0.5, "largest_component": False}
+    assert get_panel_options(VOLUMES) == {"overlap": 0.25, "mirror": False, "largest_component": False}
+    assert get_panel_options(DISCS) == {}
+    assert get_panel_options(pictures) == {"overlap": 0.25, "threshold": 0.5, "largest_component": False}
 
 
 def test_defaults_and_what_is_unknown_change_nothing(pictures: LabelTask) -> None:
-    assert overrides_of(VOLUMES, {"mirror": False, "largest_component": "false", "logging": "INFO"}) == {}
-    assert overrides_of(DISCS, {"overlap": 0.5, "mirror": True, "largest_component": True}) == {}
-    assert overrides_of(pictures, {"mirror": True, "threshold": None}) == {}
+    assert get_overrides(VOLUMES, {"mirror": False, "largest_component": "false", "logging": "INFO"}) == {}
+    assert get_overrides(DISCS, {"overlap": 0.5, "mirror": True, "largest_component": True}) == {}
+    assert get_overrides(pictures, {"mirror": True, "threshold": None}) == {}
 
 
 def test_options_become_ids_of_the_config(pictures: LabelTask) -> None:
-    assert overrides_of(VOLUMES, {"overlap": "0.5", "mirror": "true"}) == {"overlap": 0.5, "mirror_axes": [0, 1, 2]}
-    assert overrides_of(pictures, {"threshold": 0.3, "largest_component": 1}) == {
+    assert get_overrides(VOLUMES, {"overlap": "0.5", "mirror": "true"}) == {"overlap": 0.5, "mirror_axes": [0, 1, 2]}
+    assert get_overrides(pictures, {"threshold": 0.3, "largest_component": 1}) == {
         "threshold": 0.3,
         "single_region": True,
     }
@@ -56,12 +56,12 @@ def test_options_become_ids_of_the_config(pictures: LabelTask) -> None:
 def test_mirroring_that_a_config_does_by_itself_can_be_left_out(tmp_path: Path) -> None:
     task = replace(VOLUMES, root=tmp_path)
     task.__dict__["config"] = {**VOLUMES.config, "mirror_axes": [0]}
-    assert panel_of(task)["mirror"] is True
-    assert overrides_of(task, {"mirror": False}) == {"mirror_axes": []}
+    assert get_panel_options(task)["mirror"] is True
+    assert get_overrides(task, {"mirror": False}) == {"mirror_axes": []}
 
 
 def test_the_largest_component_is_found_before_the_label_map_is_written() -> None:
-    transforms: list[dict[str, Any]] = overrides_of(VOLUMES, {"largest_component": True})["postprocessing#transforms"]
+    transforms: list[dict[str, Any]] = get_overrides(VOLUMES, {"largest_component": True})["postprocessing#transforms"]
     targets = [step["_target_"] for step in transforms]
     assert targets == [
         "bundle.grid.RestoreGridd",
@@ -73,12 +73,13 @@ def test_the_largest_component_is_found_before_the_label_map_is_written() -> Non
 
 
 @pytest.mark.parametrize("value", ["x", 1, -0.1, [], {}, "nan"])
-def test_shares_lie_between_0_and_1(value: Any) -> None:
-    with pytest.raises(RequestError, match="overlap must be a number in"):
-        share("overlap", value)
+def test_fractions_outside_0_and_1_are_refused(value: Any) -> None:
+    with pytest.raises(RequestError, match="overlap must be a number, 0 or more and below 1, got"):
+        get_overrides(VOLUMES, {"overlap": value})
 
 
-def test_switches_are_on_or_off() -> None:
-    assert (on("mirror", "True"), on("mirror", 0)) == (True, False)
+def test_switches_are_booleans_or_text() -> None:
+    assert get_overrides(VOLUMES, {"mirror": "True"}) == {"mirror_axes": [0, 1, 2]}
+    assert get_overrides(VOLUMES, {"mirror": 0}) == {}
     with pytest.raises(RequestError, match="mirror must be true or false"):
-        on("mirror", "perhaps")
+        get_overrides(VOLUMES, {"mirror": "perhaps"})

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from bundle.server.request_names import check_name, file_name, is_session
+from bundle.server.request_names import check_name, get_base_name, is_session_id
 from bundle.server.server_errors import RequestError
 
 BAD = ["", ".", "..", "../x", "a/b", "a\\b", "/etc/passwd", ".hidden", "a\0b", "a\nb", "x" * 201]
@@ -12,7 +12,7 @@ BAD = ["", ".", "..", "../x", "a/b", "a\\b", "/etc/passwd", ".hidden", "a\0b", "
 
 @pytest.mark.parametrize("name", BAD)
 def test_names_that_could_lead_elsewhere_are_refused(name: str) -> None:
-    with pytest.raises(RequestError, match="is no plain name") as error:
+    with pytest.raises(RequestError, match="is not a file name") as error:
         check_name("image", name)
     assert error.value.status == 400
 
@@ -24,13 +24,13 @@ def test_plain_names_are_taken(name: str) -> None:
 
 @pytest.mark.parametrize("name", ["../x", "", "a.b", "x" * 65])
 def test_names_of_no_session(name: str) -> None:
-    assert not is_session(name)
-    assert is_session("3f1c0c3e-c6f0-11f0-9a5c-0242ac110002")
+    assert not is_session_id(name)
+    assert is_session_id("3f1c0c3e-c6f0-11f0-9a5c-0242ac110002")
 
 
 def test_folders_before_the_name_of_a_file_are_left_out() -> None:
-    assert file_name("C:\\scans\\a.nii.gz", "x") == "a.nii.gz"
-    assert file_name("../../a.nii.gz", "x") == "a.nii.gz"
-    assert file_name(None, "image.nii.gz") == file_name("/", "image.nii.gz") == "image.nii.gz"
+    assert get_base_name("C:\\scans\\a.nii.gz", "x") == "a.nii.gz"
+    assert get_base_name("../../a.nii.gz", "x") == "a.nii.gz"
+    assert get_base_name(None, "image.nii.gz") == get_base_name("/", "image.nii.gz") == "image.nii.gz"
     with pytest.raises(RequestError):
-        file_name("../..", "x")
+        get_base_name("../..", "x")

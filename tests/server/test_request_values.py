@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from bundle.server.label_tasks import TASKS
-from bundle.server.request_values import find_task, read_count, read_device, read_number, read_switch
+from bundle.server.request_values import find_task, read_bool, read_device, read_int, read_number
 from bundle.server.server_errors import RequestError
 
 
@@ -31,8 +31,8 @@ def test_a_number_is_read_from_numbers_and_texts(value: Any, number: float) -> N
 
 def test_what_is_not_there_has_its_default() -> None:
     assert read_number({}, "share", 0.5, low=0) == 0.5
-    assert read_count({}, "epochs", 3) == 3
-    assert read_switch({}, "pretrained", True) is True
+    assert read_int({}, "epochs", 3) == 3
+    assert read_bool({}, "pretrained", True) is True
 
 
 @pytest.mark.parametrize("value", [-0.1, 1, "x", None, True, "nan", [1]])
@@ -45,19 +45,19 @@ def test_what_is_no_number_in_range_is_refused(value: Any) -> None:
 @pytest.mark.parametrize("value", [0, -1, "two"])
 def test_a_count_begins_at_one(value: Any) -> None:
     with pytest.raises(RequestError, match="epochs must be a number, 1 or more, got"):
-        read_count({"epochs": value}, "epochs", 3)
+        read_int({"epochs": value}, "epochs", 3)
 
 
 def test_a_count_is_a_whole_number() -> None:
-    assert read_count({"epochs": "2"}, "epochs", 3) == 2
-    with pytest.raises(RequestError, match=r"epochs must be a whole number, got 1\.5"):
-        read_count({"epochs": 1.5}, "epochs", 3)
+    assert read_int({"epochs": "2"}, "epochs", 3) == 2
+    with pytest.raises(RequestError, match=r"epochs must be an integer, got 1\.5"):
+        read_int({"epochs": 1.5}, "epochs", 3)
 
 
 def test_a_switch_is_true_or_false() -> None:
-    assert read_switch({"pretrained": "false"}, "pretrained", True) is False
+    assert read_bool({"pretrained": "false"}, "pretrained", True) is False
     with pytest.raises(RequestError, match="pretrained must be true or false, got 'perhaps'") as caught:
-        read_switch({"pretrained": "perhaps"}, "pretrained", True)
+        read_bool({"pretrained": "perhaps"}, "pretrained", True)
     assert caught.value.status == 400
 
 
@@ -70,6 +70,6 @@ def test_the_first_task_is_meant_where_none_is_named() -> None:
 @pytest.mark.parametrize("known", [0, 2])
 def test_a_task_that_is_not_served_is_refused(known: int) -> None:
     tasks = {task.name: task for task in TASKS[:known]}
-    with pytest.raises(RequestError, match="there are: " + (", ".join(tasks) or "none")) as caught:
+    with pytest.raises(RequestError, match="available: " + (", ".join(tasks) or "none")) as caught:
         find_task({"model": "lesions"}, tasks)
     assert caught.value.status == 404

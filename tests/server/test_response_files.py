@@ -13,7 +13,7 @@ from helpers.phantoms import orientation_affine, write_nifti
 from PIL import Image
 
 from bundle.server.label_tasks import TASKS, LabelTask
-from bundle.server.response_files import DTYPES, answer_file, extension_of, format_of
+from bundle.server.response_files import DTYPES, get_extension, get_format_overrides, write_response_file
 from bundle.server.server_errors import RequestError
 
 VOLUMES = TASKS[0]
@@ -35,31 +35,31 @@ def pictures() -> LabelTask:
 
 
 def test_endings_are_those_that_the_bundle_writes(pictures: LabelTask) -> None:
-    assert extension_of(VOLUMES, {}) == ".nii.gz"
-    assert extension_of(VOLUMES, {"result_extension": "nrrd"}) == ".nrrd"
-    assert extension_of(pictures, {"result_extension": None}) == ".png"
+    assert get_extension(VOLUMES, {}) == ".nii.gz"
+    assert get_extension(VOLUMES, {"result_extension": "nrrd"}) == ".nrrd"
+    assert get_extension(pictures, {"result_extension": None}) == ".png"
     for task, ending in ((VOLUMES, ".png"), (pictures, ".exe")):
         with pytest.raises(RequestError, match="result_extension must be one of"):
-            extension_of(task, {"result_extension": ending})
+            get_extension(task, {"result_extension": ending})
 
 
 def test_the_format_is_set_in_the_config(pictures: LabelTask) -> None:
-    assert format_of(VOLUMES, {"result_extension": ".seg.nrrd"}) == {"output_format": "nrrd"}
-    assert format_of(pictures, {}) == {}
-    assert format_of(pictures, {"result_extension": ".nrrd"}) == {"levels": [1, 2]}
+    assert get_format_overrides(VOLUMES, {"result_extension": ".seg.nrrd"}) == {"output_format": "nrrd"}
+    assert get_format_overrides(pictures, {}) == {}
+    assert get_format_overrides(pictures, {"result_extension": ".nrrd"}) == {"levels": [1, 2]}
     pictures.__dict__["config"] = {}
-    assert format_of(pictures, {"result_extension": ".nrrd"}) == {}
+    assert get_format_overrides(pictures, {"result_extension": ".nrrd"}) == {}
 
 
 def test_a_file_that_is_right_is_copied_as_it_is(label_map: Path, tmp_path: Path) -> None:
-    made = answer_file(label_map, VOLUMES, {}, tmp_path)
+    made = write_response_file(label_map, VOLUMES, {}, tmp_path)
     assert made != label_map
     assert made.read_bytes() == label_map.read_bytes()
 
 
 @pytest.mark.parametrize("dtype", DTYPES)
 def test_types_are_converted_and_the_grid_stays(dtype: str, label_map: Path, tmp_path: Path) -> None:
-    made = answer_file(label_map, VOLUMES, {"result_dtype": dtype, "result_extension": ".nii"}, tmp_path)
+    made = write_response_file(label_map, VOLUMES, {"result_dtype": dtype, "result_extension": ".nii"}, tmp_path)
     image, source = nib.Nifti1Image.from_filename(made), nib.Nifti1Image.from_filename(label_map)
     assert (made.suffix, image.get_data_dtype()) == (".nii", np.dtype(dtype))
     np.testing.assert_array_equal(np.asanyarray(image.dataobj), np.asanyarray(source.dataobj))
@@ -69,7 +69,7 @@ def test_types_are_converted_and_the_grid_stays(dtype: str, label_map: Path, tmp
 def test_a_mask_of_a_picture_can_be_had_as_nrrd(pictures: LabelTask, tmp_path: Path) -> None:
     mask = np.array([[0, 1, 2], [2, 1, 0]], np.uint8)
     Image.fromarray(mask).save(tmp_path / "m.png")
-    made = answer_file(
+    made = write_response_file(
         tmp_path / "m.png", pictures, {"result_extension": ".nrrd", "result_compress": "false"}, tmp_path
     )
     np.testing.assert_array_equal(sitk.GetArrayFromImage(sitk.ReadImage(str(made))), mask)
@@ -78,6 +78,6 @@ def test_a_mask_of_a_picture_can_be_had_as_nrrd(pictures: LabelTask, tmp_path: P
 
 def test_what_cannot_be_had_is_told(label_map: Path, tmp_path: Path) -> None:
     with pytest.raises(RequestError, match="result_dtype must be one of uint8"):
-        answer_file(label_map, VOLUMES, {"result_dtype": "str"}, tmp_path)
+        write_response_file(label_map, VOLUMES, {"result_dtype": "str"}, tmp_path)
     with pytest.raises(RequestError, match="result_compress must be true or false"):
-        answer_file(label_map, VOLUMES, {"result_compress": "perhaps"}, tmp_path)
+        write_response_file(label_map, VOLUMES, {"result_compress": "perhaps"}, tmp_path)

@@ -9,7 +9,7 @@ from fastapi import APIRouter, FastAPI
 from fastapi.testclient import TestClient
 from monailabel.endpoints import batch_infer, scoring, train
 
-from bundle.server.workarounds.routes import in_threads, put_in_front
+from bundle.server.workarounds.routes import prepend_routes, to_threaded_routes
 
 
 def test_routes_that_are_put_in_front_answer_first() -> None:
@@ -23,7 +23,7 @@ def test_routes_that_are_put_in_front_answer_first() -> None:
     def ours() -> str:
         return "ours"
 
-    put_in_front(app, router)
+    prepend_routes(app, router)
     assert TestClient(app).get("/x").json() == "ours"
 
 
@@ -41,7 +41,7 @@ def test_routes_that_compute_run_in_threads() -> None:
     app.include_router(router)
     with TestClient(app) as client:
         before = client.post("/train/a?run_sync=true", json={"epochs": 2}).json()
-        put_in_front(app, in_threads(router))
+        prepend_routes(app, to_threaded_routes(router))
         after = client.post("/train/a?run_sync=true", json={"epochs": 2}).json()
         assert before[0] == client.get("/loop").json() != after[0]
     assert before[1:] == after[1:] == ["a", {"epochs": 2}, True]

@@ -10,7 +10,7 @@ import pytest
 
 from bundle.server import scoring
 from bundle.server.label_tasks import TASKS, LabelTask
-from bundle.server.scoring import Evaluation, UncertaintyScoring, case_scores, due_methods
+from bundle.server.scoring import Evaluation, UncertaintyScoring, case_scores, get_outdated_methods
 from bundle.server.server_errors import RequestError
 
 ROWS = [
@@ -92,7 +92,7 @@ def test_the_model_is_scored_by_case_and_on_the_whole(tasks, asked, tmp_path: Pa
     found = Evaluation(tasks)({}, Store(tmp_path, "abc"))
     assert found["cases"] == {"a": 0.7, "b": 0.5}
     assert (found["model"], found["metric"], found["mean"]) == ("volumes", "dice", 0.6)
-    assert found["left_out"] == ["c is empty"]
+    assert found["skipped"] == ["c is empty"]
 
 
 def test_discs_are_scored_by_their_names(tasks, asked, tmp_path: Path) -> None:
@@ -102,7 +102,7 @@ def test_discs_are_scored_by_their_names(tasks, asked, tmp_path: Path) -> None:
 def test_the_evaluation_is_that_of_the_bundle_with_the_served_weights(tasks, asked, tmp_path: Path) -> None:
     Evaluation(tasks)({"model": "volumes", "device": "cpu"}, Store(tmp_path, "ab"))
     assert asked[0]["config"] == tasks[0].config_dir / "evaluate.json"
-    assert (asked[0]["split"], asked[0]["checkpoint"]) == ("all", str(tasks[0].shipped))
+    assert (asked[0]["split"], asked[0]["checkpoint"]) == ("all", str(tasks[0].shipped_weights))
     items = json.loads(Path(asked[0]["datalist"]).read_text())["training"]
     assert [item["image"] for item in items] == ["/studies/a.nii.gz", "/studies/b.nii.gz"]
 
@@ -120,16 +120,16 @@ def test_scores_are_kept_in_the_info_of_the_images(tasks, asked, tmp_path: Path)
 
 def test_scores_are_due_again_for_other_weights_or_another_label(tasks, asked, tmp_path: Path) -> None:
     store, method = Store(tmp_path, "ab"), Evaluation(tasks)
-    assert not method.due(store)
+    assert not method.is_outdated(store)
     method({}, store)
-    assert not method.due(store)
+    assert not method.is_outdated(store)
     os.utime(store.labels["b"], ns=(1, 1))
-    assert method.due(store)
+    assert method.is_outdated(store)
     method({}, store)
-    assert not method.due(store)
-    tasks[0].weights.write_text("")
-    assert method.due(store)
-    assert not Evaluation(tasks[1:]).due(store)
+    assert not method.is_outdated(store)
+    tasks[0].trained_weights.write_text("")
+    assert method.is_outdated(store)
+    assert not Evaluation(tasks[1:]).is_outdated(store)
 
 
 def test_where_no_case_could_be_compared_there_is_no_mean(tasks, monkeypatch, tmp_path: Path, asked) -> None:
@@ -138,14 +138,14 @@ def test_where_no_case_could_be_compared_there_is_no_mean(tasks, monkeypatch, tm
 
 
 def test_without_labels_there_is_nothing_to_compare_with(tasks, tmp_path: Path) -> None:
-    with pytest.raises(RequestError, match="no image has a final label yet") as caught:
+    with pytest.raises(RequestError, match="no image has a final label") as caught:
         Evaluation(tasks)({}, Store(tmp_path, "", "a"))
     assert caught.value.status == 409
 
 
 def test_a_model_that_is_not_served_is_refused(tasks, tmp_path: Path) -> None:
     for method in (Evaluation(tasks), UncertaintyScoring(tasks)):
-        with pytest.raises(RequestError, match="there is no model 'cells'"):
+        with pytest.raises(RequestError, match="unknown model 'cells'"):
             method({"model": "cells"}, Store(tmp_path, "a"))
 
 
@@ -166,11 +166,11 @@ def test_a_limit_leaves_the_rest_for_later(tasks, values, tmp_path: Path) -> Non
 
 def test_nothing_is_due_that_nobody_asked_for(tasks, values, tmp_path: Path) -> None:
     store, method = Store(tmp_path, "", "ab"), UncertaintyScoring(tasks)
-    assert not method.due(store)
+    assert not method.is_outdated(store)
     method({"limit": 1}, store)
-    assert due_methods({"dice": Evaluation(tasks), "uncertainty": method}, store) == ["uncertainty"]
+    assert get_outdated_methods({"dice": Evaluation(tasks), "uncertainty": method}, store) == ["uncertainty"]
     method({}, store)
-    assert not method.due(store)
+    assert not method.is_outdated(store)
 
 
 @pytest.mark.parametrize(

@@ -69,14 +69,14 @@ def test_a_tar_archive_with_a_zip_behind_it_is_refused(sessions: StudySessions, 
     with zipfile.ZipFile(tmp_path / "a.tar", "a") as archive:
         archive.writestr("a.nii.gz", b"")
     assert zipfile.is_zipfile(tmp_path / "a.tar")
-    with pytest.raises(RequestError, match=r"a\.tar: is no zip archive"):
+    with pytest.raises(RequestError, match=r"a\.tar: is not a zip archive"):
         sessions.add_session(str(tmp_path / "a.tar"), uncompress=True)
 
 
 def test_archives_that_could_unpack_anywhere_are_refused(sessions: StudySessions, tmp_path: Path) -> None:
     with tarfile.open(tmp_path / "a.tar", "w") as archive:
         archive.add(upload(tmp_path), "../../evil.nii.gz")
-    with pytest.raises(RequestError, match=r"a\.tar: is no zip archive"):
+    with pytest.raises(RequestError, match=r"a\.tar: is not a zip archive"):
         sessions.add_session(str(tmp_path / "a.tar"), uncompress=True)
     packed = shutil.make_archive(str(tmp_path / "a"), "zip", Path(upload(tmp_path)).parent, "a.nii.gz")
     _, info = sessions.add_session(packed, uncompress=True)

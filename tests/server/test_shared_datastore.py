@@ -99,7 +99,7 @@ def test_the_list_is_replaced_as_a_whole(studies: Path) -> None:
 
 def test_a_ruined_list_is_named(studies: Path) -> None:
     (studies / "datastore_v2.json").write_text('{"objects": ')
-    with pytest.raises(ValueError, match=r"datastore_v2\.json: is no list of MONAI Label; move it away"):
+    with pytest.raises(ValueError, match=r"datastore_v2\.json: is not a list of MONAI Label; move it away"):
         SharedDatastore(str(studies))
 
 

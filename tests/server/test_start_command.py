@@ -43,7 +43,7 @@ def test_the_command_becomes_the_server(studies: Path, started: list[Any], caplo
     with caplog.at_level(logging.INFO):
         assert label(studies) == 0
     python, words, environment = started[0]
-    work = command.default_work(studies)
+    work = command.default_work_dir(studies)
     assert python == sys.executable
     assert words[:6] == [python, "-W", "ignore", "-m", "monailabel.main", "start_server"]
     options = dict(zip(words[6:-3:2], words[7:-3:2], strict=False))
@@ -60,46 +60,46 @@ def test_the_command_becomes_the_server(studies: Path, started: list[Any], caplo
 def test_the_working_folder_is_of_the_studies_and_can_be_chosen(
     studies: Path, started: list[Any], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    assert command.default_work(studies) == command.default_work(studies)
-    assert command.default_work(studies) != command.default_work(tmp_path / "other" / "studies")
+    assert command.default_work_dir(studies) == command.default_work_dir(studies)
+    assert command.default_work_dir(studies) != command.default_work_dir(tmp_path / "other" / "studies")
     assert label(studies, "--work", str(tmp_path / "mine"), "--models", "discs") == 0
     assert started[0][1][7] == str(tmp_path / "mine")
     made = sorted(path.name for path in (tmp_path / "mine").iterdir())
     assert made == [".lock", "main.py", "results", "sessions", "uploads"]
     monkeypatch.delenv("XDG_DATA_HOME")
-    assert command.default_work(studies).is_relative_to(Path.home() / ".local" / "share" / "keyslice")
+    assert command.default_work_dir(studies).is_relative_to(Path.home() / ".local" / "share" / "keyslice")
 
 
 def test_leftovers_of_answers_are_cleared_at_the_start(tmp_path: Path) -> None:
-    command.prepare_work(tmp_path)
+    command.prepare_work_dir(tmp_path)
     (tmp_path / "results" / "result_x.nii.gz").touch()
     (tmp_path / "results" / "folder").mkdir()
     (tmp_path / "uploads" / "tmpx").mkdir()
-    command.prepare_work(tmp_path)
+    command.prepare_work_dir(tmp_path)
     assert [*(tmp_path / "results").iterdir(), *(tmp_path / "uploads").iterdir()] == []
 
 
 def test_two_servers_do_not_work_in_one_folder(tmp_path: Path) -> None:
-    lock = command.lock_work(tmp_path / "work")
+    lock = command.lock_work_dir(tmp_path / "work")
     assert os.get_inheritable(lock)
-    with pytest.raises(StudiesError, match="another server works in it"):
-        command.lock_work(tmp_path / "work")
+    with pytest.raises(StudiesError, match="another server uses this folder"):
+        command.lock_work_dir(tmp_path / "work")
     os.close(lock)
-    os.close(command.lock_work(tmp_path / "work"))
+    os.close(command.lock_work_dir(tmp_path / "work"))
 
 
 def test_the_bundle_is_no_working_folder(studies: Path, started: list[Any], caplog: pytest.LogCaptureFixture) -> None:
     assert label(studies, "--work", f"{ROOT}/label_app") == 2
-    assert "lies in the bundle itself" in caplog.text
+    assert "is inside the bundle" in caplog.text
     assert not started
 
 
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        (["--models", "cells"], "cannot read them"),
-        (["--models", "knees"], "is no model of this bundle"),
-        (["--host", "203.0.113.1"], "cannot be listened on"),
+        (["--models", "cells"], "cannot read"),
+        (["--models", "knees"], "is not a model of this bundle"),
+        (["--host", "203.0.113.1"], "cannot listen on this address"),
     ],
 )
 def test_mistakes_are_told_before_the_server_starts(
@@ -122,7 +122,7 @@ def test_listening_to_the_network_is_warned_of(
     studies: Path, started: list[Any], caplog: pytest.LogCaptureFixture
 ) -> None:
     assert label(studies, "--host", "0.0.0.0") == 0  # noqa: S104 - nothing listens
-    assert "there is no password" in caplog.text
+    assert "no password" in caplog.text
 
 
 def test_without_monai_label_the_environment_of_the_server_is_used(

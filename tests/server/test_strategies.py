@@ -101,5 +101,5 @@ def test_an_image_that_was_given_out_long_ago_is_free_again(computed: list[str])
 
 
 def test_a_model_that_is_not_served_is_refused(computed: list[str]) -> None:
-    with pytest.raises(RequestError, match="there is no model 'cells'"):
+    with pytest.raises(RequestError, match="unknown model 'cells'"):
         ask(Store("a"), model="cells")

@@ -47,7 +47,7 @@ def test_what_waits_or_runs_is_not_started_again(status: str, started) -> None:
     task_requests.install(refuse)
     upstream.AsyncTask.run("train", {"model": "a"})
     started[0]["status"] = status
-    with pytest.raises(RequestError, match="train is running already; wait until it ends, or stop it") as caught:
+    with pytest.raises(RequestError, match="train is already running; wait for it, or stop it") as caught:
         upstream.AsyncTask.run("train", {"model": "b"})
     assert caught.value.status == 429
     upstream.AsyncTask.run("train", {"model": "b"}, enqueue=True)
@@ -61,7 +61,7 @@ def test_two_methods_of_scoring_wait_for_each_other(started) -> None:
     task_requests.install(refuse)
     for method in ("dice", "uncertainty"):
         upstream.AsyncTask.run("scoring", {"method": method})
-    with pytest.raises(RequestError, match="scoring is running already"):
+    with pytest.raises(RequestError, match="scoring is already running"):
         upstream.AsyncTask.run("scoring", {"method": "dice"})
     assert [task["request"]["method"] for task in started] == ["dice", "uncertainty"]
 
@@ -76,7 +76,7 @@ def test_a_task_in_the_server_itself_is_checked_too(started) -> None:
 def test_what_a_client_waits_for_is_not_started_again(started) -> None:
     def train_twice(request: dict[str, Any]) -> str:
         for awaited in (False, True):
-            with pytest.raises(RequestError, match="train is running already"):
+            with pytest.raises(RequestError, match="train is already running"):
                 upstream.AsyncTask.run("train", {"model": "b"}, force_sync=awaited)
         return "trained"
 

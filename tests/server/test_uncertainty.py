@@ -15,7 +15,13 @@ from scipy.stats import entropy
 
 from bundle.io import BadInputError
 from bundle.server.label_tasks import TASKS, LabelTask
-from bundle.server.uncertainty import UncertaintyEstimator, entropy_share, kind_of_scores, score_image, stored_value
+from bundle.server.uncertainty import (
+    UncertaintyEstimator,
+    get_score_type,
+    normalized_entropy,
+    score_image,
+    stored_value,
+)
 
 
 @pytest.fixture
@@ -44,8 +50,8 @@ def test_entropy_of_exclusive_classes_is_a_share_of_the_greatest() -> None:
     scores = torch.randn(2, 5, 3, 4, 2, generator=torch.manual_seed(0))
     chances = np.exp(scores.double().numpy())
     expected = entropy(chances, axis=1) / math.log(5)
-    assert torch.allclose(entropy_share(scores, "softmax")[:, 0].double(), torch.as_tensor(expected), atol=1e-6)
-    assert torch.allclose(entropy_share(torch.zeros(1, 5, 2), "softmax"), torch.ones(1, 1, 2))
+    assert torch.allclose(normalized_entropy(scores, "softmax")[:, 0].double(), torch.as_tensor(expected), atol=1e-6)
+    assert torch.allclose(normalized_entropy(torch.zeros(1, 5, 2), "softmax"), torch.ones(1, 1, 2))
 
 
 @pytest.mark.parametrize("kind", ["sigmoid", "softmax"])
@@ -53,14 +59,14 @@ def test_one_class_is_that_against_the_background(kind: str) -> None:
     scores = torch.randn(1, 1, 6, 7, generator=torch.manual_seed(1)).double()
     chance = 1 / (1 + np.exp(-scores.numpy()))
     expected = entropy(np.stack([chance, 1 - chance]), base=2)
-    assert np.allclose(entropy_share(scores, kind).numpy(), expected, atol=1e-6)
+    assert np.allclose(normalized_entropy(scores, kind).numpy(), expected, atol=1e-6)
 
 
 def test_a_heat_map_is_as_unsure_as_its_peak() -> None:
     maps = torch.zeros(1, 4, 8, 8)
     maps[0, 1, 2, 3], maps[0, 2, 5, 5], maps[0, 3, 0, 0] = 1.2, 0.5, 0.9
     expected = [0, 0, 1, entropy([0.9, 0.1], base=2)]
-    assert entropy_share(maps, "peaks")[0].tolist() == pytest.approx(expected, abs=1e-6)
+    assert normalized_entropy(maps, "peaks")[0].tolist() == pytest.approx(expected, abs=1e-6)
 
 
 @pytest.mark.parametrize(
@@ -73,7 +79,7 @@ def test_a_heat_map_is_as_unsure_as_its_peak() -> None:
     ],
 )
 def test_the_kind_of_the_scores_stands_in_the_postprocessing(steps: list[dict], kind: str) -> None:
-    assert kind_of_scores({"postprocessing": {"transforms": steps}}) == kind
+    assert get_score_type({"postprocessing": {"transforms": steps}}) == kind
 
 
 def test_a_value_is_the_same_every_time(task: LabelTask, studies: Path) -> None:
@@ -88,20 +94,20 @@ def test_a_value_is_the_same_every_time(task: LabelTask, studies: Path) -> None:
 
 def test_a_value_is_the_mean_entropy_of_the_windows(task: LabelTask, studies: Path) -> None:
     """A phantom smaller than the window is seen once; weights of zero are unsure of everything."""
-    state = torch.load(task.shipped, weights_only=True)
+    state = torch.load(task.shipped_weights, weights_only=True)
     task.work.mkdir()
-    torch.save({name: torch.zeros_like(value) for name, value in state.items()}, task.weights)
+    torch.save({name: torch.zeros_like(value) for name, value in state.items()}, task.trained_weights)
     assert UncertaintyEstimator(task)(str(studies / "phantom_1.nii.gz")) == pytest.approx(1)
 
 
 def test_other_weights_are_seen_and_have_another_stamp(task: LabelTask, studies: Path) -> None:
     estimator, image = UncertaintyEstimator(task), str(studies / "phantom_2.nii.gz")
     values, stamps = [estimator(image)], [estimator.stamp()]
-    state = torch.load(task.shipped, weights_only=True)
+    state = torch.load(task.shipped_weights, weights_only=True)
     task.work.mkdir()
     for step in (1, 2):
-        torch.save({name: value / (1 + step) for name, value in state.items()}, task.weights)
-        os.utime(task.weights, ns=(step, step))
+        torch.save({name: value / (1 + step) for name, value in state.items()}, task.trained_weights)
+        os.utime(task.trained_weights, ns=(step, step))
         values.append(estimator(image))
         stamps.append(estimator.stamp())
     assert len(set(values)) == len(set(stamps)) == 3

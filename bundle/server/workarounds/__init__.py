@@ -1,4 +1,4 @@
-"""What gets round faults of MONAI Label, a module each, with the version it is for.
+"""Workarounds for faults of MONAI Label, one per module, with the version that has the fault.
 
-A test beside each one fails when MONAI Label no longer has the fault, so that the module can go.
+A test of each module fails when MONAI Label no longer has the fault; the module can then be deleted.
 """

@@ -1,6 +1,6 @@
-"""monailabel 0.8.5: inference of a batch divides by the number of GPUs, and fails on a machine without any.
+"""monailabel 0.8.5: batch inference divides by the number of GPUs, and fails on a machine without any.
 
-``ZeroDivisionError: integer modulo by zero`` in ``BatchInferTask.__call__``, unless the client asks for
+``ZeroDivisionError: integer modulo by zero`` in ``BatchInferTask.__call__``, unless the request contains
 ``"multi_gpu": false``.
 """
 
@@ -12,6 +12,6 @@ from typing import Any
 import torch
 
 
-def with_devices(request: Mapping[str, Any]) -> dict[str, Any]:
-    """Return a request for a batch that this machine can carry out: without GPUs, not on several of them."""
+def choose_devices(request: Mapping[str, Any]) -> dict[str, Any]:
+    """Return a batch request with the CPU as device if this machine has no GPU."""
     return {**request, **({} if torch.cuda.device_count() else {"multi_gpu": False, "device": "cpu"})}

@@ -1,8 +1,7 @@
-"""monailabel 0.8.5: asked for the next image to label where there is none, the server answers ``{}`` and not why.
+"""monailabel 0.8.5: without an image left to label, the server returns ``{}`` without a reason.
 
-An answer without ``id`` is what clients take for "none left", so that it stays one; the reason is put into it. A
-strategy that does not exist is answered with 500. While a strategy computes, the server answers nobody else, see
-:mod:`.routes`.
+Clients expect a response without ``id`` then, so the reason is added as ``message``. MONAI Label also responds to an
+unknown strategy with 500, and to nobody else while a strategy computes, see :mod:`.routes`.
 """
 
 from __future__ import annotations
@@ -18,8 +17,8 @@ from monailabel.interfaces.utils.app import app_instance
 
 from bundle.server.server_errors import RequestError
 
-_ONE_AT_A_TIME = threading.Lock()
-"""An image is reserved for an annotator when the strategy has chosen it; another must not choose in between."""
+_LOCK = threading.Lock()
+"""Held until a selected image is reserved for its annotator, so that no other request selects it."""
 
 router = APIRouter(tags=["ActiveLearning"])
 
@@ -33,13 +32,13 @@ def next_sample(
     """Return the next image, or a dictionary with a ``message``, in a thread.
 
     Raises:
-        RequestError: 404 when there is no such strategy.
+        RequestError: 404 for an unknown strategy.
     """
     app = app_instance()
     if strategy not in app._strategies:
-        raise RequestError(404, f"there is no strategy {strategy!r}; there are: {', '.join(app._strategies)}.")
-    with _ONE_AT_A_TIME:
-        found: dict[str, Any] = activelearning.sample(strategy, params, user.username)
+        raise RequestError(404, f"unknown strategy {strategy!r}; available: {', '.join(app._strategies)}.")
+    with _LOCK:
+        sample: dict[str, Any] = activelearning.sample(strategy, params, user.username)
     count = len(app.datastore().list_images())
-    nothing = f"all {count} images have a final label: nothing is left to label" if count else "there are no images"
-    return found or {"message": nothing}
+    reason = f"all {count} images have a final label" if count else "the study folder contains no images"
+    return sample or {"message": reason}

@@ -1,7 +1,6 @@
-"""Routes of the server that this app answers itself, in front of MONAI Label's.
+"""monailabel 0.8.5: while a route computes, the server responds to no other request, not even ``GET /info/``.
 
-For MONAI Label 0.8.5, whose routes are coroutines that compute without ever waiting: while one infers, the server
-answers nobody else, not even ``GET /info/``. A route that is a plain function runs in a thread.
+Its routes are coroutines that never wait. Routes that are plain functions, which FastAPI runs in threads, replace them.
 """
 
 from __future__ import annotations
@@ -15,22 +14,22 @@ from fastapi import APIRouter, FastAPI
 from fastapi.routing import APIRoute
 
 
-def put_in_front(app: FastAPI, router: APIRouter) -> None:
-    """Include a router so that its routes come before those that the app has."""
+def prepend_routes(app: FastAPI, router: APIRouter) -> None:
+    """Include a router before the existing routes of an app."""
     app.include_router(router)
     app.router.routes.insert(0, app.router.routes.pop())
 
 
-def in_threads(*routers: APIRouter) -> APIRouter:
-    """Return a router whose routes are the ``POST`` of others, coroutines that never wait, as plain functions."""
-    found = APIRouter()
+def to_threaded_routes(*routers: APIRouter) -> APIRouter:
+    """Return a router with the ``POST`` routes of others as plain functions."""
+    threaded = APIRouter()
     for route in (route for router in routers for route in router.routes):
         if isinstance(route, APIRoute) and "POST" in (route.methods or ()):
-            found.add_api_route(route.path, _in_thread(route.endpoint), methods=["POST"], include_in_schema=False)
-    return found
+            threaded.add_api_route(route.path, _to_function(route.endpoint), methods=["POST"], include_in_schema=False)
+    return threaded
 
 
-def _in_thread(endpoint: Callable[..., Any]) -> Callable[..., Any]:
+def _to_function(endpoint: Callable[..., Any]) -> Callable[..., Any]:
     def run(**values: Any) -> Any:
         return asyncio.run(endpoint(**values))
 

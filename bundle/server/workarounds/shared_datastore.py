@@ -1,8 +1,8 @@
-"""monailabel 0.8.5: processes that share a datastore lose each other's entries, and a cut-off write ruins it.
+"""monailabel 0.8.5: processes that share a datastore lose each other's entries, and an interrupted write corrupts it.
 
-The server, a batch, a scoring and a training each hold ``datastore_v2.json`` in memory and write it as a whole,
-whatever another one wrote meanwhile: a label that comes in during a batch can vanish from the list. The file is written
-in place, so that a process that is killed leaves half of it.
+The server and each background task keep ``datastore_v2.json`` in memory and overwrite it completely: a label that is
+submitted during a batch can disappear from the list. The file is written in place, so that a killed process leaves a
+part of it.
 """
 
 from __future__ import annotations
@@ -18,11 +18,11 @@ from monailabel.datastore.local import LocalDatastore, LocalDatastoreModel
 from bundle.utils.atomic_write import atomic_write
 
 LOCK = ".keyslice.lock"
-"""File in the study folder that is locked while the list changes."""
+"""Lock file in the study folder, locked while the list changes."""
 
 
 class SharedDatastore(LocalDatastore):
-    """MONAI Label's datastore in a folder, whose list is read anew, changed and replaced in one step.
+    """MONAI Label's local datastore with a list that is read again before each change and replaced atomically.
 
     Args:
         datastore_path: the study folder.
@@ -32,13 +32,13 @@ class SharedDatastore(LocalDatastore):
     def __init__(self, datastore_path: str, **options: Any) -> None:
         os.makedirs(datastore_path, exist_ok=True)
         self._guard = FileLock(os.path.join(datastore_path, LOCK))
-        self._known: Any = None
+        self._loaded_stamp: Any = None
         super().__init__(datastore_path, **options)
 
     @property
     def _datastore(self) -> LocalDatastoreModel:
-        """The list; read anew where another process has replaced it."""
-        if self._stamp() != self._known:
+        """The list; read again if another process has replaced it."""
+        if self._stamp() != self._loaded_stamp:
             self._init_from_datastore_file()
         return self._model
 
@@ -83,15 +83,15 @@ class SharedDatastore(LocalDatastore):
     def _init_from_datastore_file(self, throw_exception: bool = False) -> None:
         with self._guard:
             stamp = self._stamp()
-            if stamp is None or stamp == self._known:
+            if stamp is None or stamp == self._loaded_stamp:
                 return
-            self._known = stamp
+            self._loaded_stamp = stamp
             try:
                 text = Path(self._datastore_config_path).read_text(encoding="utf-8")
                 self._model = LocalDatastoreModel.model_validate_json(text)
             except ValueError as error:
                 raise ValueError(
-                    f"{self._datastore_config_path}: is no list of MONAI Label; move it away, and it is made anew."
+                    f"{self._datastore_config_path}: is not a list of MONAI Label; move it away to start a new one."
                 ) from error
             self._model.base_path = self._datastore_path
 
@@ -100,7 +100,7 @@ class SharedDatastore(LocalDatastore):
         with self._guard:
             with atomic_write(Path(self._datastore_config_path)) as file:
                 file.write_text(content, encoding="utf-8")
-            self._known = self._stamp()
+            self._loaded_stamp = self._stamp()
 
     def _stamp(self) -> tuple[int, int, int] | None:
         try:

@@ -1,6 +1,6 @@
-"""monailabel 0.8.5: a training, scoring or batch outlives the server that started it.
+"""monailabel 0.8.5: background tasks continue after the server has stopped.
 
-The server that gets SIGTERM or SIGINT leaves the processes of its tasks behind; they go on for hours, unseen.
+On SIGTERM or SIGINT the server does not stop the processes of its tasks, which can run for hours.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ SIGNALS = (signal.SIGTERM, signal.SIGINT)
 
 
 def install() -> None:
-    """Stop all tasks when this process is told to end, and then do what it did before; for the main thread only."""
+    """Stop all tasks on SIGTERM or SIGINT before the previous handler runs; does nothing outside the main thread."""
     if threading.current_thread() is not threading.main_thread():
         return
     for number in SIGNALS:
@@ -27,21 +27,21 @@ def install() -> None:
 
 
 def stop_tasks() -> None:
-    """End the processes of all tasks, and those that wait for their turn."""
+    """Stop all running and queued tasks."""
     for method, executor in utils.background_executors.items():
         executor.shutdown(wait=False, cancel_futures=True)
         while utils.processes(method):
             utils.stop_background_task(method)
 
 
-def _handler(earlier: Any) -> Any:
+def _handler(previous: Any) -> Any:
     def handle(number: int, frame: FrameType | None) -> None:
         try:
             stop_tasks()
         except Exception:
-            logger.exception("a task could not be stopped")
+            logger.exception("cannot stop a background task")
         finally:
-            if callable(earlier):
-                earlier(number, frame)
+            if callable(previous):
+                previous(number, frame)
 
     return handle

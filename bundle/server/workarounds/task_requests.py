@@ -1,8 +1,8 @@
-"""monailabel 0.8.5: trainings, scorings and batches are started whatever the request asks for, and two at once.
+"""monailabel 0.8.5: background tasks start with invalid requests, and twice at once.
 
-A request for a model that does not exist, or for a training without labels, is answered with 200 and fails later in a
-process of its own. A second request is refused (429) only once the process of the first one runs, not while it is about
-to be started; what a client waits for (``run_sync``) runs beside it.
+A request for an unknown model, or for training without labels, gets the status 200 and fails later in a separate
+process. A second request is refused (429) only when the process of the first one runs, not while it starts, and not at
+all if the client waits for the result (``run_sync``).
 """
 
 from __future__ import annotations
@@ -23,16 +23,16 @@ BUSY = ("SUBMITTED", "RUNNING")
 _UPSTREAM = AsyncTask.run
 _LOCK = threading.Lock()
 _AWAITED: list[tuple[str, Mapping[str, Any]]] = []
-"""Method and request of the tasks that clients wait for, which run in the server itself."""
+"""Method and request of the tasks that clients wait for, which run in the server process."""
 
 
 def install(check: Check) -> None:
-    """Let ``AsyncTask.run`` call ``check(method, request)`` first, and refuse what is asked for twice at once.
+    """Let ``AsyncTask.run`` call ``check(method, request)`` first and refuse a task that is already running.
 
-    Scorings by different methods wait for each other.
+    Scoring by another method is queued.
 
     Args:
-        check: raises :class:`RequestError` for a request that cannot be carried out.
+        check: raises :class:`RequestError` for an invalid request.
     """
 
     def run(
@@ -42,16 +42,16 @@ def install(check: Check) -> None:
         force_sync: bool = False,
         enqueue: bool = False,
     ) -> Any:
-        asked = {**(request or {}), **(params or {})}
-        check(method, asked)
+        merged = {**(request or {}), **(params or {})}
+        check(method, merged)
         with _LOCK:
-            if not enqueue and any(other.get("method") == asked.get("method") for other in _busy(method)):
+            if not enqueue and any(other.get("method") == merged.get("method") for other in _busy(method)):
                 raise RequestError(
-                    429, f"{method} is running already; wait until it ends, or stop it with DELETE, and ask again."
+                    429, f"{method} is already running; wait for it, or stop it with DELETE, and try again."
                 )
             if not force_sync:
                 return _UPSTREAM(method, request, params, force_sync, enqueue=True)
-            _AWAITED.append(awaited := (method, asked))
+            _AWAITED.append(awaited := (method, merged))
         try:
             return _UPSTREAM(method, request, params, force_sync, enqueue=True)
         finally:
@@ -61,6 +61,6 @@ def install(check: Check) -> None:
 
 
 def _busy(method: str) -> list[Mapping[str, Any]]:
-    """Return the requests of a kind that wait or run."""
+    """Return the queued and running requests of a method."""
     started = [task["request"] for task in tasks(method) if task["status"] in BUSY]
     return started + [request for name, request in _AWAITED if name == method]
