@@ -5,12 +5,12 @@ writes nothing, names the files that differ and exits with status 1. A source is
 
 - ``extends`` names the source that it changes. ``base.json`` holds what all tasks share.
 - ``writes`` names the file of each workflow. A source without it is there to be extended.
-- Every other key names one or more workflows, and its value what is added to them or changed in them: dictionaries
-  are merged, everything else is replaced, and ``"&remove"`` removes a key.
+- Every other key names the workflows, or ``all``, that its value changes: dictionaries are merged, everything else is
+  replaced, and ``"&remove"`` removes a key.
 - ``pieces`` of a workflow are parts that its lists and dictionaries name: ``"&load"`` stands for the piece ``load``.
 - ``{task}`` in a string stands for the folder of the task with a slash, ``{workflow}`` for the name of the file.
 
-The ids of a file stand in the order of ``order.json``.
+The ids of a file are in the order of ``order.json``, and ``_target_`` is the first key of a component.
 """
 
 from __future__ import annotations
@@ -106,14 +106,15 @@ def _changes(source: str, workflow: str) -> Iterator[Config]:
     if "extends" in content:
         yield from _changes(content["extends"], workflow)
     for workflows, changes in content.items():
-        if workflow in workflows.split() and workflows not in ("extends", "writes"):
+        if workflows == "all" or workflow in workflows.split():
             yield changes
 
 
 def _fill(value: Any, pieces: Config, words: dict[str, str]) -> Any:
     """Return a value with the pieces and words that its strings name."""
     if isinstance(value, dict):
-        return {key: _fill(item, pieces, words) for key, item in value.items()}
+        target_first = sorted(value, key=lambda key: key != "_target_")
+        return {key: _fill(value[key], pieces, words) for key in target_first}
     if isinstance(value, list):
         return [_fill(item, pieces, words) for item in value]
     if not isinstance(value, str):

@@ -19,6 +19,8 @@ from bundle.tasks.spine.discs import level_name
 
 CONFIGS = Path(ROOT, "configs")
 WORKFLOWS = ("train", "evaluate", "inference")
+"""Workflows that every task has."""
+
 NETWORK_OVERLAYS = {
     "anatomynet": "anatomynet",
     "auto_context": "auto_context",
@@ -77,6 +79,7 @@ USER_IDS = {
     "train": "bundle_root dataset_dir datalist output_dir checkpoint device attention roi_size epochs batch_size",
     "evaluate": "bundle_root dataset_dir datalist split output_dir checkpoint device attention",
     "inference": "bundle_root input output_dir checkpoint device attention",
+    "explain": "bundle_root input output_dir checkpoint device attention",
 }
 """What a user changes, before anything else in the file."""
 
@@ -99,6 +102,7 @@ class Task:
         parameters: most numbers in the weights.
         size: most bytes of their file.
         overlays: files beside the workflows, relative to the folder of the task.
+        is_explained: whether the task has the workflow ``explain``.
     """
 
     channels: Callable[[dict[str, Any]], list[str]]
@@ -108,6 +112,12 @@ class Task:
     parameters: int = 2_000_000
     size: int = 8_000_000
     overlays: tuple[str, ...] = ()
+    is_explained: bool = False
+
+    @property
+    def workflows(self) -> tuple[str, ...]:
+        """Names of the workflows of the task."""
+        return (*WORKFLOWS, "explain") if self.is_explained else WORKFLOWS
 
 
 def _structures(inference: dict[str, Any]) -> list[str]:
@@ -145,6 +155,7 @@ TASKS = {
         random_steps=0,
         write=_write_volumes,
         overlays=OVERLAYS,
+        is_explained=True,
     ),
     "disc_labeling": Task(
         _levels,
@@ -181,9 +192,13 @@ TASKS = {
         write=write_classified,
         parameters=3_000_000,
         size=25_000_000,
+        is_explained=True,
     ),
 }
 """The tasks by their folders in ``configs``."""
+
+TASK_WORKFLOWS = tuple((folder, workflow) for folder, task in TASKS.items() for workflow in task.workflows)
+"""All workflows of all tasks."""
 
 
 def read(name: str | Path) -> dict[str, Any]:

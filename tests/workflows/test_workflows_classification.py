@@ -227,7 +227,7 @@ def test_the_scores_of_an_inference_are_those_of_the_evaluation(
 
 def test_maps_of_the_classes_are_drawn_on_the_picture(dataset: Path, checkpoint: str, tmp_path: Path) -> None:
     options = {"input": str(dataset / "images" / "lesion0.png"), "checkpoint": checkpoint, "run_id": "cam"}
-    make_classification("inference", output_dir=str(tmp_path), cam_class="melanoma", **options).run()
+    make_classification("explain", output_dir=str(tmp_path), cam_class="melanoma", **options).run()
     assert {path.name for path in tmp_path.iterdir()} == {
         "lesion0_cam.json",
         "lesion0_cam_melanoma.jpg",
