@@ -57,9 +57,9 @@ def test_no_id_is_without_effect(task: str, workflow: str) -> None:
 
 @pytest.mark.parametrize("task", contract.TASKS)
 def test_the_workflows_of_a_task_agree(task: str) -> None:
-    train, *others = (contract.read(f"{task}/{workflow}.json") for workflow in contract.TASKS[task].workflows)
+    train, evaluate, inference = (contract.read(f"{task}/{workflow}.json") for workflow in contract.WORKFLOWS)
     for section in (*contract.SHARED_SECTIONS, *contract.TASKS[task].shared):
-        assert all(other[section] == train[section] for other in others if section in other), section
+        assert train[section] == evaluate[section] == inference[section], section
 
 
 def _image_steps(config: dict[str, Any], steps: list[Any]) -> list[dict[str, Any]]:
@@ -90,6 +90,8 @@ def test_the_image_is_prepared_alike_in_an_explanation(task: str) -> None:
     explain, inference = (contract.read(f"{task}/{workflow}.json") for workflow in ("explain", "inference"))
     assert explain["preprocessing"] == inference["preprocessing"]
     assert explain["dataset"]["data"] == inference["dataset"]["data"]
+    for section in (*contract.SHARED_SECTIONS, *contract.TASKS[task].shared):
+        assert explain.get(section, inference[section]) == inference[section], section
 
 
 def test_discs_are_found_in_a_validation_as_in_an_inference() -> None:

@@ -98,7 +98,8 @@ def test_a_pack_holds_one_task_and_all_files_that_its_configs_name(packs: Path) 
 
 
 def test_overlays_and_splits_that_a_task_names_come_along(packs: Path) -> None:
-    assert (packs / "volumes" / "configs" / "networks" / "vnet.json").is_file()
+    for name in ("networks/vnet.json", "explain.json"):
+        assert (packs / "volumes" / "configs" / name).is_file()
     split = "datasets/hippocampus_split.json"
     assert read(packs / "volumes" / "configs" / split) == contract.read(split)
     assert not (packs / "disc_labeling" / "configs" / "datasets").exists()
