@@ -19,10 +19,10 @@ from bundle import ROOT
 from bundle.server.label_tasks import TASKS, LabelTask
 
 DATA = Path(os.environ.get("KEYSLICE_DATA", Path(ROOT).parent / "shared" / "data"))
-"""The sample data, where there is some."""
+"""Folder of the sample data."""
 
 PATIENCE = 900
-"""Seconds after which a server that does not answer counts as broken; it takes about ten."""
+"""Seconds after which a start counts as failed; it takes about ten."""
 
 
 def free_port() -> int:
@@ -35,7 +35,7 @@ class Server:
     """A running server: ``url``, its folders, its process, and requests to it."""
 
     folder: str | Path = ROOT
-    """Where it is started."""
+    """Working directory of the process."""
 
     def __init__(self, studies: Path, work: Path, *options: str) -> None:
         self.studies, self.work, self.options = studies, work, options
@@ -45,7 +45,7 @@ class Server:
         self.process: subprocess.Popen | None = None
 
     def command(self) -> list[str]:
-        """Return the words that start it."""
+        """Return the command that starts the server."""
         words = ["--studies", str(self.studies), "--work", str(self.work), "--port", str(self.port), *self.options]
         return [sys.executable, "-W", "ignore", "-m", "bundle", "label", *words]
 
@@ -67,7 +67,7 @@ class Server:
         raise AssertionError(f"no answer in {PATIENCE} s:\n{self.log.read_text()[-3000:]}")
 
     def stop(self) -> int:
-        """End the server with SIGTERM; return its exit status."""
+        """Stop the server with SIGTERM; return its exit status."""
         assert self.process is not None
         if self.process.poll() is None:
             self.process.send_signal(signal.SIGTERM)
@@ -99,15 +99,22 @@ class Server:
         return int(psutil.Process(self.process.pid).memory_info().rss)
 
 
+def make_client(server: Server, folder: Path) -> Any:
+    """Return MONAI Label's client of a server; it saves files to ``folder``."""
+    from monailabel.client import MONAILabelClient
+
+    return MONAILabelClient(server_url=server.url, tmpdir=str(folder))
+
+
 def hippocampus_files() -> list[Path]:
-    """Return the real hippocampus images beside the checkout, with their labels in ``labels``; none where it lacks."""
+    """Return the real hippocampus images of the sample data; none if there is no sample data."""
     return sorted((DATA / "volumes" / "hippocampus" / "images").glob("*.nii.gz"))
 
 
 def write_studies(folder: Path, count: int = 3, *, side: int = 24) -> Path:
-    """Write phantom volumes, ``phantom_0.nii.gz`` and so on, and the real hippocampus images where they are there.
+    """Write phantom volumes, ``phantom_0.nii.gz`` and so on, and copy the real hippocampus images if there are any.
 
-    Labels of all of them lie in ``<folder>_labels`` under the same names.
+    Their labels have the same names in ``<folder>_labels``.
     """
     from helpers.phantoms import ball, noise, write_nifti
 
@@ -124,7 +131,7 @@ def write_studies(folder: Path, count: int = 3, *, side: int = 24) -> Path:
 
 
 def untrained_task(name: str, root: Path) -> LabelTask:
-    """Return a task for pictures with weights that nobody trained."""
+    """Return a task for 2D images with random weights."""
     import torch
     from monai.bundle import ConfigParser
 

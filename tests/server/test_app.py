@@ -46,7 +46,7 @@ def test_models_that_do_not_fit_the_studies_are_refused(app: KeysliceApp, tmp_pa
         KeysliceApp(str(tmp_path), app.studies, {"models": "cells"})
 
 
-def test_inference_answers_with_a_file_of_its_own(app: KeysliceApp) -> None:
+def test_inference_returns_a_new_file(app: KeysliceApp) -> None:
     answer = app.infer({"model": "volumes", "image": "phantom_0", "device": ["cpu"]})
     assert Path(answer["file"]).parent == app.work / "results"
     assert nib.Nifti1Image.from_filename(answer["file"]).shape == (24, 26, 24)
@@ -55,7 +55,7 @@ def test_inference_answers_with_a_file_of_its_own(app: KeysliceApp) -> None:
     Path(answer["file"]).unlink()
 
 
-def test_a_result_can_be_kept_as_a_label(app: KeysliceApp) -> None:
+def test_a_result_can_be_saved_as_a_label(app: KeysliceApp) -> None:
     answer = app.infer({"model": "volumes", "image": "phantom_0", "save_label": True, "label_tag": "draft"})
     assert (answer["label"], answer["tag"]) == ("phantom_0", "draft")
     kept = app.datastore().get_label_uri("phantom_0", "draft")
@@ -65,7 +65,7 @@ def test_a_result_can_be_kept_as_a_label(app: KeysliceApp) -> None:
     )
 
 
-def test_files_that_the_server_did_not_make_are_no_images(app: KeysliceApp, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_only_uploads_and_sessions_are_accepted_as_paths(app: KeysliceApp, monkeypatch: pytest.MonkeyPatch) -> None:
     volume = app.datastore().get_image_uri("phantom_0")
     for image in (volume, "", "studies", f"{app.uploads}/../results", f"{app.uploads}/nothing.nii.gz"):
         with pytest.raises(RequestError, match="is not in the study folder") as error:
@@ -78,7 +78,7 @@ def test_files_that_the_server_did_not_make_are_no_images(app: KeysliceApp, monk
     assert app._check_upload(str(upload)) == str(upload)
 
 
-def test_sessions_can_be_left_out(app: KeysliceApp) -> None:
+def test_sessions_are_optional(app: KeysliceApp) -> None:
     assert app._load_sessions(False) is None
 
 
@@ -106,7 +106,7 @@ def test_scores_that_are_outdated_are_renewed(app: KeysliceApp, monkeypatch: pyt
     assert app.async_scoring("dice") == {"id": "dice"}
 
 
-def test_tasks_can_be_trained_scored_and_done_in_batches(app: KeysliceApp) -> None:
+def test_trainers_strategies_and_scoring_methods_are_listed(app: KeysliceApp) -> None:
     assert list(app.info()["trainers"]) == ["volumes"]
     assert list(app.info()["strategies"]) == ["random", "first", "uncertainty"]
     assert list(app.info()["scoring"]) == ["dice", "uncertainty"]

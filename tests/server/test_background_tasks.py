@@ -49,7 +49,7 @@ def test_trainings_and_scorings_check_their_requests(app) -> None:
         ("batch_infer", {"model": "x"}, "unknown model 'x'; available: volumes"),
     ],
 )
-def test_what_is_not_there_is_refused(method: str, request_: dict[str, Any], told: str, app) -> None:
+def test_unknown_models_and_methods_are_refused(method: str, request_: dict[str, Any], told: str, app) -> None:
     with pytest.raises(RequestError, match=told) as caught:
         check_request(app, method, request_)
     assert caught.value.status == 404
@@ -63,7 +63,7 @@ def test_a_batch_needs_images(app) -> None:
     assert caught.value.status == 409
 
 
-def test_a_process_of_monailabel_tells_mistakes_without_a_traceback(monkeypatch, capsys, caplog) -> None:
+def test_a_task_process_logs_user_errors_without_a_traceback(monkeypatch, capsys, caplog) -> None:
     monkeypatch.setattr(sys, "excepthook", sys.excepthook)
     monkeypatch.setattr(sys.modules["__main__"], "__spec__", SimpleNamespace(name=background.TASK_PROCESS))
     install_error_hook()

@@ -17,7 +17,7 @@ def infer(request: dict[str, Any], datastore: Any) -> dict[str, Any]:
     return {"device": request["device"]}
 
 
-def test_gpus_are_used_where_there_are_some(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_gpus_are_used_if_there_are_any(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(torch.cuda, "device_count", lambda: 2)
     assert choose_devices(ASKED) == ASKED
 

@@ -25,6 +25,6 @@ def test_an_image_that_fails_does_not_end_the_batch() -> None:
 
 
 @pytest.mark.skipif(torch.cuda.is_available(), reason="for machines without a GPU")
-def test_a_batch_runs_without_a_gpu_as_clients_ask_for_it() -> None:
+def test_the_default_batch_request_runs_without_a_gpu() -> None:
     asked = {"model": "volumes", "device": "cuda", "multi_gpu": True, "gpus": "all", "images": ["a"]}
     assert BatchInference()(asked, Store(), infer)["a"]["device"] == "cpu"

@@ -14,14 +14,14 @@ from bundle.server.bundle_run import CaseResult
 from bundle.server.label_tasks import TASKS
 
 
-def test_uploaded_weights_go_beside_the_shipped_ones(tmp_path: Path) -> None:
+def test_uploaded_weights_do_not_replace_the_shipped_ones(tmp_path: Path) -> None:
     inference = BundleInference(replace(TASKS[0], work=tmp_path), tmp_path)
     assert inference.is_valid()
     assert inference.get_path() == str(TASKS[0].shipped_weights)
     assert inference.get_path(validate=False) == str(tmp_path / "model.pt")
 
 
-def test_grey_levels_of_a_mask_are_told_by_name(tmp_path: Path) -> None:
+def test_gray_levels_of_a_mask_are_returned_by_name(tmp_path: Path) -> None:
     inference = BundleInference(TASKS[0], tmp_path)
     case = CaseResult({"case": "x", "checkpoint": None}, None, tmp_path)
     assert inference._response_params(case, {"levels": [40, 80]})["label_names"] == {"anterior": 40, "posterior": 80}

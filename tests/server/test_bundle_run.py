@@ -45,7 +45,7 @@ def test_the_result_has_a_record_and_a_label_map(task: LabelTask, image: Path, t
     assert sorted(file.name for file in (tmp_path / "out").iterdir()) == ["scan.json", "scan_seg.nii.gz"]
 
 
-def test_the_largest_component_alone_stays_when_asked_for(task: LabelTask, image: Path, tmp_path: Path) -> None:
+def test_only_the_largest_component_remains_if_requested(task: LabelTask, image: Path, tmp_path: Path) -> None:
     from scipy import ndimage
 
     run = BundleRun(task)
@@ -65,7 +65,7 @@ def test_the_largest_component_alone_stays_when_asked_for(task: LabelTask, image
     np.testing.assert_array_equal(largest, expected)
 
 
-def test_the_network_is_kept_until_its_weights_change(task: LabelTask) -> None:
+def test_the_network_is_cached_until_its_weights_change(task: LabelTask) -> None:
     run = BundleRun(task)
     first = run.network()
     assert run.network() is first
@@ -76,7 +76,7 @@ def test_the_network_is_kept_until_its_weights_change(task: LabelTask) -> None:
     assert run.network() is not second
 
 
-def test_bad_images_are_mistakes_of_the_request(task: LabelTask, image: Path, tmp_path: Path) -> None:
+def test_invalid_images_are_errors_of_the_request(task: LabelTask, image: Path, tmp_path: Path) -> None:
     run = BundleRun(task)
     image.write_bytes(b"broken")
     for path, message in ((image, "^scan.nii.gz: "), (tmp_path / "work", "holds no .nii")):
@@ -91,7 +91,7 @@ def test_a_folder_of_several_images_is_refused(task: LabelTask, image: Path, tmp
         BundleRun(task)(tmp_path, tmp_path / "out")
 
 
-def test_a_fault_of_the_network_is_one_of_the_server(
+def test_an_error_of_the_network_is_a_server_error(
     task: LabelTask, image: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     class Broken(torch.nn.Module):
@@ -105,13 +105,13 @@ def test_a_fault_of_the_network_is_one_of_the_server(
     assert error.value.status == 500
 
 
-def test_weights_that_do_not_fit_are_told(task: LabelTask) -> None:
+def test_invalid_weights_are_reported(task: LabelTask) -> None:
     task.trained_weights.write_bytes(b"broken")
     with pytest.raises(WeightsError, match="cannot be read as a file of weights"):
         load_network(task, task.trained_weights)
 
 
-def test_a_config_that_cannot_be_built_says_why(task: LabelTask) -> None:
+def test_an_invalid_config_raises_the_original_error(task: LabelTask) -> None:
     task.__dict__["config"] = {**task.config, "attention": "unheard of"}
     with pytest.raises(ValueError, match="unheard of"):
         load_network(task, task.shipped_weights)
@@ -132,7 +132,7 @@ def test_a_case_without_a_label_map_has_no_file(task: LabelTask, tmp_path: Path)
 
 
 @pytest.mark.parametrize("name", ["lesions", "cells"])
-def test_a_mask_of_a_jpeg_has_its_size(name: str, tmp_path: Path) -> None:
+def test_a_mask_has_the_size_of_its_jpeg(name: str, tmp_path: Path) -> None:
     pixels = np.random.default_rng(0).integers(0, 255, (45, 61, 3), np.uint8)
     Image.fromarray(pixels).save(tmp_path / "mole.jpg")
     small = {"roi_size": [32, 32]}

@@ -61,7 +61,7 @@ def asked(monkeypatch: pytest.MonkeyPatch) -> list[dict[str, Any]]:
     return calls
 
 
-def test_the_panel_proposes_what_the_config_has(task: LabelTask) -> None:
+def test_the_panel_contains_the_options_of_the_config(task: LabelTask) -> None:
     volumes, discs = (BundleTraining(each).config() for each in (task, TASKS[1]))
     assert volumes["batch_size"] == CONFIG["batch_size"]
     assert "samples_per_epoch" not in volumes
@@ -92,7 +92,7 @@ def test_without_labels_nothing_is_trained(task: LabelTask, label, asked) -> Non
 
 
 @pytest.mark.parametrize("count", [1, 2, 3])
-def test_few_labels_are_trained_and_validated_on(count: int, task: LabelTask, label, asked) -> None:
+def test_few_labels_are_used_for_training_and_validation(count: int, task: LabelTask, label, asked) -> None:
     training = BundleTraining(task)
     found = training({"max_epochs": 2, "device": "cpu"}, label(count))
     assert found["trained_on"] == [f"phantom_{index}" for index in range(count)]
@@ -103,7 +103,7 @@ def test_few_labels_are_trained_and_validated_on(count: int, task: LabelTask, la
     assert (asked[0]["epochs"], asked[0]["device"]) == (2, "$torch.device('cpu')")
 
 
-def test_a_share_of_more_labels_is_held_out(task: LabelTask, label, asked, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_fraction_of_more_labels_is_held_out(task: LabelTask, label, asked, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("bundle.server.final_labels.MIN_CASES_TO_SPLIT", 3)
     found = BundleTraining(task)({"val_split": 0.34, "max_epochs": 3}, label(3))
     assert len(found["validated_on"]) == 1
@@ -112,18 +112,20 @@ def test_a_share_of_more_labels_is_held_out(task: LabelTask, label, asked, monke
 
 
 @pytest.mark.parametrize(("count", "request_", "size"), [(1, {}, 1), (3, {}, 2), (3, {"batch_size": 8}, 3)])
-def test_a_batch_is_no_larger_than_what_is_trained_on(count, request_, size, task: LabelTask, label, asked) -> None:
+def test_a_batch_is_not_larger_than_the_training_set(count, request_, size, task: LabelTask, label, asked) -> None:
     BundleTraining(task)(request_, label(count))
     assert asked[0]["batch_size"] == size
 
 
-def test_draws_from_few_cases_fill_a_batch(label, asked, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_samples_per_epoch_replace_the_limit_of_the_batch_size(
+    label, asked, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr(train, "check_labels", lambda *_: None)
     BundleTraining(replace(TASKS[1], work=tmp_path / "work"))({"samples_per_epoch": 8}, label(1))
     assert (asked[0]["samples_per_epoch"], "batch_size" in asked[0]) == (8, False)
 
 
-def test_trained_weights_take_the_place_of_the_shipped_ones(task: LabelTask, label, asked) -> None:
+def test_trained_weights_are_served_instead_of_the_shipped_ones(task: LabelTask, label, asked) -> None:
     before = task.shipped_weights.read_bytes()
     assert task.served_weights == task.shipped_weights
     store = label(1)
@@ -135,7 +137,7 @@ def test_trained_weights_take_the_place_of_the_shipped_ones(task: LabelTask, lab
     assert [call["checkpoint"] for call in asked] == [str(task.shipped_weights), str(task.trained_weights)]
 
 
-def test_served_weights_are_trained_on_by_small_steps(task: LabelTask, label, asked) -> None:
+def test_training_from_served_weights_has_a_smaller_learning_rate(task: LabelTask, label, asked) -> None:
     store = label(1)
     for request in ({}, {"pretrained": False}, {"learning_rate": 0.5}):
         BundleTraining(task)(request, store)
@@ -155,7 +157,7 @@ def test_a_training_that_fails_leaves_the_served_weights(task: LabelTask, label,
     assert BundleTraining(task).stats() == {}
 
 
-def test_labels_with_foreign_values_are_told_before_anything_is_trained(task: LabelTask, label, asked) -> None:
+def test_labels_with_unknown_values_are_reported_before_training(task: LabelTask, label, asked) -> None:
     with pytest.raises(LabelsError) as caught:
         BundleTraining(task)({}, label(2, value=7))
     lines = str(caught.value).splitlines()
@@ -165,7 +167,7 @@ def test_labels_with_foreign_values_are_told_before_anything_is_trained(task: La
     assert asked == []
 
 
-def test_a_file_that_an_error_does_not_name_is_named(tmp_path: Path) -> None:
+def test_the_file_is_added_to_an_error_without_one(tmp_path: Path) -> None:
     config = {
         "train": {
             "deterministic_transforms": [{"_target_": "Lambdad", "keys": "image", "func": "$lambda path: 1 / 0"}],
@@ -179,7 +181,7 @@ def test_a_file_that_an_error_does_not_name_is_named(tmp_path: Path) -> None:
         check_labels(file, {})
 
 
-def test_a_label_without_classes_is_told(label, tmp_path: Path, asked) -> None:
+def test_a_label_without_classes_is_reported(label, tmp_path: Path, asked) -> None:
     configs = tmp_path / "configs"
     shutil.copytree(TASKS[0].config_dir, configs, ignore=lambda folder, names: [n for n in names if "." not in n])
     content = json.loads((configs / "train.json").read_text())

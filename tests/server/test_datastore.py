@@ -38,7 +38,7 @@ def test_images_of_the_kind_are_listed(tmp_path: Path, store: StudyDatastore) ->
     assert StudyDatastore(str(pictures), IMAGE).list_images() == ["p"]
 
 
-def test_hidden_files_and_labels_are_no_images_and_endings_may_be_in_capitals(tmp_path: Path) -> None:
+def test_hidden_files_and_labels_are_not_listed_and_extensions_may_be_in_capitals(tmp_path: Path) -> None:
     case = Path(write_case(tmp_path / "case", "a")["image"]).read_bytes()
     studies = tmp_path / "mixed"
     studies.mkdir()
@@ -65,7 +65,7 @@ def test_images_are_added_under_plain_new_names(tmp_path: Path, store: StudyData
     assert store.add_image("", str(other), {}) == "c"
 
 
-def test_a_label_of_another_kind_of_file_replaces_the_earlier_one(tmp_path: Path, store: StudyDatastore) -> None:
+def test_a_label_in_another_format_replaces_the_previous_one(tmp_path: Path, store: StudyDatastore) -> None:
     label = Path(tmp_path / "case" / "labels" / "a.nii.gz")
     store.save_label("a", str(label), "final", {})
     first = Path(store.get_label_uri("a", "final"))

@@ -41,12 +41,12 @@ def test_the_final_labels_are_listed_by_name() -> None:
 
 
 @pytest.mark.parametrize("count", [1, 2, 3, 4])
-def test_of_few_labels_none_is_held_out(count: int, tmp_path: Path) -> None:
+def test_no_case_of_few_is_held_out(count: int, tmp_path: Path) -> None:
     assert select_validation_cases(cases_of(tmp_path, count), 0.5) == []
 
 
 @pytest.mark.parametrize(("share", "count"), [(0.0, 0), (0.04, 0), (0.2, 2), (0.5, 5), (0.9, 9)])
-def test_a_share_of_many_labels_is_held_out(share: float, count: int, tmp_path: Path) -> None:
+def test_a_fraction_of_many_cases_is_held_out(share: float, count: int, tmp_path: Path) -> None:
     cases = cases_of(tmp_path, 10)
     found = select_validation_cases(cases, share)
     assert len(found) == count
@@ -54,13 +54,13 @@ def test_a_share_of_many_labels_is_held_out(share: float, count: int, tmp_path: 
     assert found == select_validation_cases(cases[::-1], share)
 
 
-def test_a_case_stays_held_out_when_others_come(tmp_path: Path) -> None:
+def test_a_case_stays_held_out_when_cases_are_added(tmp_path: Path) -> None:
     cases = cases_of(tmp_path, 40)
     before, after = ({case.name for case in select_validation_cases(cases[:count], 0.2)} for count in (39, 40))
     assert len(before & after) >= len(before) - 1
 
 
-def test_few_cases_are_trained_and_validated_on(tmp_path: Path) -> None:
+def test_few_cases_are_used_for_training_and_validation(tmp_path: Path) -> None:
     cases = cases_of(tmp_path, 3)
     path = write_dataset(cases, tmp_path / "data")
     training, validation = (select_cases(path.parent, split, path) for split in ("training", "validation"))
@@ -70,7 +70,7 @@ def test_few_cases_are_trained_and_validated_on(tmp_path: Path) -> None:
     assert not {case["case"] for case in training} & {case["case"] for case in validation}
 
 
-def test_cases_that_are_held_out_are_not_trained_on(tmp_path: Path) -> None:
+def test_held_out_cases_are_not_used_for_training(tmp_path: Path) -> None:
     cases = cases_of(tmp_path, 6)
     path = write_dataset(cases, tmp_path / "data", validation=cases[1:3])
     training, validation = (select_cases(path.parent, split, path) for split in ("training", "validation"))
@@ -78,7 +78,7 @@ def test_cases_that_are_held_out_are_not_trained_on(tmp_path: Path) -> None:
     assert [case["case"] for case in validation] == ["a1", "a2"]
 
 
-def test_what_an_earlier_training_left_is_gone(tmp_path: Path) -> None:
+def test_files_of_an_earlier_training_are_deleted(tmp_path: Path) -> None:
     left = tmp_path / "data" / "links" / "old.nii.gz"
     left.parent.mkdir(parents=True)
     left.write_text("")
@@ -96,7 +96,7 @@ def test_classes_are_read_from_the_labels(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("text", ["", "[]", "{}", '{"classes": 1}'])
-def test_a_label_without_classes_is_named(text: str, tmp_path: Path) -> None:
+def test_a_label_without_classes_is_reported(text: str, tmp_path: Path) -> None:
     label = tmp_path / "a.json"
     label.write_text(text)
     with pytest.raises(DatalistError, match=r"a\.json: contains no classes; submit a file NAME"):

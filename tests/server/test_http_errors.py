@@ -37,7 +37,7 @@ ERRORS = {
 
 
 @pytest.mark.parametrize("name", ERRORS)
-def test_an_error_gets_a_status_and_a_sentence(name: str) -> None:
+def test_an_error_becomes_a_status_and_a_message(name: str) -> None:
     error, status, message = ERRORS[name]
     app = FastAPI()
     add_error_handlers(app)

@@ -69,12 +69,13 @@ def wait_for(job: str, server: Any) -> str:
     return str(server.get(f"/{job}/").json()["status"])
 
 
-def test_installing_is_what_the_makefile_can_do() -> None:
+def test_the_installation_command_is_a_target_of_the_makefile() -> None:
     made = [command for command in COMMANDS if command.startswith("make ")]
     assert made == ["make .venv-label/.label"]
     assert "\n$(LABEL)/.label: requirements/label_server.txt\n" in Path(ROOT, "Makefile").read_text(encoding="utf-8")
 
 
+@pytest.mark.slow
 def test_the_page_leads_from_a_folder_of_images_to_trained_weights(page_server: Any, place: Path) -> None:
     curls = [command for command in COMMANDS if command.startswith("curl ")]
     assert len(curls) == len(COMMANDS) - 2 >= 15
@@ -98,8 +99,8 @@ def test_the_page_leads_from_a_folder_of_images_to_trained_weights(page_server: 
     assert not (trained / "model.pt").exists()
 
 
-def test_options_models_and_defaults_on_the_page_are_those_of_the_server(page_server: Any) -> None:
-    text, info = PAGE.read_text(encoding="utf-8"), page_server.get("/info/").json()
+def test_options_models_and_defaults_on_the_page_are_those_of_the_server(server: Any) -> None:
+    text, info = PAGE.read_text(encoding="utf-8"), server.get("/info/").json()
     for model, told in info["models"].items():
         assert f"| `{model}` |" in text
         assert all(f"| `{name}` |" in text for name in told["config"]), told["config"]

@@ -37,7 +37,7 @@ def test_volumes_are_served_by_the_models_for_volumes(tmp_path: Path, tasks: lis
     assert [file.name for file in find_images(studies, VOLUME)] == ["a.nii.gz"]
 
 
-def test_pictures_are_served_by_those_models_for_pictures_that_are_there(
+def test_2d_images_are_served_by_the_models_with_weights(
     tmp_path: Path, tasks: list[LabelTask], caplog: pytest.LogCaptureFixture
 ) -> None:
     with caplog.at_level(logging.INFO):
@@ -51,7 +51,9 @@ def test_named_models_are_served_in_their_order(tmp_path: Path, tasks: list[Labe
     assert [task.name for task in choose_tasks(studies, ["discs", "volumes"], tasks)] == ["discs", "volumes"]
 
 
-def test_in_an_empty_or_mixed_folder_the_named_models_tell_the_kind(tmp_path: Path, tasks: list[LabelTask]) -> None:
+def test_the_given_models_determine_the_kind_of_an_empty_or_mixed_folder(
+    tmp_path: Path, tasks: list[LabelTask]
+) -> None:
     empty, mixed = folder_of(tmp_path / "e"), folder_of(tmp_path / "m", "a.nii", "b.png")
     for studies in (empty, mixed):
         assert [task.name for task in choose_tasks(studies, ["cells"], tasks)] == ["cells"]
@@ -61,7 +63,7 @@ def test_in_an_empty_or_mixed_folder_the_named_models_tell_the_kind(tmp_path: Pa
         choose_tasks(mixed, tasks=tasks)
 
 
-def test_what_does_not_fit_is_told(tmp_path: Path, tasks: list[LabelTask]) -> None:
+def test_unsuitable_models_and_folders_are_reported(tmp_path: Path, tasks: list[LabelTask]) -> None:
     volumes, pictures = folder_of(tmp_path / "v", "a.mha"), folder_of(tmp_path / "p", "a.bmp")
     with pytest.raises(StudiesError, match="which cells cannot read; pass --models with some of volumes, discs"):
         choose_tasks(volumes, ["volumes", "cells"], tasks)
@@ -79,7 +81,7 @@ def test_names_of_models_are_checked(text: str) -> None:
         parse_models(text)
 
 
-def test_names_of_models_come_with_commas() -> None:
+def test_model_names_are_separated_by_commas() -> None:
     assert parse_models("volumes, discs,") == ["volumes", "discs"]
     assert parse_models(None) is None
 

@@ -32,7 +32,7 @@ def label(path: Path, values: Any) -> Path:
     return path
 
 
-def test_volumes_are_told_by_their_name() -> None:
+def test_volumes_are_recognized_by_their_extension() -> None:
     assert is_volume("a.NII.GZ")
     assert not is_volume("a.png")
 
@@ -46,7 +46,7 @@ def test_a_label_map_of_one_slice_becomes_a_mask(dims: int, ending: str, tmp_pat
     np.testing.assert_array_equal(read_mask(tmp_path / "m.png", [40, 80]).pixels, classes)
 
 
-def test_it_lies_on_its_picture_when_that_is_stored_turned(tmp_path: Path) -> None:
+def test_the_mask_fits_an_image_with_an_exif_rotation(tmp_path: Path) -> None:
     turned = picture(tmp_path / "p.jpg", 6)
     stored = np.asarray(Image.open(turned))[..., 0]
     bright = (stored > 128).astype(np.uint8)
@@ -55,7 +55,7 @@ def test_it_lies_on_its_picture_when_that_is_stored_turned(tmp_path: Path) -> No
     np.testing.assert_array_equal(read_mask(tmp_path / "m.png", [255]).pixels, upright)
 
 
-def test_what_is_no_label_of_the_picture_is_refused(tmp_path: Path) -> None:
+def test_a_file_that_is_not_a_label_of_the_image_is_refused(tmp_path: Path) -> None:
     image, target = picture(tmp_path / "p.jpg"), tmp_path / "m.png"
     broken = tmp_path / "b.nii.gz"
     broken.write_bytes(b"x")
@@ -69,7 +69,7 @@ def test_what_is_no_label_of_the_picture_is_refused(tmp_path: Path) -> None:
         assert error.value.status == 400
 
 
-def test_the_datastore_keeps_the_mask(tmp_path: Path) -> None:
+def test_the_datastore_stores_the_mask(tmp_path: Path) -> None:
     picture(tmp_path / "p.jpg")
     store = StudyDatastore(str(tmp_path), IMAGE)
     classes = np.eye(*SIZE, dtype=np.uint8)

@@ -55,19 +55,19 @@ def test_the_next_image_is_that_of_the_strategy(serve) -> None:
     ("images", "told"),
     [("ab", "all 2 images have a final label"), ("", "the study folder contains no images")],
 )
-def test_the_reason_is_told_where_there_is_none(images: str, told: str, serve) -> None:
+def test_the_reason_is_returned_if_there_is_no_next_image(images: str, told: str, serve) -> None:
     serve(App(*images, left=False))
     assert next_sample.next_sample("random", None, USER) == {"message": told}
 
 
-def test_a_strategy_that_is_not_there_is_refused(serve) -> None:
+def test_an_unknown_strategy_is_refused(serve) -> None:
     serve(App("a"))
     with pytest.raises(RequestError, match="unknown strategy 'x'; available: first, random") as caught:
         next_sample.next_sample("x", None, USER)
     assert caught.value.status == 404
 
 
-def test_monailabel_still_does_not_say_why(serve) -> None:
+def test_monailabel_still_returns_no_reason(serve) -> None:
     """When this fails, bundle/server/workarounds/next_sample.py is no longer needed."""
     serve(App(left=False))
     assert activelearning.sample("first") == {}

@@ -7,6 +7,7 @@ import subprocess
 import sys
 from pathlib import Path
 
+import pytest
 from fastapi import FastAPI
 from fastapi.middleware.cors import CORSMiddleware
 from fastapi.middleware.gzip import GZipMiddleware
@@ -15,12 +16,12 @@ from fastapi.testclient import TestClient
 from bundle.server.workarounds.origins import ORIGINS_VARIABLE, get_allowed_origins, restrict_origins
 
 
-def test_the_pages_of_the_server_and_named_ones_are_allowed() -> None:
+def test_the_origins_of_the_server_and_of_the_variable_are_allowed() -> None:
     assert get_allowed_origins(8000, {}) == ["http://127.0.0.1:8000", "http://localhost:8000"]
     assert get_allowed_origins(80, {ORIGINS_VARIABLE: "http://a:1/, ,http://b"})[2:] == ["http://a:1", "http://b"]
 
 
-def test_only_allowed_pages_may_read() -> None:
+def test_only_allowed_origins_can_read() -> None:
     app = FastAPI()
     app.add_middleware(CORSMiddleware, allow_origins=["*"], allow_credentials=True)
     app.add_middleware(GZipMiddleware)
@@ -30,7 +31,7 @@ def test_only_allowed_pages_may_read() -> None:
         assert client.get("/", headers={"Origin": origin}).headers.get("access-control-allow-origin") == shown
 
 
-def test_foreign_pages_may_not_even_ask() -> None:
+def test_requests_from_other_origins_are_refused() -> None:
     app, asked = FastAPI(), []
     app.post("/label")(lambda: asked.append(1))
     restrict_origins(app, ["http://own"])
@@ -41,7 +42,8 @@ def test_foreign_pages_may_not_even_ask() -> None:
     assert client.post("/label").status_code == 200
 
 
-def test_upstream_still_lets_every_page_read_and_cannot_be_told_otherwise(tmp_path: Path) -> None:
+@pytest.mark.slow
+def test_monailabel_still_allows_all_origins_and_fails_with_others(tmp_path: Path) -> None:
     (tmp_path / "studies").mkdir()
     words = ["start_server", "--app", str(tmp_path), "--studies", str(tmp_path / "studies"), "--dryrun"]
     code = (

@@ -33,19 +33,19 @@ def pictures(tmp_path: Path) -> LabelTask:
     return task
 
 
-def test_a_panel_has_what_the_config_can_do(pictures: LabelTask) -> None:
+def test_the_panel_follows_from_the_config(pictures: LabelTask) -> None:
     assert get_panel_options(VOLUMES) == {"overlap": 0.25, "mirror": False, "largest_component": False}
     assert get_panel_options(DISCS) == {}
     assert get_panel_options(pictures) == {"overlap": 0.25, "threshold": 0.5, "largest_component": False}
 
 
-def test_defaults_and_what_is_unknown_change_nothing(pictures: LabelTask) -> None:
+def test_defaults_and_unknown_options_change_nothing(pictures: LabelTask) -> None:
     assert get_overrides(VOLUMES, {"mirror": False, "largest_component": "false", "logging": "INFO"}) == {}
     assert get_overrides(DISCS, {"overlap": 0.5, "mirror": True, "largest_component": True}) == {}
     assert get_overrides(pictures, {"mirror": True, "threshold": None}) == {}
 
 
-def test_options_become_ids_of_the_config(pictures: LabelTask) -> None:
+def test_options_become_overrides_of_the_config(pictures: LabelTask) -> None:
     assert get_overrides(VOLUMES, {"overlap": "0.5", "mirror": "true"}) == {"overlap": 0.5, "mirror_axes": [0, 1, 2]}
     assert get_overrides(pictures, {"threshold": 0.3, "largest_component": 1}) == {
         "threshold": 0.3,
@@ -53,14 +53,14 @@ def test_options_become_ids_of_the_config(pictures: LabelTask) -> None:
     }
 
 
-def test_mirroring_that_a_config_does_by_itself_can_be_left_out(tmp_path: Path) -> None:
+def test_mirroring_in_a_config_can_be_disabled(tmp_path: Path) -> None:
     task = replace(VOLUMES, root=tmp_path)
     task.__dict__["config"] = {**VOLUMES.config, "mirror_axes": [0]}
     assert get_panel_options(task)["mirror"] is True
     assert get_overrides(task, {"mirror": False}) == {"mirror_axes": []}
 
 
-def test_the_largest_component_is_found_before_the_label_map_is_written() -> None:
+def test_the_largest_component_is_selected_before_the_label_map_is_saved() -> None:
     transforms: list[dict[str, Any]] = get_overrides(VOLUMES, {"largest_component": True})["postprocessing#transforms"]
     targets = [step["_target_"] for step in transforms]
     assert targets == [

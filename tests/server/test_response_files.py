@@ -34,7 +34,7 @@ def pictures() -> LabelTask:
     return task
 
 
-def test_endings_are_those_that_the_bundle_writes(pictures: LabelTask) -> None:
+def test_extensions_are_those_of_the_formats_of_the_bundle(pictures: LabelTask) -> None:
     assert get_extension(VOLUMES, {}) == ".nii.gz"
     assert get_extension(VOLUMES, {"result_extension": "nrrd"}) == ".nrrd"
     assert get_extension(pictures, {"result_extension": None}) == ".png"
@@ -51,14 +51,14 @@ def test_the_format_is_set_in_the_config(pictures: LabelTask) -> None:
     assert get_format_overrides(pictures, {"result_extension": ".nrrd"}) == {}
 
 
-def test_a_file_that_is_right_is_copied_as_it_is(label_map: Path, tmp_path: Path) -> None:
+def test_a_file_in_the_requested_format_is_copied(label_map: Path, tmp_path: Path) -> None:
     made = write_response_file(label_map, VOLUMES, {}, tmp_path)
     assert made != label_map
     assert made.read_bytes() == label_map.read_bytes()
 
 
 @pytest.mark.parametrize("dtype", DTYPES)
-def test_types_are_converted_and_the_grid_stays(dtype: str, label_map: Path, tmp_path: Path) -> None:
+def test_data_types_are_converted_and_the_grid_is_kept(dtype: str, label_map: Path, tmp_path: Path) -> None:
     made = write_response_file(label_map, VOLUMES, {"result_dtype": dtype, "result_extension": ".nii"}, tmp_path)
     image, source = nib.Nifti1Image.from_filename(made), nib.Nifti1Image.from_filename(label_map)
     assert (made.suffix, image.get_data_dtype()) == (".nii", np.dtype(dtype))
@@ -66,7 +66,7 @@ def test_types_are_converted_and_the_grid_stays(dtype: str, label_map: Path, tmp
     np.testing.assert_allclose(image.affine, source.affine, atol=1e-6)
 
 
-def test_a_mask_of_a_picture_can_be_had_as_nrrd(pictures: LabelTask, tmp_path: Path) -> None:
+def test_a_mask_can_be_returned_as_nrrd(pictures: LabelTask, tmp_path: Path) -> None:
     mask = np.array([[0, 1, 2], [2, 1, 0]], np.uint8)
     Image.fromarray(mask).save(tmp_path / "m.png")
     made = write_response_file(
@@ -76,7 +76,7 @@ def test_a_mask_of_a_picture_can_be_had_as_nrrd(pictures: LabelTask, tmp_path: P
     assert b"encoding: raw" in made.read_bytes()
 
 
-def test_what_cannot_be_had_is_told(label_map: Path, tmp_path: Path) -> None:
+def test_invalid_formats_are_refused(label_map: Path, tmp_path: Path) -> None:
     with pytest.raises(RequestError, match="result_dtype must be one of uint8"):
         write_response_file(label_map, VOLUMES, {"result_dtype": "str"}, tmp_path)
     with pytest.raises(RequestError, match="result_compress must be true or false"):

@@ -12,7 +12,7 @@ from monailabel.endpoints import batch_infer, scoring, train
 from bundle.server.workarounds.routes import prepend_routes, to_threaded_routes
 
 
-def test_routes_that_are_put_in_front_answer_first() -> None:
+def test_prepended_routes_come_first() -> None:
     app, router = FastAPI(), APIRouter()
 
     @app.get("/x")

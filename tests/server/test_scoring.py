@@ -88,14 +88,14 @@ def values(monkeypatch: pytest.MonkeyPatch) -> list[str]:
     return found
 
 
-def test_the_model_is_scored_by_case_and_on_the_whole(tasks, asked, tmp_path: Path) -> None:
+def test_the_model_is_scored_per_case_and_on_average(tasks, asked, tmp_path: Path) -> None:
     found = Evaluation(tasks)({}, Store(tmp_path, "abc"))
     assert found["cases"] == {"a": 0.7, "b": 0.5}
     assert (found["model"], found["metric"], found["mean"]) == ("volumes", "dice", 0.6)
     assert found["skipped"] == ["c is empty"]
 
 
-def test_discs_are_scored_by_their_names(tasks, asked, tmp_path: Path) -> None:
+def test_discs_are_scored_by_the_identification_rate(tasks, asked, tmp_path: Path) -> None:
     assert Evaluation(tasks)({"model": "discs"}, Store(tmp_path, "a"))["metric"] == "identification_rate"
 
 
@@ -107,7 +107,7 @@ def test_the_evaluation_is_that_of_the_bundle_with_the_served_weights(tasks, ask
     assert [item["image"] for item in items] == ["/studies/a.nii.gz", "/studies/b.nii.gz"]
 
 
-def test_scores_are_kept_in_the_info_of_the_images(tasks, asked, tmp_path: Path) -> None:
+def test_scores_are_stored_in_the_info_of_the_images(tasks, asked, tmp_path: Path) -> None:
     store = Store(tmp_path, "abc")
     store.info["a"]["dice"] = {"discs": {"value": 0.1}}
     Evaluation(tasks)({}, store)
@@ -118,7 +118,7 @@ def test_scores_are_kept_in_the_info_of_the_images(tasks, asked, tmp_path: Path)
     assert "dice" not in store.info["c"]
 
 
-def test_scores_are_due_again_for_other_weights_or_another_label(tasks, asked, tmp_path: Path) -> None:
+def test_scores_are_outdated_by_other_weights_or_another_label(tasks, asked, tmp_path: Path) -> None:
     store, method = Store(tmp_path, "ab"), Evaluation(tasks)
     assert not method.is_outdated(store)
     method({}, store)
@@ -132,18 +132,18 @@ def test_scores_are_due_again_for_other_weights_or_another_label(tasks, asked, t
     assert not Evaluation(tasks[1:]).is_outdated(store)
 
 
-def test_where_no_case_could_be_compared_there_is_no_mean(tasks, monkeypatch, tmp_path: Path, asked) -> None:
+def test_there_is_no_mean_without_scores(tasks, monkeypatch, tmp_path: Path, asked) -> None:
     monkeypatch.setattr(scoring, "case_scores", lambda rows: {})
     assert Evaluation(tasks)({}, Store(tmp_path, "a"))["mean"] is None
 
 
-def test_without_labels_there_is_nothing_to_compare_with(tasks, tmp_path: Path) -> None:
+def test_scoring_without_labels_is_refused(tasks, tmp_path: Path) -> None:
     with pytest.raises(RequestError, match="no image has a final label") as caught:
         Evaluation(tasks)({}, Store(tmp_path, "", "a"))
     assert caught.value.status == 409
 
 
-def test_a_model_that_is_not_served_is_refused(tasks, tmp_path: Path) -> None:
+def test_an_unknown_model_is_refused(tasks, tmp_path: Path) -> None:
     for method in (Evaluation(tasks), UncertaintyScoring(tasks)):
         with pytest.raises(RequestError, match="unknown model 'cells'"):
             method({"model": "cells"}, Store(tmp_path, "a"))
@@ -157,14 +157,14 @@ def test_all_unlabeled_images_get_a_value_once(tasks, values, tmp_path: Path) ->
     assert values == ["a", "b", "x", "x"]
 
 
-def test_a_limit_leaves_the_rest_for_later(tasks, values, tmp_path: Path) -> None:
+def test_a_limit_restricts_the_number_of_values(tasks, values, tmp_path: Path) -> None:
     found = UncertaintyScoring(tasks)({"limit": 1}, Store(tmp_path, "", "ab"))
     assert (found["computed"], found["missing"]) == (1, ["b"])
     with pytest.raises(RequestError, match="limit"):
         UncertaintyScoring(tasks)({"limit": -1}, Store(tmp_path, "", "ab"))
 
 
-def test_nothing_is_due_that_nobody_asked_for(tasks, values, tmp_path: Path) -> None:
+def test_nothing_is_outdated_before_the_first_request(tasks, values, tmp_path: Path) -> None:
     store, method = Store(tmp_path, "", "ab"), UncertaintyScoring(tasks)
     assert not method.is_outdated(store)
     method({"limit": 1}, store)
@@ -189,5 +189,5 @@ def test_nothing_is_due_that_nobody_asked_for(tasks, values, tmp_path: Path) -> 
         ([], {}),
     ],
 )
-def test_every_task_has_one_number_a_case(rows: list[dict], scores: dict[str, float]) -> None:
+def test_every_task_has_one_score_per_case(rows: list[dict], scores: dict[str, float]) -> None:
     assert case_scores(rows) == pytest.approx(scores)

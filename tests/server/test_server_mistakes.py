@@ -84,14 +84,14 @@ def mistakes(case: str) -> dict[str, tuple[int, str, dict[str, Any]]]:
 
 
 @pytest.mark.parametrize("name", mistakes("x"))
-def test_a_mistake_gets_a_status_and_a_sentence(name: str, server: Any, case: str) -> None:
+def test_an_invalid_request_gets_a_status_and_a_message(name: str, server: Any, case: str) -> None:
     status, message, request = mistakes(case)[name]
     answer = server.request(**request)
     assert (answer.status_code, message in answer.json()["detail"]) == (status, True), answer.text
     assert str(server.work) not in answer.text
 
 
-def test_after_all_mistakes_the_studies_are_as_they_were(server: Any, studies: Path) -> None:
+def test_invalid_requests_leave_the_studies_unchanged(server: Any, studies: Path) -> None:
     known = {path.name for path in studies.iterdir() if not path.name.startswith(".")}
     images = {f"{name}.nii.gz" for name in server.get("/datastore/?output=all").json()["objects"]}
     assert known == images | {"labels", "datastore_v2.json"}

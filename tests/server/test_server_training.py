@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import time
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
@@ -14,6 +15,7 @@ import numpy as np
 import psutil
 import pytest
 from helpers.phantoms import write_nifti
+from servers import Server, make_client, write_studies
 
 from bundle.server.label_tasks import TASKS
 
@@ -68,6 +70,24 @@ def infer(client: Any, image: str) -> tuple[np.ndarray, str]:
 
 
 @pytest.fixture(scope="module")
+def studies(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return write_studies(tmp_path_factory.mktemp("data") / "studies")
+
+
+@pytest.fixture(scope="module")
+def server(make_server: Callable[..., Server], studies: Path) -> Iterator[Server]:
+    """A separate server, since these tests change its weights and labels."""
+    server = make_server(studies)
+    yield server
+    server.stop()
+
+
+@pytest.fixture(scope="module")
+def client(server: Server, tmp_path_factory: pytest.TempPathFactory) -> Any:
+    return make_client(server, tmp_path_factory.mktemp("client"))
+
+
+@pytest.fixture(scope="module")
 def labels(studies: Path) -> Path:
     return studies.with_name("studies_labels")
 
@@ -90,7 +110,7 @@ def trained(server: Any, client: Any, labels: Path, names: list[str]) -> dict[st
     return {"before": before, "weights": weights, "answers": answers, "task": ended(server, "/train/")}
 
 
-def test_without_labels_there_is_nothing_to_train_or_to_score(server: Any) -> None:
+def test_training_and_scoring_without_labels_are_refused(server: Any) -> None:
     for path in ("/train/volumes", "/scoring/dice"):
         answer = server.post(path)
         assert answer.status_code == 409, answer.text
@@ -108,19 +128,19 @@ def test_without_labels_there_is_nothing_to_train_or_to_score(server: Any) -> No
         ("/activelearning/uncertainty", {"model": "x"}, 404, "unknown model 'x'; available:"),
     ],
 )
-def test_mistakes_are_answered_with_a_status_and_a_sentence(path, params, status, told, server: Any) -> None:
+def test_invalid_requests_for_tasks_get_a_status_and_a_message(path, params, status, told, server: Any) -> None:
     answer = server.post(path, json=params)
     assert (answer.status_code, answer.json()["detail"][: len(told)]) == (status, told)
 
 
 @pytest.mark.parametrize("strategy", STRATEGIES)
-def test_every_strategy_gives_an_image_without_a_label(strategy: str, client: Any, names: list[str]) -> None:
+def test_every_strategy_returns_an_unlabeled_image(strategy: str, client: Any, names: list[str]) -> None:
     found = client.next_sample(strategy, {})
     assert found["id"] in names
     assert Path(found["path"]).is_file()
 
 
-def test_the_least_sure_image_is_the_same_for_every_asker(server: Any, names: list[str]) -> None:
+def test_the_most_uncertain_image_is_the_same_for_every_request(server: Any, names: list[str]) -> None:
     answers = [server.post("/activelearning/uncertainty", json={}).json() for _ in range(2)]
     values = {name: info_of(server, name)["uncertainty"]["volumes"]["value"] for name in names}
     assert answers[0]["id"] == answers[1]["id"] == max(names, key=lambda name: (values[name], name))
@@ -133,7 +153,7 @@ def test_a_training_is_started_once(trained: dict[str, Any]) -> None:
     assert "train is already running" in refused.json()["detail"]
 
 
-def test_a_training_tells_what_it_did(trained: dict[str, Any], server: Any, names: list[str]) -> None:
+def test_a_training_is_recorded(trained: dict[str, Any], server: Any, names: list[str]) -> None:
     told = "\n".join(trained["task"]["details"])
     assert trained["task"]["status"] == "DONE", told
     assert "epoch 1/1: loss" in told
@@ -151,7 +171,7 @@ def test_trained_weights_are_served_from_the_next_request_on(trained, server, cl
     assert set(np.unique(found)) <= {0, 1, 2}
 
 
-def test_labels_with_foreign_values_are_named_and_nothing_is_trained(trained, server, client, labels, names) -> None:
+def test_labels_with_unknown_values_are_reported_and_nothing_is_trained(trained, server, client, labels, names) -> None:
     name, good = names[2], labels / f"{names[2]}.nii.gz"
     bad = labels.parent / "bad.nii.gz"
     image = nib.load(good)
@@ -168,6 +188,7 @@ def test_labels_with_foreign_values_are_named_and_nothing_is_trained(trained, se
     assert (server.work / "model" / "volumes" / "model.pt").read_bytes() == before
 
 
+@pytest.mark.slow
 def test_a_training_can_be_stopped(trained, server: Any) -> None:
     assert server.post("/train/volumes", json={"max_epochs": 1000}).status_code == 200
     running(server, "/train/")
@@ -197,7 +218,7 @@ def test_the_model_is_compared_with_the_final_labels(trained, server, client, la
     assert result["cases"][names[0]] == pytest.approx(np.mean(dice), abs=0.02)
 
 
-def test_values_of_earlier_weights_are_computed_anew(trained, server: Any, names: list[str]) -> None:
+def test_values_of_earlier_weights_are_recomputed(trained, server: Any, names: list[str]) -> None:
     ended(server, "/scoring/")
     found = server.post("/scoring/uncertainty?run_sync=true", json={}).json()
     assert sorted(found["uncertainty"]) == names[3:]
@@ -209,7 +230,7 @@ def test_values_of_earlier_weights_are_computed_anew(trained, server: Any, names
         }
 
 
-def test_a_batch_labels_what_it_can_read(trained, server: Any, studies: Path, names: list[str]) -> None:
+def test_a_batch_labels_all_valid_images(trained, server: Any, studies: Path, names: list[str]) -> None:
     broken = studies / "broken.nii.gz"
     broken.write_bytes(b"no volume")
     seen(server, "broken")
@@ -224,7 +245,8 @@ def test_a_batch_labels_what_it_can_read(trained, server: Any, studies: Path, na
     assert [name for name in names if "final" in objects[name]["labels"]] == names[:3]
 
 
-def test_a_server_that_is_told_to_end_ends_its_training(trained, server: Any, client: Any, names: list[str]) -> None:
+@pytest.mark.slow
+def test_a_stopped_server_stops_its_training(trained, server: Any, client: Any, names: list[str]) -> None:
     weights = infer(client, names[0])[1]
     assert server.post("/train/volumes", json={"max_epochs": 1000}).status_code == 200
     running(server, "/train/")
@@ -237,7 +259,7 @@ def test_a_server_that_is_told_to_end_ends_its_training(trained, server: Any, cl
     assert infer(client, names[0])[1] == weights
 
 
-def test_where_nothing_is_left_to_label_the_answer_says_so(trained, server, client, labels, names) -> None:
+def test_the_reason_is_returned_if_all_images_are_labeled(trained, server, client, labels, names) -> None:
     for name in names[3:]:
         client.save_label(name, str(labels / f"{name}.nii.gz"), tag="final")
     for strategy in STRATEGIES:

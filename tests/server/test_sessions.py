@@ -27,7 +27,7 @@ def upload(tmp_path: Path, name: str = "a.nii.gz") -> str:
     return str(tmp_path / name)
 
 
-def test_a_session_is_kept_and_removed(sessions: StudySessions, tmp_path: Path) -> None:
+def test_a_session_is_stored_and_removed(sessions: StudySessions, tmp_path: Path) -> None:
     name, info = sessions.add_session(upload(tmp_path))
     assert sessions.get_session(name).image == info.image
     assert sessions.remove_expired() == 0
@@ -35,7 +35,7 @@ def test_a_session_is_kept_and_removed(sessions: StudySessions, tmp_path: Path) 
     assert sessions.get_session(name) is None
 
 
-def test_names_that_lead_elsewhere_are_of_no_session(sessions: StudySessions, tmp_path: Path) -> None:
+def test_paths_are_not_session_ids(sessions: StudySessions, tmp_path: Path) -> None:
     outside = tmp_path / "outside"
     outside.mkdir()
     shutil.copyfile(Path(sessions.add_session(upload(tmp_path))[1].path, "meta.info"), outside / "meta.info")
@@ -45,7 +45,7 @@ def test_names_that_lead_elsewhere_are_of_no_session(sessions: StudySessions, tm
     assert outside.is_dir()
 
 
-def test_an_upload_that_broke_off_does_not_stop_the_start(sessions: StudySessions, tmp_path: Path) -> None:
+def test_an_interrupted_upload_does_not_prevent_the_start(sessions: StudySessions, tmp_path: Path) -> None:
     for name, content in (("empty", None), ("garbage", "{"), ("list", "[]"), ("dangling", '{"image": "/nowhere"}')):
         folder = Path(sessions.store_path, name)
         folder.mkdir()
@@ -57,13 +57,13 @@ def test_an_upload_that_broke_off_does_not_stop_the_start(sessions: StudySession
     assert sorted(os.listdir(sessions.store_path)) == sorted([kept, "file"])
 
 
-def test_upstream_still_fails_at_a_broken_session(sessions: StudySessions) -> None:
+def test_monailabel_still_fails_with_an_incomplete_session(sessions: StudySessions) -> None:
     Path(sessions.store_path, "empty").mkdir()
     with pytest.raises(AttributeError):
         Sessions(sessions.store_path).remove_expired()
 
 
-def test_a_tar_archive_with_a_zip_behind_it_is_refused(sessions: StudySessions, tmp_path: Path) -> None:
+def test_a_tar_archive_with_an_appended_zip_is_refused(sessions: StudySessions, tmp_path: Path) -> None:
     with tarfile.open(tmp_path / "a.tar", "w") as archive:
         archive.add(upload(tmp_path), "../../evil.nii.gz")
     with zipfile.ZipFile(tmp_path / "a.tar", "a") as archive:
@@ -73,7 +73,7 @@ def test_a_tar_archive_with_a_zip_behind_it_is_refused(sessions: StudySessions, 
         sessions.add_session(str(tmp_path / "a.tar"), uncompress=True)
 
 
-def test_archives_that_could_unpack_anywhere_are_refused(sessions: StudySessions, tmp_path: Path) -> None:
+def test_archives_that_could_extract_to_any_path_are_refused(sessions: StudySessions, tmp_path: Path) -> None:
     with tarfile.open(tmp_path / "a.tar", "w") as archive:
         archive.add(upload(tmp_path), "../../evil.nii.gz")
     with pytest.raises(RequestError, match=r"a\.tar: is not a zip archive"):

@@ -39,18 +39,18 @@ def both_write(kind: type[LocalDatastore], studies: Path) -> dict[str, Any]:
     return listed(studies)
 
 
-def test_what_one_process_writes_another_keeps(studies: Path) -> None:
+def test_processes_keep_the_entries_of_each_other(studies: Path) -> None:
     objects = both_write(SharedDatastore, studies)
     assert list(objects["a"]["labels"]) == ["final"]
     assert objects["b"]["image"]["info"]["score"] == 1
 
 
-def test_monailabel_still_loses_it(studies: Path) -> None:
+def test_monailabel_still_loses_entries(studies: Path) -> None:
     """When this fails, bundle/server/workarounds/shared_datastore.py is no longer needed."""
     assert both_write(LocalDatastore, studies)["a"]["labels"] == {}
 
 
-def test_a_process_sees_at_once_what_another_wrote(studies: Path) -> None:
+def test_a_process_sees_the_changes_of_another(studies: Path) -> None:
     first, second = (SharedDatastore(str(studies)) for _ in range(2))
     first.save_label("a", str(labeled(studies, "a")), "final", {"by": "ann"})
     assert second.get_labeled_images() == ["a"]
@@ -61,7 +61,7 @@ def test_a_process_sees_at_once_what_another_wrote(studies: Path) -> None:
     assert second.get_labeled_images() == []
 
 
-def test_images_come_and_go_for_all(studies: Path, tmp_path: Path) -> None:
+def test_processes_see_added_and_removed_images(studies: Path, tmp_path: Path) -> None:
     first, second = (SharedDatastore(str(studies)) for _ in range(2))
     first.add_image("c", str(labeled(studies, "c")), {})
     assert sorted(second.list_images()) == ["a", "b", "c"]
@@ -75,7 +75,7 @@ def _write(studies: str, name: str, count: int) -> None:
         store.update_image_info(name, {f"key{number}": number})
 
 
-def test_processes_that_write_at_once_lose_nothing(studies: Path) -> None:
+def test_concurrent_writes_lose_nothing(studies: Path) -> None:
     SharedDatastore(str(studies))
     context = multiprocessing.get_context("fork")
     writers = [context.Process(target=_write, args=(str(studies), name, 20)) for name in "ab"]
@@ -89,7 +89,7 @@ def test_processes_that_write_at_once_lose_nothing(studies: Path) -> None:
         assert [info[f"key{number}"] for number in range(20)] == list(range(20))
 
 
-def test_the_list_is_replaced_as_a_whole(studies: Path) -> None:
+def test_the_list_is_replaced_atomically(studies: Path) -> None:
     store = SharedDatastore(str(studies))
     with open(studies / "datastore_v2.json") as reader:
         store.update_image_info("a", {"long": "x" * 10000})
@@ -97,13 +97,13 @@ def test_the_list_is_replaced_as_a_whole(studies: Path) -> None:
     assert not list(studies.glob(".partial*"))
 
 
-def test_a_ruined_list_is_named(studies: Path) -> None:
+def test_a_corrupt_list_is_reported(studies: Path) -> None:
     (studies / "datastore_v2.json").write_text('{"objects": ')
     with pytest.raises(ValueError, match=r"datastore_v2\.json: is not a list of MONAI Label; move it away"):
         SharedDatastore(str(studies))
 
 
-def test_a_list_that_is_moved_away_is_made_anew(studies: Path) -> None:
+def test_a_missing_list_is_created_again(studies: Path) -> None:
     store = SharedDatastore(str(studies))
     os.remove(studies / "datastore_v2.json")
     assert sorted(store.list_images()) == ["a", "b"]

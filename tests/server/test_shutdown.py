@@ -26,7 +26,7 @@ def running(monkeypatch: pytest.MonkeyPatch):
     process.wait()
 
 
-def test_the_tasks_of_a_server_end_with_it(running) -> None:
+def test_tasks_stop_with_the_server(running) -> None:
     process, task = running
     shutdown.stop_tasks()
     assert process.wait(60) == -signal.SIGKILL
@@ -35,7 +35,7 @@ def test_the_tasks_of_a_server_end_with_it(running) -> None:
         utils.background_executors["train"].submit(print)
 
 
-def test_a_signal_stops_the_tasks_and_does_what_it_did_before(running) -> None:
+def test_a_signal_stops_the_tasks_before_the_previous_handler(running) -> None:
     process, _ = running
     seen: list[int] = []
     before = {number: signal.getsignal(number) for number in shutdown.SIGNALS}
@@ -52,7 +52,7 @@ def test_a_signal_stops_the_tasks_and_does_what_it_did_before(running) -> None:
     assert process.wait(60) == -signal.SIGKILL
 
 
-def test_a_task_that_cannot_be_stopped_does_not_keep_the_server(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_task_that_cannot_be_stopped_does_not_keep_the_server_running(monkeypatch: pytest.MonkeyPatch) -> None:
     seen: list[int] = []
     before = {number: signal.getsignal(number) for number in shutdown.SIGNALS}
     monkeypatch.setattr(shutdown, "stop_tasks", lambda: [].pop())
@@ -66,7 +66,7 @@ def test_a_task_that_cannot_be_stopped_does_not_keep_the_server(monkeypatch: pyt
     assert seen == [signal.SIGTERM]
 
 
-def test_other_threads_leave_the_signals_alone() -> None:
+def test_other_threads_install_no_handlers() -> None:
     before = signal.getsignal(signal.SIGTERM)
     thread = threading.Thread(target=shutdown.install)
     thread.start()

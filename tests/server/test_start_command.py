@@ -57,7 +57,7 @@ def test_the_command_becomes_the_server(studies: Path, started: list[Any], caplo
     assert Path.cwd() == work
 
 
-def test_the_working_folder_is_of_the_studies_and_can_be_chosen(
+def test_the_working_folder_depends_on_the_studies_and_can_be_chosen(
     studies: Path, started: list[Any], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     assert command.default_work_dir(studies) == command.default_work_dir(studies)
@@ -70,7 +70,7 @@ def test_the_working_folder_is_of_the_studies_and_can_be_chosen(
     assert command.default_work_dir(studies).is_relative_to(Path.home() / ".local" / "share" / "keyslice")
 
 
-def test_leftovers_of_answers_are_cleared_at_the_start(tmp_path: Path) -> None:
+def test_files_of_earlier_responses_are_deleted_at_the_start(tmp_path: Path) -> None:
     command.prepare_work_dir(tmp_path)
     (tmp_path / "results" / "result_x.nii.gz").touch()
     (tmp_path / "results" / "folder").mkdir()
@@ -79,7 +79,7 @@ def test_leftovers_of_answers_are_cleared_at_the_start(tmp_path: Path) -> None:
     assert [*(tmp_path / "results").iterdir(), *(tmp_path / "uploads").iterdir()] == []
 
 
-def test_two_servers_do_not_work_in_one_folder(tmp_path: Path) -> None:
+def test_two_servers_cannot_share_a_working_folder(tmp_path: Path) -> None:
     lock = command.lock_work_dir(tmp_path / "work")
     assert os.get_inheritable(lock)
     with pytest.raises(StudiesError, match="another server uses this folder"):
@@ -88,7 +88,9 @@ def test_two_servers_do_not_work_in_one_folder(tmp_path: Path) -> None:
     os.close(command.lock_work_dir(tmp_path / "work"))
 
 
-def test_the_bundle_is_no_working_folder(studies: Path, started: list[Any], caplog: pytest.LogCaptureFixture) -> None:
+def test_the_bundle_is_not_a_working_folder(
+    studies: Path, started: list[Any], caplog: pytest.LogCaptureFixture
+) -> None:
     assert label(studies, "--work", f"{ROOT}/label_app") == 2
     assert "is inside the bundle" in caplog.text
     assert not started
@@ -102,7 +104,7 @@ def test_the_bundle_is_no_working_folder(studies: Path, started: list[Any], capl
         (["--host", "203.0.113.1"], "cannot listen on this address"),
     ],
 )
-def test_mistakes_are_told_before_the_server_starts(
+def test_errors_are_reported_before_the_server_starts(
     options: list[str], message: str, studies: Path, started: list[Any], caplog: pytest.LogCaptureFixture
 ) -> None:
     assert label(studies, *options) == 2
@@ -110,7 +112,7 @@ def test_mistakes_are_told_before_the_server_starts(
     assert not started
 
 
-def test_a_port_that_is_taken_is_told() -> None:
+def test_a_port_in_use_is_reported() -> None:
     with socket.socket() as other:
         other.bind(("127.0.0.1", 0))
         other.listen()
@@ -118,7 +120,7 @@ def test_a_port_that_is_taken_is_told() -> None:
             command.check_port("127.0.0.1", other.getsockname()[1])
 
 
-def test_listening_to_the_network_is_warned_of(
+def test_listening_to_the_network_logs_a_warning(
     studies: Path, started: list[Any], caplog: pytest.LogCaptureFixture
 ) -> None:
     assert label(studies, "--host", "0.0.0.0") == 0  # noqa: S104 - nothing listens

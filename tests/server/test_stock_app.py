@@ -25,6 +25,8 @@ from servers import Server, write_studies
 from bundle import ROOT
 from bundle.export.pack import write_pack
 
+pytestmark = pytest.mark.slow
+
 PAGE = Path(ROOT, "docs", "pack.md").read_text(encoding="utf-8")
 SHIM = re.search(r"top of `apps/monaibundle/main\.py`.*?```python\n(.*?)```", PAGE, flags=re.DOTALL)
 START = next(line for line in PAGE.splitlines() if " start_server " in line)
@@ -87,7 +89,7 @@ def test_the_stock_app_lists_the_packs(stock: StockServer) -> None:
     assert set(info["models"]) == set(info["trainers"]) == {"volumes", "disc_labeling"}
 
 
-def test_the_stock_app_gives_the_labels_of_the_pack(stock: StockServer, case: str, tmp_path: Path) -> None:
+def test_the_stock_app_returns_the_labels_of_the_pack(stock: StockServer, case: str, tmp_path: Path) -> None:
     before = sorted((stock.work / "model").rglob("*.json"))
     found = volume_of(stock.post("/infer/volumes", params={"image": case, "output": "image"}), tmp_path / "a.nii.gz")
     assert sorted((stock.work / "model").rglob("*.json")) == before
@@ -102,7 +104,7 @@ def test_the_stock_app_gives_the_labels_of_the_pack(stock: StockServer, case: st
     assert found.get_data_dtype() == expected.get_data_dtype() == np.uint8
 
 
-def test_the_stock_app_gives_discs_as_a_label_map_and_points(stock: StockServer, tmp_path: Path) -> None:
+def test_the_stock_app_returns_discs_as_a_label_map_and_points(stock: StockServer, tmp_path: Path) -> None:
     answer = stock.post("/infer/disc_labeling", params={"image": "spine"})
     assert answer.status_code == 200, answer.text
     params, content = (part.content for part in MultipartDecoder.from_response(answer).parts)
@@ -155,7 +157,7 @@ def test_the_stock_app_still_needs_the_two_operators() -> None:
 @pytest.mark.skipif(
     not Path(ROOT, "models", "lesion_segmentation", "model.pt").is_file(), reason="there are no weights for lesions"
 )
-def test_the_stock_app_gives_a_mask_of_the_size_of_a_jpeg(tmp_path: Path) -> None:
+def test_the_stock_app_returns_a_mask_of_the_size_of_a_jpeg(tmp_path: Path) -> None:
     app = fetch_app(tmp_path)
     write_pack("lesion_segmentation", app / "model" / "lesions")
     pixels = np.full((70, 100, 3), 200, np.uint8)

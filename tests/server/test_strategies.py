@@ -47,7 +47,7 @@ def ask(store: Store, **request: Any) -> Any:
     return Uncertainty(TASKS[:2])({"strategy": "uncertainty", **request}, store)
 
 
-def test_the_image_that_the_model_is_least_sure_of_comes_first(computed: list[str]) -> None:
+def test_the_most_uncertain_image_comes_first(computed: list[str]) -> None:
     found = ask(Store(*"ecadb"))
     assert found == {"id": "b", "score": 0.4, "model": "volumes", "scored": 4, "unlabeled": 5}
 
@@ -58,7 +58,7 @@ def test_values_are_computed_once(computed: list[str]) -> None:
     assert computed == ["a", "b", "c"]
 
 
-def test_a_request_computes_no_more_than_its_limit(computed: list[str]) -> None:
+def test_a_request_computes_at_most_its_limit(computed: list[str]) -> None:
     store = Store(*"abcd")
     assert [ask(store, limit=1)["id"], ask(store, limit=2)["id"], ask(store, limit=0)["id"]] == ["a", "b", "b"]
     assert computed == ["a", "b", "c"]
@@ -81,11 +81,11 @@ def test_images_that_cannot_be_read_come_last(computed: list[str]) -> None:
     assert ask(Store("e"))["id"] == "e"
 
 
-def test_there_is_no_next_image_where_all_have_labels(computed: list[str]) -> None:
+def test_there_is_no_next_image_if_all_have_labels(computed: list[str]) -> None:
     assert ask(Store()) is None
 
 
-def test_two_annotators_get_different_images_while_there_are_some(computed: list[str]) -> None:
+def test_two_annotators_get_different_images_if_possible(computed: list[str]) -> None:
     store = Store(*"abc")
     store.info["b"]["strategy"] = {"uncertainty": {"ts": int(time.time()), "client_id": "ann"}}
     assert [ask(store, client_id=name)["id"] for name in ("ann", "bob", None)] == ["b", "c", "b"]
@@ -94,12 +94,12 @@ def test_two_annotators_get_different_images_while_there_are_some(computed: list
     assert ask(store, client_id="bob")["id"] == "b"
 
 
-def test_an_image_that_was_given_out_long_ago_is_free_again(computed: list[str]) -> None:
+def test_a_reservation_expires(computed: list[str]) -> None:
     store = Store(*"ab")
     store.info["b"]["strategy"] = {"uncertainty": {"ts": 1, "client_id": "ann"}}
     assert ask(store, client_id="bob")["id"] == "b"
 
 
-def test_a_model_that_is_not_served_is_refused(computed: list[str]) -> None:
+def test_an_unknown_model_is_refused(computed: list[str]) -> None:
     with pytest.raises(RequestError, match="unknown model 'cells'"):
         ask(Store("a"), model="cells")

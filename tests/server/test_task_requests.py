@@ -43,7 +43,7 @@ def test_a_request_is_checked_before_it_is_started(started) -> None:
 
 
 @pytest.mark.parametrize("status", ["SUBMITTED", "RUNNING"])
-def test_what_waits_or_runs_is_not_started_again(status: str, started) -> None:
+def test_a_queued_or_running_task_is_not_started_again(status: str, started) -> None:
     task_requests.install(refuse)
     upstream.AsyncTask.run("train", {"model": "a"})
     started[0]["status"] = status
@@ -57,7 +57,7 @@ def test_what_waits_or_runs_is_not_started_again(status: str, started) -> None:
     assert [task["request"]["model"] for task in started] == ["a", "b", "b"]
 
 
-def test_two_methods_of_scoring_wait_for_each_other(started) -> None:
+def test_two_scoring_methods_are_queued(started) -> None:
     task_requests.install(refuse)
     for method in ("dice", "uncertainty"):
         upstream.AsyncTask.run("scoring", {"method": method})
@@ -66,14 +66,14 @@ def test_two_methods_of_scoring_wait_for_each_other(started) -> None:
     assert [task["request"]["method"] for task in started] == ["dice", "uncertainty"]
 
 
-def test_a_task_in_the_server_itself_is_checked_too(started) -> None:
+def test_a_task_in_the_server_process_is_checked(started) -> None:
     task_requests.install(refuse)
     assert upstream.AsyncTask.run("train", {"model": "a"}, force_sync=True) == ({"trained": {"model": "a"}}, None)
     with pytest.raises(RequestError, match="there is no x"):
         upstream.AsyncTask.run("train", {"model": "x"}, force_sync=True)
 
 
-def test_what_a_client_waits_for_is_not_started_again(started) -> None:
+def test_an_awaited_task_is_not_started_again(started) -> None:
     def train_twice(request: dict[str, Any]) -> str:
         for awaited in (False, True):
             with pytest.raises(RequestError, match="train is already running"):
@@ -87,7 +87,7 @@ def test_what_a_client_waits_for_is_not_started_again(started) -> None:
     assert started == []
 
 
-def test_monailabel_still_starts_whatever_is_asked_for(started) -> None:
+def test_monailabel_still_starts_invalid_requests(started) -> None:
     """When this fails, bundle/server/workarounds/task_requests.py is no longer needed."""
     for _ in range(2):
         task_requests._UPSTREAM("train", {"model": "of nobody"})

@@ -46,7 +46,7 @@ class Store:
         self.info[name].update(info)
 
 
-def test_entropy_of_exclusive_classes_is_a_share_of_the_greatest() -> None:
+def test_entropy_of_exclusive_classes_is_divided_by_its_maximum() -> None:
     scores = torch.randn(2, 5, 3, 4, 2, generator=torch.manual_seed(0))
     chances = np.exp(scores.double().numpy())
     expected = entropy(chances, axis=1) / math.log(5)
@@ -55,14 +55,14 @@ def test_entropy_of_exclusive_classes_is_a_share_of_the_greatest() -> None:
 
 
 @pytest.mark.parametrize("kind", ["sigmoid", "softmax"])
-def test_one_class_is_that_against_the_background(kind: str) -> None:
+def test_one_class_is_compared_with_the_background(kind: str) -> None:
     scores = torch.randn(1, 1, 6, 7, generator=torch.manual_seed(1)).double()
     chance = 1 / (1 + np.exp(-scores.numpy()))
     expected = entropy(np.stack([chance, 1 - chance]), base=2)
     assert np.allclose(normalized_entropy(scores, kind).numpy(), expected, atol=1e-6)
 
 
-def test_a_heat_map_is_as_unsure_as_its_peak() -> None:
+def test_the_entropy_of_a_heat_map_is_that_of_its_peak() -> None:
     maps = torch.zeros(1, 4, 8, 8)
     maps[0, 1, 2, 3], maps[0, 2, 5, 5], maps[0, 3, 0, 0] = 1.2, 0.5, 0.9
     expected = [0, 0, 1, entropy([0.9, 0.1], base=2)]
@@ -78,11 +78,11 @@ def test_a_heat_map_is_as_unsure_as_its_peak() -> None:
         ([{"_target_": "Activationsd", "softmax": True}], "softmax"),
     ],
 )
-def test_the_kind_of_the_scores_stands_in_the_postprocessing(steps: list[dict], kind: str) -> None:
+def test_the_score_type_follows_from_the_postprocessing(steps: list[dict], kind: str) -> None:
     assert get_score_type({"postprocessing": {"transforms": steps}}) == kind
 
 
-def test_a_value_is_the_same_every_time(task: LabelTask, studies: Path) -> None:
+def test_a_value_is_reproducible(task: LabelTask, studies: Path) -> None:
     before = json.dumps(task.config)
     image = str(studies / "phantom_0.nii.gz")
     first = UncertaintyEstimator(task)
@@ -100,7 +100,7 @@ def test_a_value_is_the_mean_entropy_of_the_windows(task: LabelTask, studies: Pa
     assert UncertaintyEstimator(task)(str(studies / "phantom_1.nii.gz")) == pytest.approx(1)
 
 
-def test_other_weights_are_seen_and_have_another_stamp(task: LabelTask, studies: Path) -> None:
+def test_other_weights_have_other_values_and_another_stamp(task: LabelTask, studies: Path) -> None:
     estimator, image = UncertaintyEstimator(task), str(studies / "phantom_2.nii.gz")
     values, stamps = [estimator(image)], [estimator.stamp()]
     state = torch.load(task.shipped_weights, weights_only=True)
@@ -113,7 +113,7 @@ def test_other_weights_are_seen_and_have_another_stamp(task: LabelTask, studies:
     assert len(set(values)) == len(set(stamps)) == 3
 
 
-def test_an_image_that_cannot_be_used_says_why(task: LabelTask, tmp_path: Path) -> None:
+def test_an_invalid_image_raises_an_error(task: LabelTask, tmp_path: Path) -> None:
     with pytest.raises((BadInputError, RuntimeError)):
         UncertaintyEstimator(task)(str(tmp_path / "none.nii.gz"))
 
@@ -129,7 +129,7 @@ def test_a_value_is_stored_for_its_model_and_weights(task: LabelTask, studies: P
     assert stored_value({}, "volumes", "1") is None
 
 
-def test_an_image_that_cannot_be_used_has_no_value(task: LabelTask, caplog: pytest.LogCaptureFixture) -> None:
+def test_an_invalid_image_has_no_value(task: LabelTask, caplog: pytest.LogCaptureFixture) -> None:
     store = Store(a="/nowhere/a.nii.gz")
     assert score_image(UncertaintyEstimator(task), store, "a") is None
     assert store.info["a"] == {"ts": 1}

@@ -27,12 +27,12 @@ def picture(tmp_path: Path) -> Path:
     return tmp_path / "p.png"
 
 
-def test_good_images_are_taken(tmp_path: Path, picture: Path) -> None:
+def test_valid_images_are_accepted(tmp_path: Path, picture: Path) -> None:
     check_image(write_case(tmp_path, "a")["image"], VOLUME, "a.nii.gz")
     check_image(picture, IMAGE, "p.png")
 
 
-def test_broken_images_are_refused_by_their_own_names(tmp_path: Path) -> None:
+def test_invalid_images_are_refused_with_their_names(tmp_path: Path) -> None:
     broken = tmp_path / "upload.nii.gz"
     broken.write_bytes(b"nothing")
     with refused("scan.nii.gz: cannot be read"):
@@ -48,7 +48,7 @@ def test_files_of_the_other_kind_are_refused() -> None:
         check_extension("x.nii.gz", IMAGE)
 
 
-def test_labels_lie_on_the_grid_of_their_image(tmp_path: Path) -> None:
+def test_labels_must_be_on_the_grid_of_their_image(tmp_path: Path) -> None:
     case = write_case(tmp_path, "a")
     check_label(case["label"], case["image"], VOLUME, "l.nii.gz")
     other = write_nifti(tmp_path / "other.nii.gz", ball((9, 9, 9)))
@@ -56,7 +56,7 @@ def test_labels_lie_on_the_grid_of_their_image(tmp_path: Path) -> None:
         check_label(other, case["image"], VOLUME, "l.nii.gz")
 
 
-def test_points_of_slicer_are_labels_of_volumes_alone(tmp_path: Path, picture: Path) -> None:
+def test_points_of_slicer_are_labels_of_volumes_only(tmp_path: Path, picture: Path) -> None:
     points = tmp_path / "d.mrk.json"
     write_markups([Disc(3, (1.0, 2.0, 3.0))], points)
     check_label(points, tmp_path / "unread.nii.gz", VOLUME, "d.mrk.json")
@@ -67,7 +67,7 @@ def test_points_of_slicer_are_labels_of_volumes_alone(tmp_path: Path, picture: P
         check_label(points, tmp_path / "unread.nii.gz", VOLUME, "d.mrk.json")
 
 
-def test_classes_are_labels_of_pictures_alone(tmp_path: Path, picture: Path) -> None:
+def test_classes_are_labels_of_2d_images_only(tmp_path: Path, picture: Path) -> None:
     classes = tmp_path / "p.classes.json"
     classes.write_text('{"classes": {"melanoma": 1}}')
     check_label(classes, picture, IMAGE, "p.classes.json")
@@ -78,7 +78,7 @@ def test_classes_are_labels_of_pictures_alone(tmp_path: Path, picture: Path) -> 
         check_label(classes, picture, IMAGE, "p.classes.json")
 
 
-def test_masks_have_the_size_of_their_picture(picture: Path, tmp_path: Path) -> None:
+def test_masks_must_have_the_size_of_their_image(picture: Path, tmp_path: Path) -> None:
     Image.fromarray(np.eye(4, 5, dtype=np.uint8) * 255).save(tmp_path / "m.png")
     check_label(tmp_path / "m.png", picture, IMAGE, "m.png")
     Image.fromarray(np.eye(5, 4, dtype=np.uint8) * 255).save(tmp_path / "m.png")

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import io
 import json
-import subprocess
-import sys
 import time
 import zipfile
 from collections.abc import Callable
@@ -18,6 +16,7 @@ import numpy as np
 import pytest
 import SimpleITK as sitk  # noqa: N813 - its usual name
 from helpers.phantoms import write_nifti
+from helpers.warm_python import warm_command_line
 from requests_toolbelt import MultipartDecoder
 from servers import DATA
 
@@ -44,8 +43,9 @@ def nifti(content: bytes, tmp_path: Path) -> nib.Nifti1Image:
 
 def bundle_run(config: str, image: Path, output: Path, *options: str) -> Path:
     """Run ``monai.bundle run`` as a user does; return the folder of its results."""
-    command = [sys.executable, "-W", "ignore", "-m", "monai.bundle", "run", "--config_file", f"{ROOT}/configs/{config}"]
-    subprocess.run([*command, "--input", str(image), "--output_dir", str(output), *options], check=True, cwd=ROOT)
+    command = ["monai.bundle", "run", "--config_file", f"{ROOT}/configs/{config}"]
+    run = warm_command_line(*command, "--input", str(image), "--output_dir", str(output), *options)
+    assert run.returncode == 0, run.stdout
     return output
 
 
@@ -80,7 +80,7 @@ def answer(server: Any, case: str) -> Any:
     return server.post("/infer/volumes", params={"image": case})
 
 
-def test_info_tells_models_with_their_labels_and_options(server: Any) -> None:
+def test_info_lists_models_with_their_labels_and_options(server: Any) -> None:
     info = server.get("/info/").json()
     assert list(info["models"]) == ["volumes", "discs"]
     volumes = info["models"]["volumes"]
@@ -115,21 +115,21 @@ def test_inference_is_that_of_the_bundle(server: Any, answer: Any, studies: Path
     assert params["label_names"] == {"anterior": 1, "posterior": 2}
 
 
-def test_the_client_gets_the_same(client: Any, answer: Any, case: str) -> None:
+def test_the_client_gets_the_same_result(client: Any, answer: Any, case: str) -> None:
     assert set(client.info()["models"]) == {"volumes", "discs"}
     file, params = client.infer("volumes", case, {"device": "cpu"})
     assert Path(file).read_bytes() == parts_of(answer)[1]
     assert params["label_names"] == {"anterior": 1, "posterior": 2}
 
 
-def test_a_session_gives_the_same_as_the_study(client: Any, answer: Any, studies: Path, case: str) -> None:
+def test_a_session_gives_the_same_result_as_the_study(client: Any, answer: Any, studies: Path, case: str) -> None:
     made = client.create_session(str(studies / f"{case}.nii.gz"))
     file, _ = client.infer("volumes", "", {}, session_id=made["session_id"])
     assert Path(file).read_bytes() == parts_of(answer)[1]
     client.remove_session(made["session_id"])
 
 
-def test_an_uploaded_file_gives_the_same_and_is_not_kept(
+def test_an_upload_gives_the_same_result_and_is_deleted(
     server: Any, answer: Any, studies: Path, case: str, tmp_path: Path
 ) -> None:
     with open(studies / f"{case}.nii.gz", "rb") as stream:
@@ -141,7 +141,7 @@ def test_an_uploaded_file_gives_the_same_and_is_not_kept(
     assert [*(server.work / "uploads").iterdir(), *(server.work / "results").iterdir()] == []
 
 
-def test_slicer_and_ohif_get_the_form_that_they_read(server: Any, answer: Any, case: str, tmp_path: Path) -> None:
+def test_slicer_and_ohif_get_the_format_that_they_read(server: Any, answer: Any, case: str, tmp_path: Path) -> None:
     params = json.dumps({"result_extension": ".nrrd", "result_dtype": "uint16", "result_compress": False})
     found = server.post("/infer/volumes", params={"image": case, "output": "image"}, data={"params": params})
     (tmp_path / "a.nrrd").write_bytes(found.content)
@@ -166,12 +166,12 @@ def test_options_of_the_panel_change_the_result_as_the_config_does(
     assert_same_voxels(content, out / f"{case}_seg.nii.gz", tmp_path)
 
 
-def test_json_alone_is_answered_too(server: Any, answer: Any, case: str) -> None:
+def test_json_can_be_requested_without_a_file(server: Any, answer: Any, case: str) -> None:
     told = server.post("/infer/volumes", params={"image": case, "output": "json"}).json()
     assert told["result"]["labels"] == parts_of(answer)[0]["result"]["labels"]
 
 
-def test_labels_are_taken_and_given_back(server: Any, answer: Any, case: str) -> None:
+def test_labels_are_saved_and_returned(server: Any, answer: Any, case: str) -> None:
     content = parts_of(answer)[1]
     saved = server.put(f"/datastore/label?image={case}&tag=final", files={"label": ("l.nii.gz", content)})
     assert saved.json() == {"image": case, "label": case}
@@ -180,13 +180,13 @@ def test_labels_are_taken_and_given_back(server: Any, answer: Any, case: str) ->
     assert zipfile.is_zipfile(io.BytesIO(server.get("/datastore/dataset").content))
 
 
-def test_an_answer_can_be_kept_as_a_first_label(server: Any, case: str) -> None:
+def test_a_result_can_be_saved_as_an_original_label(server: Any, case: str) -> None:
     params = json.dumps({"save_label": True, "label_tag": "first"})
     content = parts_of(server.post("/infer/volumes", params={"image": case}, data={"params": params}))[1]
     assert server.get(f"/datastore/label?label={case}&tag=first").content == content
 
 
-def test_a_label_must_lie_on_the_grid_of_its_image(server: Any, case: str, tmp_path: Path) -> None:
+def test_a_label_must_be_on_the_grid_of_its_image(server: Any, case: str, tmp_path: Path) -> None:
     other = write_nifti(tmp_path / "l.nii.gz", np.zeros((3, 4, 5), np.uint8))
     with open(other, "rb") as stream:
         answer = server.put(f"/datastore/label?image={case}", files={"label": ("l.nii.gz", stream)})
@@ -194,7 +194,7 @@ def test_a_label_must_lie_on_the_grid_of_its_image(server: Any, case: str, tmp_p
     assert "grid" in answer.json()["detail"]
 
 
-def test_images_come_and_go(server: Any, studies: Path, tmp_path: Path) -> None:
+def test_images_are_added_and_removed(server: Any, studies: Path, tmp_path: Path) -> None:
     content = next(studies.glob("phantom_0*")).read_bytes()
     added = server.put("/datastore/image?image=new one", files={"file": ("x.nii.gz", content)})
     assert added.json() == {"image": "new one"}
@@ -203,7 +203,7 @@ def test_images_come_and_go(server: Any, studies: Path, tmp_path: Path) -> None:
     assert not (studies / "new one.nii.gz").exists()
 
 
-def test_other_weights_are_served_at_once_and_the_shipped_ones_come_back(server: Any, case: str) -> None:
+def test_uploaded_weights_are_served_and_the_shipped_ones_restored(server: Any, case: str) -> None:
     import torch
 
     shipped = Path(ROOT, "models", "model.pt")
@@ -225,13 +225,14 @@ def test_other_weights_are_served_at_once_and_the_shipped_ones_come_back(server:
 
 
 @pytest.mark.parametrize("origin", ["http://evil.example", "http://127.0.0.1:1"])
-def test_pages_from_elsewhere_may_not_read_answers(server: Any, origin: str) -> None:
+def test_pages_of_other_origins_cannot_read_responses(server: Any, origin: str) -> None:
     assert "access-control-allow-origin" not in server.get("/info/", headers={"Origin": origin}).headers
     own = server.get("/info/", headers={"Origin": server.url}).headers
     assert own["access-control-allow-origin"] == server.url
 
 
-def test_ten_clients_ask_fifty_times_and_memory_stays(server: Any, answer: Any, case: str) -> None:
+@pytest.mark.slow
+def test_memory_stays_constant_over_fifty_requests_of_ten_clients(server: Any, answer: Any, case: str) -> None:
     expected = parts_of(answer)[1]
 
     def ask(number: int) -> bool:
@@ -246,7 +247,7 @@ def test_ten_clients_ask_fifty_times_and_memory_stays(server: Any, answer: Any, 
     assert server.memory - before < 150 * 2**20
 
 
-def test_others_are_answered_while_the_server_infers(server: Any, case: str) -> None:
+def test_the_server_responds_during_inference(server: Any, case: str) -> None:
     with ThreadPoolExecutor(6) as clients:
         running = [clients.submit(server.post, "/infer/volumes", params={"image": case}) for _ in range(6)]
         assert server.get("/info/").status_code == 200
@@ -254,7 +255,8 @@ def test_others_are_answered_while_the_server_infers(server: Any, case: str) -> 
         assert [request.result().status_code for request in running] == [200] * 6
 
 
-def test_sigterm_amid_a_request_ends_cleanly_and_a_restart_serves_the_same(
+@pytest.mark.slow
+def test_sigterm_during_a_request_ends_cleanly_and_a_restart_serves_the_same(
     server: Any, answer: Any, case: str, studies: Path, tmp_path: Path
 ) -> None:
     before = server.get("/datastore/?output=all").json()["objects"]
@@ -288,7 +290,7 @@ def spine(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
-def test_discs_come_as_points_and_markups(server: Any, spine: Path, tmp_path: Path) -> None:
+def test_discs_are_returned_as_points_and_markups(server: Any, spine: Path, tmp_path: Path) -> None:
     with open(spine / "exam.nii.gz", "rb") as stream:
         params, content = parts_of(server.post("/infer/discs", files={"file": ("exam.nii.gz", stream)}))
     out = bundle_run("disc_labeling/inference.json", spine / "exam.nii.gz", tmp_path / "out", "--picture", "false")
@@ -299,8 +301,9 @@ def test_discs_come_as_points_and_markups(server: Any, spine: Path, tmp_path: Pa
     assert_same_voxels(content, out / "exam_label-discs_dlabel.nii.gz", tmp_path)
 
 
+@pytest.mark.slow
 @pytest.mark.real_data
-def test_a_lesion_mask_of_a_jpeg_has_the_size_of_the_jpeg(
+def test_a_lesion_mask_has_the_size_of_its_jpeg(
     make_server: Callable[..., Any], shared_data: Path, tmp_path: Path
 ) -> None:
     lesions = next(task for task in TASKS if task.name == "lesions")

@@ -39,12 +39,12 @@ def stand_in(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
 
 
 @pytest.mark.parametrize("status", [0, 2])
-def test_a_run_returns_its_summary_also_when_cases_were_left_out(status: int, stand_in, tmp_path: Path) -> None:
+def test_a_run_returns_its_summary_if_cases_were_skipped(status: int, stand_in, tmp_path: Path) -> None:
     stand_in(status)
     assert run_workflow("train.json", {}, tmp_path / "run") == {"failures": []}
 
 
-def test_the_values_go_through_a_file_as_they_are(stand_in, tmp_path: Path) -> None:
+def test_overrides_are_passed_in_a_file(stand_in, tmp_path: Path) -> None:
     stand_in(0)
     run_workflow("train.json", {"datalist": "/a, (b)/1e3", "checkpoint": None}, tmp_path / "run")
     assert json.loads((tmp_path / "run" / "arguments.json").read_text()) == {
@@ -55,7 +55,9 @@ def test_the_values_go_through_a_file_as_they_are(stand_in, tmp_path: Path) -> N
     }
 
 
-def test_a_run_is_followed_without_idle_words(stand_in, tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+def test_the_output_of_a_run_is_logged_without_idle_lines(
+    stand_in, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
     stand_in(0)
     caplog.set_level(logging.INFO, "bundle.server.workflow_process")
     run_workflow("train.json", {}, tmp_path / "run")
@@ -65,13 +67,13 @@ def test_a_run_is_followed_without_idle_words(stand_in, tmp_path: Path, caplog: 
     ]
 
 
-def test_a_run_that_fails_says_what_it_said_last(stand_in, tmp_path: Path) -> None:
+def test_the_error_of_a_failed_run_contains_its_last_output(stand_in, tmp_path: Path) -> None:
     stand_in(1)
     with pytest.raises(WorkflowError, match=r"(?s)train\.json failed with status 1:.*case a is left out$"):
         run_workflow("train.json", {}, tmp_path / "run")
 
 
-def test_a_run_that_ends_without_a_word_has_failed(stand_in, tmp_path: Path) -> None:
+def test_a_run_without_a_summary_has_failed(stand_in, tmp_path: Path) -> None:
     stand_in(0)
     run_workflow("train.json", {}, tmp_path / "run")
     program = tmp_path / "program"
