@@ -16,7 +16,7 @@ from bundle import ROOT
 
 sys.path[:0] = [str(Path(ROOT, "tests")), str(Path(ROOT, "tests", "server"))]
 
-from servers import Server, make_client, write_studies  # noqa: E402 - it lies beside this file
+from servers import Server, make_client, write_studies  # noqa: E402 - in this folder
 
 HAVE_SERVER = importlib.util.find_spec("monailabel") is not None
 collect_ignore_glob = [] if HAVE_SERVER else ["test_*.py"]

@@ -1,4 +1,4 @@
-"""The app without a server around it."""
+"""The app, without a server."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from bundle.server.server_errors import RequestError, StudiesError
 
 @pytest.fixture(scope="module")
 def app(tmp_path_factory: pytest.TempPathFactory) -> KeysliceApp:
-    """The app on phantoms, with the main task alone."""
+    """The app on phantoms with the main task only."""
     folder = tmp_path_factory.mktemp("app")
     studies = write_studies(folder / "studies", 1)
     for file in studies.iterdir():

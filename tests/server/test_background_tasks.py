@@ -12,7 +12,7 @@ from bundle.server.server_errors import RequestError
 
 
 class Checked:
-    """A trainer or scoring method that notes what it is asked to check."""
+    """A trainer or scoring method that records the requests it checks."""
 
     def __init__(self) -> None:
         self.seen: list[Any] = []
@@ -41,7 +41,7 @@ def test_trainings_and_scorings_check_their_requests(app) -> None:
 
 
 @pytest.mark.parametrize(
-    ("method", "request_", "told"),
+    ("method", "request_", "message"),
     [
         ("train", {"model": "x"}, "unknown model for training 'x'; available: volumes"),
         ("train", {}, "unknown model for training None"),
@@ -49,8 +49,8 @@ def test_trainings_and_scorings_check_their_requests(app) -> None:
         ("batch_infer", {"model": "x"}, "unknown model 'x'; available: volumes"),
     ],
 )
-def test_unknown_models_and_methods_are_refused(method: str, request_: dict[str, Any], told: str, app) -> None:
-    with pytest.raises(RequestError, match=told) as caught:
+def test_unknown_models_and_methods_are_refused(method: str, request_: dict[str, Any], message: str, app) -> None:
+    with pytest.raises(RequestError, match=message) as caught:
         check_request(app, method, request_)
     assert caught.value.status == 404
 

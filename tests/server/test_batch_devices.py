@@ -10,7 +10,7 @@ from monailabel.interfaces.tasks.batch_infer import BatchInferTask
 from bundle.server.workarounds.batch_devices import choose_devices
 
 ASKED = {"model": "volumes", "multi_gpu": True, "gpus": "all", "device": "cuda", "images": ["a"]}
-"""What clients ask for by themselves."""
+"""The default request of clients."""
 
 
 def infer(request: dict[str, Any], datastore: Any) -> dict[str, Any]:

@@ -31,9 +31,9 @@ def test_classes_of_a_lesion_come_as_probabilities(tmp_path: Path) -> None:
     pixels = np.random.default_rng(0).integers(0, 255, (50, 40, 3), np.uint8)
     Image.fromarray(pixels).save(tmp_path / "mole.jpg")
     inference = BundleInference(untrained_task("lesion_classes", tmp_path), tmp_path / "results")
-    file, told = inference({"image": str(tmp_path / "mole.jpg"), "device": "cpu"})
+    file, params = inference({"image": str(tmp_path / "mole.jpg"), "device": "cpu"})
     assert file is None
-    found = {part["label"]: part["score"] for part in told["prediction"]}
-    assert found == {name: part["probability"] for name, part in told["result"]["classes"].items()}
+    found = {part["label"]: part["score"] for part in params["prediction"]}
+    assert found == {name: part["probability"] for name, part in params["result"]["classes"].items()}
     assert (list(found), inference.type) == (list(inference.labels), "classification")
     assert all(0 < score < 1 for score in found.values())

@@ -29,7 +29,7 @@ def task(tmp_path: Path) -> LabelTask:
 
 @pytest.fixture
 def label(studies: Path, tmp_path: Path) -> Callable[..., StudyDatastore]:
-    """A copy of the studies, some of them with their labels as final ones, or with labels of other values."""
+    """A copy of the studies; some images have final labels, with the true or with other values."""
 
     def make(count: int, value: int = 1) -> StudyDatastore:
         folder = tmp_path / "studies"
@@ -47,7 +47,7 @@ def label(studies: Path, tmp_path: Path) -> Callable[..., StudyDatastore]:
 
 @pytest.fixture
 def asked(monkeypatch: pytest.MonkeyPatch) -> list[dict[str, Any]]:
-    """What the workflow would be run with; the run leaves weights that hold one number."""
+    """The arguments of the workflow, which is replaced by one that saves weights with one number."""
     calls: list[dict[str, Any]] = []
 
     def run(config: Path, overrides: dict[str, Any], folder: Path) -> dict[str, Any]:

@@ -1,4 +1,4 @@
-"""What comes into the folder of studies is checked and stays in it."""
+"""Images and labels are checked before they are stored in the study folder."""
 
 from __future__ import annotations
 
@@ -31,11 +31,11 @@ def get_status(error: pytest.ExceptionInfo[RequestError]) -> int:
 
 def test_images_of_the_kind_are_listed(tmp_path: Path, store: StudyDatastore) -> None:
     assert store.list_images() == ["a"]
-    pictures = tmp_path / "pictures"
-    pictures.mkdir()
-    Image.fromarray(np.zeros((3, 4, 3), np.uint8)).save(pictures / "p.jpeg")
-    (pictures / "a.nii.gz").touch()
-    assert StudyDatastore(str(pictures), IMAGE).list_images() == ["p"]
+    images_2d = tmp_path / "images"
+    images_2d.mkdir()
+    Image.fromarray(np.zeros((3, 4, 3), np.uint8)).save(images_2d / "p.jpeg")
+    (images_2d / "a.nii.gz").touch()
+    assert StudyDatastore(str(images_2d), IMAGE).list_images() == ["p"]
 
 
 def test_hidden_files_and_labels_are_not_listed_and_extensions_may_be_in_capitals(tmp_path: Path) -> None:

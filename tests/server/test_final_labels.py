@@ -21,7 +21,7 @@ def cases_of(folder: Path, count: int) -> list[LabeledCase]:
 
 
 class Store:
-    """What is asked of MONAI Label's datastore."""
+    """The part of MONAI Label's datastore that is used here."""
 
     def get_labeled_images(self) -> list[str]:
         return ["b", "a"]
@@ -45,13 +45,13 @@ def test_no_case_of_few_is_held_out(count: int, tmp_path: Path) -> None:
     assert select_validation_cases(cases_of(tmp_path, count), 0.5) == []
 
 
-@pytest.mark.parametrize(("share", "count"), [(0.0, 0), (0.04, 0), (0.2, 2), (0.5, 5), (0.9, 9)])
-def test_a_fraction_of_many_cases_is_held_out(share: float, count: int, tmp_path: Path) -> None:
+@pytest.mark.parametrize(("fraction", "count"), [(0.0, 0), (0.04, 0), (0.2, 2), (0.5, 5), (0.9, 9)])
+def test_a_fraction_of_many_cases_is_held_out(fraction: float, count: int, tmp_path: Path) -> None:
     cases = cases_of(tmp_path, 10)
-    found = select_validation_cases(cases, share)
+    found = select_validation_cases(cases, fraction)
     assert len(found) == count
     assert found == sorted(found, key=lambda case: case.name)
-    assert found == select_validation_cases(cases[::-1], share)
+    assert found == select_validation_cases(cases[::-1], fraction)
 
 
 def test_a_case_stays_held_out_when_cases_are_added(tmp_path: Path) -> None:

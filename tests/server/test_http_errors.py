@@ -1,4 +1,4 @@
-"""Every error has a status and a sentence."""
+"""Every error becomes a status and a message."""
 
 from __future__ import annotations
 

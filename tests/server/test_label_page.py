@@ -1,4 +1,4 @@
-"""The commands of docs/label.md, one after the other, against the server that the page starts."""
+"""The commands of docs/label.md, in order, on the server that the page starts."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ PATIENCE = 400
 
 @pytest.fixture(scope="module")
 def place(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A working directory with a folder of studies that the page can be followed in."""
+    """A working directory with the study folder of the page."""
     place = tmp_path_factory.mktemp("page")
     images = sorted(write_studies(place / "drawn").glob("*.nii.gz"))
     (place / "STUDIES").mkdir()
@@ -38,7 +38,7 @@ def place(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="module")
 def page_server(make_server: Callable[..., Any], place: Path) -> Any:
-    """The server as the page starts it, but for the port and the working folder."""
+    """The server as the page starts it, except for port and working folder."""
     words = shlex.split(next(command for command in COMMANDS if " -m bundle label " in command))
     assert words[:5] == [".venv-label/bin/python", "-m", "bundle", "label", "--studies"]
     assert words[5:] == ["STUDIES", "--port", "8000"]
@@ -46,10 +46,10 @@ def page_server(make_server: Callable[..., Any], place: Path) -> Any:
 
 
 def follow(command: str, server: Any, place: Path) -> str:
-    """Run a command of the page; errors of HTTP are failures."""
-    told = command.replace("http://127.0.0.1:8000", server.url)
+    """Run a command of the page; HTTP errors are failures."""
+    command = command.replace("http://127.0.0.1:8000", server.url)
     run = subprocess.run(
-        ["bash", "-c", told],
+        ["bash", "-c", command],
         cwd=place,
         env={"CURL_HOME": str(place), "PATH": "/usr/local/bin:/usr/bin:/bin"},
         capture_output=True,
@@ -80,12 +80,12 @@ def test_the_page_leads_from_a_folder_of_images_to_trained_weights(page_server: 
     curls = [command for command in COMMANDS if command.startswith("curl ")]
     assert len(curls) == len(COMMANDS) - 2 >= 15
     for command in curls:
-        told = follow(command, page_server, place)
+        output = follow(command, page_server, place)
         job = JOBS.search(command)
         if job:
             assert wait_for(job[1], page_server) == "DONE", page_server.get(f"/{job[1]}/").text
         if "activelearning" in command:
-            assert '"id":"case_00' in told
+            assert '"id":"case_00' in output
     seg, image = (nib.load(place / name) for name in ("case_001_seg.nii.gz", "STUDIES/case_001.nii.gz"))
     assert seg.shape == image.shape
     assert (place / "case_001_label.nii.gz").read_bytes() == (place / "case_001_seg.nii.gz").read_bytes()
@@ -101,10 +101,10 @@ def test_the_page_leads_from_a_folder_of_images_to_trained_weights(page_server: 
 
 def test_options_models_and_defaults_on_the_page_are_those_of_the_server(server: Any) -> None:
     text, info = PAGE.read_text(encoding="utf-8"), server.get("/info/").json()
-    for model, told in info["models"].items():
+    for model, entry in info["models"].items():
         assert f"| `{model}` |" in text
-        assert all(f"| `{name}` |" in text for name in told["config"]), told["config"]
-    for told in info["trainers"].values():
-        assert all(f"`{name}`" in text for name in told["config"]), told["config"]
-        assert told["config"]["max_epochs"] == 20
+        assert all(f"| `{name}` |" in text for name in entry["config"]), entry["config"]
+    for entry in info["trainers"].values():
+        assert all(f"`{name}`" in text for name in entry["config"]), entry["config"]
+        assert entry["config"]["max_epochs"] == 20
     assert set(info["strategies"]) == {"first", "random", "uncertainty"}

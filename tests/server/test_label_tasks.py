@@ -1,4 +1,4 @@
-"""Which tasks are served for which folder."""
+"""The tasks that fit a study folder."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from bundle.server.server_errors import StudiesError
 
 @pytest.fixture
 def tasks(tmp_path: Path) -> list[LabelTask]:
-    """The tasks of a bundle in which all are there but the classes of lesions."""
+    """The tasks of a bundle without weights for the classes of lesions."""
     root = tmp_path / "root"
     for task in (replace(task, root=root) for task in TASKS):
         for file in (task.config_dir / "inference.json", task.config_dir / "metadata.json", task.shipped_weights):
@@ -64,13 +64,13 @@ def test_the_given_models_determine_the_kind_of_an_empty_or_mixed_folder(
 
 
 def test_unsuitable_models_and_folders_are_reported(tmp_path: Path, tasks: list[LabelTask]) -> None:
-    volumes, pictures = folder_of(tmp_path / "v", "a.mha"), folder_of(tmp_path / "p", "a.bmp")
+    volumes, images_2d = folder_of(tmp_path / "v", "a.mha"), folder_of(tmp_path / "p", "a.bmp")
     with pytest.raises(StudiesError, match="which cells cannot read; pass --models with some of volumes, discs"):
         choose_tasks(volumes, ["volumes", "cells"], tasks)
     with pytest.raises(StudiesError, match=r"lesion_classes: .*model.pt does not exist"):
-        choose_tasks(pictures, ["lesion_classes"], tasks)
+        choose_tasks(images_2d, ["lesion_classes"], tasks)
     with pytest.raises(StudiesError, match="has no weights for them"):
-        choose_tasks(pictures, tasks=[task for task in tasks if task.name == "lesion_classes"])
+        choose_tasks(images_2d, tasks=[task for task in tasks if task.name == "lesion_classes"])
     with pytest.raises(StudiesError, match="is not a folder"):
         choose_tasks(tmp_path / "nowhere", tasks=tasks)
 

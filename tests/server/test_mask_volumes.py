@@ -1,4 +1,4 @@
-"""Labels of pictures from programs for volumes."""
+"""Labels of 2D images that were saved as volumes."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from bundle.server.server_errors import RequestError
 SIZE = (4, 6)
 
 
-def picture(path: Path, orientation: int = 1) -> Path:
+def image_2d(path: Path, orientation: int = 1) -> Path:
     image = Image.fromarray(np.random.default_rng(0).integers(0, 255, (*SIZE, 3), np.uint8))
     exif = image.getexif()
     exif[0x0112] = orientation
@@ -38,16 +38,16 @@ def test_volumes_are_recognized_by_their_extension() -> None:
 
 
 @pytest.mark.parametrize("dims", [2, 3])
-@pytest.mark.parametrize("ending", [".nii.gz", ".nrrd"])
-def test_a_label_map_of_one_slice_becomes_a_mask(dims: int, ending: str, tmp_path: Path) -> None:
+@pytest.mark.parametrize("extension", [".nii.gz", ".nrrd"])
+def test_a_label_map_of_one_slice_becomes_a_mask(dims: int, extension: str, tmp_path: Path) -> None:
     classes = np.random.default_rng(1).integers(0, 3, SIZE, np.uint8)
-    file = label(tmp_path / f"l{ending}", classes if dims == 2 else classes[None])
-    write_mask(file, picture(tmp_path / "p.jpg"), tmp_path / "m.png", "l")
+    file = label(tmp_path / f"l{extension}", classes if dims == 2 else classes[None])
+    write_mask(file, image_2d(tmp_path / "p.jpg"), tmp_path / "m.png", "l")
     np.testing.assert_array_equal(read_mask(tmp_path / "m.png", [40, 80]).pixels, classes)
 
 
 def test_the_mask_fits_an_image_with_an_exif_rotation(tmp_path: Path) -> None:
-    turned = picture(tmp_path / "p.jpg", 6)
+    turned = image_2d(tmp_path / "p.jpg", 6)
     stored = np.asarray(Image.open(turned))[..., 0]
     bright = (stored > 128).astype(np.uint8)
     write_mask(label(tmp_path / "l.nrrd", bright[None]), turned, tmp_path / "m.png", "l")
@@ -56,7 +56,7 @@ def test_the_mask_fits_an_image_with_an_exif_rotation(tmp_path: Path) -> None:
 
 
 def test_a_file_that_is_not_a_label_of_the_image_is_refused(tmp_path: Path) -> None:
-    image, target = picture(tmp_path / "p.jpg"), tmp_path / "m.png"
+    image, target = image_2d(tmp_path / "p.jpg"), tmp_path / "m.png"
     broken = tmp_path / "b.nii.gz"
     broken.write_bytes(b"x")
     for file, message in (
@@ -70,7 +70,7 @@ def test_a_file_that_is_not_a_label_of_the_image_is_refused(tmp_path: Path) -> N
 
 
 def test_the_datastore_stores_the_mask(tmp_path: Path) -> None:
-    picture(tmp_path / "p.jpg")
+    image_2d(tmp_path / "p.jpg")
     store = StudyDatastore(str(tmp_path), IMAGE)
     classes = np.eye(*SIZE, dtype=np.uint8)
     store.save_label("p", str(label(tmp_path / "l.nii.gz", classes[None])), "final", {})

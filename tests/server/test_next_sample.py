@@ -13,7 +13,7 @@ USER = SimpleNamespace(username="ann")
 
 
 class App:
-    """An app with images of which the first is given out; without images left, none is."""
+    """An app that returns the first image as the next one, or none."""
 
     def __init__(self, *images: str, left: bool = True) -> None:
         self.images, self.left, self.infos = list(images), left, {}
@@ -52,12 +52,12 @@ def test_the_next_image_is_that_of_the_strategy(serve) -> None:
 
 
 @pytest.mark.parametrize(
-    ("images", "told"),
+    ("images", "message"),
     [("ab", "all 2 images have a final label"), ("", "the study folder contains no images")],
 )
-def test_the_reason_is_returned_if_there_is_no_next_image(images: str, told: str, serve) -> None:
+def test_the_reason_is_returned_if_there_is_no_next_image(images: str, message: str, serve) -> None:
     serve(App(*images, left=False))
-    assert next_sample.next_sample("random", None, USER) == {"message": told}
+    assert next_sample.next_sample("random", None, USER) == {"message": message}
 
 
 def test_an_unknown_strategy_is_refused(serve) -> None:

@@ -1,4 +1,4 @@
-"""Web pages from elsewhere may not read the answers of the server."""
+"""Web pages of other origins cannot use the server."""
 
 from __future__ import annotations
 

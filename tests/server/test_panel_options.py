@@ -1,4 +1,4 @@
-"""Options of the panel and what they change in a config."""
+"""Options of the panel and their overrides of a config."""
 
 from __future__ import annotations
 
@@ -16,8 +16,8 @@ VOLUMES, DISCS = TASKS[:2]
 
 
 @pytest.fixture
-def pictures(tmp_path: Path) -> LabelTask:
-    """A task for pictures as configs/lesion_segmentation is one."""
+def images_2d(tmp_path: Path) -> LabelTask:
+    """A task for 2D images like configs/lesion_segmentation."""
     import json
 
     config = {
@@ -33,21 +33,21 @@ def pictures(tmp_path: Path) -> LabelTask:
     return task
 
 
-def test_the_panel_follows_from_the_config(pictures: LabelTask) -> None:
+def test_the_panel_follows_from_the_config(images_2d: LabelTask) -> None:
     assert get_panel_options(VOLUMES) == {"overlap": 0.25, "mirror": False, "largest_component": False}
     assert get_panel_options(DISCS) == {}
-    assert get_panel_options(pictures) == {"overlap": 0.25, "threshold": 0.5, "largest_component": False}
+    assert get_panel_options(images_2d) == {"overlap": 0.25, "threshold": 0.5, "largest_component": False}
 
 
-def test_defaults_and_unknown_options_change_nothing(pictures: LabelTask) -> None:
+def test_defaults_and_unknown_options_change_nothing(images_2d: LabelTask) -> None:
     assert get_overrides(VOLUMES, {"mirror": False, "largest_component": "false", "logging": "INFO"}) == {}
     assert get_overrides(DISCS, {"overlap": 0.5, "mirror": True, "largest_component": True}) == {}
-    assert get_overrides(pictures, {"mirror": True, "threshold": None}) == {}
+    assert get_overrides(images_2d, {"mirror": True, "threshold": None}) == {}
 
 
-def test_options_become_overrides_of_the_config(pictures: LabelTask) -> None:
+def test_options_become_overrides_of_the_config(images_2d: LabelTask) -> None:
     assert get_overrides(VOLUMES, {"overlap": "0.5", "mirror": "true"}) == {"overlap": 0.5, "mirror_axes": [0, 1, 2]}
-    assert get_overrides(pictures, {"threshold": 0.3, "largest_component": 1}) == {
+    assert get_overrides(images_2d, {"threshold": 0.3, "largest_component": 1}) == {
         "threshold": 0.3,
         "single_region": True,
     }

@@ -1,4 +1,4 @@
-"""Names from requests never lead out of a folder."""
+"""Names in requests never lead out of a folder."""
 
 from __future__ import annotations
 

@@ -26,19 +26,19 @@ def test_an_unknown_device_is_refused(value: str) -> None:
 
 @pytest.mark.parametrize(("value", "number"), [(0.25, 0.25), ("0.25", 0.25), (0, 0.0)])
 def test_a_number_is_read_from_numbers_and_text(value: Any, number: float) -> None:
-    assert read_number({"share": value}, "share", 0.5, low=0, below=1) == number
+    assert read_number({"fraction": value}, "fraction", 0.5, low=0, below=1) == number
 
 
 def test_missing_values_have_defaults() -> None:
-    assert read_number({}, "share", 0.5, low=0) == 0.5
+    assert read_number({}, "fraction", 0.5, low=0) == 0.5
     assert read_int({}, "epochs", 3) == 3
     assert read_bool({}, "pretrained", True) is True
 
 
 @pytest.mark.parametrize("value", [-0.1, 1, "x", None, True, "nan", [1]])
 def test_invalid_numbers_are_refused(value: Any) -> None:
-    with pytest.raises(RequestError, match="share must be a number, 0 or more and below 1, got") as caught:
-        read_number({"share": value}, "share", 0.5, low=0, below=1)
+    with pytest.raises(RequestError, match="fraction must be a number, 0 or more and below 1, got") as caught:
+        read_number({"fraction": value}, "fraction", 0.5, low=0, below=1)
     assert caught.value.status == 400
 
 

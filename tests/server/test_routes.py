@@ -1,4 +1,4 @@
-"""Routes of this app come before those of MONAI Label and do not hold up the server."""
+"""Routes of this app come before those of MONAI Label and do not block the server."""
 
 from __future__ import annotations
 

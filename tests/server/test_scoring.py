@@ -59,7 +59,7 @@ def tasks(tmp_path: Path) -> list[LabelTask]:
 
 @pytest.fixture
 def asked(monkeypatch: pytest.MonkeyPatch) -> list[dict[str, Any]]:
-    """What evaluations would be run with; they find :data:`ROWS`."""
+    """The arguments of evaluations, which return :data:`ROWS`."""
     calls: list[dict[str, Any]] = []
 
     def run(config: Path, overrides: dict[str, Any], folder: Path) -> dict[str, Any]:

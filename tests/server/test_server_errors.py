@@ -1,4 +1,4 @@
-"""Mistakes carry what the server answers."""
+"""Errors of the server."""
 
 from __future__ import annotations
 

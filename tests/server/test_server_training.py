@@ -1,4 +1,4 @@
-"""Training, scoring, batches and the choice of the next image, by the real server; the tests build on each other."""
+"""Training, scoring, batches and the choice of the next image on the real server; each test needs those before it."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ STRATEGIES = ("random", "first", "uncertainty")
 
 
 def ended(server: Any, path: str) -> dict[str, Any]:
-    """Wait until a task of the server has ended; return what is known of it."""
+    """Wait until a task of the server has ended; return its record."""
     end = time.monotonic() + PATIENCE
     while time.monotonic() < end:
         found = server.get(path).json()
@@ -48,7 +48,7 @@ def running(server: Any, path: str) -> dict[str, Any]:
 
 
 def seen(server: Any, image: str) -> None:
-    """Wait until the server has found an image that was put into the folder."""
+    """Wait until the server has found an image in its folder."""
     end = time.monotonic() + PATIENCE
     while image not in server.get("/datastore/?output=all").json()["objects"]:
         assert time.monotonic() < end, f"{image} is not found in {PATIENCE} s"
@@ -64,7 +64,7 @@ def info_of(server: Any, image: str) -> dict[str, Any]:
 
 
 def infer(client: Any, image: str) -> tuple[np.ndarray, str]:
-    """Return the label map that the server finds and the hash of the weights that it says it used."""
+    """Return the label map of the server and the hash of its weights."""
     file, params = client.infer("volumes", image, {"device": "cpu"})
     return np.asanyarray(nib.load(file).dataobj), params["result"]["weights"]
 
@@ -99,7 +99,7 @@ def names(labels: Path) -> list[str]:
 
 @pytest.fixture(scope="module")
 def trained(server: Any, client: Any, labels: Path, names: list[str]) -> dict[str, Any]:
-    """A training for one epoch on three labels, asked for twice at once, and what was served before it."""
+    """A training for one epoch on three labels, requested twice at once, and the results of the weights before it."""
     for name in names[:3]:
         client.save_label(name, str(labels / f"{name}.nii.gz"), tag="final")
     before, weights = infer(client, names[0])
@@ -118,7 +118,7 @@ def test_training_and_scoring_without_labels_are_refused(server: Any) -> None:
 
 
 @pytest.mark.parametrize(
-    ("path", "params", "status", "told"),
+    ("path", "params", "status", "message"),
     [
         ("/train/nothing", {}, 404, "unknown model for training 'nothing'; available: volumes, discs."),
         ("/train/volumes", {"max_epochs": 0}, 400, "max_epochs must be a number, 1 or more, got 0."),
@@ -128,9 +128,9 @@ def test_training_and_scoring_without_labels_are_refused(server: Any) -> None:
         ("/activelearning/uncertainty", {"model": "x"}, 404, "unknown model 'x'; available:"),
     ],
 )
-def test_invalid_requests_for_tasks_get_a_status_and_a_message(path, params, status, told, server: Any) -> None:
+def test_invalid_requests_for_tasks_get_a_status_and_a_message(path, params, status, message, server: Any) -> None:
     answer = server.post(path, json=params)
-    assert (answer.status_code, answer.json()["detail"][: len(told)]) == (status, told)
+    assert (answer.status_code, answer.json()["detail"][: len(message)]) == (status, message)
 
 
 @pytest.mark.parametrize("strategy", STRATEGIES)
@@ -154,9 +154,9 @@ def test_a_training_is_started_once(trained: dict[str, Any]) -> None:
 
 
 def test_a_training_is_recorded(trained: dict[str, Any], server: Any, names: list[str]) -> None:
-    told = "\n".join(trained["task"]["details"])
-    assert trained["task"]["status"] == "DONE", told
-    assert "epoch 1/1: loss" in told
+    log = "\n".join(trained["task"]["details"])
+    assert trained["task"]["status"] == "DONE", log
+    assert "epoch 1/1: loss" in log
     stats = server.get("/info/").json()["train_stats"]["volumes"]
     assert (stats["trained_on"], stats["validated_on"]) == (names[:3], "the training cases")
     assert 0 <= stats["best_metric"] <= 1
@@ -181,10 +181,10 @@ def test_labels_with_unknown_values_are_reported_and_nothing_is_trained(trained,
     assert server.post("/train/volumes", json={"max_epochs": 1}).status_code == 200
     task = ended(server, "/train/")
     client.save_label(name, str(good), tag="final")
-    told = "\n".join(task["details"])
+    log = "\n".join(task["details"])
     assert task["status"] == "ERROR"
-    assert f"{name}.nii.gz: holds the values 7, which are none of the classes [0, 1, 2]" in told
-    assert "Traceback" not in told
+    assert f"{name}.nii.gz: holds the values 7, which are none of the classes [0, 1, 2]" in log
+    assert "Traceback" not in log
     assert (server.work / "model" / "volumes" / "model.pt").read_bytes() == before
 
 
@@ -202,8 +202,8 @@ def test_a_training_can_be_stopped(trained, server: Any) -> None:
 def test_the_model_is_compared_with_the_final_labels(trained, server, client, labels, names: list[str]) -> None:
     assert server.post("/scoring/dice", json={"device": "cpu"}).status_code == 200
     task = ended(server, "/scoring/")
-    told = next(line for line in task["details"] if "Result: " in line)
-    result = json.loads(told.split("Result: ")[1])
+    log = next(line for line in task["details"] if "Result: " in line)
+    result = json.loads(log.split("Result: ")[1])
     assert task["status"] == "DONE"
     assert list(result["cases"]) == names[:3]
     assert result["mean"] == pytest.approx(np.mean(list(result["cases"].values())), abs=1e-4)
@@ -237,9 +237,9 @@ def test_a_batch_labels_all_valid_images(trained, server: Any, studies: Path, na
     assert server.post("/batch/infer/volumes?images=unlabeled").status_code == 200
     task = ended(server, "/batch/infer")
     broken.unlink()
-    told = "\n".join(task["details"])
-    assert task["status"] == "DONE", told
-    assert f"{len(names) - 3} images completed, 1 skipped" in told
+    log = "\n".join(task["details"])
+    assert task["status"] == "DONE", log
+    assert f"{len(names) - 3} images completed, 1 skipped" in log
     objects = server.get("/datastore/?output=all").json()["objects"]
     assert [name for name in names if "original" in objects[name]["labels"]] == names[3:]
     assert [name for name in names if "final" in objects[name]["labels"]] == names[:3]

@@ -1,4 +1,4 @@
-"""Sessions keep to their folder, and what is broken stops nothing."""
+"""Sessions stay in their folder, and incomplete ones do no harm."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from bundle.server.sessions import StudySessions
 
 @pytest.fixture
 def sessions(tmp_path: Path) -> StudySessions:
-    """Sessions in a folder of their own."""
+    """Sessions in an empty folder."""
     (tmp_path / "sessions").mkdir()
     return StudySessions(str(tmp_path / "sessions"))
 

@@ -32,7 +32,7 @@ def labeled(studies: Path, name: str) -> Path:
 
 
 def both_write(kind: type[LocalDatastore], studies: Path) -> dict[str, Any]:
-    """Let two processes' datastores change the list in turn; return it."""
+    """Change the list in turn with the datastores of two processes; return it."""
     first, second = (kind(str(studies)) for _ in range(2))
     first.save_label("a", str(labeled(studies, "a")), "final", {})
     second.update_image_info("b", {"score": 1})

@@ -14,7 +14,7 @@ from bundle.server.workarounds import shutdown
 
 @pytest.fixture
 def running(monkeypatch: pytest.MonkeyPatch):
-    """A task of MONAI Label with a process that would not end."""
+    """A task of MONAI Label with a process that does not end."""
     process = subprocess.Popen([sys.executable, "-c", "import time; time.sleep(600)"])
     executor = ThreadPoolExecutor(max_workers=1)
     task = {"id": "1", "status": "RUNNING"}

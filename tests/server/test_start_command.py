@@ -1,4 +1,4 @@
-"""``python -m bundle label`` up to the moment at which it becomes the server."""
+"""``python -m bundle label`` until it becomes the server."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from bundle.server.server_errors import StudiesError
 
 @pytest.fixture
 def studies(tmp_path: Path) -> Path:
-    """A folder with one volume that nobody reads."""
+    """A folder with one empty file that is named like a volume."""
     (tmp_path / "studies").mkdir()
     (tmp_path / "studies" / "a.nii.gz").touch()
     return tmp_path / "studies"
@@ -27,7 +27,7 @@ def studies(tmp_path: Path) -> Path:
 
 @pytest.fixture
 def started(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> list[Any]:
-    """What would become the server: interpreter, command, environment."""
+    """The arguments of ``os.execve``: interpreter, command, environment."""
     calls: list[Any] = []
     monkeypatch.setattr(os, "execve", lambda *call: calls.append(call))
     monkeypatch.setenv("XDG_DATA_HOME", str(tmp_path / "home"))

@@ -1,4 +1,4 @@
-"""Packs in MONAI Label's own app ``monaibundle``, as docs/pack.md tells."""
+"""Packs in MONAI Label's own app ``monaibundle``, as described in docs/pack.md."""
 
 from __future__ import annotations
 
@@ -42,15 +42,15 @@ class StockServer(Server):
         self.folder = work.parent
 
     def command(self) -> list[str]:
-        told = {"apps/monaibundle": str(self.work), "STUDIES": str(self.studies), "8000": str(self.port)}
-        told |= {"hippocampus": ",".join(sorted(file.name for file in (self.work / "model").iterdir()))}
+        words_of_page = {"apps/monaibundle": str(self.work), "STUDIES": str(self.studies), "8000": str(self.port)}
+        words_of_page |= {"hippocampus": ",".join(sorted(file.name for file in (self.work / "model").iterdir()))}
         words = shlex.split(START)
         assert words[0] == ".venv-label/bin/python"
-        return [sys.executable, "-W", "ignore", *(told.get(word, word) for word in words[1:])]
+        return [sys.executable, "-W", "ignore", *(words_of_page.get(word, word) for word in words[1:])]
 
 
 def fetch_app(folder: Path) -> Path:
-    """Fetch the app into ``folder/apps``, as the page says, and mend its ``main.py``."""
+    """Fetch the app into ``folder/apps`` and fix its ``main.py``, as on the page."""
     words = shlex.split(FETCH)
     subprocess.run([sys.executable, *words[1:]], cwd=folder, check=True, capture_output=True)
     app = folder / "apps" / "monaibundle"
@@ -110,12 +110,12 @@ def test_the_stock_app_returns_discs_as_a_label_map_and_points(stock: StockServe
     params, content = (part.content for part in MultipartDecoder.from_response(answer).parts)
     (tmp_path / "a.nii.gz").write_bytes(content)
     labels = np.asanyarray(nib.Nifti1Image.from_filename(tmp_path / "a.nii.gz").dataobj)
-    told = json.loads(params)
-    assert told["discs"]
-    assert {disc["value"]: tuple(disc["voxel"]) for disc in told["discs"]} == {
+    response = json.loads(params)
+    assert response["discs"]
+    assert {disc["value"]: tuple(disc["voxel"]) for disc in response["discs"]} == {
         int(labels[tuple(voxel)]): tuple(voxel.tolist()) for voxel in np.argwhere(labels)
     }
-    assert told["points"] == {disc["name"]: disc["position"] for disc in told["discs"]}
+    assert response["points"] == {disc["name"]: disc["position"] for disc in response["discs"]}
 
 
 def test_a_training_in_the_stock_app_replaces_the_weights_that_are_served(stock: StockServer, tmp_path: Path) -> None:
@@ -131,12 +131,12 @@ def test_a_training_in_the_stock_app_replaces_the_weights_that_are_served(stock:
     request = {"max_epochs": 1, "device": "cpu", "val_split": 0.34}
     assert stock.post("/train/volumes", json=request).status_code == 200
     end = time.monotonic() + TRAINING_ENDS_IN
-    told = {"status": "RUNNING"}
-    while told["status"] in ("SUBMITTED", "RUNNING"):
+    task = {"status": "RUNNING"}
+    while task["status"] in ("SUBMITTED", "RUNNING"):
         assert time.monotonic() < end
         time.sleep(1)
-        told = stock.get("/train/").json()
-    assert told["status"] == "DONE", "\n".join(told["details"][-20:])
+        task = stock.get("/train/").json()
+    assert task["status"] == "DONE", "\n".join(task["details"][-20:])
     assert hashlib.sha256(weights.read_bytes()).hexdigest() != before
     second = volume_of(stock.post("/infer/volumes", params=asked), tmp_path / "b.nii.gz")
     assert second.shape == first.shape
@@ -144,7 +144,7 @@ def test_a_training_in_the_stock_app_replaces_the_weights_that_are_served(stock:
 
 
 def test_the_stock_app_still_needs_the_two_operators() -> None:
-    """Fails once monailabel (0.8.5 here) or torchvision (0.28.0) loads beside a CPU torch by itself: drop the shim."""
+    """Fails once monailabel (0.8.5 here) or torchvision (0.28.0) loads with a CPU torch: drop the shim."""
     run = subprocess.run(
         [sys.executable, "-W", "ignore", "-c", "import monailabel.tasks.infer.bundle"],
         capture_output=True,
@@ -162,9 +162,9 @@ def test_the_stock_app_returns_a_mask_of_the_size_of_a_jpeg(tmp_path: Path) -> N
     write_pack("lesion_segmentation", app / "model" / "lesions")
     pixels = np.full((70, 100, 3), 200, np.uint8)
     pixels[20:50, 30:70] = (90, 50, 40)
-    (tmp_path / "pictures").mkdir()
-    Image.fromarray(pixels).save(tmp_path / "pictures" / "mole.jpg", quality=95)
-    server = StockServer(tmp_path / "pictures", app).start()
+    (tmp_path / "images").mkdir()
+    Image.fromarray(pixels).save(tmp_path / "images" / "mole.jpg", quality=95)
+    server = StockServer(tmp_path / "images", app).start()
     try:
         answer = server.post("/infer/lesions", params={"image": "mole", "output": "image"})
         assert answer.status_code == 200, server.log.read_text()[-3000:]
@@ -175,5 +175,5 @@ def test_the_stock_app_returns_a_mask_of_the_size_of_a_jpeg(tmp_path: Path) -> N
     pack = app / "model" / "lesions"
     command = [sys.executable, "-W", "ignore", "-m", "monai.bundle", "run", "--bundle_root", str(pack)]
     command += ["--config_file", str(pack / "configs" / "inference.json"), "--output_dir", str(tmp_path / "out")]
-    subprocess.run([*command, "--input", str(tmp_path / "pictures" / "mole.jpg")], cwd=tmp_path, check=True)
+    subprocess.run([*command, "--input", str(tmp_path / "images" / "mole.jpg")], cwd=tmp_path, check=True)
     np.testing.assert_array_equal(mask, np.asarray(Image.open(tmp_path / "out" / "mole_seg.png")))

@@ -11,7 +11,7 @@ from bundle.server.server_errors import RequestError
 from bundle.server.strategies import Uncertainty
 
 VALUES = {"a": 0.1, "b": 0.4, "c": 0.3, "d": 0.4, "e": None}
-"""Uncertainty of images that the model would find; e cannot be read."""
+"""Uncertainty of images; e cannot be read."""
 
 
 class Store:

@@ -13,7 +13,7 @@ from bundle.server.workarounds import task_requests
 
 @pytest.fixture
 def started(monkeypatch: pytest.MonkeyPatch) -> list[dict[str, Any]]:
-    """The tasks that were handed to a process; none of them gets one."""
+    """The tasks that would be started in a process."""
     found: list[dict[str, Any]] = []
     app = SimpleNamespace(info=dict, bundle_path=lambda model: None, train=lambda request: {"trained": request})
 

@@ -30,7 +30,7 @@ def task(tmp_path: Path) -> LabelTask:
 
 
 class Store:
-    """Info of images, as MONAI Label's datastore keeps it."""
+    """Info of images, like MONAI Label's datastore."""
 
     def __init__(self, **files: str) -> None:
         self.files = files
@@ -93,7 +93,7 @@ def test_a_value_is_reproducible(task: LabelTask, studies: Path) -> None:
 
 
 def test_a_value_is_the_mean_entropy_of_the_windows(task: LabelTask, studies: Path) -> None:
-    """A phantom smaller than the window is seen once; weights of zero are unsure of everything."""
+    """A phantom that is smaller than the window is one window; weights of zero have maximum entropy."""
     state = torch.load(task.shipped_weights, weights_only=True)
     task.work.mkdir()
     torch.save({name: torch.zeros_like(value) for name, value in state.items()}, task.trained_weights)

@@ -1,4 +1,4 @@
-"""Uploads are read before they are taken."""
+"""Uploads are checked before they are accepted."""
 
 from __future__ import annotations
 
@@ -16,20 +16,20 @@ from bundle.tasks.spine.discs import Disc, write_markups
 
 
 def refused(message: str) -> pytest.RaisesExc:
-    """Expect a request to be refused as a mistake of the client."""
+    """Expect an error with the status 400."""
     return pytest.raises(RequestError, match=message, check=lambda error: error.status == 400)
 
 
 @pytest.fixture
-def picture(tmp_path: Path) -> Path:
-    """A picture of 5 x 4 pixels."""
+def image_2d(tmp_path: Path) -> Path:
+    """A 2D image of 5 x 4 pixels."""
     Image.fromarray(np.random.default_rng(0).integers(0, 255, (4, 5, 3), np.uint8)).save(tmp_path / "p.png")
     return tmp_path / "p.png"
 
 
-def test_valid_images_are_accepted(tmp_path: Path, picture: Path) -> None:
+def test_valid_images_are_accepted(tmp_path: Path, image_2d: Path) -> None:
     check_image(write_case(tmp_path, "a")["image"], VOLUME, "a.nii.gz")
-    check_image(picture, IMAGE, "p.png")
+    check_image(image_2d, IMAGE, "p.png")
 
 
 def test_invalid_images_are_refused_with_their_names(tmp_path: Path) -> None:
@@ -56,34 +56,34 @@ def test_labels_must_be_on_the_grid_of_their_image(tmp_path: Path) -> None:
         check_label(other, case["image"], VOLUME, "l.nii.gz")
 
 
-def test_points_of_slicer_are_labels_of_volumes_only(tmp_path: Path, picture: Path) -> None:
+def test_points_of_slicer_are_labels_of_volumes_only(tmp_path: Path, image_2d: Path) -> None:
     points = tmp_path / "d.mrk.json"
     write_markups([Disc(3, (1.0, 2.0, 3.0))], points)
     check_label(points, tmp_path / "unread.nii.gz", VOLUME, "d.mrk.json")
     with refused("reads 2D images"):
-        check_label(points, picture, IMAGE, "d.mrk.json")
+        check_label(points, image_2d, IMAGE, "d.mrk.json")
     points.write_text("{}")
     with refused("d.mrk.json"):
         check_label(points, tmp_path / "unread.nii.gz", VOLUME, "d.mrk.json")
 
 
-def test_classes_are_labels_of_2d_images_only(tmp_path: Path, picture: Path) -> None:
+def test_classes_are_labels_of_2d_images_only(tmp_path: Path, image_2d: Path) -> None:
     classes = tmp_path / "p.classes.json"
     classes.write_text('{"classes": {"melanoma": 1}}')
-    check_label(classes, picture, IMAGE, "p.classes.json")
+    check_label(classes, image_2d, IMAGE, "p.classes.json")
     with refused("reads volumes"):
         check_label(classes, tmp_path / "unread.nii.gz", VOLUME, "p.classes.json")
     classes.write_text("{}")
     with refused("p.classes.json: contains no classes"):
-        check_label(classes, picture, IMAGE, "p.classes.json")
+        check_label(classes, image_2d, IMAGE, "p.classes.json")
 
 
-def test_masks_must_have_the_size_of_their_image(picture: Path, tmp_path: Path) -> None:
+def test_masks_must_have_the_size_of_their_image(image_2d: Path, tmp_path: Path) -> None:
     Image.fromarray(np.eye(4, 5, dtype=np.uint8) * 255).save(tmp_path / "m.png")
-    check_label(tmp_path / "m.png", picture, IMAGE, "m.png")
+    check_label(tmp_path / "m.png", image_2d, IMAGE, "m.png")
     Image.fromarray(np.eye(5, 4, dtype=np.uint8) * 255).save(tmp_path / "m.png")
     with refused("m.png: has 4 x 5 pixels, its image 5 x 4"):
-        check_label(tmp_path / "m.png", picture, IMAGE, "m.png")
+        check_label(tmp_path / "m.png", image_2d, IMAGE, "m.png")
 
 
 def test_uploads_keep_their_name_without_folders() -> None:

@@ -1,4 +1,4 @@
-"""The real server, as clients meet it."""
+"""The real server and its clients."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ from bundle.server.label_tasks import TASKS
 
 
 def parts_of(answer: Any) -> tuple[dict[str, Any], bytes]:
-    """Return the parameters and the file of an answer of ``POST /infer``."""
+    """Return the parameters and the file of a response to ``POST /infer``."""
     assert answer.status_code == 200, answer.text
     found = {}
     for part in MultipartDecoder.from_response(answer).parts:
@@ -50,21 +50,21 @@ def bundle_run(config: str, image: Path, output: Path, *options: str) -> Path:
 
 
 def same_plan(params: dict[str, Any]) -> tuple[str, str]:
-    """Return the options that make ``monai.bundle run`` compute as an answer was; a busy machine changes the plan."""
+    """Return the options of the plan of a response, since a busy machine can choose another plan."""
     return "--plan", plan_of(params["result"]["plan"])
 
 
 def assert_same_voxels(content: bytes, expected: Path, tmp_path: Path) -> None:
-    """Assert that the file of an answer has the voxels, the type and the place of a file."""
+    """Assert that the file of a response has the voxels, the data type and the affine of another file."""
     found, wanted = nifti(content, tmp_path), nib.Nifti1Image.from_filename(expected)
     np.testing.assert_array_equal(np.asanyarray(found.dataobj), np.asanyarray(wanted.dataobj))
     np.testing.assert_array_equal(found.affine, wanted.affine)
     assert found.get_data_dtype() == wanted.get_data_dtype()
 
 
-def plan_of(told: str) -> str:
-    """Return the plan that an answer tells of, as an option for ``--plan``."""
-    dtype, memory, *rest = told.split(" (")[0].split(", ")
+def plan_of(description: str) -> str:
+    """Return a plan from its description, as an option for ``--plan``."""
+    dtype, memory, *rest = description.split(" (")[0].split(", ")
     plan: dict[str, Any] = {"dtype": dtype, "memory_format": memory}
     for part in rest:
         number, _, what = part.partition(" ")
@@ -76,7 +76,7 @@ def plan_of(told: str) -> str:
 
 @pytest.fixture(scope="module")
 def answer(server: Any, case: str) -> Any:
-    """The answer to the plainest request for inference."""
+    """The response to an inference request without options."""
     return server.post("/infer/volumes", params={"image": case})
 
 
@@ -167,8 +167,8 @@ def test_options_of_the_panel_change_the_result_as_the_config_does(
 
 
 def test_json_can_be_requested_without_a_file(server: Any, answer: Any, case: str) -> None:
-    told = server.post("/infer/volumes", params={"image": case, "output": "json"}).json()
-    assert told["result"]["labels"] == parts_of(answer)[0]["result"]["labels"]
+    answer = server.post("/infer/volumes", params={"image": case, "output": "json"}).json()
+    assert answer["result"]["labels"] == parts_of(answer)[0]["result"]["labels"]
 
 
 def test_labels_are_saved_and_returned(server: Any, answer: Any, case: str) -> None:
@@ -213,11 +213,11 @@ def test_uploaded_weights_are_served_and_the_shipped_ones_restored(server: Any, 
         state[name] = value * 0 if value.is_floating_point() else value
     stream = io.BytesIO()
     torch.save(state, stream)
-    told = server.put("/model/volumes", files={"file": ("w.pt", stream.getvalue())})
-    assert told.status_code == 200, told.text
+    answer = server.put("/model/volumes", files={"file": ("w.pt", stream.getvalue())})
+    assert answer.status_code == 200, answer.text
     empty = server.post("/infer/volumes", params={"image": case, "output": "json"}).json()
     assert [part["voxels"] for part in empty["result"]["labels"].values()] == [0, 0]
-    assert server.get("/model/info/volumes").json()["checksum"] == told.json()["checksum"]
+    assert server.get("/model/info/volumes").json()["checksum"] == answer.json()["checksum"]
     assert server.delete("/model/volumes").status_code == 200
     again = server.post("/infer/volumes", params={"image": case, "output": "json"}).json()
     assert again["result"]["weights"] != empty["result"]["weights"]
@@ -277,7 +277,7 @@ def test_sigterm_during_a_request_ends_cleanly_and_a_restart_serves_the_same(
 
 @pytest.fixture(scope="module")
 def spine(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A folder with an exam of a spine: a real one where there is one, else a phantom."""
+    """A folder with an exam of a spine: a real one if there is one, else a phantom."""
     folder = tmp_path_factory.mktemp("spine")
     real = DATA / "spine" / "cervical_t2_crop" / "t2.nii.gz"
     if real.is_file():
@@ -309,14 +309,14 @@ def test_a_lesion_mask_has_the_size_of_its_jpeg(
     lesions = next(task for task in TASKS if task.name == "lesions")
     if lesions.missing_files:
         pytest.skip(f"{lesions.missing_files[0]} is not there yet")
-    picture = min((shared_data / "skin_segmentation").rglob("*.jpg"), key=lambda file: file.stat().st_size)
-    studies = tmp_path / "pictures"
+    jpeg = min((shared_data / "skin_segmentation").rglob("*.jpg"), key=lambda file: file.stat().st_size)
+    studies = tmp_path / "images"
     studies.mkdir()
-    (studies / "lesion.jpg").write_bytes(picture.read_bytes())
+    (studies / "lesion.jpg").write_bytes(jpeg.read_bytes())
     server = make_server(studies, "--models", "lesions,lesion_classes")
     params, content = parts_of(server.post("/infer/lesions", params={"image": "lesion"}))
     (tmp_path / "answer.png").write_bytes(content)
-    assert upright_size(tmp_path / "answer.png") == upright_size(picture)
+    assert upright_size(tmp_path / "answer.png") == upright_size(jpeg)
     assert params["label_names"] == {"lesion": 255}
     out = bundle_run("lesion_segmentation/inference.json", studies / "lesion.jpg", tmp_path / "out")
     assert (out / "lesion_seg.png").read_bytes() == content
@@ -326,6 +326,6 @@ def test_a_lesion_mask_has_the_size_of_its_jpeg(
     assert [found["label"] for found in classes["prediction"]] == ["melanoma", "seborrheic_keratosis"]
     refused = server.post("/infer/lesion_classes", params={"image": "lesion", "output": "image"})
     assert (refused.status_code, "returns no image; use output=json" in refused.json()["detail"]) == (400, True)
-    told = server.post("/infer/volumes", params={"image": "lesion"})
-    assert (told.status_code, "choose one of lesions, lesion_classes" in told.json()["detail"]) == (404, True)
+    answer = server.post("/infer/volumes", params={"image": "lesion"})
+    assert (answer.status_code, "choose one of lesions, lesion_classes" in answer.json()["detail"]) == (404, True)
     server.stop()

@@ -12,7 +12,7 @@ from bundle.server.workflow_process import WorkflowError, run_workflow
 
 PYTHON = sys.executable
 
-SAYS = (
+OUTPUT = (
     "",
     "2026-01-02 03:04:05,678 - INFO - > epochs: 1",
     "2026-01-02 03:04:05,678 INFO ignite.engine.engine.Trainer: Engine run starting",
@@ -23,14 +23,14 @@ SAYS = (
 
 @pytest.fixture
 def stand_in(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
-    """A program in the place of MONAI's: it says :data:`SAYS`, writes a summary and ends with a status."""
+    """A program instead of MONAI: it prints :data:`OUTPUT`, writes a summary and exits with a status."""
 
     def write(status: int) -> None:
         program = tmp_path / "program"
         summary = tmp_path / "run" / "summary.json"
         program.write_text(
             f"#!{PYTHON}\nimport sys\nopen({str(summary)!r}, 'w').write('{{\"failures\": []}}')\n"
-            f"print({chr(10).join(SAYS)!r}, file=sys.stderr)\nsys.exit({status})\n"
+            f"print({chr(10).join(OUTPUT)!r}, file=sys.stderr)\nsys.exit({status})\n"
         )
         program.chmod(0o755)
         monkeypatch.setattr(workflow.sys, "executable", str(program))

@@ -1,4 +1,4 @@
-"""What the real server says to requests that it cannot answer."""
+"""Responses of the real server to invalid requests."""
 
 from __future__ import annotations
 
@@ -9,8 +9,8 @@ from typing import Any
 import pytest
 
 
-def mistakes(case: str) -> dict[str, tuple[int, str, dict[str, Any]]]:
-    """Return requests that cannot be answered: name -> (status, part of the message, request)."""
+def invalid_requests(case: str) -> dict[str, tuple[int, str, dict[str, Any]]]:
+    """Return invalid requests: name -> (status, part of the message, request)."""
 
     def post(path: str, params: Any = None, **kwargs: Any) -> dict[str, Any]:
         form = {} if params is None else {"data": {"params": params if isinstance(params, str) else json.dumps(params)}}
@@ -47,7 +47,11 @@ def mistakes(case: str) -> dict[str, tuple[int, str, dict[str, Any]]]:
             "x.nii.gz: cannot be read",
             post("/infer/volumes", files={"file": ("x.nii.gz", broken)}),
         ),
-        "picture to a volume model": (400, "reads volumes", post("/infer/volumes", files={"file": ("x.jpg", broken)})),
+        "2D image for a model for volumes": (
+            400,
+            "reads volumes",
+            post("/infer/volumes", files={"file": ("x.jpg", broken)}),
+        ),
         "upload with a path": (400, "cannot be read", post("/infer/volumes", files={"file": ("../../x.nii", broken)})),
         "upload without a name": (400, "is not a file name", post("/infer/volumes", files={"file": ("..", broken)})),
         "corrupt label": (400, "cannot be read", put(label + case, "label", "l.nii.gz", broken)),
@@ -83,9 +87,9 @@ def mistakes(case: str) -> dict[str, tuple[int, str, dict[str, Any]]]:
     }
 
 
-@pytest.mark.parametrize("name", mistakes("x"))
+@pytest.mark.parametrize("name", invalid_requests("x"))
 def test_an_invalid_request_gets_a_status_and_a_message(name: str, server: Any, case: str) -> None:
-    status, message, request = mistakes(case)[name]
+    status, message, request = invalid_requests(case)[name]
     answer = server.request(**request)
     assert (answer.status_code, message in answer.json()["detail"]) == (status, True), answer.text
     assert str(server.work) not in answer.text
