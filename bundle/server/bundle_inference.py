@@ -71,9 +71,9 @@ class BundleInference(InferTask):
         with tempfile.TemporaryDirectory(dir=self.results) as folder:
             device, overrides = read_device(request), get_format_overrides(self.task, request)
             result = self.run(request["image"], folder, request, device=device, overrides=overrides)
-            file = (
-                None if result.file is None else str(write_response_file(result.file, self.task, request, self.results))
-            )
+            file = None
+            if result.file is not None:
+                file = str(write_response_file(result.file, self.task, request, self.results))
             params = self._response_params(result, overrides)
         seconds = round(time.perf_counter() - begin, 3)
         logger.info("%s: %s in %.2f s on %s", self.task.name, request["image"], seconds, device)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import logging
-import threading
 from collections.abc import Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
@@ -26,9 +25,6 @@ logger = logging.getLogger(__name__)
 INFERENCE_THREAD = ThreadPoolExecutor(1, thread_name_prefix="inference")
 """The thread that runs all inference, one image at a time, so that many clients need no more memory than one. It is a
 single thread because the libraries below PyTorch keep buffers for every thread that computes."""
-
-NETWORK_LOCK = threading.Lock()
-"""Held while a network computes, in :data:`INFERENCE_THREAD` or elsewhere."""
 
 SKIPPED_FILES = {"picture": False, "overlay": False, "probability": False}
 """Options of the configs for files that are not sent to clients; they are switched off."""
@@ -100,10 +96,9 @@ class BundleRun:
         return network
 
     def _run_case(self, image: Path, output_dir: Path, device: str, overrides: Mapping[str, Any]) -> CaseResult:
-        with NETWORK_LOCK:
-            evaluator = self._build_evaluator(image, output_dir, device, overrides)
-            evaluator.run()
-            return self._collect_result(evaluator, image, output_dir)
+        evaluator = self._build_evaluator(image, output_dir, device, overrides)
+        evaluator.run()
+        return self._collect_result(evaluator, image, output_dir)
 
     def _build_evaluator(self, image: Path, output_dir: Path, device: str, overrides: Mapping[str, Any]) -> Any:
         config = self.task.config

@@ -85,14 +85,12 @@ class BundleTraining(TrainTask):
     def __init__(self, task: LabelTask) -> None:
         self.task = task
         self.config_file = task.config_dir / "train.json"
-        self.content = json.loads(self.config_file.read_text(encoding="utf-8"))
-        metadata = json.loads((task.config_dir / "metadata.json").read_text(encoding="utf-8"))
-        self.version = metadata["version"]
-        super().__init__(f"training on the final labels: {metadata['description']}")
+        self.content = task.read_config("train.json")
+        super().__init__(f"training on the final labels: {task.metadata['description']}")
 
     def info(self) -> dict[str, Any]:
         """Return description, version and options."""
-        return {**super().info(), "version": self.version}
+        return {**super().info(), "version": self.task.metadata["version"]}
 
     def config(self) -> dict[str, Any]:
         """Return the options and their defaults for the panel of Slicer; a learning rate of 0 means the default."""

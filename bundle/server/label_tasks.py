@@ -77,12 +77,16 @@ class LabelTask:
     @cached_property
     def config(self) -> dict[str, Any]:
         """Content of ``inference.json``."""
-        return dict(json.loads((self.config_dir / "inference.json").read_text(encoding="utf-8")))
+        return self.read_config("inference.json")
 
     @cached_property
     def metadata(self) -> dict[str, Any]:
         """Content of ``metadata.json``."""
-        return dict(json.loads((self.config_dir / "metadata.json").read_text(encoding="utf-8")))
+        return self.read_config("metadata.json")
+
+    def read_config(self, name: str) -> dict[str, Any]:
+        """Read a JSON file in :attr:`config_dir`."""
+        return dict(json.loads((self.config_dir / name).read_text(encoding="utf-8")))
 
     @property
     def labels(self) -> dict[str, int]:

@@ -135,34 +135,39 @@ class Evaluation(ServedScoring):
             WorkflowError: if the evaluation fails.
         """
         self.check(request, datastore)
-        task = find_task(request, self.tasks)
-        stamp, cases, folder = self.estimators[task.name].stamp(), labeled_cases(datastore), task.work / "scoring"
+        task, cases = find_task(request, self.tasks), labeled_cases(datastore)
+        stamp, config = self.estimators[task.name].stamp(), task.read_config("evaluate.json")
+        classes = config["dataset"]["data"]["_target_"].endswith("select_classified")
+        scores, failures = self._evaluate(task, cases, read_device(request), classes=classes)
+        for case in (case for case in cases if case.name in scores):
+            record = {"value": scores[case.name], "weights": stamp, "label": _label_stamp(case)}
+            stored = datastore.get_image_info(case.name).get(self.KEY, {})
+            datastore.update_image_info(case.name, {self.KEY: {**stored, task.name: record}})
+        return {
+            "model": task.name,
+            "metric": METRICS.get(next(iter(config["key_metric"].values()))["_target_"].split(".")[-1], "dice"),
+            "mean": _mean(scores.values()) if scores else None,
+            "cases": scores,
+            "skipped": failures,
+        }
+
+    def _evaluate(
+        self, task: LabelTask, cases: Sequence[LabeledCase], device: str, *, classes: bool
+    ) -> tuple[dict[str, float], list[str]]:
+        """Run ``evaluate.json`` on cases; return the scores by case and the messages of failed cases."""
+        folder = task.work / "scoring"
         shutil.rmtree(folder, ignore_errors=True)
-        content = json.loads((task.config_dir / "evaluate.json").read_text(encoding="utf-8"))
-        classes = content["dataset"]["data"]["_target_"].endswith("select_classified")
         datalist = write_dataset(cases, folder / "data", validation=cases, classes=classes)
         overrides = {
             "dataset_dir": str(datalist.parent),
             "datalist": str(datalist),
             "split": "all",
             "checkpoint": str(task.served_weights),
-            "device": f"$torch.device('{read_device(request)}')",
+            "device": f"$torch.device('{device}')",
         }
         summary = run_workflow(task.config_dir / "evaluate.json", overrides, folder / "run")
         metrics = json.loads((folder / "run" / "metrics.json").read_text(encoding="utf-8"))
-        scores = case_scores(metrics["cases"])
-        for case in cases:
-            if case.name in scores:
-                record = {"value": scores[case.name], "weights": stamp, "label": _label_stamp(case)}
-                stored = datastore.get_image_info(case.name).get(self.KEY, {})
-                datastore.update_image_info(case.name, {self.KEY: {**stored, task.name: record}})
-        return {
-            "model": task.name,
-            "metric": METRICS.get(next(iter(content["key_metric"].values()))["_target_"].split(".")[-1], "dice"),
-            "mean": _mean(scores.values()) if scores else None,
-            "cases": scores,
-            "skipped": [failure["message"] for failure in summary["failures"]],
-        }
+        return case_scores(metrics["cases"]), [failure["message"] for failure in summary["failures"]]
 
     def is_outdated(self, datastore: Any) -> bool:
         """Return whether a stored score is outdated by other weights or another label."""
