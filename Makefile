@@ -48,7 +48,7 @@ bench: $(VENV)/.test  ## print the ratios of docs/benchmarks.md anew
 	$(BIN)/python benchmarks/inference.py
 	$(BIN)/python benchmarks/norm.py
 	$(BIN)/python benchmarks/memory.py
-	$(BIN)/python benchmarks/picture_case.py
+	$(BIN)/python benchmarks/image_case.py
 	$(BIN)/python benchmarks/resample.py
 	$(BIN)/python benchmarks/share.py
 

@@ -2,7 +2,7 @@
 
 Runs ``configs/disc_labeling/inference.json`` on a phantom of 381 x 381 x 39 voxels of 1 x 1 x 2 mm (or of
 ``--file``) and prints the CPU seconds of the process, imports and the first, small volume that warms it up excluded.
-One thread; the minimum of several repeats, with the picture and without:
+One thread; the minimum of several repeats, with the figure and without:
 
     python benchmarks/disc_case.py --repeats 5
 """
@@ -31,10 +31,10 @@ def write_phantom(file: Path, shape: tuple[int, int, int], spacing: tuple[float,
     nib.save(nib.Nifti1Image((phantom.voxels * 1000).astype("int16"), phantom.affine), file)
 
 
-def run(file: Path, output: Path, *, picture: bool) -> tuple[float, int]:
+def run(file: Path, output: Path, *, figure: bool) -> tuple[float, int]:
     """Label a volume; return the CPU seconds, those of making the workflow included, and the number of discs."""
     start = time.process_time()
-    options: dict[str, Any] = {"input": str(file), "output_dir": str(output), "device": "cpu", "picture": picture}
+    options: dict[str, Any] = {"input": str(file), "output_dir": str(output), "device": "cpu", "figure": figure}
     workflow = create_workflow(
         config_file=str(Path(ROOT, "configs", "disc_labeling", "inference.json")),
         workflow_type="infer",
@@ -60,12 +60,12 @@ def main() -> None:
         write_phantom(small, (15, 120, 160), (4.0, 1.5, 1.5))
         if args.file is None:
             write_phantom(file, (39, 381, 381), (2.0, 1.0, 1.0))
-        run(small, root / "first", picture=True)
-        for picture in (False, True):
-            runs = [run(file, root / f"out{picture}{number}", picture=picture) for number in range(args.repeats)]
+        run(small, root / "first", figure=True)
+        for figure in (False, True):
+            runs = [run(file, root / f"out{figure}{number}", figure=figure) for number in range(args.repeats)]
             seconds, discs = min(runs)
-            told = "with" if picture else "without"
-            print(f"{file.name}, {told} the picture: {seconds:.2f} s of CPU time, {discs} discs")
+            state = "with" if figure else "without"
+            print(f"{file.name}, {state} the figure: {seconds:.2f} s of CPU time, {discs} discs")
 
 
 if __name__ == "__main__":

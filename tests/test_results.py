@@ -18,8 +18,8 @@ SHOWN = [
         ("exams, all folds", "200 phantoms"),
         ("identified", "false_negative_rate", "false_positive_rate", "distance_median_mm", "level_right"),
     ),
-    ("lesion_segmentation", 3, ("pooled", "per picture"), ("dice", "sensitivity", "specificity", "accuracy")),
-    ("cell_segmentation", 3, ("pooled", "per picture"), ("mean_iou", "dice")),
+    ("lesion_segmentation", 3, ("pooled", "per image"), ("dice", "sensitivity", "specificity", "accuracy")),
+    ("cell_segmentation", 3, ("pooled", "per image"), ("mean_iou", "dice")),
 ]
 """Tasks, digits, and rows and columns of their tables."""
 

@@ -126,7 +126,7 @@ class ImageScores:
             found = ScoreCounts.of_pixels(values_of.cpu().numpy(), (label == self.label_names[name]).cpu().numpy())
             self._pixels[name] = self._pixels[name] + found if name in self._pixels else found
 
-    def per_picture(self) -> dict[str, dict[str, dict[str, float | int]]]:
+    def per_image(self) -> dict[str, dict[str, dict[str, float | int]]]:
         """Return, by structure and metric, the mean over pictures with its 95 % interval."""
         metrics = (*IMAGE_METRICS, "mean_iou")
         return {

@@ -201,7 +201,7 @@ def case_scores(rows: Sequence[Mapping[str, Any]]) -> dict[str, float]:
 def _score(row: Mapping[str, Any]) -> float | None:
     if "metrics" in row:
         return row["metrics"]["identification_rate"]
-    return float(row["called"] == row["label"]) if "called" in row else row["dice"]
+    return float(row["positive"] == row["label"]) if "positive" in row else row["dice"]
 
 
 def _mean(values: Any) -> float:

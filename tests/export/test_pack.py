@@ -190,7 +190,7 @@ def test_a_pack_runs_from_any_directory_and_gives_the_labels_of_the_project(pack
 def test_within_the_pack_of_discs_no_root_has_to_be_named(packs: Path, tmp_path: Path) -> None:
     write_spines(tmp_path, 1)
     place = packs / "disc_labeling"
-    options = ["--input", str(tmp_path / "images"), "--output_dir", str(tmp_path / "out"), "--picture", "false"]
+    options = ["--input", str(tmp_path / "images"), "--output_dir", str(tmp_path / "out"), "--figure", "false"]
     run = run_alone(place / "configs" / "inference.json", *options, "--device", "cpu", cwd=place)
     assert run.returncode == 0, run.stdout
     assert "1 cases done, 0 left out" in run.stdout

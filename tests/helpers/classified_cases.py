@@ -1,4 +1,4 @@
-"""Small pictures of skin with classes, and running the configs of their classification at a size for tests."""
+"""Small images of skin with classes, and running the configs of their classification at a size for tests."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ def write_classified(
 ) -> Path:
     """Write ``images/lesion<k>.png``, ``labels.csv`` and ``dataset.json`` with folds from 0 on; return the folder.
 
-    Of the pictures, every third is of the first class, every third of the second, and every third of the last of more
+    Of the images, every third is of the first class, every third of the second, and every third of the last of more
     than two classes, or of none.
     """
     write_lesions(folder, count)
@@ -54,7 +54,7 @@ def make_classification(name: str, **overrides: Any) -> Any:
 
 
 def run_classification(name: str, **overrides: Any) -> Any:
-    """Run a workflow of the classification at test size; raises SystemExit when pictures were left out."""
+    """Run a workflow of the classification at test size; raises SystemExit when images were skipped."""
     workflow = make_classification(name, **overrides)
     workflow.run()
     workflow.finalize()

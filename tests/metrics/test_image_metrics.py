@@ -109,13 +109,13 @@ def filled(count: int = 6) -> tuple[ImageScores, list[tuple[torch.Tensor, torch.
     return scores, pairs
 
 
-def test_per_picture_is_the_mean_of_the_pictures_and_pooled_is_that_of_all_pixels() -> None:
+def test_per_image_is_the_mean_of_the_pictures_and_pooled_is_that_of_all_pixels() -> None:
     scores, pairs = filled()
-    per_picture, pooled = scores.per_picture()["lesion"], scores.pooled()["lesion"]
+    per_image, pooled = scores.per_image()["lesion"], scores.pooled()["lesion"]
     rows = [image_metrics(*masks) for masks in pairs]
     for name in IMAGE_METRICS:
-        assert per_picture[name]["mean"] == pytest.approx(np.mean([row[name] for row in rows]))
-        assert per_picture[name]["low"] <= per_picture[name]["mean"] <= per_picture[name]["high"]
+        assert per_image[name]["mean"] == pytest.approx(np.mean([row[name] for row in rows]))
+        assert per_image[name]["low"] <= per_image[name]["mean"] <= per_image[name]["high"]
     pred, label = (torch.cat([masks[i].flatten() for masks in pairs]) for i in (0, 1))
     together = image_metrics(pred, label)
     for name in POOLED_METRICS:
@@ -123,8 +123,8 @@ def test_per_picture_is_the_mean_of_the_pictures_and_pooled_is_that_of_all_pixel
         assert pooled[name]["low"] < together[name] < pooled[name]["high"]
         assert pooled[name]["n"] == 6
     assert pooled["mean_iou"]["value"] == pytest.approx(mean_iou(pred.int(), label.int(), 1))
-    assert per_picture["mean_iou"]["mean"] == pytest.approx(np.mean([mean_iou(p.int(), g.int(), 1) for p, g in pairs]))
-    assert pooled["dice"]["value"] != pytest.approx(per_picture["dice"]["mean"], abs=1e-4)
+    assert per_image["mean_iou"]["mean"] == pytest.approx(np.mean([mean_iou(p.int(), g.int(), 1) for p, g in pairs]))
+    assert pooled["dice"]["value"] != pytest.approx(per_image["dice"]["mean"], abs=1e-4)
 
 
 def test_the_pooled_interval_is_that_of_drawing_whole_pictures_again() -> None:
@@ -166,6 +166,6 @@ def test_structures_are_judged_each_for_itself() -> None:
     ]
     assert scores.pooled()["cytoplasm"]["jaccard"]["value"] == 0.5
     assert math.isnan(scores.pooled()["cytoplasm"]["jaccard"]["low"])
-    assert math.isnan(scores.per_picture()["cytoplasm"]["dice"]["low"])
+    assert math.isnan(scores.per_image()["cytoplasm"]["dice"]["low"])
     scores.clear()
     assert (scores.rows, scores.pooled()) == ([], {})

@@ -145,7 +145,7 @@ def answers(tmp_path_factory: pytest.TempPathFactory) -> Answers:
         logging_file=False,
         input=str(folder / "in"),
         output_dir=str(folder / "out"),
-        picture=False,
+        figure=False,
         device="cpu",
     )
     workflow.run()

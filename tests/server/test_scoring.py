@@ -181,8 +181,8 @@ def test_nothing_is_outdated_before_the_first_request(tasks, values, tmp_path: P
         ([{"case": "a", "metrics": {"identification_rate": None}}], {}),
         (
             [
-                {"case": "a", "class": "melanoma", "called": 1, "label": 1},
-                {"case": "a", "class": "nevus", "called": 1, "label": 0},
+                {"case": "a", "class": "melanoma", "positive": 1, "label": 1},
+                {"case": "a", "class": "nevus", "positive": 1, "label": 0},
             ],
             {"a": 0.5},
         ),

@@ -293,7 +293,7 @@ def spine(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def test_discs_are_returned_as_points_and_markups(server: Any, spine: Path, tmp_path: Path) -> None:
     with open(spine / "exam.nii.gz", "rb") as stream:
         params, content = parts_of(server.post("/infer/discs", files={"file": ("exam.nii.gz", stream)}))
-    out = bundle_run("disc_labeling/inference.json", spine / "exam.nii.gz", tmp_path / "out", "--picture", "false")
+    out = bundle_run("disc_labeling/inference.json", spine / "exam.nii.gz", tmp_path / "out", "--figure", "false")
     record = json.loads((out / "exam.json").read_text())
     assert record["discs"] or not DATA.is_dir()
     assert params["points"] == {disc["name"]: disc["position"] for disc in record["discs"]}

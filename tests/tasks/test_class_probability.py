@@ -18,10 +18,10 @@ def test_logits_become_probabilities_by_one_temperature_or_one_a_class() -> None
     assert found[1] == pytest.approx(float(calibrated(expit(-2), 0.5)))
 
 
-def test_bad_temperatures_are_told() -> None:
-    with pytest.raises(ValueError, match="above 0, one or one a class, got 0"):
+def test_invalid_temperatures_are_refused() -> None:
+    with pytest.raises(ValueError, match="above 0, one for all classes or one per class, got 0"):
         ComputeClassProbabilityd("pred", temperature=0)
     with pytest.raises(ValueError, match="above 0"):
         ComputeClassProbabilityd("pred", temperature=[])
-    with pytest.raises(ValueError, match="2 temperatures do not fit 3 classes"):
+    with pytest.raises(ValueError, match="2 temperatures do not match 3 classes"):
         ComputeClassProbabilityd("pred", temperature=[1, 2])({"pred": torch.zeros(3)})

@@ -1,4 +1,4 @@
-"""The tables of a run that classified pictures: predictions, and submissions that the challenge's scorer takes."""
+"""The tables of a run that classified images: predictions, and submissions that the challenge accepts."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ NAMES = list(TABLES["isic2017_part3"][1:])
 
 def result(case: str, *probabilities: float, names: list[str] = NAMES) -> dict[str, Any]:
     classes = {
-        name: {"probability": value, "threshold": 0.5, "called": value > 0.5}
+        name: {"probability": value, "threshold": 0.5, "positive": value > 0.5}
         for name, value in zip(names, probabilities, strict=True)
     }
     return {"result": {"case": case, "input": f"/data/{case}.jpg", "classes": classes}}
@@ -34,14 +34,14 @@ def rows(path: Path) -> list[dict[str, str]]:
     return list(csv.DictReader(path.read_text(encoding="utf-8").splitlines()))
 
 
-def test_predictions_have_a_row_a_picture(tmp_path: Path) -> None:
+def test_predictions_have_one_row_per_image(tmp_path: Path) -> None:
     tables = ClassTables(tmp_path / "out", NAMES)
     run(tables, [[result("a", 0.75, 0.25)], [], [{"pred": 1}], [result("b", 0.125, 0.5)]])
     assert rows(tmp_path / "out" / "predictions.csv") == [
         {"case": "a", "input": "/data/a.jpg", NAMES[0]: "0.750000", NAMES[1]: "0.250000"}
-        | {f"{NAMES[0]}_called": "1", f"{NAMES[1]}_called": "0"},
+        | {f"{NAMES[0]}_positive": "1", f"{NAMES[1]}_positive": "0"},
         {"case": "b", "input": "/data/b.jpg", NAMES[0]: "0.125000", NAMES[1]: "0.500000"}
-        | {f"{NAMES[0]}_called": "0", f"{NAMES[1]}_called": "0"},
+        | {f"{NAMES[0]}_positive": "0", f"{NAMES[1]}_positive": "0"},
     ]
     assert not (tmp_path / "out" / "submission.csv").exists()
 
@@ -75,7 +75,7 @@ def test_a_submission_is_what_the_scorer_takes(
     assert "submission.csv, 0 problems" in caplog.text
 
 
-def test_what_the_scorer_would_refuse_is_told(
+def test_what_the_challenge_would_refuse_is_logged(
     tmp_path: Path, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     from bundle.tasks.classification import class_tables
@@ -87,7 +87,7 @@ def test_what_the_scorer_would_refuse_is_told(
 
 def test_an_unknown_challenge_and_other_classes_are_refused(tmp_path: Path) -> None:
     with pytest.raises(
-        ValueError, match="challenge must be one of isic2017_part3, isic2018_task3, or null, got 'isic'"
+        ValueError, match="challenge must be one of isic2017_part3, isic2018_task3, got 'isic'"
     ):
         ClassTables(tmp_path, NAMES, challenge="isic")
     with pytest.raises(ValueError, match="isic2018_task3 has the classes MEL, NV"):

@@ -1,4 +1,4 @@
-"""ClassificationMetrics judges every class against the rest, writes curves, and calibrates on validation pictures."""
+"""ClassificationMetrics evaluates every class against the rest, writes curves, and calibrates on validation images."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ def _few_resamples(monkeypatch: pytest.MonkeyPatch) -> None:
     )
 
 
-def pictures(count: int = 40) -> tuple[np.ndarray, np.ndarray]:
+def images(count: int = 40) -> tuple[np.ndarray, np.ndarray]:
     """Return probabilities, of a network that is too sure, and labels ``(count, 2)``."""
     rng = np.random.default_rng(1)
     logits = rng.normal(0, 2, (count, 2))
@@ -41,7 +41,7 @@ def pictures(count: int = 40) -> tuple[np.ndarray, np.ndarray]:
 
 
 def run(handler: ClassificationMetrics, probability: np.ndarray, labels: np.ndarray) -> Engine:
-    """Let an engine give one picture after the other; one whose probability is NaN has failed."""
+    """Let an engine give one image after the other; one whose probability is NaN has failed."""
 
     def step(engine: Engine, number: int) -> Any:
         if np.isnan(probability[number]).any():
@@ -61,7 +61,7 @@ def read(path: Path) -> Any:
 
 
 def test_the_key_metric_is_the_mean_auc_of_the_classes() -> None:
-    probability, labels = pictures()
+    probability, labels = images()
     found = run(ClassificationMetrics(NAMES), probability, labels).state.metrics
     areas = [metrics.roc_auc_score(labels[:, i], probability[:, i]) for i in (0, 1)]
     assert [found["auc_melanoma"], found["auc_keratosis"]] == pytest.approx(areas)
@@ -69,7 +69,7 @@ def test_the_key_metric_is_the_mean_auc_of_the_classes() -> None:
 
 
 def test_a_class_without_positives_is_left_out_of_the_mean() -> None:
-    probability, labels = pictures()
+    probability, labels = images()
     labels[:, 1] = 0
     found = run(ClassificationMetrics(NAMES), probability, labels).state.metrics
     assert math.isnan(found["auc_keratosis"])
@@ -79,14 +79,14 @@ def test_a_class_without_positives_is_left_out_of_the_mean() -> None:
 
 
 def test_scores_and_statistics_are_written(tmp_path: Path) -> None:
-    probability, labels = pictures()
+    probability, labels = images()
     probability[3] = math.nan
     handler = ClassificationMetrics(NAMES, output_dir=tmp_path / "out", thresholds={"melanoma": 0.3, "keratosis": 0.7})
     run(handler, probability, labels)
     kept = [number for number in range(len(labels)) if number != 3]
     rows = list(csv.DictReader((tmp_path / "out/metrics.csv").read_text().splitlines()))
     assert [row["case"] for row in rows[::2]] == [f"p{number}" for number in kept]
-    assert [int(row["called"]) for row in rows[1::2]] == (probability[kept, 1] > 0.7).astype(int).tolist()
+    assert [int(row["positive"]) for row in rows[1::2]] == (probability[kept, 1] > 0.7).astype(int).tolist()
     content = read(tmp_path / "out/metrics.json")
     assert content["thresholds"] == {"melanoma": 0.3, "keratosis": 0.7}
     recall = content["summary"]["melanoma"]["sensitivity"]
@@ -97,7 +97,7 @@ def test_scores_and_statistics_are_written(tmp_path: Path) -> None:
 
 
 def test_curves_are_those_of_scikit_learn(tmp_path: Path) -> None:
-    probability, labels = pictures()
+    probability, labels = images()
     run(ClassificationMetrics(NAMES, output_dir=tmp_path, thresholds=0.4), probability, labels)
     curves = read(tmp_path / "curves.json")["keratosis"]
     false_rate, true_rate, _ = metrics.roc_curve(labels[:, 1], probability[:, 1], drop_intermediate=False)
@@ -122,7 +122,7 @@ def test_a_threshold_above_all_scores_has_no_precision(tmp_path: Path) -> None:
 
 
 def test_calibration_finds_how_much_too_sure_the_network_is(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
-    probability, labels = pictures(400)
+    probability, labels = images(400)
     labels[:, 1] = 1
     with caplog.at_level(logging.INFO):
         run(ClassificationMetrics(NAMES, output_dir=tmp_path, calibrate="true"), probability, labels)
@@ -139,11 +139,11 @@ def test_calibration_finds_how_much_too_sure_the_network_is(tmp_path: Path, capl
     ("pred", "message"),
     [
         ([0.5], "p: 2 classes have 1 predictions and 2 labels"),
-        ([0.5, 3.0], r"p: 'pred' holds \[0.5, 3.0\], which are no probabilities; add .*ComputeClassProbabilityd"),
-        ([0.5, math.nan], "no probabilities"),
+        ([0.5, 3.0], r"p: 'pred' holds \[0.5, 3.0\], which are not probabilities; add .*ComputeClassProbabilityd"),
+        ([0.5, math.nan], "not probabilities"),
     ],
 )
-def test_what_is_no_probability_of_every_class_is_refused(pred: Sequence[float], message: str) -> None:
+def test_what_is_not_a_probability_of_every_class_is_refused(pred: Sequence[float], message: str) -> None:
     engine = Engine(lambda _, __: None)
     engine.state.batch, engine.state.output = [{"case": "p"}], [{"pred": torch.tensor(pred), "label": [0, 1]}]
     with pytest.raises(ValueError, match=message):
@@ -159,13 +159,13 @@ def test_what_is_no_probability_of_every_class_is_refused(pred: Sequence[float],
         (NAMES, 1.0, r"\[0, 1\)"),
     ],
 )
-def test_bad_arguments_are_told(names: list[str], thresholds: Any, message: str) -> None:
+def test_invalid_arguments_are_refused(names: list[str], thresholds: Any, message: str) -> None:
     with pytest.raises(ValueError, match=message):
         ClassificationMetrics(names, thresholds=thresholds)
 
 
 def test_of_exclusive_classes_the_most_probable_one_is_judged(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
-    probability, _ = pictures(30)
+    probability, _ = images(30)
     labels = np.eye(2)[np.arange(30) % 3 // 2]
     with caplog.at_level(logging.INFO):
         run(ClassificationMetrics(NAMES, output_dir=tmp_path, exclusive="true"), probability, labels)
@@ -176,15 +176,15 @@ def test_of_exclusive_classes_the_most_probable_one_is_judged(tmp_path: Path, ca
     assert "balanced accuracy of the most probable class: 0." in caplog.text
 
 
-def test_a_picture_of_two_classes_is_not_exclusive(tmp_path: Path) -> None:
-    probability, labels = pictures(4)
+def test_an_image_of_two_classes_is_not_exclusive(tmp_path: Path) -> None:
+    probability, labels = images(4)
     labels[:] = [1, 0]
     labels[2] = 1
-    with pytest.raises(ValueError, match="p2: is of 2 classes; set exclusive to false"):
+    with pytest.raises(ValueError, match="p2: has 2 classes; set exclusive to false"):
         run(ClassificationMetrics(NAMES, output_dir=tmp_path, exclusive=True), probability, labels)
 
 
-def test_a_run_in_which_all_pictures_failed_is_written(tmp_path: Path) -> None:
+def test_a_run_in_which_all_images_failed_is_written(tmp_path: Path) -> None:
     run(ClassificationMetrics(NAMES, output_dir=tmp_path, exclusive=True), np.full((1, 2), np.nan), np.zeros((1, 2)))
     content = read(tmp_path / "metrics.json")
     assert content["summary"]["melanoma"]["auc"]["value"] is None
@@ -193,8 +193,8 @@ def test_a_run_in_which_all_pictures_failed_is_written(tmp_path: Path) -> None:
 
 @pytest.fixture
 def folds(tmp_path: Path) -> list[Path]:
-    """Evaluations of 40 pictures in two parts."""
-    probability, labels = pictures()
+    """Evaluations of 40 images in two parts."""
+    probability, labels = images()
     for fold in range(2):
         part = probability.copy()
         part[[number for number in range(40) if number % 2 != fold]] = np.nan
@@ -203,7 +203,7 @@ def folds(tmp_path: Path) -> list[Path]:
 
 
 def test_folds_are_judged_together_as_one_evaluation(folds: list[Path], tmp_path: Path) -> None:
-    probability, labels = pictures()
+    probability, labels = images()
     options: dict[str, Any] = {"thresholds": {"melanoma": 0.3, "keratosis": 0.6}, "calibrate": True}
     run(ClassificationMetrics(NAMES, output_dir=tmp_path / "whole", **options), probability, labels)
     pool_scores(folds, NAMES, output_dir=tmp_path / "pooled", **options)
@@ -217,17 +217,17 @@ def test_folds_are_judged_together_as_one_evaluation(folds: list[Path], tmp_path
     assert (tmp_path / "pooled" / "curves.json").is_file()
 
 
-def test_what_cannot_be_pooled_is_told(folds: list[Path], tmp_path: Path) -> None:
+def test_what_cannot_be_pooled_is_refused(folds: list[Path], tmp_path: Path) -> None:
     for runs in ([], str(folds[0])):
         with pytest.raises(ValueError, match="runs must be a list of folders"):
             pool_scores(runs, NAMES, output_dir=tmp_path)
-    with pytest.raises(ValueError, match=r"fold0: holds p0, which .*fold0 holds too; name every run once"):
+    with pytest.raises(ValueError, match=r"fold0: has p0, which is also in .*fold0; pass every run once"):
         pool_scores([folds[0], folds[0]], NAMES, output_dir=tmp_path)
-    with pytest.raises(ValueError, match=r"metrics\.csv: holds the classes melanoma, keratosis, not \['melanoma'\]"):
+    with pytest.raises(ValueError, match=r"metrics\.csv: has the classes melanoma, keratosis, not \['melanoma'\]"):
         pool_scores(folds, NAMES[:1], output_dir=tmp_path)
     for text in ("case,class\np0,melanoma\n", "case,class,probability,label\np0,melanoma,high,1\n"):
         (folds[1] / "metrics.csv").write_text(text)
-        with pytest.raises(ValueError, match=r"fold1/metrics\.csv: is no table of an evaluation"):
+        with pytest.raises(ValueError, match=r"fold1/metrics\.csv: is not a table of an evaluation"):
             pool_scores(folds, NAMES, output_dir=tmp_path)
-    with pytest.raises(ValueError, match="is no table of an evaluation"):
+    with pytest.raises(ValueError, match="is not a table of an evaluation"):
         pool_scores([tmp_path / "absent"], NAMES, output_dir=tmp_path)

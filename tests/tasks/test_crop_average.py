@@ -1,4 +1,4 @@
-"""CropAverageInferer gives a picture one score: the mean of the logits of fixed crops."""
+"""CropAverageInferer returns one score per image: the mean of the logits of fixed crops."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ import torch
 from bundle.tasks.classification import CropAverageInferer
 
 RAMP = torch.arange(100.0).repeat(3, 80, 1)[None]
-"""A picture (1, 3, 80, 100) whose values are its columns."""
+"""A image (1, 3, 80, 100) whose values are its columns."""
 
 
 class Mean:
@@ -25,7 +25,7 @@ class Mean:
         return factor * torch.stack([parts.mean((1, 2, 3)), parts.amax((1, 2, 3))], dim=1)
 
 
-def test_nine_crops_are_cut_by_default_in_the_middle_of_the_picture() -> None:
+def test_nine_crops_are_cut_by_default_in_the_middle_of_the_image() -> None:
     boxes = list(CropAverageInferer((16, 16)).boxes((80, 100)))
     assert len(boxes) == 9
     assert boxes[0] == (slice(0, 80), slice(0, 100))
@@ -37,12 +37,12 @@ def test_nine_crops_are_cut_by_default_in_the_middle_of_the_picture() -> None:
 def test_the_score_is_the_mean_over_the_crops() -> None:
     inferer = CropAverageInferer((16, 16), batch_size=4)
     network = Mean()
-    pictures = torch.cat([RAMP, 2 * RAMP, torch.rand(RAMP.shape, generator=torch.Generator().manual_seed(0))])
-    scores = inferer(pictures, network)
+    images = torch.cat([RAMP, 2 * RAMP, torch.rand(RAMP.shape, generator=torch.Generator().manual_seed(0))])
+    scores = inferer(images, network)
     assert network.batches == [4, 4, 4, 4, 4, 4, 3]
     boxes = list(inferer.boxes((80, 100)))
-    for picture, score in zip(pictures, scores, strict=True):
-        means = [float(picture[(slice(None), *box)].mean()) for box in boxes]
+    for image, score in zip(images, scores, strict=True):
+        means = [float(image[(slice(None), *box)].mean()) for box in boxes]
         assert float(score[0]) == pytest.approx(sum(means) / 9, rel=0.01)
     torch.testing.assert_close(scores[1], 2 * scores[0])
     assert scores[0, 0] < scores[0, 1] < 100
@@ -55,7 +55,7 @@ def test_one_crop_a_scale_lies_in_the_middle() -> None:
 
 
 @pytest.mark.parametrize("size", [(1, 1), (3, 2), (7, 500)])
-def test_crops_lie_within_pictures_of_any_size(size: tuple[int, int]) -> None:
+def test_crops_lie_within_images_of_any_size(size: tuple[int, int]) -> None:
     for rows, columns in CropAverageInferer((16, 16), crops=3, jitter=1.0).boxes(size):
         assert 0 <= rows.start < rows.stop <= size[0]
         assert 0 <= columns.start < columns.stop <= size[1]
@@ -72,11 +72,11 @@ def test_crops_lie_within_pictures_of_any_size(size: tuple[int, int]) -> None:
         ({"scales": [], "whole": False}, "one scale and one crop are needed"),
     ],
 )
-def test_bad_arguments_are_told(options: dict[str, Any], message: str) -> None:
+def test_invalid_arguments_are_refused(options: dict[str, Any], message: str) -> None:
     with pytest.raises(ValueError, match=message):
         CropAverageInferer(**{"spatial_size": (16, 16), **options})
 
 
-def test_what_is_no_picture_is_refused() -> None:
+def test_other_shapes_are_refused() -> None:
     with pytest.raises(ValueError, match=r"\(B, C, H, W\), got \(3, 80, 100\)"):
         CropAverageInferer((16, 16))(RAMP[0], Mean())

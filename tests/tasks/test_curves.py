@@ -33,10 +33,10 @@ def test_curves_are_drawn_at_the_end(tmp_path: Path, caplog: pytest.LogCaptureFi
     write_json(tmp_path / "curves.json", curves())
     with caplog.at_level(logging.INFO):
         finish(tmp_path)
-    assert f"curves in {tmp_path / 'curves.png'}" in caplog.text
-    with Image.open(tmp_path / "curves.png") as picture:
-        assert picture.format == "PNG"
-        colors = {color for _, color in picture.convert("RGB").getcolors(1 << 20)}
+    assert f"curves written to {tmp_path / 'curves.png'}" in caplog.text
+    with Image.open(tmp_path / "curves.png") as image:
+        assert image.format == "PNG"
+        colors = {color for _, color in image.convert("RGB").getcolors(1 << 20)}
     assert {(230, 159, 0), (86, 180, 233)} <= colors
 
 

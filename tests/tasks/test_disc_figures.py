@@ -33,8 +33,8 @@ def discs_at(*places: tuple[float, float], confidence: float | None = None) -> l
 
 
 def pixels_in(path: Path) -> np.ndarray:
-    with Image.open(path) as picture:
-        return np.asarray(picture.convert("RGB")) / 255
+    with Image.open(path) as figure:
+        return np.asarray(figure.convert("RGB")) / 255
 
 
 def has_color(pixels: np.ndarray, color: str) -> bool:
@@ -72,7 +72,7 @@ def test_every_disc_has_its_color_and_name(tmp_path: Path) -> None:
     assert all(has_color(named, color_of(disc)) for disc in found)
     assert named.shape == bare.shape
     column = slice(round(110 * panel_width(np.zeros((20, 40)), AFFINE)) + 30, None)
-    assert (named[:, column] != bare[:, column]).any(), "names stand beside the picture"
+    assert (named[:, column] != bare[:, column]).any(), "names are next to the figure"
 
 
 def test_names_keep_the_order_do_not_overlap_and_tell_the_confidence() -> None:

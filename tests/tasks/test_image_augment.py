@@ -1,4 +1,4 @@
-"""AugmentImaged deforms pictures and masks by one field and knows all kinds of augmentation by name."""
+"""AugmentImaged deforms images and masks by one field and knows all kinds of augmentation by name."""
 
 from __future__ import annotations
 
@@ -11,25 +11,25 @@ from bundle.tasks.images.image_augment import KINDS, complete_kinds
 SIZE = 96
 ROWS, COLUMNS = torch.meshgrid(torch.arange(float(SIZE)), torch.arange(float(SIZE)), indexing="ij")
 MASK = ((ROWS - 40) ** 2 + (COLUMNS - 52) ** 2 < 25**2).float()[None]
-PICTURE = MASK.repeat(3, 1, 1) * 0.8 + 0.1
+IMAGE = MASK.repeat(3, 1, 1) * 0.8 + 0.1
 KEPT = ("color", "blur")
 """Kinds that leave every pixel where it is."""
 
 
 def augment(kind: str, seed: int = 3, **options: float) -> dict[str, torch.Tensor]:
     transform = AugmentImaged(["image", "label"], kinds={kind: {"prob": 1.0, **options}}).set_random_state(seed)
-    return transform({"image": PICTURE.clone(), "label": MASK.clone()})
+    return transform({"image": IMAGE.clone(), "label": MASK.clone()})
 
 
 @pytest.mark.parametrize("kind", KINDS)
-def test_the_mask_follows_the_picture(kind: str) -> None:
+def test_the_mask_follows_the_image(kind: str) -> None:
     """The lesion is the bright part: found again by a threshold, it is where the mask is, but for the border."""
     result = augment(kind)
     found = (result["image"].mean(0) > 0.5).float()
     assert float((found != result["label"][0]).float().mean()) < 0.004
     assert set(torch.unique(result["label"]).tolist()) == {0, 1}
     assert bool((result["label"] != MASK).any()) == (kind not in KEPT)
-    assert not torch.equal(torch.as_tensor(result["image"]), PICTURE)
+    assert not torch.equal(torch.as_tensor(result["image"]), IMAGE)
 
 
 @pytest.mark.parametrize("kind", KINDS)
@@ -58,15 +58,15 @@ def test_turns_keep_the_area_and_shear_moves_lines() -> None:
 
 
 def test_kinds_that_are_not_named_are_not_done() -> None:
-    data = {"image": PICTURE, "label": MASK}
+    data = {"image": IMAGE, "label": MASK}
     result = AugmentImaged(["image", "label"], kinds={})(data)
-    assert result["image"] is PICTURE
+    assert result["image"] is IMAGE
     assert len(AugmentImaged(["image", "label"]).transforms) == len(KINDS)
 
 
-def test_pictures_without_masks_and_masks_without_pictures() -> None:
+def test_images_without_masks_and_masks_without_images() -> None:
     kinds = {kind: {"prob": 1.0} for kind in KINDS}
-    assert AugmentImaged("image", kinds=kinds).set_random_state(0)({"image": PICTURE})["image"].shape == (
+    assert AugmentImaged("image", kinds=kinds).set_random_state(0)({"image": IMAGE})["image"].shape == (
         3,
         SIZE,
         SIZE,
@@ -74,12 +74,12 @@ def test_pictures_without_masks_and_masks_without_pictures() -> None:
     label = AugmentImaged("label", kinds=kinds).set_random_state(0)({"label": MASK})["label"]
     assert set(torch.unique(label).tolist()) <= {0, 1}
     both = AugmentImaged(["image", "label"], kinds=kinds, allow_missing_keys=True).set_random_state(0)
-    assert set(both({"image": PICTURE})) == {"image"}
+    assert set(both({"image": IMAGE})) == {"image"}
 
 
-def test_options_that_are_not_named_take_their_defaults_and_unknown_names_are_refused() -> None:
+def test_missing_options_have_their_defaults_and_unknown_names_are_refused() -> None:
     assert complete_kinds({"blur": {"prob": 0.9}}) == {"blur": {"prob": 0.9, "sigma": 1.5}}
-    with pytest.raises(ValueError, match=r"unknown kind of augmentation 'flip'; there are hflip"):
+    with pytest.raises(ValueError, match=r"unknown kind of augmentation 'flip'; the kinds are hflip"):
         AugmentImaged("image", kinds={"flip": {}})
     with pytest.raises(ValueError, match=r"elastic has no option 'alpha'; its options are prob, spacing, pixels"):
         AugmentImaged("image", kinds={"elastic": {"alpha": 1300}})

@@ -1,4 +1,4 @@
-"""ImageMetrics judges probabilities of pictures per picture and pooled, and writes both, named so."""
+"""ImageMetrics evaluates probabilities per image and pooled, and writes both."""
 
 from __future__ import annotations
 
@@ -24,10 +24,10 @@ def square(size: int, first: int = 2) -> torch.Tensor:
 
 
 def run(handler: ImageMetrics, pairs: list[tuple[torch.Tensor, torch.Tensor] | None]) -> Engine:
-    """Let an engine give pairs of probabilities and label; None is a picture that failed."""
+    """Let an engine give pairs of probabilities and label; None is an image that failed."""
 
     def step(engine: Engine, pair: Any) -> Any:
-        engine.state.batch = [] if pair is None else [{"case": f"picture{engine.state.iteration}"}]
+        engine.state.batch = [] if pair is None else [{"case": f"image{engine.state.iteration}"}]
         return [] if pair is None else [{"pred": pair[0], "label": pair[1]}]
 
     engine = Engine(step)
@@ -40,7 +40,7 @@ PAIRS = [(square(8) * 0.9, square(8)), (square(4) * 0.7 + 0.1, square(8))]
 """A match, and a square of which a quarter is found."""
 
 
-def test_the_key_metric_is_the_mean_dice_of_the_pictures() -> None:
+def test_the_key_metric_is_the_mean_dice_of_the_images() -> None:
     metrics = run(ImageMetrics(), [PAIRS[0], None, PAIRS[1]]).state.metrics
     assert metrics["score"] == metrics["dice"] == pytest.approx((1 + 0.4) / 2)
     assert metrics["jaccard"] == pytest.approx((1 + 0.25) / 2)
@@ -53,33 +53,33 @@ def test_another_key_metric_can_be_named() -> None:
     assert engine.state.metrics["score"] == pytest.approx((1 + (0.25 + background) / 2) / 2)
 
 
-def test_pooled_and_per_picture_figures_are_written_by_their_names(
+def test_pooled_and_per_image_metrics_are_written_by_their_names(
     tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     with caplog.at_level(logging.INFO):
         run(ImageMetrics(output_dir=tmp_path / "out"), PAIRS)
     content = json.loads((tmp_path / "out/metrics.json").read_text())
-    assert content["per_picture"]["lesion"]["dice"]["mean"] == pytest.approx(0.7)
+    assert content["per_image"]["lesion"]["dice"]["mean"] == pytest.approx(0.7)
     assert content["pooled"]["lesion"]["dice"]["value"] == pytest.approx(2 * 80 / (80 + 128))
     assert content["pooled"]["lesion"]["dice"]["low"] <= 2 * 80 / (80 + 128)
     assert content["threshold"] == 0.5
-    truth = torch.cat([label.flatten() for _, label in PAIRS])
+    reference = torch.cat([label.flatten() for _, label in PAIRS])
     values = torch.cat([pred.flatten() for pred, _ in PAIRS])
     auc = content["pooled"]["lesion"]["auc"]
-    assert auc["value"] == pytest.approx(roc_auc_score(truth, values.double().numpy().round(3)))
+    assert auc["value"] == pytest.approx(roc_auc_score(reference, values.double().numpy().round(3)))
     assert auc["low"] is None
     rows = list(csv.DictReader((tmp_path / "out/metrics.csv").read_text().splitlines()))
-    assert [(row["case"], row["structure"]) for row in rows] == [("picture1", "lesion"), ("picture2", "lesion")]
+    assert [(row["case"], row["structure"]) for row in rows] == [("image1", "lesion"), ("image2", "lesion")]
     assert [float(row["jaccard"]) for row in rows] == [1, 0.25]
-    assert "lesion, per_picture (2 pictures): dice 0.7000" in caplog.text
-    assert "lesion, pooled (2 pictures): dice 0.7692" in caplog.text
+    assert "lesion, per_image (2 images): dice 0.7000" in caplog.text
+    assert "lesion, pooled (2 images): dice 0.7692" in caplog.text
 
 
-def test_the_threshold_decides_on_one_class() -> None:
+def test_a_single_class_has_a_threshold() -> None:
     assert run(ImageMetrics(threshold=0.85), PAIRS).state.metrics["dice"] == pytest.approx(0.5)
 
 
-def test_of_several_classes_the_largest_probability_decides(tmp_path: Path) -> None:
+def test_of_several_classes_the_most_probable_is_used(tmp_path: Path) -> None:
     label = square(4) + 2 * square(4, first=10)
     pred = torch.cat([0.4 + 0 * label, 0.5 * square(4), 0.45 * square(4, first=10)])
     handler = ImageMetrics({"nucleus": 1, "cytoplasm": 2}, output_dir=tmp_path)
@@ -89,7 +89,7 @@ def test_of_several_classes_the_largest_probability_decides(tmp_path: Path) -> N
     assert pooled["cytoplasm"]["auc"]["value"] == 1
 
 
-def test_the_largest_region_without_holes_can_be_judged() -> None:
+def test_the_largest_region_without_holes_can_be_evaluated() -> None:
     pred = square(8)
     pred[:, 4, 4] = 0
     pred[:, 15, 20] = 1
@@ -97,13 +97,13 @@ def test_the_largest_region_without_holes_can_be_judged() -> None:
     assert run(ImageMetrics(single_region="true"), [(pred, square(8))]).state.metrics["jaccard"] == 1
 
 
-def test_without_pictures_there_is_no_metric(tmp_path: Path) -> None:
+def test_without_images_there_is_no_metric(tmp_path: Path) -> None:
     assert math.isnan(run(ImageMetrics(output_dir=tmp_path), [None]).state.metrics["score"])
     content = json.loads((tmp_path / "metrics.json").read_text())
     assert (content["pooled"], content["cases"]) == ({}, [])
 
 
-def test_an_epoch_starts_anew() -> None:
+def test_an_epoch_starts_without_rows() -> None:
     handler = ImageMetrics()
     run(handler, PAIRS)
     run(handler, PAIRS[:1])
@@ -113,16 +113,16 @@ def test_an_epoch_starts_anew() -> None:
 @pytest.mark.parametrize(
     ("pred", "message"),
     [
-        (torch.full((1, 20, 24), 3.0), "picture1: 'pred' holds values from 3 to 3.*Activationsd with sigmoid"),
-        (torch.full((1, 20, 24), math.nan), "no probabilities"),
-        (torch.zeros(2, 20, 24), r"picture1: 'pred' has the shape \(2, 20, 24\); \(1, H, W\) is expected"),
+        (torch.full((1, 20, 24), 3.0), "image1: 'pred' holds values from 3 to 3.*Activationsd with sigmoid"),
+        (torch.full((1, 20, 24), math.nan), "not probabilities"),
+        (torch.zeros(2, 20, 24), r"image1: 'pred' has the shape \(2, 20, 24\); \(1, H, W\) is expected"),
         (torch.zeros(1, 10, 12), r"'pred' is \(10, 12\) and 'label' \(20, 24\) pixels.*RestoreImageSized"),
     ],
 )
-def test_what_is_no_probability_of_the_picture_is_refused(pred: torch.Tensor, message: str) -> None:
+def test_what_is_not_a_probability_of_the_image_is_refused(pred: torch.Tensor, message: str) -> None:
     handler = ImageMetrics()
     engine = Engine(lambda _, __: None)
-    engine.state.batch, engine.state.output = [{"case": "picture1"}], [{"pred": pred, "label": square(8)}]
+    engine.state.batch, engine.state.output = [{"case": "image1"}], [{"pred": pred, "label": square(8)}]
     with pytest.raises(ValueError, match=message):
         handler._update(engine)
 
@@ -135,6 +135,6 @@ def test_what_is_no_probability_of_the_picture_is_refused(pred: torch.Tensor, me
         ({"key": "auc"}, "key must be one of dice, .*, got 'auc'"),
     ],
 )
-def test_bad_arguments_are_told(options: dict[str, Any], message: str) -> None:
+def test_invalid_arguments_are_refused(options: dict[str, Any], message: str) -> None:
     with pytest.raises(ValueError, match=message):
         ImageMetrics(**options)

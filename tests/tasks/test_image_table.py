@@ -1,4 +1,4 @@
-"""ImageTable holds a row a picture and structure, of this run and of those before."""
+"""ImageTable holds one row per image and structure, of this run and of earlier ones."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ def test_rows_come_one_behind_the_other(tmp_path: Path) -> None:
     assert rows(table.path) == [("one", "lesion", "3"), ("two, too", "a", "1"), ("two, too", "b", "2")]
 
 
-def test_rows_of_earlier_runs_stay_until_the_picture_is_done_again(tmp_path: Path) -> None:
+def test_rows_of_earlier_runs_are_kept_until_the_image_is_processed_again(tmp_path: Path) -> None:
     for case, area in (("one", 3), ("two", 4)):
         ImageTable(tmp_path / "a.csv").put(case, lesion(area))
     ImageTable(tmp_path / "a.csv").put("one", lesion(5))

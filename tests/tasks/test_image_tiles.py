@@ -1,4 +1,4 @@
-"""Tiles refine the result of a whole picture without a seam, and know from it what they cannot see."""
+"""Tiles refine the result of the complete image without a seam, and use it as context."""
 
 from __future__ import annotations
 
@@ -15,8 +15,8 @@ from bundle.tasks.images.image_tiles import resized
 SIZE = (480, 640)
 ROWS, COLUMNS = torch.meshgrid(torch.arange(float(SIZE[0])), torch.arange(float(SIZE[1])), indexing="ij")
 DISC = (ROWS - 236) ** 2 + (COLUMNS - 330) ** 2 < 190**2
-PICTURE = (0.8 - 0.5 * DISC.float()).repeat(3, 1, 1)[None]
-PICTURE += 0.02 * torch.randn(PICTURE.shape, generator=torch.Generator().manual_seed(0))
+IMAGE = (0.8 - 0.5 * DISC.float()).repeat(3, 1, 1)[None]
+IMAGE += 0.02 * torch.randn(IMAGE.shape, generator=torch.Generator().manual_seed(0))
 
 
 class Contrast:
@@ -40,16 +40,16 @@ def jaccard(scores: torch.Tensor) -> float:
 
 def test_a_disc_larger_than_a_tile_has_no_seam() -> None:
     network = Contrast()
-    tiled = ImageTilesInferer((64, 64), tile_size=160, reach=2)(PICTURE, network)
+    tiled = ImageTilesInferer((64, 64), tile_size=160, reach=2)(IMAGE, network)
     assert tiled.shape == (1, 1, *SIZE)
     assert jaccard(tiled) >= 0.98
-    alone = ImageTilesInferer((64, 64), tile_size=160, context=False)(PICTURE, Contrast())
+    alone = ImageTilesInferer((64, 64), tile_size=160, context=False)(IMAGE, Contrast())
     assert jaccard(alone) < 0.9
     inner = (ROWS - 236) ** 2 + (COLUMNS - 330) ** 2 < 150**2
     assert bool((tiled[0, 0][inner] > 0).all())
 
 
-def test_no_step_is_larger_than_those_of_the_picture() -> None:
+def test_no_step_is_larger_than_those_of_the_image() -> None:
     """A seam would be a line of steps of about 5, for every tile has a middle of its own."""
     smooth = torch.sigmoid((((ROWS - 236) ** 2 + (COLUMNS - 330) ** 2).sqrt() - 190) / 30)
     scores = ImageTilesInferer((64, 64), tile_size=160, reach=2)(smooth.repeat(1, 3, 1, 1), Contrast(10))[0, 0]
@@ -69,29 +69,29 @@ def test_tiles_are_finer_than_the_whole() -> None:
 
 def test_tiles_without_doubt_are_not_computed() -> None:
     network = Contrast()
-    ImageTilesInferer((64, 64), tile_size=64, reach=0)(PICTURE, network)
+    ImageTilesInferer((64, 64), tile_size=64, reach=0)(IMAGE, network)
     everywhere = Contrast()
-    ImageTilesInferer((64, 64), tile_size=64, context="false")(PICTURE, everywhere)
+    ImageTilesInferer((64, 64), tile_size=64, context="false")(IMAGE, everywhere)
     assert 1 < network.seen < 0.7 * everywhere.seen
 
 
 @pytest.mark.parametrize("size", [(64, 64), (100, 40), (480, 640)])
-def test_a_whole_picture_is_resized_to_the_network_and_back(size: tuple[int, int]) -> None:
-    picture = torch.rand(2, 3, *size, generator=torch.Generator().manual_seed(1))
+def test_an_image_is_resized_to_the_network_and_back(size: tuple[int, int]) -> None:
+    image = torch.rand(2, 3, *size, generator=torch.Generator().manual_seed(1))
     network = Contrast()
-    scores = ImageTilesInferer((64, 64), tile_size=None if size[0] == 480 else (100, 64))(picture, network)
+    scores = ImageTilesInferer((64, 64), tile_size=None if size[0] == 480 else (100, 64))(image, network)
     assert network.seen == 2
     resize = {"mode": "bilinear", "antialias": True}
-    small = Contrast()(torch.nn.functional.interpolate(picture, (64, 64), **resize))
+    small = Contrast()(torch.nn.functional.interpolate(image, (64, 64), **resize))
     torch.testing.assert_close(scores, torch.nn.functional.interpolate(small, size, **resize))
 
 
 def test_tiles_alone_are_blended_as_monai_does() -> None:
     """At the network's own scale; MONAI moves the last windows back, here there is nothing to move."""
-    picture = torch.rand(1, 3, 128, 160, generator=torch.Generator().manual_seed(2))
+    image = torch.rand(1, 3, 128, 160, generator=torch.Generator().manual_seed(2))
     inferer = ImageTilesInferer((64, 64), tile_size=64, overlap=0.5, context=False)
-    theirs = sliding_window_inference(picture, 64, 3, Contrast(), overlap=0.5, mode="gaussian")
-    torch.testing.assert_close(inferer(picture, Contrast()), theirs, rtol=1e-4, atol=1e-4)
+    theirs = sliding_window_inference(image, 64, 3, Contrast(), overlap=0.5, mode="gaussian")
+    torch.testing.assert_close(inferer(image, Contrast()), theirs, rtol=1e-4, atol=1e-4)
 
 
 def test_several_classes_are_in_doubt_where_two_are_alike() -> None:
@@ -99,17 +99,17 @@ def test_several_classes_are_in_doubt_where_two_are_alike() -> None:
         lesion = Contrast()(parts)
         return torch.cat([-lesion, lesion, -20 + 0 * lesion], dim=1)
 
-    scores = ImageTilesInferer((64, 64), tile_size=160, reach=2)(PICTURE, classes)
+    scores = ImageTilesInferer((64, 64), tile_size=160, reach=2)(IMAGE, classes)
     assert scores.shape == (1, 3, *SIZE)
     assert jaccard((scores.argmax(1) == 1).float()[None]) >= 0.98
 
 
 def test_metadata_stay_and_arguments_are_passed_on() -> None:
-    picture = MetaTensor(PICTURE[..., :90, :100], meta={"filename_or_obj": "a.png"})
-    scores = ImageTilesInferer((64, 64))(picture, lambda parts, factor: factor * Contrast()(parts), factor=-1)
+    image = MetaTensor(IMAGE[..., :90, :100], meta={"filename_or_obj": "a.png"})
+    scores = ImageTilesInferer((64, 64))(image, lambda parts, factor: factor * Contrast()(parts), factor=-1)
     assert isinstance(scores, MetaTensor)
     assert scores.meta["filename_or_obj"] == "a.png"
-    expected = -resized(Contrast()(resized(picture.as_tensor(), (64, 64))), (90, 100))
+    expected = -resized(Contrast()(resized(image.as_tensor(), (64, 64))), (90, 100))
     torch.testing.assert_close(scores.as_tensor(), expected)
 
 
@@ -123,11 +123,11 @@ def test_metadata_stay_and_arguments_are_passed_on() -> None:
         ({"reach": -1}, "reach 0 or more, got 4 and -1"),
     ],
 )
-def test_bad_arguments_are_told(options: dict[str, Any], message: str) -> None:
+def test_invalid_arguments_are_refused(options: dict[str, Any], message: str) -> None:
     with pytest.raises(ValueError, match=message):
         ImageTilesInferer(**{"roi_size": (64, 64), **options})
 
 
-def test_what_is_no_picture_is_refused() -> None:
+def test_other_shapes_are_refused() -> None:
     with pytest.raises(ValueError, match=r"\(B, C, H, W\), got \(3, 5, 5\)"):
         ImageTilesInferer((64, 64))(torch.zeros(3, 5, 5), Contrast())

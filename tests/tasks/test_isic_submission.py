@@ -16,8 +16,8 @@ IDS = ["ISIC_0000001", "ISIC_0000002"]
 
 @pytest.fixture
 def folders(tmp_path: Path) -> tuple[Path, Path, Path]:
-    """Pictures, results of a run with two regions and a hole, and the submission that is written from them."""
-    names = ("pictures", "results", "submission")
+    """Images, results of a run with two regions and a hole, and the submission that is written from them."""
+    names = ("images", "results", "submission")
     images, results, submission = (tmp_path / name for name in names)
     for folder in (images, results):
         folder.mkdir()
@@ -45,7 +45,7 @@ def test_masks_that_are_written_pass(folders: tuple[Path, Path, Path]) -> None:
     np.testing.assert_array_equal(pixels, expected)
 
 
-def test_what_is_wrong_with_a_mask_is_told(folders: tuple[Path, Path, Path]) -> None:
+def test_problems_of_a_mask_are_listed(folders: tuple[Path, Path, Path]) -> None:
     images, results, submission = folders
     second = submission / "ISIC_0000002_segmentation.png"
 
@@ -54,7 +54,7 @@ def test_what_is_wrong_with_a_mask_is_told(folders: tuple[Path, Path, Path]) -> 
         return " ".join(check_masks(submission, images, **options))
 
     assert "is PNG of the mode RGB" in problems(Image.new("RGB", (30, 20)))
-    assert "is 20 x 30 pixels, its picture 30 x 20" in problems(Image.new("L", (20, 30), 255))
+    assert "is 20 x 30 pixels, its image 30 x 20" in problems(Image.new("L", (20, 30), 255))
     assert "values other than 0 and 255" in problems(Image.new("L", (30, 20), 200))
     with Image.open(results / "ISIC_0000002_seg.png") as image:
         raw = image.copy()
@@ -62,11 +62,11 @@ def test_what_is_wrong_with_a_mask_is_told(folders: tuple[Path, Path, Path]) -> 
     assert "has holes" in problems(raw)
     assert problems(raw, year=2017) == ""
     assert "has 0 regions" in problems(Image.new("L", (30, 20)))
-    second.write_bytes(b"no picture")
+    second.write_bytes(b"no image")
     assert "cannot be read" in " ".join(check_masks(submission, images))
 
 
-def test_files_that_are_missing_or_too_many_are_told(folders: tuple[Path, Path, Path]) -> None:
+def test_missing_and_additional_files_are_listed(folders: tuple[Path, Path, Path]) -> None:
     images, results, submission = folders
     (submission / "ISIC_0000002_segmentation.png").rename(submission / "0000002.png")
     (submission / "notes.txt").touch()
@@ -75,12 +75,12 @@ def test_files_that_are_missing_or_too_many_are_told(folders: tuple[Path, Path, 
     (submission / ".hidden").touch()
     found = "\n".join(check_masks(submission, images))
     assert "0000002.png: must be called ISIC_0000002_segmentation.png." in found
-    assert f"notes.txt: names no picture of {images}." in found
-    assert "ISIC_0000009_segmentation.png: names no picture" in found
+    assert f"notes.txt: does not name an image of {images}." in found
+    assert "ISIC_0000009_segmentation.png: does not name an image" in found
     assert "ISIC_0000001_segmentation.png: is a second file for ISIC_0000001." in found
     (submission / "0000002.png").unlink()
     assert "ISIC_0000002_segmentation.png: is missing." in check_masks(submission, images)
-    assert "holds no pictures" in check_masks(submission, results)[0]
+    assert "holds no images" in check_masks(submission, results)[0]
     with pytest.raises(ValueError, match="holds no ISIC"):
         write_masks(images, submission)
 
@@ -99,24 +99,24 @@ def test_confidences_that_are_written_pass(challenge: str, tmp_path: Path) -> No
 @pytest.mark.parametrize(
     ("line", "problem"),
     [
-        ("ISIC_0000009,0.5,0.5", "line 2: ISIC_0000009 is no picture"),
-        ("ISIC_0000002,0.5,0.5", "line 3: ISIC_0000002 was there before"),
+        ("ISIC_0000009,0.5,0.5", "line 2: ISIC_0000009 is not an image"),
+        ("ISIC_0000002,0.5,0.5", "line 3: ISIC_0000002 is repeated"),
         ("ISIC_0000001,0.5", "line 2: has 1 confidences, 2 are expected"),
-        ("ISIC_0000001,1,0.5", "line 2: 1 is no decimal number"),
-        ("ISIC_0000001,nan,0.5", "line 2: nan is no decimal number"),
-        ("ISIC_0000001,1.5,-0.1", r"line 2: 1\.5, -0\.1 is no decimal number"),
-        ("ISIC_0000001,high,0.5", "line 2: high is no decimal number"),
+        ("ISIC_0000001,1,0.5", "line 2: 1 is not a decimal number"),
+        ("ISIC_0000001,nan,0.5", "line 2: nan is not a decimal number"),
+        ("ISIC_0000001,1.5,-0.1", r"line 2: 1\.5, -0\.1 is not a decimal number"),
+        ("ISIC_0000001,high,0.5", "line 2: high is not a decimal number"),
         ("", "ISIC_0000001: is missing"),
     ],
 )
-def test_what_is_wrong_with_a_table_is_told(line: str, problem: str, tmp_path: Path) -> None:
+def test_problems_of_a_table_are_listed(line: str, problem: str, tmp_path: Path) -> None:
     header = "image_id,melanoma,seborrheic_keratosis"
     (tmp_path / "a.csv").write_text(f"{header}\n{line}\nISIC_0000002,0.1,0.2\n")
     found = "\n".join(check_confidences(tmp_path / "a.csv", IDS))
     assert re.search(problem, found)
 
 
-def test_a_table_of_another_form_is_told(tmp_path: Path) -> None:
+def test_a_table_of_another_form_is_refused(tmp_path: Path) -> None:
     for text in ("image_id,melanoma\n", ""):
         (tmp_path / "a.csv").write_text(text)
         assert (

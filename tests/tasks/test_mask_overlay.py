@@ -1,4 +1,4 @@
-"""overlay blends colors with the picture where the masks say so, and leaves the rest of it alone."""
+"""Overlays change the colors of an image only where its masks are."""
 
 from __future__ import annotations
 
@@ -25,14 +25,14 @@ def test_a_class_is_tinted_within_its_contour() -> None:
     np.testing.assert_allclose(drawn[inside], blended(PIXELS[inside], COLORS[0], 0.25), atol=1)
 
 
-def test_what_was_met_invented_and_missed_has_its_color() -> None:
+def test_true_and_false_positives_and_negatives_have_their_colors() -> None:
     reference = np.roll(MASK, 5, axis=1)
     drawn = overlay(PIXELS, MASK, reference, alpha=1.0)
     line = contour(reference > 0)
     parts = {
-        "met": (MASK > 0) & (reference > 0),
-        "invented": (MASK > 0) & (reference == 0),
-        "missed": (MASK == 0) & (reference > 0),
+        "true_positive": (MASK > 0) & (reference > 0),
+        "false_positive": (MASK > 0) & (reference == 0),
+        "false_negative": (MASK == 0) & (reference > 0),
     }
     for name, part in parts.items():
         assert (drawn[part & ~line] == AGREEMENT[name]).all()
@@ -41,13 +41,13 @@ def test_what_was_met_invented_and_missed_has_its_color() -> None:
     np.testing.assert_array_equal(drawn[outside], PIXELS[outside])
 
 
-def test_a_pixel_of_the_wrong_class_is_invented() -> None:
+def test_a_pixel_of_the_wrong_class_is_a_false_positive() -> None:
     drawn = overlay(PIXELS, MASK * 2, MASK, alpha=1.0)
     inside = (MASK > 0) & ~contour(MASK > 0)
-    assert (drawn[inside] == AGREEMENT["invented"]).all()
+    assert (drawn[inside] == AGREEMENT["false_positive"]).all()
 
 
-def test_sixteen_bits_become_eight_and_the_picture_is_not_touched() -> None:
+def test_sixteen_bits_become_eight_and_the_image_is_not_changed() -> None:
     pixels = PIXELS.astype(np.uint16) * 257
     before = pixels.copy()
     np.testing.assert_array_equal(overlay(pixels, np.zeros_like(MASK)), PIXELS)
@@ -62,7 +62,7 @@ def test_a_contour_is_what_erosion_takes_off(width: int) -> None:
     np.testing.assert_array_equal(contour(mask, width), mask & ~inner)
 
 
-def test_the_contour_of_a_large_picture_is_wider() -> None:
+def test_the_contour_of_a_large_image_is_wider() -> None:
     mask = np.zeros((1200, 30), np.uint8)
     mask[:, :20] = 1
     drawn = overlay(np.zeros((1200, 30, 3), np.uint8), mask)

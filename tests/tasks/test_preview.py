@@ -1,4 +1,4 @@
-"""The preview shows what a training sees: pictures, drawn anew, with the masks that belong to them."""
+"""The preview shows the augmented images of a training with their masks."""
 
 from __future__ import annotations
 
@@ -20,21 +20,21 @@ CASE = {"image": 0.7 - 0.5 * MASK.repeat(3, 1, 1), "label": MASK}
 
 
 def read(path: Path) -> np.ndarray:
-    with Image.open(path) as picture:
-        return np.asarray(picture.convert("RGB"))
+    with Image.open(path) as image:
+        return np.asarray(image.convert("RGB"))
 
 
-def test_a_row_a_picture_and_every_draw_another_one(tmp_path: Path) -> None:
+def test_one_row_per_image_and_variants_that_differ(tmp_path: Path) -> None:
     flips = Compose([AugmentImaged(["image", "label"], kinds={"hflip": {}, "vflip": {}})])
     dataset = CacheDataset([CASE] * 3, flips, progress=False)
-    path = save_preview(dataset, tmp_path / "out/preview.png", pictures=2, variants=6, side=60)
+    path = save_preview(dataset, tmp_path / "out/preview.png", images=2, variants=6, side=60)
     sheet = read(path)
     assert sheet.shape == (2 * 40 + 4, 6 * 120 + 5 * 4, 3)
     cells = [sheet[:40, 124 * i : 124 * i + 120] for i in range(6)]
     assert len({cell.tobytes() for cell in cells}) > 1
     for cell in cells:
         np.testing.assert_array_equal(cell[:, :60].min(axis=2) < 128, cell[:, 60:, 0] == 255)
-    again = save_preview(dataset, tmp_path / "again.png", pictures=2, variants=6, side=60)
+    again = save_preview(dataset, tmp_path / "again.png", images=2, variants=6, side=60)
     np.testing.assert_array_equal(read(again), sheet)
 
 
@@ -42,14 +42,14 @@ def cell_of(item: dict[str, Any], tmp_path: Path) -> np.ndarray:
     return read(save_preview(Dataset([item]), tmp_path / "preview.png", variants=1, side=60))
 
 
-def test_a_classified_picture_stands_alone(tmp_path: Path) -> None:
+def test_a_classified_image_has_no_mask(tmp_path: Path) -> None:
     assert cell_of({"image": CASE["image"], "label": torch.ones(2)}, tmp_path).shape == (40, 60, 3)
     assert cell_of({"image": CASE["image"]}, tmp_path).shape == (40, 60, 3)
 
 
 def test_values_beyond_0_to_1_are_stretched_and_other_channels_left_out(tmp_path: Path) -> None:
-    picture = torch.cat([4 * MASK.repeat(3, 1, 1) - 2, 100 + MASK])
-    found = cell_of({"image": picture}, tmp_path)
+    image = torch.cat([4 * MASK.repeat(3, 1, 1) - 2, 100 + MASK])
+    found = cell_of({"image": image}, tmp_path)
     np.testing.assert_array_equal(found[..., 1], 255 * MASK[0].numpy())
     np.testing.assert_array_equal(cell_of({"image": 9 * MASK}, tmp_path), found)
 
@@ -63,7 +63,7 @@ def test_several_classes_are_shades_of_the_mask(tmp_path: Path) -> None:
     assert np.unique(empty[:, 60:]).tolist() == [0]
 
 
-def test_bad_arguments_are_told(tmp_path: Path) -> None:
+def test_invalid_arguments_are_refused(tmp_path: Path) -> None:
     with pytest.raises(ValueError, match="must be 1 or more, got 6, 0 and 160"):
         save_preview(Dataset([CASE]), tmp_path / "a.png", variants=0)
     with pytest.raises(ValueError, match="dataset of the preview is empty"):

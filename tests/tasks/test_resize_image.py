@@ -1,4 +1,4 @@
-"""ResizeImaged makes pictures smaller as Pillow does, and keeps masks masks."""
+"""ResizeImaged makes images smaller as Pillow does, and keeps masks masks."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ PIXELS = np.random.default_rng(0).random((3, 90, 120)).astype(np.float32)
 
 
 @pytest.mark.parametrize("size", [(32, 40), (90, 60), (180, 240)])
-def test_pictures_are_resized_as_pillow_does(size: tuple[int, int]) -> None:
+def test_images_are_resized_as_pillow_does(size: tuple[int, int]) -> None:
     result = ResizeImaged("image", spatial_size=size)({"image": MetaTensor(PIXELS, meta={"original_size": [90, 120]})})
     for channel, pixels in zip(result["image"].as_tensor(), PIXELS, strict=True):
         expected = Image.fromarray(pixels).resize(size[::-1], Image.Resampling.BILINEAR)
@@ -33,9 +33,9 @@ def test_masks_take_the_nearest_class() -> None:
 
 
 def test_what_has_the_size_stays_as_it_is() -> None:
-    picture = torch.as_tensor(PIXELS)
+    image = torch.as_tensor(PIXELS)
     resize = ResizeImaged(["image", "label"], spatial_size=(90, 120), allow_missing_keys=True)
-    assert resize({"image": picture})["image"] is picture
+    assert resize({"image": image})["image"] is image
 
 
 def test_other_sizes_are_refused() -> None:

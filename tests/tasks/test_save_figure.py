@@ -1,4 +1,4 @@
-"""The picture of a case of disc labeling."""
+"""The figure of a case of disc labeling."""
 
 from __future__ import annotations
 
@@ -65,7 +65,7 @@ def test_a_network_without_a_gate_is_refused(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("enabled", [False, "false"])
-def test_pictures_can_be_left_out(enabled: bool | str, drawn: list, tmp_path: Path) -> None:
+def test_figures_can_be_turned_off(enabled: bool | str, drawn: list, tmp_path: Path) -> None:
     SaveDiscFigured("discs", output_dir=tmp_path, enabled=enabled)(case([]))
     assert not drawn
 

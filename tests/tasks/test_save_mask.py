@@ -1,4 +1,4 @@
-"""SaveMaskd writes masks at the size and in the orientation of their picture, and tells what is on them."""
+"""SaveMaskd writes masks at the size and in the orientation of their image, with measurements and provenance."""
 
 from __future__ import annotations
 
@@ -51,7 +51,7 @@ def pixels_of(path: Path) -> np.ndarray:
         return np.asarray(image)
 
 
-def test_mask_and_probability_are_grey_pngs_of_the_size_of_the_picture(case: dict[str, Any], tmp_path: Path) -> None:
+def test_mask_and_probability_are_gray_pngs_of_the_size_of_the_image(case: dict[str, Any], tmp_path: Path) -> None:
     save(case, tmp_path)
     expected = np.zeros(SIZE, np.uint8)
     expected[BOX] = 255
@@ -65,7 +65,7 @@ def test_mask_and_probability_are_grey_pngs_of_the_size_of_the_picture(case: dic
 
 
 @pytest.mark.parametrize("orientation", range(2, 9))
-def test_the_mask_is_stored_as_its_picture_is(orientation: int, tmp_path: Path) -> None:
+def test_the_mask_has_the_orientation_of_its_image(orientation: int, tmp_path: Path) -> None:
     image = Image.fromarray(PIXELS)
     exif = image.getexif()
     exif[EXIF_ORIENTATION] = orientation
@@ -83,7 +83,7 @@ def test_the_mask_is_stored_as_its_picture_is(orientation: int, tmp_path: Path) 
         assert drawn.size == tuple(shape[::-1])
 
 
-def test_the_table_and_the_json_tell_area_box_and_border(case: dict[str, Any], tmp_path: Path) -> None:
+def test_the_table_and_the_json_have_area_box_and_border(case: dict[str, Any], tmp_path: Path) -> None:
     (tmp_path / "model.pt").write_bytes(b"weights")
     record = save({**case, "started": time.perf_counter()}, tmp_path, checkpoint=tmp_path / "model.pt")["result"]
     assert json.loads((tmp_path / "out" / "ISIC_0000001.json").read_text()) == record
@@ -97,13 +97,13 @@ def test_the_table_and_the_json_tell_area_box_and_border(case: dict[str, Any], t
     assert sorted(record["files"]) == sorted(
         f"ISIC_0000001_{name}" for name in ("seg.png", "probability.png", "overlay.jpg")
     )
-    with open(tmp_path / "out" / "pictures.csv", newline="", encoding="utf-8") as stream:
+    with open(tmp_path / "out" / "images.csv", newline="", encoding="utf-8") as stream:
         (row,) = csv.DictReader(stream)
     assert (row["case"], row["structure"], row["width"], row["height"]) == ("ISIC_0000001", "lesion", "48", "30")
     assert (row["area_percent"], row["box_x"], row["box_height"]) == ("31.25", "10", "15")
 
 
-def test_an_empty_result_is_told_without_numbers_that_do_not_exist(case: dict[str, Any], tmp_path: Path) -> None:
+def test_an_empty_result_has_no_undefined_numbers(case: dict[str, Any], tmp_path: Path) -> None:
     record = save(case, tmp_path, torch.zeros(1, *SIZE))["result"]
     lesion = record["labels"]["lesion"]
     assert (lesion["area_px"], lesion["box"], lesion["border_irregularity"], lesion["mean_probability"]) == (
@@ -119,7 +119,9 @@ def test_an_empty_result_is_told_without_numbers_that_do_not_exist(case: dict[st
 def test_several_classes_have_their_levels_and_maps(case: dict[str, Any], tmp_path: Path) -> None:
     pred = torch.rand(3, *SIZE, generator=torch.Generator().manual_seed(0)).softmax(0)
     names = {"cytoplasm": 1, "nucleus": 2}
-    record = save(case, tmp_path, pred, label_names=names, levels=[128, 255], postfix="segmentation")["result"]
+    record = save(case, tmp_path, pred, label_names=names, levels=[128, 255], outputs={"postfix": "segmentation"})[
+        "result"
+    ]
     classes = pred.argmax(0).numpy()
     written = pixels_of(tmp_path / "out" / "ISIC_0000001_segmentation.png")
     np.testing.assert_array_equal(written, np.array([0, 128, 255])[classes])
@@ -133,13 +135,13 @@ def test_threshold_and_single_region(case: dict[str, Any], tmp_path: Path) -> No
     pred = probability()
     pred[0, 8:10, 15:20] = 0.3
     pred[0, 25, 3] = 0.9
-    record = save(case, tmp_path, pred, threshold=0.25)["result"]
+    record = save(case, tmp_path, pred, decision={"threshold": 0.25})["result"]
     assert (record["labels"]["lesion"]["area_px"], record["labels"]["lesion"]["regions"]) == (451, 2)
-    record = save(case, tmp_path, pred, single_region="true")["result"]
+    record = save(case, tmp_path, pred, decision={"single_region": "true"})["result"]
     assert (record["labels"]["lesion"]["area_px"], record["labels"]["lesion"]["regions"]) == (450, 1)
 
 
-def test_with_a_reference_the_overlay_shows_what_was_missed(case: dict[str, Any], tmp_path: Path) -> None:
+def test_with_a_reference_the_overlay_shows_false_negatives(case: dict[str, Any], tmp_path: Path) -> None:
     save(case, tmp_path / "alone")
     label = MetaTensor(probability().flip(2) > 0.5)
     save({**case, "label": label}, tmp_path / "compared")
@@ -149,12 +151,12 @@ def test_with_a_reference_the_overlay_shows_what_was_missed(case: dict[str, Any]
     assert not np.array_equal(*drawn)
 
 
-def test_what_is_not_asked_for_is_not_written(case: dict[str, Any], tmp_path: Path) -> None:
-    save(case, tmp_path, probability=False, overlay="false")
+def test_outputs_can_be_turned_off(case: dict[str, Any], tmp_path: Path) -> None:
+    save(case, tmp_path, outputs={"probability": False, "overlay": "false"})
     assert sorted(file.name for file in (tmp_path / "out").iterdir()) == [
         "ISIC_0000001.json",
         "ISIC_0000001_seg.png",
-        "pictures.csv",
+        "images.csv",
     ]
 
 
@@ -167,7 +169,7 @@ def test_a_writer_writes_the_same_in_its_thread(case: dict[str, Any], tmp_path: 
     assert (tmp_path / "out" / "ISIC_0000001_seg.png").is_file()
 
 
-def test_a_later_run_knows_that_the_picture_is_done(case: dict[str, Any], tmp_path: Path) -> None:
+def test_a_later_run_finds_the_completed_image(case: dict[str, Any], tmp_path: Path) -> None:
     done = DoneCases(tmp_path / "out", enabled=True)
     item = {"case": "ISIC_0000001", "image": str(tmp_path / "ISIC_0000001.png")}
     save({**case, "case": item["case"], "made_from": done.stamp(item["image"])}, tmp_path)
@@ -176,7 +178,7 @@ def test_a_later_run_knows_that_the_picture_is_done(case: dict[str, Any], tmp_pa
     assert done.find(item) is None
 
 
-def test_maps_go_back_to_the_size_of_the_file(case: dict[str, Any]) -> None:
+def test_the_size_of_the_file_is_restored(case: dict[str, Any]) -> None:
     small = {
         **case,
         "image": Resize((20, 20))(case["image"]),
@@ -193,7 +195,7 @@ def test_maps_go_back_to_the_size_of_the_file(case: dict[str, Any]) -> None:
 
 
 def test_results_of_another_size_or_number_of_channels_are_refused(case: dict[str, Any], tmp_path: Path) -> None:
-    with pytest.raises(GridMismatchError, match="put RestoreImageSized before"):
+    with pytest.raises(GridMismatchError, match="add RestoreImageSized before"):
         save(case, tmp_path, torch.zeros(1, 20, 20))
     with pytest.raises(ValueError, match="has 2 channels of results, 1 are expected"):
         save(case, tmp_path, torch.zeros(2, *SIZE))
@@ -201,9 +203,11 @@ def test_results_of_another_size_or_number_of_channels_are_refused(case: dict[st
         save({**case, "label": torch.zeros(1, 20, 20)}, tmp_path)
 
 
-def test_options_that_do_not_fit_are_refused(tmp_path: Path) -> None:
-    with pytest.raises(ValueError, match="must count from 1 to 1"):
+def test_invalid_options_are_refused(tmp_path: Path) -> None:
+    with pytest.raises(ValueError, match="every class needs a level"):
         SaveMaskd("pred", label_names={"a": 1, "b": 2}, output_dir=tmp_path)
     with pytest.raises(ValueError, match=r"threshold must lie in \[0, 1\)"):
-        SaveMaskd("pred", label_names={"a": 1}, output_dir=tmp_path, threshold=math.inf)
+        SaveMaskd("pred", label_names={"a": 1}, output_dir=tmp_path, decision={"threshold": math.inf})
+    with pytest.raises(ValueError, match="outputs must be one of postfix, probability, overlay, got 'table'"):
+        SaveMaskd("pred", label_names={"a": 1}, output_dir=tmp_path, outputs={"table": False})
     assert SaveMaskd("pred", label_names={"a": 1}, output_dir=tmp_path, allow_missing_keys=True)({"a": 1}) == {"a": 1}

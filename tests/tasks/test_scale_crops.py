@@ -1,4 +1,4 @@
-"""RandScaleCropd cuts crops of the scales that it is given from the middle of a picture."""
+"""RandScaleCropd cuts crops of the given scales from the center of an image."""
 
 from __future__ import annotations
 
@@ -13,12 +13,12 @@ from monai.data import MetaTensor
 from bundle.tasks.classification import CropAverageInferer, RandScaleCropd
 
 ROWS, COLUMNS = torch.meshgrid(torch.arange(300.0), torch.arange(400.0), indexing="ij")
-PICTURE = torch.stack([ROWS, COLUMNS, ROWS])
+IMAGE = torch.stack([ROWS, COLUMNS, ROWS])
 
 
 def crop(seed: int, **options: Any) -> torch.Tensor:
     transform = RandScaleCropd("image", spatial_size=(32, 24), **options).set_random_state(seed)
-    return transform({"image": PICTURE})["image"]
+    return transform({"image": IMAGE})["image"]
 
 
 def extents(result: torch.Tensor) -> tuple[float, float]:
@@ -50,23 +50,28 @@ def test_crops_lie_in_the_region_that_is_larger_by_the_jitter() -> None:
     np.testing.assert_allclose(fixed, [[149.5, 199.5, 149.5]] * 3, atol=0.1)
 
 
-def test_the_whole_picture_is_the_smoothly_resized_one() -> None:
-    expected = torch.nn.functional.interpolate(PICTURE[None], (32, 24), mode="bilinear", antialias=True)[0]
+def test_the_complete_image_is_resized_with_smoothing() -> None:
+    expected = torch.nn.functional.interpolate(IMAGE[None], (32, 24), mode="bilinear", antialias=True)[0]
     torch.testing.assert_close(crop(0, whole=1), expected)
 
 
-def test_test_crops_are_cut_as_those_of_training() -> None:
+def test_test_crops_are_cut_like_those_of_training(monkeypatch: pytest.MonkeyPatch) -> None:
     transform = RandScaleCropd("image", spatial_size=(32, 24))
+    monkeypatch.setattr(transform, "randomize", lambda: None)
     boxes = list(CropAverageInferer((32, 24)).boxes((300, 400)))
-    for box, scale, place in [(boxes[1], 0.2, (0, 0)), (boxes[2], 0.2, (1, 1)), (boxes[3], 0.4, (0, 1))]:
-        assert box == tuple(transform._side(side, scale, share) for side, share in zip((300, 400), place, strict=True))
+    for box, drawn in [(boxes[1], (0.2, 0, 0)), (boxes[2], (0.2, 1, 1)), (boxes[3], (0.4, 0, 1))]:
+        transform.drawn = drawn
+        expected = torch.nn.functional.interpolate(
+            IMAGE[(None, slice(None), *box)], size=(32, 24), mode="bilinear", antialias=True
+        )
+        torch.testing.assert_close(transform({"image": IMAGE})["image"], expected[0])
 
 
 def test_metadata_stay_and_the_seed_decides() -> None:
-    picture = MetaTensor(PICTURE, meta={"filename_or_obj": "a.png"})
+    image = MetaTensor(IMAGE, meta={"filename_or_obj": "a.png"})
     transform = RandScaleCropd(["image", "other"], spatial_size=(8, 8), allow_missing_keys=True)
-    first = transform.set_random_state(1)({"image": picture})["image"]
-    again = transform.set_random_state(1)({"image": picture})["image"]
+    first = transform.set_random_state(1)({"image": image})["image"]
+    again = transform.set_random_state(1)({"image": image})["image"]
     assert first.meta["filename_or_obj"] == "a.png"
     assert torch.equal(first, again)
 
@@ -81,6 +86,6 @@ def test_metadata_stay_and_the_seed_decides() -> None:
         ({"whole": 2}, r"whole lie in \[0, 1\], got 0.25 and 2"),
     ],
 )
-def test_bad_arguments_are_told(options: dict[str, Any], message: str) -> None:
+def test_invalid_arguments_are_refused(options: dict[str, Any], message: str) -> None:
     with pytest.raises(ValueError, match=message):
         RandScaleCropd("image", **{"spatial_size": (32, 24), **options})

@@ -1,4 +1,4 @@
-"""Training, evaluation, pooling, inference and maps of the classification of lesions, on small drawn pictures."""
+"""Training, evaluation, pooling, inference and maps of the classification of lesions, on small drawn images."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ TRAINING = {"batch_size": 2, "val_interval": 1, "amp": False, "warmup": 0}
 
 @pytest.fixture(scope="module")
 def dataset(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """12 pictures in two folds."""
+    """12 images in two folds."""
     return write_classified(tmp_path_factory.mktemp("lesions"), 12)
 
 
@@ -94,7 +94,7 @@ def test_a_resumed_training_ends_bit_equal_to_an_uninterrupted_one(dataset: Path
     torch.testing.assert_close(parts["optimizer"]["state"], whole["optimizer"]["state"], rtol=0, atol=0)
 
 
-def test_a_training_leaves_out_pictures_that_cannot_be_read(dataset: Path, tmp_path: Path) -> None:
+def test_a_training_skips_images_that_cannot_be_read(dataset: Path, tmp_path: Path) -> None:
     data = tmp_path / "data"
     shutil.copytree(dataset, data)
     bad = [data / "images" / f"lesion{number}.png" for number in (2, 7)]
@@ -120,7 +120,7 @@ def test_sampling_and_loss_can_be_balanced(dataset: Path, tmp_path: Path) -> Non
     assert len(set(plain.get_parsed_content("train#dataloader").sampler.weights.tolist())) == 1
 
 
-def test_a_preview_shows_pictures_as_they_are_trained_on(dataset: Path, tmp_path: Path) -> None:
+def test_a_preview_shows_images_as_they_are_trained_on(dataset: Path, tmp_path: Path) -> None:
     workflow = make_classification("train", dataset_dir=str(dataset), output_dir=str(tmp_path), run_id="preview")
     workflow.run()
     with Image.open(tmp_path / "preview.png") as sheet:
@@ -207,7 +207,7 @@ def test_an_inference_writes_predictions_and_a_submission(dataset: Path, checkpo
     names = [f"ISIC_000000{number}" for number in range(3)]
     predicted = rows(tmp_path / "out" / "predictions.csv")
     assert [row["case"] for row in predicted] == names
-    assert {(row["melanoma_called"], row["seborrheic_keratosis_called"]) for row in predicted} == {("1", "0")}
+    assert {(row["melanoma_positive"], row["seborrheic_keratosis_positive"]) for row in predicted} == {("1", "0")}
     assert check_confidences(tmp_path / "out" / "submission.csv", names) == []
     told = read(tmp_path / "out" / "ISIC_0000001.json")
     assert told["classes"]["melanoma"]["probability"] == pytest.approx(float(predicted[1]["melanoma"]))
@@ -225,7 +225,7 @@ def test_the_scores_of_an_inference_are_those_of_the_evaluation(
     assert {case: predicted[case] for case in judged} == pytest.approx(judged, abs=1e-5)
 
 
-def test_maps_of_the_classes_are_drawn_on_the_picture(dataset: Path, checkpoint: str, tmp_path: Path) -> None:
+def test_maps_of_the_classes_are_drawn_on_the_image(dataset: Path, checkpoint: str, tmp_path: Path) -> None:
     options = {"input": str(dataset / "images" / "lesion0.png"), "checkpoint": checkpoint, "run_id": "cam"}
     make_classification("explain", output_dir=str(tmp_path), cam_class="melanoma", **options).run()
     assert {path.name for path in tmp_path.iterdir()} == {
@@ -234,8 +234,8 @@ def test_maps_of_the_classes_are_drawn_on_the_picture(dataset: Path, checkpoint:
         "lesion0_cam_melanoma.png",
         "summary.json",
     }
-    with Image.open(tmp_path / "lesion0_cam_melanoma.jpg") as picture:
-        assert picture.size == (64, 48)
+    with Image.open(tmp_path / "lesion0_cam_melanoma.jpg") as figure:
+        assert figure.size == (64, 48)
 
 
 def test_thresholds_and_temperature_are_those_of_the_metadata() -> None:
@@ -249,7 +249,7 @@ def test_thresholds_and_temperature_are_those_of_the_metadata() -> None:
         assert len(config["temperature"]) == len(config["class_names"])
 
 
-def test_a_picture_is_cut_and_judged_in_a_validation_as_in_an_inference() -> None:
+def test_an_image_is_cut_and_evaluated_in_a_validation_as_in_an_inference() -> None:
     train, inference = (contract.read(f"lesion_classification/{workflow}.json") for workflow in ("train", "inference"))
     assert train["validate"]["inferer"] == inference["inferer"]
     crop = next(step for step in train["train"]["random_transforms"] if step["_target_"].endswith("RandScaleCropd"))

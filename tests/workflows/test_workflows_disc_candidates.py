@@ -110,10 +110,10 @@ def test_a_volume_goes_through_with_the_overlay(network: str, phantoms: Path, ch
         checkpoint="",
         candidate_checkpoint=str(checkpoint),
         device="cpu",
-        picture=False,
+        figure=False,
         **{f"candidate_network_def#{name}": value for name, value in TINY.items()},
         **{f"network_def#{name}": value for name, value in smaller.items()},
-        **{"postprocessing#transforms#0#peaks#threshold": 0.01},
+        **{"postprocessing#transforms#0#peaks": {"threshold": 0.01}},
     )
     run.run()
     run.finalize()

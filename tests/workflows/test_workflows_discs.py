@@ -22,7 +22,7 @@ from bundle import ROOT
 from bundle.tasks.spine.discs import SkeletonPrior, read_discs
 
 TRAINING = {"samples_per_epoch": 4, "batch_size": 2, "val_interval": 1, "amp": False, "gif_cases": 0}
-EAGER = {"postprocessing#transforms#0#peaks#threshold": 1e-6}
+EAGER = {"postprocessing#transforms#0#peaks": {"threshold": 1e-6}}
 """Take the answers of a network that has hardly learnt anything for discs, so that there is something to write."""
 ENDINGS = ("_label-discs_dlabel.nii.gz", "_label-discs_dlabel.json", ".csv", ".mrk.json", ".json")
 
@@ -34,7 +34,7 @@ def dataset(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="module")
 def trained(dataset: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The output of two epochs with pictures."""
+    """The output of two epochs with figures."""
     folder = tmp_path_factory.mktemp("training")
     options = {**TRAINING, "gif_cases": 1}
     run_disc_workflow("train", dataset_dir=str(dataset), output_dir=str(folder), epochs=2, **options)
@@ -48,7 +48,7 @@ def checkpoint(trained: Path) -> str:
 
 def label(source: Path, output: Path, checkpoint: str, **options: Any) -> None:
     """Run an inference that takes every answer for a disc."""
-    options = {"picture": False, **EAGER, **options}
+    options = {"figure": False, **EAGER, **options}
     run_disc_workflow("inference", input=str(source), output_dir=str(output), checkpoint=checkpoint, **options)
 
 
@@ -149,7 +149,7 @@ def test_an_evaluation_on_one_fold_leaves_out_bad_points(dataset: Path, checkpoi
 
 
 def test_all_files_of_a_case_tell_the_same_discs(dataset: Path, checkpoint: str, tmp_path: Path) -> None:
-    label(dataset / "images", tmp_path, checkpoint, picture=True)
+    label(dataset / "images", tmp_path, checkpoint, figure=True)
     names = [f"phantom{number:05d}" for number in range(5)]
     expected = {f"{name}{ending}" for name in names for ending in (*ENDINGS, ".png")} | {"summary.json"}
     assert {path.name for path in tmp_path.iterdir()} == expected
@@ -193,7 +193,7 @@ def test_a_resumed_job_makes_only_what_is_missing(dataset: Path, checkpoint: str
 
 @pytest.mark.parametrize(
     "change",
-    [{"numbering": "totalspineseg"}, {"first_level": 1}, {"postprocessing#transforms#0#peaks#threshold": 1e9}],
+    [{"numbering": "totalspineseg"}, {"first_level": 1}, {"postprocessing#transforms#0#peaks": {"threshold": 1e9}}],
     ids=["numbering", "first level", "threshold"],
 )
 def test_a_resumed_job_with_another_setting_makes_everything_anew(
@@ -246,7 +246,7 @@ def test_bad_files_beside_good_ones(dataset: Path, checkpoint: str, tmp_path: Pa
     expected = bad_files(folder)
     for number in range(2):
         shutil.copy(dataset / "images" / f"phantom0000{number}.nii.gz", folder)
-    options = [part for name, value in {**SMALL, "picture": False}.items() for part in (f"--{name}", str(value))]
+    options = [part for name, value in {**SMALL, "figure": False}.items() for part in (f"--{name}", str(value))]
     run = warm_command_line(
         *("monai.bundle", "run", "--config_file", "configs/disc_labeling/inference.json", "--input", str(folder)),
         *("--output_dir", str(output), "--checkpoint", checkpoint, *options),
@@ -268,7 +268,7 @@ def test_volumes_of_any_size_are_labeled(shape: tuple[int, ...], checkpoint: str
 
 def test_a_case_without_discs_has_all_files_and_says_so(dataset: Path, checkpoint: str, tmp_path: Path) -> None:
     image = dataset / "images" / "phantom00000.nii.gz"
-    label(image, tmp_path, checkpoint, picture=True, **{"postprocessing#transforms#0#peaks#threshold": 2.0})
+    label(image, tmp_path, checkpoint, figure=True, **{"postprocessing#transforms#0#peaks": {"threshold": 2.0}})
     expected = {f"phantom00000{ending}" for ending in (*ENDINGS, ".png")} | {"summary.json"}
     assert {path.name for path in tmp_path.iterdir()} == expected
     content = json.loads((tmp_path / "phantom00000.json").read_text())

@@ -1,4 +1,4 @@
-"""Calibrated probabilities from the scores of a classification."""
+"""Calibrated probabilities from the logits of a classification."""
 
 from __future__ import annotations
 
@@ -15,12 +15,16 @@ class ComputeClassProbabilityd(MapTransform):
 
     Args:
         keys: keys of the logits.
-        temperature: one for all classes or one a class, as :func:`bundle.metrics.fit_temperature` finds them; 1 leaves
-            the network's own probabilities.
-        allow_missing_keys: do nothing for a key that is not there.
+        temperature: one for all classes or one per class, as fitted by :func:`bundle.metrics.fit_temperature`; 1 for no
+            calibration.
+        allow_missing_keys: skip missing keys.
 
     Raises:
         ValueError: when a temperature is not positive.
+
+    Examples:
+        >>> ComputeClassProbabilityd("pred", temperature=2.0)({"pred": torch.tensor([0.0, 2.0])})["pred"]
+        tensor([0.5000, 0.7311])
     """
 
     def __init__(
@@ -31,7 +35,7 @@ class ComputeClassProbabilityd(MapTransform):
             float(value) for value in (temperature if isinstance(temperature, Sequence) else [temperature])
         ]
         if not self.temperature or not all(value > 0 for value in self.temperature):
-            raise ValueError(f"temperature must be above 0, one or one a class, got {temperature}.")
+            raise ValueError(f"temperature must be above 0, one for all classes or one per class, got {temperature}.")
 
     def __call__(self, data: Mapping[Hashable, Any]) -> dict[Hashable, Any]:
         """Replace the logits.
@@ -43,6 +47,6 @@ class ComputeClassProbabilityd(MapTransform):
         for key in self.key_iterator(d):
             logits = torch.as_tensor(d[key]).float()
             if len(self.temperature) not in (1, len(logits)):
-                raise ValueError(f"{len(self.temperature)} temperatures do not fit {len(logits)} classes.")
+                raise ValueError(f"{len(self.temperature)} temperatures do not match {len(logits)} classes.")
             d[key] = torch.sigmoid(logits / logits.new_tensor(self.temperature))
         return d

@@ -1,4 +1,4 @@
-"""Tables of a run that classified pictures: all predictions, and a submission to an ISIC challenge."""
+"""Tables of a classification of images: all predictions, and a submission to an ISIC challenge."""
 
 from __future__ import annotations
 
@@ -13,6 +13,7 @@ from monai.engines import Workflow
 
 from bundle.tasks.images.isic_submission import TABLES, check_confidences, write_confidences
 from bundle.utils.atomic_write import atomic_write
+from bundle.utils.check_choice import check_choice
 
 logger = logging.getLogger(__name__)
 
@@ -21,23 +22,24 @@ SUBMISSION = "submission.csv"
 
 
 class ClassTables:
-    """Write ``predictions.csv`` at the end of a run: a row a picture, with probability and call of every class.
+    """Write ``predictions.csv`` at the end of a run: one row per image, with probability and decision of every class.
 
-    With ``challenge``, ``submission.csv`` is written too and checked as the challenge's scorer would; what is wrong is
-    logged. A run that is cut off leaves the tables of the pictures that are done.
+    With ``challenge``, ``submission.csv`` is also written and checked by the rules of the challenge; problems are
+    logged. An interrupted run writes the tables of the completed images.
 
     Args:
-        output_dir: folder to write to; made when missing.
+        output_dir: folder to write to; created if missing.
         class_names: names of the classes.
-        challenge: ``"isic2017_part3"`` or ``"isic2018_task3"``, whose classes ``class_names`` must be; None for none.
+        challenge: ``"isic2017_part3"`` or ``"isic2018_task3"``, which must have the classes ``class_names``; None for
+            none.
 
     Raises:
         ValueError: when the challenge is unknown or has other classes.
     """
 
     def __init__(self, output_dir: str | Path, class_names: Sequence[str], *, challenge: str | None = None) -> None:
-        if challenge is not None and challenge not in TABLES:
-            raise ValueError(f"challenge must be one of {', '.join(TABLES)}, or null, got {challenge!r}.")
+        if challenge is not None:
+            check_choice("challenge", challenge, TABLES)
         if challenge is not None and set(TABLES[challenge][1:]) != set(class_names):
             raise ValueError(
                 f"{challenge} has the classes {', '.join(TABLES[challenge][1:])}, got {list(class_names)}."
@@ -46,7 +48,7 @@ class ClassTables:
         self.records: list[dict[str, Any]] = []
 
     def attach(self, engine: Workflow) -> None:
-        """Collect the records ``"result"`` of ``engine``'s outputs and write the tables at the end."""
+        """Collect the records ``"result"`` of the outputs of ``engine`` and write the tables at the end."""
         engine.add_event_handler(Events.STARTED, lambda _: self.records.clear())
         engine.add_event_handler(Events.ITERATION_COMPLETED, self._collect)
         for event in (Events.COMPLETED, Events.TERMINATE):
@@ -64,16 +66,16 @@ class ClassTables:
             open(file, "w", newline="", encoding="utf-8") as stream,
         ):
             writer = csv.writer(stream)
-            writer.writerow(["case", "input", *self.class_names, *(f"{name}_called" for name in self.class_names)])
+            writer.writerow(["case", "input", *self.class_names, *(f"{name}_positive" for name in self.class_names)])
             writer.writerows(self._row(record) for record in self.records)
-        logger.info("%d predictions in %s", len(self.records), self.output_dir / PREDICTIONS)
+        logger.info("%d predictions written to %s", len(self.records), self.output_dir / PREDICTIONS)
         if self.challenge is not None:
             self._submit(self.output_dir / SUBMISSION, self.challenge)
 
     def _row(self, record: dict[str, Any]) -> list[Any]:
         found = [record["classes"][name] for name in self.class_names]
         probabilities = (f"{each['probability']:.6f}" for each in found)
-        return [record["case"], record["input"], *probabilities, *(int(each["called"]) for each in found)]
+        return [record["case"], record["input"], *probabilities, *(int(each["positive"]) for each in found)]
 
     def _submit(self, path: Path, challenge: str) -> None:
         confidences = {
@@ -84,4 +86,4 @@ class ClassTables:
         problems = check_confidences(path, confidences, challenge=challenge)
         for problem in problems:
             logger.warning("%s: %s", path, problem)
-        logger.info("submission to %s in %s, %d problems", challenge, path, len(problems))
+        logger.info("submission to %s written to %s, %d problems", challenge, path, len(problems))

@@ -1,4 +1,4 @@
-"""Metrics of an evaluation of classified pictures: scores as CSV, statistics, calibration and curves as JSON."""
+"""Handler of the metrics of classified images: scores as CSV, statistics, calibration and curves as JSON."""
 
 from __future__ import annotations
 
@@ -14,6 +14,7 @@ import torch
 from ignite.engine import Events
 from monai.engines import Workflow
 
+from bundle.metrics.bootstrap import format_interval
 from bundle.metrics.calibration import calibrated, fit_temperature, logits_of, reliability
 from bundle.metrics.classification_metrics import (
     balanced_accuracy_interval,
@@ -32,29 +33,38 @@ CURVES = "curves.json"
 
 
 class ClassificationMetrics:
-    """Compare the probabilities ``pred`` ``(C,)`` with ``label`` ``(C,)``, 1 or 0 for every class, of all pictures.
+    """Compare the probabilities ``pred`` ``(C,)`` with ``label`` ``(C,)``, 1 or 0 for every class, of all images.
 
-    Each class is judged against the rest, so that a picture may be of several or of none.
+    Each class is evaluated against the rest, so an image may have several classes or none.
 
-    Attached under a name, as a MONAI key metric is, it sets that metric to the mean area under the ROC curve (AUC) over
-    classes, and ``auc_<class>`` beside it. With a folder, it writes ``metrics.csv`` (a row a picture and class),
+    Attached under a name, like a MONAI key metric, it sets that metric to the mean area under the ROC curve (AUC) over
+    classes, and also ``auc_<class>``. With a folder, it writes ``metrics.csv`` (one row per image and class),
     ``metrics.json`` (the statistics of every class with 95 % intervals, and the rows) and ``curves.json``, the points
-    of the ROC, precision-recall and reliability curves. Pictures that failed are passed over; they stand in
-    ``summary.json``.
+    of the ROC, precision-recall and reliability curves. Failed images are skipped; they are listed in ``summary.json``.
 
     Args:
         class_names: names of the classes, in the order of ``pred``.
-        output_dir: folder to write to; made when missing. None writes nothing, and computes no intervals.
-        thresholds: probability above which a picture is called positive, one for all classes or by name.
-        calibrate: also fit, for every class with positives and negatives, the temperature by which the logits of these
-            probabilities should be divided, and choose the threshold for what comes of it. Only for validation
-            pictures; the numbers are logged and stand as ``"calibration"`` in ``metrics.json``.
-        exclusive: every picture is of exactly one class, as in ISIC 2018 Task 3. ``metrics.json`` then has its rank
-            metric as well, the balanced accuracy of the class with the highest probability.
+        output_dir: folder to write to; created if missing. None writes nothing, and computes no intervals.
+        thresholds: probability above which an image is positive, one for all classes or by name.
+        calibrate: also fit, for every class with positives and negatives, the temperature for the logits of these
+            probabilities, and choose the threshold of the calibrated probabilities. Only for validation images; the
+            values are logged and are ``"calibration"`` in ``metrics.json``.
+        exclusive: every image has exactly one class, as in ISIC 2018 Task 3. ``metrics.json`` then also has the metric
+            of that challenge, the balanced accuracy of the most probable class.
 
     Raises:
-        ValueError: when there is no class, one is named twice, a threshold is missing or outside [0, 1), or
+        ValueError: when there is no class, a name is repeated, a threshold is missing or outside [0, 1), or
             ``calibrate`` or ``exclusive`` is neither true nor false.
+
+    Examples:
+        >>> from monai.engines import Evaluator
+        >>> scores = [(0.9, 1), (0.2, 0), (0.4, 1)]
+        >>> batches = [[{"case": str(p), "pred": torch.tensor([p]), "label": torch.tensor([y])}] for p, y in scores]
+        >>> evaluator = Evaluator("cpu", batches, iteration_update=lambda _, batch: batch)
+        >>> ClassificationMetrics(["melanoma"]).attach(evaluator, "auc")
+        >>> evaluator.run()
+        >>> evaluator.state.metrics["auc"]
+        1.0
     """
 
     def __init__(
@@ -89,13 +99,13 @@ class ClassificationMetrics:
                 raise ValueError(f"{case}: {count} classes have {len(pred)} predictions and {len(label)} labels.")
             if not all(0 <= value <= 1 for value in pred):
                 raise ValueError(
-                    f"{case}: 'pred' holds {pred}, which are no probabilities; add "
+                    f"{case}: 'pred' holds {pred}, which are not probabilities; add "
                     "bundle.tasks.classification.ComputeClassProbabilityd to the postprocessing."
                 )
-            for name, value, truth in zip(self.class_names, pred, label, strict=True):
-                called = int(value > self.thresholds[name])
+            for name, value, reference in zip(self.class_names, pred, label, strict=True):
+                positive = int(value > self.thresholds[name])
                 self.rows.append(
-                    {"case": case, "class": name, "probability": value, "label": int(truth), "called": called}
+                    {"case": case, "class": name, "probability": value, "label": int(reference), "positive": positive}
                 )
 
     def _scores(self, name: str) -> tuple[np.ndarray, np.ndarray]:
@@ -119,15 +129,15 @@ class ClassificationMetrics:
             probability, labels = self._scores(name)
             found = binary_intervals(probability, labels, threshold=self.thresholds[name])
             content["summary"][name] = found
-            told = ", ".join(f"{metric} {_tell(values)}" for metric, values in found.items())
-            logger.info("%s (%d of %d pictures): %s", name, labels.sum(), len(labels), told)
+            values = ", ".join(f"{metric} {format_interval(each)}" for metric, each in found.items())
+            logger.info("%s (%d of %d images): %s", name, labels.sum(), len(labels), values)
         if self.exclusive and self.rows:
             content["balanced_accuracy"] = self._balanced_accuracy()
         if self.calibrate:
             content["calibration"] = {name: self._calibration(name) for name in self.class_names}
         folder.mkdir(parents=True, exist_ok=True)
         with open(folder / "metrics.csv", "w", newline="", encoding="utf-8") as stream:
-            writer = csv.DictWriter(stream, ["case", "class", "probability", "label", "called"])
+            writer = csv.DictWriter(stream, ["case", "class", "probability", "label", "positive"])
             writer.writeheader()
             writer.writerows(self.rows)
         write_json(folder / "metrics.json", {**content, "cases": self.rows})
@@ -142,9 +152,9 @@ class ClassificationMetrics:
         several = np.flatnonzero(labels.sum(axis=1) != 1)
         if len(several):
             case = self.rows[several[0] * len(self.class_names)]["case"]
-            raise ValueError(f"{case}: is of {labels[several[0]].sum()} classes; set exclusive to false.")
+            raise ValueError(f"{case}: has {labels[several[0]].sum()} classes; set exclusive to false.")
         found = balanced_accuracy_interval(probability, labels.argmax(axis=1))
-        logger.info("balanced accuracy of the most probable class: %s", _tell(found))
+        logger.info("balanced accuracy of the most probable class: %s", format_interval(found))
         return found
 
     def _calibration(self, name: str) -> dict[str, float] | None:
@@ -154,12 +164,12 @@ class ClassificationMetrics:
             logger.warning("%s is not calibrated: it needs positives and negatives.", name)
             return None
         temperature = fit_temperature(logits_of(probability), labels)
-        better = calibrated(probability, temperature)
+        calibrated_scores = calibrated(probability, temperature)
         found = {
             "temperature": temperature,
-            "threshold": choose_threshold(better, labels),
+            "threshold": choose_threshold(calibrated_scores, labels),
             "calibration_error_before": ScoreCounts.of(probability, labels).calibration_error(),
-            "calibration_error_after": ScoreCounts.of(better, labels).calibration_error(),
+            "calibration_error_after": ScoreCounts.of(calibrated_scores, labels).calibration_error(),
         }
         logger.info("%s, calibration: %s", name, ", ".join(f"{key} {value:.4f}" for key, value in found.items()))
         return found
@@ -174,21 +184,21 @@ def pool_scores(
     calibrate: bool | str = False,
     exclusive: bool | str = False,
 ) -> None:
-    """Judge the pictures of several evaluations together, as those of the folds of a cross-validation.
+    """Evaluate the images of several evaluations together, such as the folds of a cross-validation.
 
-    Writes what :class:`ClassificationMetrics` does. Temperatures and thresholds that are chosen here are chosen on
-    pictures that the networks were not trained on.
+    Writes the files of :class:`ClassificationMetrics`. Temperatures and thresholds are then chosen on images that the
+    networks were not trained on.
 
     Args:
         runs: folders of evaluations, with ``metrics.csv``.
         class_names: names of the classes.
-        output_dir: folder to write to; made when missing.
-        thresholds: as for :class:`ClassificationMetrics`; those of the evaluations do not count.
+        output_dir: folder to write to; created if missing.
+        thresholds: as for :class:`ClassificationMetrics`; those of the evaluations are ignored.
         calibrate: as for :class:`ClassificationMetrics`.
         exclusive: as for :class:`ClassificationMetrics`.
 
     Raises:
-        ValueError: when no run is named, one has no such file or other classes, or two have a picture in common.
+        ValueError: when there is no run, a run has no such file or other classes, or two have an image in common.
     """
     if isinstance(runs, str) or not runs:
         raise ValueError(f"runs must be a list of folders of evaluations, got {runs!r}; pass --runs \"['DIR', ...]\".")
@@ -199,43 +209,43 @@ def pool_scores(
         rows = _read_rows(folder / "metrics.csv", pooled)
         for case in dict.fromkeys(row["case"] for row in rows):
             if case in seen:
-                raise ValueError(f"{folder}: holds {case}, which {seen[case]} holds too; name every run once.")
+                raise ValueError(f"{folder}: has {case}, which is also in {seen[case]}; pass every run once.")
             seen[case] = folder
         pooled.rows += rows
-    logger.info("%d pictures of %d evaluations", len(seen), len(runs))
+    logger.info("%d images of %d evaluations", len(seen), len(runs))
     pooled.write(Path(output_dir))
 
 
 def _read_rows(path: Path, pooled: ClassificationMetrics) -> list[dict[str, Any]]:
-    """Read the rows of an evaluation; what is called is decided anew."""
+    """Read the rows of an evaluation; the decisions are recomputed."""
     try:
         with open(path, newline="", encoding="utf-8") as stream:
             found = list(csv.DictReader(stream))
         rows = [(row["case"], row["class"], float(row["probability"]), int(row["label"])) for row in found]
     except (OSError, KeyError, ValueError) as error:
-        raise ValueError(f"{path}: is no table of an evaluation ({error!r}); name its output_dir.") from error
+        raise ValueError(f"{path}: is not a table of an evaluation ({error!r}); pass its output_dir.") from error
     classes = [name for _, name, _, _ in rows]
     if classes != pooled.class_names * (len(rows) // len(pooled.class_names)):
-        raise ValueError(f"{path}: holds the classes {', '.join(dict.fromkeys(classes))}, not {pooled.class_names}.")
+        raise ValueError(f"{path}: has the classes {', '.join(dict.fromkeys(classes))}, not {pooled.class_names}.")
     return [
         {
             "case": case,
             "class": name,
             "probability": value,
             "label": label,
-            "called": int(value > pooled.thresholds[name]),
+            "positive": int(value > pooled.thresholds[name]),
         }
         for case, name, value, label in rows
     ]
 
 
 def curves_of(probability: np.ndarray, labels: np.ndarray, threshold: float) -> dict[str, Any]:
-    """Return the points of the curves of one class as JSON has them, and what the threshold makes of them.
+    """Return the points of the curves of one class, and the rates at the threshold, for JSON.
 
     Args:
-        probability: one a picture.
+        probability: one per image.
         labels: 1 for a positive, 0 for a negative.
-        threshold: probability above which a picture is called positive.
+        threshold: probability above which an image is positive.
 
     Returns:
         ``roc`` with ``false_positive_rate`` and ``true_positive_rate``; ``precision_recall`` with ``precision`` and
@@ -245,23 +255,19 @@ def curves_of(probability: np.ndarray, labels: np.ndarray, threshold: float) -> 
     counts = ScoreCounts.of(probability, labels)
     false_rate, true_rate, steps = counts.roc()
     precision, recall, _ = counts.precision_recall()
-    called = int((steps > threshold).sum()) - 1
+    operating = int((steps > threshold).sum()) - 1
     return {
         "roc": {"false_positive_rate": false_rate.tolist(), "true_positive_rate": true_rate.tolist()},
         "precision_recall": {"precision": precision.tolist(), "recall": recall.tolist()},
         "reliability": reliability(probability, labels),
         "operating_point": {
             "threshold": threshold,
-            "false_positive_rate": float(false_rate[called]),
-            "true_positive_rate": float(true_rate[called]),
-            "precision": float(precision[called - 1]) if called else math.nan,
+            "false_positive_rate": float(false_rate[operating]),
+            "true_positive_rate": float(true_rate[operating]),
+            "precision": float(precision[operating - 1]) if operating else math.nan,
         },
         "auc": counts.auc(),
         "average_precision": counts.average_precision(),
         "positives": int(counts.positives.sum()),
         "negatives": int(counts.negatives.sum()),
     }
-
-
-def _tell(values: Mapping[str, float | int]) -> str:
-    return f"{values['value']:.4f} [{values['low']:.4f}, {values['high']:.4f}]"

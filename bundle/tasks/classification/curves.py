@@ -1,4 +1,4 @@
-"""Drawn curves of a classification: ROC, precision and recall, and reliability."""
+"""Figures of the curves of a classification: ROC, precision and recall, and reliability."""
 
 from __future__ import annotations
 
@@ -28,8 +28,8 @@ LIMITS = (-0.02, 1.02)
 class CurvePlots:
     """Draw ``curves.png`` at the end of an evaluation from its metrics.
 
-    Without matplotlib it says so and does nothing; neither does it where no curves were written, as when no picture
-    could be used.
+    Without matplotlib it logs a warning and does nothing; it also does nothing without curves, as when all images
+    failed.
 
     Args:
         output_dir: folder with ``curves.json``, to write to.
@@ -44,7 +44,7 @@ class CurvePlots:
 
 
 def draw_curves(output_dir: str | Path) -> None:
-    """Draw ``curves.png`` beside ``curves.json``, see :class:`CurvePlots`.
+    """Draw ``curves.png`` next to ``curves.json``, see :class:`CurvePlots`.
 
     Args:
         output_dir: folder with ``curves.json``, to write to.
@@ -55,19 +55,19 @@ def draw_curves(output_dir: str | Path) -> None:
     elif source.is_file():
         target = source.with_suffix(".png")
         save_curves(json.loads(source.read_text(encoding="utf-8")), target)
-        logger.info("curves in %s", target)
+        logger.info("curves written to %s", target)
 
 
 def save_curves(curves: Mapping[str, Mapping[str, Any]], path: Path, *, dpi: int = 110) -> None:
     """Write a PNG with the curves of all classes in three panels.
 
-    Points mark the threshold that is used. Dashed lines are those of chance and, in the last panel, of perfect
-    calibration; there the size of a point tells how many pictures it stands for.
+    Points show the threshold. Dashed lines show chance and, in the last panel, perfect calibration; there the size of a
+    point is the number of its images.
 
     Args:
         curves: by class, see :func:`bundle.tasks.classification.classification_handler.curves_of`.
         path: file to write.
-        dpi: pixels an inch.
+        dpi: pixels per inch.
     """
     from matplotlib.figure import Figure
 
@@ -93,18 +93,18 @@ def save_curves(curves: Mapping[str, Mapping[str, Any]], path: Path, *, dpi: int
 
 
 def _draw_roc(panel: Axes, name: str, curves: Mapping[str, Any], color: str) -> None:
-    points, used = curves["roc"], curves["operating_point"]
+    points, operating = curves["roc"], curves["operating_point"]
     panel.plot(
         _numbers(points["false_positive_rate"]),
         _numbers(points["true_positive_rate"]),
         color=color,
         label=f"{name}: AUC {_number(curves['auc']):.3f}",
     )
-    panel.plot(_number(used["false_positive_rate"]), _number(used["true_positive_rate"]), "o", color=color)
+    panel.plot(_number(operating["false_positive_rate"]), _number(operating["true_positive_rate"]), "o", color=color)
 
 
 def _draw_precision(panel: Axes, name: str, curves: Mapping[str, Any], color: str) -> None:
-    points, used = curves["precision_recall"], curves["operating_point"]
+    points, operating = curves["precision_recall"], curves["operating_point"]
     panel.plot(
         _numbers(points["recall"]),
         _numbers(points["precision"]),
@@ -112,7 +112,7 @@ def _draw_precision(panel: Axes, name: str, curves: Mapping[str, Any], color: st
         drawstyle="steps-pre",
         label=f"{name}: average precision {_number(curves['average_precision']):.3f}",
     )
-    panel.plot(_number(used["true_positive_rate"]), _number(used["precision"]), "o", color=color)
+    panel.plot(_number(operating["true_positive_rate"]), _number(operating["precision"]), "o", color=color)
     total = curves["positives"] + curves["negatives"]
     panel.axhline(curves["positives"] / max(total, 1), linestyle="--", color=color, linewidth=1, alpha=0.6)
 
@@ -120,13 +120,13 @@ def _draw_precision(panel: Axes, name: str, curves: Mapping[str, Any], color: st
 def _draw_reliability(panel: Axes, name: str, curves: Mapping[str, Any], color: str) -> None:
     bins = curves["reliability"]
     total = sum(each["n"] for each in bins)
-    said, happened = ([each[key] for each in bins] for key in ("probability", "share"))
-    panel.plot(said, happened, color=color, linewidth=1, label=f"{name}: {total} pictures")
-    panel.scatter(said, happened, s=[10 + 200 * each["n"] / total for each in bins], color=color)
+    predicted, observed = ([each[key] for each in bins] for key in ("probability", "share"))
+    panel.plot(predicted, observed, color=color, linewidth=1, label=f"{name}: {total} images")
+    panel.scatter(predicted, observed, s=[10 + 200 * each["n"] / total for each in bins], color=color)
 
 
 def _number(value: float | None) -> float:
-    """Return a number as JSON has it, null for NaN."""
+    """Return a number from JSON, NaN for null."""
     return float("nan") if value is None else value
 
 

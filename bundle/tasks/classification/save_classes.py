@@ -1,4 +1,4 @@
-"""Writing of what a classification says of a picture."""
+"""Writing of the classes of an image."""
 
 from __future__ import annotations
 
@@ -18,16 +18,16 @@ from bundle.utils.write_json import write_json
 
 
 class SaveClassesd(MapTransform):
-    """Write ``<output_dir>/<case>.json``: the probability of every class, the thresholds, and what is called.
+    """Write ``<output_dir>/<case>.json``: the probability, the threshold and the decision of every class.
 
     Args:
         keys: key of the probabilities ``(C,)``, each class against the rest.
         class_names: names of the classes, in the order of the probabilities.
-        output_dir: folder to write to; made when missing.
-        thresholds: probability above which a picture is called positive, one for all classes or by name.
-        image_key: key of the picture; its metadata name the file.
-        checkpoint: weights that were used; the JSON names them and their sha256.
-        allow_missing_keys: do nothing for a key that is not there.
+        output_dir: folder to write to; created if missing.
+        thresholds: probability above which an image is positive, one for all classes or by name.
+        image_key: key of the image, whose metadata name the file.
+        checkpoint: file of the weights, for the JSON.
+        allow_missing_keys: skip missing keys.
 
     Raises:
         ValueError: when a threshold is missing or outside [0, 1).
@@ -50,10 +50,10 @@ class SaveClassesd(MapTransform):
         self.image_key, self.checkpoint = image_key, checkpoint
 
     def __call__(self, data: Mapping[Hashable, Any]) -> dict[Hashable, Any]:
-        """Write the JSON of one picture and add its content as ``data["result"]``.
+        """Write the JSON of one image and add its content as ``data["result"]``.
 
         Raises:
-            ValueError: when there are not as many probabilities as classes.
+            ValueError: when the number of probabilities is not that of the classes.
         """
         d = dict(data)
         for key in self.key_iterator(d):
@@ -80,7 +80,7 @@ class SaveClassesd(MapTransform):
             name: {
                 "probability": round(value, 6),
                 "threshold": self.thresholds[name],
-                "called": value > self.thresholds[name],
+                "positive": value > self.thresholds[name],
             }
             for name, value in zip(self.class_names, values, strict=True)
         }

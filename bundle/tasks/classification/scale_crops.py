@@ -1,4 +1,4 @@
-"""Crops of pictures at several scales, cut as they are needed, for the training of classifications."""
+"""Random crops of images at several scales, for the training of classifications."""
 
 from __future__ import annotations
 
@@ -12,23 +12,28 @@ from monai.utils import convert_to_dst_type
 
 
 class RandScaleCropd(Randomizable, MapTransform):
-    """Cut a crop of a random scale from the middle of a picture ``(C, H, W)``, or take all of it, and resize it.
+    """Cut a crop of a random scale from the center of an image ``(C, H, W)``, or keep all of it, and resize it.
 
     Source: Zhang et al., Attention Residual Learning for Skin Lesion Classification, IEEE TMI 2019. The published code
-    writes 61 crops a picture to files; here one is cut each time that a picture is seen. A crop has the aspect ratio of
-    the picture and lies at random in a central region larger than itself: there by 500 pixels times its scale whatever
-    the size of the picture, here by a share. Smoothing and interpolation are one step, as in :class:`.ResizeImaged`.
+    writes 61 crops per image to files; here a new one is cut whenever an image is used. A crop has the aspect ratio of
+    the image and a random position in a central region that is larger: in the source by 500 pixels times the scale,
+    here by a fraction of the crop. Smoothing and interpolation are one step, as in :class:`.ResizeImaged`.
 
     Args:
-        keys: keys of the pictures; all are cut alike, relative to their sizes.
+        keys: keys of the images; all get the same crop, relative to their sizes.
         spatial_size: ``(H, W)`` to resize to.
-        scales: sides of the crops, as shares of those of the picture, in (0, 1]; each is as likely.
-        jitter: how much larger than a crop, relative to it, the central region is in which it lies.
-        whole: probability of taking the whole picture; 1/61 in the original.
-        allow_missing_keys: do nothing for a key that is not there.
+        scales: sides of the crops as fractions of those of the image, in (0, 1], with equal probability.
+        jitter: how much larger than a crop, relative to it, the central region of the crops is.
+        whole: probability of using the complete image; 1/61 in the original.
+        allow_missing_keys: skip missing keys.
 
     Raises:
-        ValueError: when a number is out of its range.
+        ValueError: when a number is out of range.
+
+    Examples:
+        >>> crop = RandScaleCropd("image", spatial_size=(32, 32)).set_random_state(0)
+        >>> crop({"image": torch.rand(3, 60, 90)})["image"].shape
+        torch.Size([3, 32, 32])
     """
 
     def __init__(
@@ -52,10 +57,10 @@ class RandScaleCropd(Randomizable, MapTransform):
         self.drawn = (1.0, 0.5, 0.5)
 
     def randomize(self, data: Any = None) -> None:
-        """Draw scale and place of the crop."""
-        everything = self.R.random() < self.whole
+        """Draw scale and position of the crop."""
+        is_whole = self.R.random() < self.whole
         scale = self.scales[self.R.randint(len(self.scales))]
-        self.drawn = (1.0 if everything else scale, self.R.random(), self.R.random())
+        self.drawn = (1.0 if is_whole else scale, self.R.random(), self.R.random())
 
     def __call__(self, data: Mapping[Hashable, Any]) -> dict[Hashable, Any]:
         """Cut and resize."""
@@ -65,7 +70,7 @@ class RandScaleCropd(Randomizable, MapTransform):
         for key in self.key_iterator(d):
             values = torch.as_tensor(d[key]).float()
             rows, columns = (
-                self._side(side, scale, place) for side, place in zip(values.shape[1:], places, strict=True)
+                crop_side(side, scale, place, self.jitter) for side, place in zip(values.shape[1:], places, strict=True)
             )
             crop = torch.nn.functional.interpolate(
                 values[None, :, rows, columns], size=self.spatial_size, mode="bilinear", antialias=True
@@ -73,8 +78,17 @@ class RandScaleCropd(Randomizable, MapTransform):
             d[key] = convert_to_dst_type(crop[0], d[key], dtype=torch.float32)[0]
         return d
 
-    def _side(self, side: int, scale: float, place: float) -> slice:
-        length = max(round(side * scale), 1)
-        region = min(max(round(side * scale * (1 + self.jitter)), length), side)
-        start = (side - region) // 2 + round((region - length) * place)
-        return slice(start, start + length)
+
+def crop_side(side: int, scale: float, position: float, jitter: float) -> slice:
+    """Return the range of a crop along one side of an image.
+
+    Args:
+        side: number of pixels of the image.
+        scale: length of the crop as a fraction of the side.
+        position: position of the crop in its central region, from 0 to 1.
+        jitter: how much larger than the crop, relative to it, the central region is.
+    """
+    length = max(round(side * scale), 1)
+    region = min(max(round(side * scale * (1 + jitter)), length), side)
+    start = (side - region) // 2 + round((region - length) * position)
+    return slice(start, start + length)

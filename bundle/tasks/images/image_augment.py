@@ -1,4 +1,4 @@
-"""Augmentation of pictures and their masks from one block of a config: MONAI's transforms, by kind."""
+"""Augmentation of images and their masks by one block of a config: the transforms of MONAI, by kind."""
 
 from __future__ import annotations
 
@@ -34,40 +34,46 @@ KINDS: dict[str, dict[str, Any]] = {
     "color": {"prob": 0.5, "brightness": 0.2, "contrast": 0.2, "saturation": 0.2, "hue": 10.0},
     "blur": {"prob": 0.1, "sigma": 1.5},
 }
-"""All kinds of augmentation, in the order in which they are done, with their options and defaults."""
+"""All kinds of augmentation, in their order, with their options and defaults."""
 
 
 class AugmentImaged(Compose):
-    """Flip, turn, shrink, shear, deform, recolor and blur pictures, and their masks by the same field.
+    """Flip, rotate, shrink, shear, deform, recolor and blur images, and their masks by the same field.
 
-    Colors and blur change the pictures alone; masks take the nearest class. What comes in from beyond the border is
-    the mirrored picture (turns, shear, elastic) or the stretched border (shrink, distortion), with the mask that
-    belongs to it.
+    Color and blur change only the images; masks are interpolated by the nearest class. Outside the border, the image is
+    mirrored (rotations, shear, elastic) or its border is repeated (shrink, distortion), as is the mask.
 
     ===============  =====================================================================================
     kind             options
     ===============  =====================================================================================
-    ``hflip``        ``prob``: left and right are exchanged
-    ``vflip``        ``prob``: top and bottom are exchanged
-    ``quarter_turn`` ``prob``: 90, 180 or 270 degrees; height and width are exchanged
-    ``rotation``     ``prob``; ``degrees``: largest angle to both sides
-    ``shrink``       ``prob``; ``smallest``: smallest size relative to the picture
-    ``shear``        ``prob``; ``largest``: pixels by which a line moves for a pixel across
+    ``hflip``        ``prob``: left-right flip
+    ``vflip``        ``prob``: top-bottom flip
+    ``quarter_turn`` ``prob``: 90, 180 or 270 degrees; height and width may swap
+    ``rotation``     ``prob``; ``degrees``: largest angle in both directions
+    ``shrink``       ``prob``; ``smallest``: smallest size relative to the image
+    ``shear``        ``prob``; ``largest``: largest shear factor
     ``elastic``      ``prob``; ``spacing``: pixels between control points; ``pixels``: scale of their offsets
-    ``distortion``   ``prob``; ``cells`` of the grid to a side; ``largest``: relative change of a cell
+    ``distortion``   ``prob``; ``cells`` of the grid per side; ``largest``: relative change of a cell
     ``color``        ``prob``; ``brightness``, ``contrast``, ``saturation``, ``hue``: see :class:`.RandColord`
     ``blur``         ``prob``; ``sigma``: largest standard deviation in pixels
     ===============  =====================================================================================
 
     Args:
-        keys: keys of the pictures ``(3, H, W)`` and masks ``(1, H, W)``.
-        label_keys: which of them are masks.
-        kinds: options by kind; a kind that is not named is not done, an option that is not named takes its default
-            in :data:`KINDS`. None for all kinds with their defaults.
-        allow_missing_keys: do nothing for a key that is not there.
+        keys: keys of the images ``(3, H, W)`` and masks ``(1, H, W)``.
+        label_keys: keys of the masks.
+        kinds: options of the kinds to apply; missing options have their default in :data:`KINDS`. None for all kinds
+            with their defaults.
+        allow_missing_keys: skip missing keys.
 
     Raises:
         ValueError: when a kind or an option is unknown.
+
+    Examples:
+        >>> import torch
+        >>> augment = AugmentImaged(["image", "label"], kinds={"hflip": {"prob": 1.0}, "color": {}})
+        >>> case = {"image": torch.rand(3, 32, 48), "label": torch.zeros(1, 32, 48)}
+        >>> augment(case)["image"].shape
+        torch.Size([3, 32, 48])
     """
 
     def __init__(
@@ -78,37 +84,37 @@ class AugmentImaged(Compose):
         kinds: Mapping[str, Mapping[str, Any]] | None = None,
         allow_missing_keys: bool = False,
     ) -> None:
-        every, labels = ensure_tuple(keys), ensure_tuple(label_keys)
-        pictures = [key for key in every if key not in labels]
+        all_keys, labels = ensure_tuple(keys), ensure_tuple(label_keys)
+        images = [key for key in all_keys if key not in labels]
         options = complete_kinds(KINDS if kinds is None else kinds)
         common = {"allow_missing_keys": allow_missing_keys}
-        nearest = ["nearest" if key in labels else "bilinear" for key in every]
-        self.keys = every
+        modes = ["nearest" if key in labels else "bilinear" for key in all_keys]
+        self.keys = all_keys
         super().__init__(
             [
-                _BUILDERS[kind](pictures if kind in ("color", "blur") else every, nearest, options[kind], common)
+                _BUILDERS[kind](images if kind in ("color", "blur") else all_keys, modes, options[kind], common)
                 for kind in KINDS
-                if kind in options and (pictures or kind not in ("color", "blur"))
+                if kind in options and (images or kind not in ("color", "blur"))
             ]
         )
 
     def __call__(
         self, input_: Any, start: int = 0, end: int | None = None, threading: bool = False, lazy: bool | None = None
     ) -> Any:
-        """Augment; what else a case holds stays as it is, which ``Rand2DElasticd`` would turn into tensors."""
+        """Augment; other entries of a case are kept as they are, as ``Rand2DElasticd`` would turn them into tensors."""
         chosen = {key: input_[key] for key in self.keys if key in input_}
         return {**input_, **super().__call__(chosen, start, end, threading, lazy)}
 
 
 def complete_kinds(kinds: Mapping[str, Mapping[str, Any]]) -> dict[str, dict[str, Any]]:
-    """Return the options of the kinds with the defaults of those that are not named.
+    """Return the options of the kinds, completed by their defaults.
 
     Raises:
         ValueError: when a kind or an option is unknown.
     """
     for kind, options in kinds.items():
         if kind not in KINDS:
-            raise ValueError(f"unknown kind of augmentation {kind!r}; there are {', '.join(KINDS)}.")
+            raise ValueError(f"unknown kind of augmentation {kind!r}; the kinds are {', '.join(KINDS)}.")
         unknown = [name for name in options if name not in KINDS[kind]]
         if unknown:
             raise ValueError(f"{kind} has no option {unknown[0]!r}; its options are {', '.join(KINDS[kind])}.")

@@ -1,4 +1,4 @@
-"""A table of the results in a folder, with a row a picture and structure, that grows as pictures are done."""
+"""A table of the results in a folder, with one row per image and structure, updated after every image."""
 
 from __future__ import annotations
 
@@ -29,13 +29,13 @@ COLUMNS = (
 
 
 class ImageTable:
-    """A CSV file that is up to date after every picture.
+    """A CSV file that is updated after every image.
 
-    Rows of pictures that an earlier run left in the same folder stay, until the picture is done again. A file of other
-    columns is replaced.
+    Rows of an earlier run in the same folder are kept until their image is processed again. A file with other columns
+    is replaced.
 
     Args:
-        path: file to write; its folder is made when missing.
+        path: file to write; its folder is created if missing.
     """
 
     def __init__(self, path: str | Path) -> None:
@@ -43,13 +43,13 @@ class ImageTable:
         self._rows: dict[str, list[dict[str, str]]] | None = None
 
     def put(self, case: str, rows: Sequence[Mapping[str, Any]]) -> None:
-        """Write the rows of a case; each has :data:`COLUMNS` but ``"case"``, which may be missing or None."""
+        """Write the rows of a case, with the columns :data:`COLUMNS` except ``"case"``; missing values are empty."""
         known = self._read() if self._rows is None else self._rows
         self._rows = known
-        again = case in known
+        is_update = case in known
         known[case] = [{name: _text(row.get(name)) for name in COLUMNS} | {"case": case} for row in rows]
         self.path.parent.mkdir(parents=True, exist_ok=True)
-        if again or not self.path.is_file():
+        if is_update or not self.path.is_file():
             with atomic_write(self.path) as file:
                 self._write(file, [row for stored in known.values() for row in stored], header=True)
         else:

@@ -1,4 +1,4 @@
-"""Inference on pictures of any size: as a whole at the network's size, or refined by tiles that know the whole."""
+"""Inference on images of any size: at the input size of the network, optionally refined by tiles."""
 
 from __future__ import annotations
 
@@ -16,33 +16,39 @@ from torch.nn import functional
 from bundle.inference.windows import window_starts
 from bundle.utils.parse_bool import parse_bool
 
-LEAST_DOUBT = 0.05
-"""Doubt, from 0 to 1, up to which the result of the whole picture stands as it is."""
+MIN_UNCERTAINTY = 0.05
+"""Uncertainty, from 0 to 1, up to which the result of the complete image is kept."""
 
 
 class ImageTilesInferer(Inferer):
-    """Run a network of a fixed input size on pictures of any size; returns scores at the size of the pictures.
+    """Run a network of a fixed input size on images of any size; returns scores at the size of the images.
 
-    The whole picture is resized to the network's size, and its scores back. With ``tile_size``, tiles of that many
-    pixels are resized to the network's size as well, which shows finer borders. A tile within a lesion, or without one,
-    lacks what tells the two apart; so the whole decides where it is sure, and tiles where it is in doubt: near its
-    borders. Doubt is 1 minus the difference of the two largest probabilities, spread over its surroundings. Between the
-    two, and between tiles, scores change over smoothly, without a seam. Tiles without doubt are not computed. What the
-    whole is sure to be background is thus not searched for small regions; ``context=False`` takes tiles alone.
+    The complete image is resized to the input size of the network, and its scores are resized back. With
+    ``tile_size``, tiles of that many pixels are resized to the input size as well, which gives finer borders. As a tile
+    inside or outside a lesion lacks context, the scores of the complete image are used where they are confident, and
+    those of the tiles where they are uncertain: near borders. The uncertainty is 1 minus the difference of the two
+    largest probabilities, dilated by ``reach``. The scores are blended smoothly, between the two and between tiles.
+    Tiles without uncertainty are not computed, so small regions in confident background are not found;
+    ``context=False`` uses only tiles.
 
     Args:
-        roi_size: ``(H, W)`` that the network takes; the aspect ratio is not kept, as in
+        roi_size: input size ``(H, W)`` of the network; the aspect ratio is not kept, as in
             :class:`bundle.tasks.images.ResizeImaged`.
-        tile_size: pixels ``(H, W)`` of the picture that a tile covers, or one number for both; None for no tiles. A
-            picture that is not larger than a tile is taken as a whole.
-        overlap: share of a tile that its neighbor covers too, at least, in [0, 1).
-        batch_size: tiles that the network gets at once.
-        context: let the whole decide where it is sure; text such as ``"false"`` is understood.
-        reach: pixels of the whole picture at the network's size that doubt is spread by; in pixels of the file it
-            should be less than half of what tiles overlap, so that a tile that decides also sees the border.
+        tile_size: size ``(H, W)`` of a tile in pixels of the image, or one number for both; None for no tiles. Images
+            that are not larger than a tile are not tiled.
+        overlap: minimum overlap of neighboring tiles as a fraction of their size, in [0, 1).
+        batch_size: number of tiles per forward pass of the network.
+        context: use the scores of the complete image where they are confident; a text such as ``"false"`` is accepted.
+        reach: radius of the dilation of the uncertainty in pixels at the input size of the network; in pixels of the
+            file it should be less than half of the overlap of tiles, so that tiles show the border that they refine.
 
     Raises:
         ValueError: when a size is not positive, ``overlap`` is outside [0, 1), or ``reach`` is negative.
+
+    Examples:
+        >>> network = torch.nn.Conv2d(3, 1, kernel_size=3, padding=1)
+        >>> ImageTilesInferer((32, 32), tile_size=48)(torch.rand(1, 3, 60, 90), network).shape
+        torch.Size([1, 1, 60, 90])
     """
 
     def __init__(
@@ -68,61 +74,61 @@ class ImageTilesInferer(Inferer):
     def __call__(
         self, inputs: torch.Tensor, network: Callable[..., torch.Tensor], *args: Any, **kwargs: Any
     ) -> torch.Tensor:
-        """Return scores ``(B, K, H, W)``, float32, of pictures ``(B, C, H, W)``.
+        """Return scores ``(B, K, H, W)``, float32, of images ``(B, C, H, W)``.
 
         Args:
-            inputs: pictures.
-            network: gives logits ``(N, K, h, w)`` for ``(N, C, *roi_size)``.
-            args: passed on to the network.
-            kwargs: passed on to the network.
+            inputs: images.
+            network: returns logits ``(N, K, h, w)`` for ``(N, C, *roi_size)``.
+            args: passed to the network.
+            kwargs: passed to the network.
 
         Raises:
-            ValueError: when ``inputs`` has not four axes.
+            ValueError: when ``inputs`` does not have four axes.
         """
         if inputs.ndim != 4:
-            raise ValueError(f"pictures must have the shape (B, C, H, W), got {tuple(inputs.shape)}.")
-        pictures = inputs.as_tensor() if isinstance(inputs, MetaTensor) else inputs
+            raise ValueError(f"images must have the shape (B, C, H, W), got {tuple(inputs.shape)}.")
+        images = inputs.as_tensor() if isinstance(inputs, MetaTensor) else inputs
 
         def run(parts: torch.Tensor) -> torch.Tensor:
             return network(parts, *args, **kwargs).detach().float()
 
-        scores = torch.cat([self._scores(picture[None], run) for picture in pictures])
+        scores = torch.cat([self._scores(image[None], run) for image in images])
         return convert_to_dst_type(scores, inputs, dtype=scores.dtype)[0]
 
-    def _scores(self, picture: torch.Tensor, run: Callable[[torch.Tensor], torch.Tensor]) -> torch.Tensor:
-        """Return the scores of one picture ``(1, C, H, W)``."""
-        size = picture.shape[2:]
-        small = run(resized(picture, self.roi_size))
-        whole = resized(small, size)
+    def _scores(self, image: torch.Tensor, run: Callable[[torch.Tensor], torch.Tensor]) -> torch.Tensor:
+        """Return the scores of one image ``(1, C, H, W)``."""
+        size = image.shape[2:]
+        small = run(resized(image, self.roi_size))
+        complete = resized(small, size)
         if self.tile_size is None or all(side <= tile for side, tile in zip(size, self.tile_size, strict=True)):
-            return whole
-        share = resized(self._share(small), size)[0, 0].clamp_(0, 1) if self.context else whole.new_ones(size)
-        places = [place for place in _places(size, self.tile_size, self.overlap) if bool((share[place] > 0).any())]
-        total, weights = torch.zeros_like(whole[0]), torch.zeros_like(share)
+            return complete
+        blend = resized(self._tile_weight(small), size)[0, 0].clamp_(0, 1) if self.context else complete.new_ones(size)
+        places = [place for place in _places(size, self.tile_size, self.overlap) if bool((blend[place] > 0).any())]
+        total, weights = torch.zeros_like(complete[0]), torch.zeros_like(blend)
         for start in range(0, len(places), self.batch_size):
             batch = places[start : start + self.batch_size]
-            tiles = torch.cat([resized(picture[(..., *place)], self.roi_size) for place in batch])
+            tiles = torch.cat([resized(image[(..., *place)], self.roi_size) for place in batch])
             for place, scores in zip(batch, run(tiles), strict=True):
-                tile = resized(scores[None], share[place].shape)[0]
+                tile = resized(scores[None], blend[place].shape)[0]
                 weight = compute_importance_map(tuple(tile.shape[1:]), mode="gaussian", device=tile.device)
                 total[(..., *place)] += tile * weight
                 weights[place] += weight
         tiled = total / weights.clamp_min(torch.finfo(weights.dtype).tiny)
-        return torch.lerp(whole, tiled[None], share)
+        return torch.lerp(complete, tiled[None], blend)
 
-    def _share(self, scores: torch.Tensor) -> torch.Tensor:
-        """Return the share ``(1, 1, h, w)`` that tiles have in the result, from 0 to 1, by the scores of the whole."""
+    def _tile_weight(self, scores: torch.Tensor) -> torch.Tensor:
+        """Return the weight ``(1, 1, h, w)`` of tiles in the result, from 0 to 1, by the scores of an image."""
         if scores.shape[1] == 1:
-            certainty = torch.tanh(scores.abs() / 2)
+            confidence = torch.tanh(scores.abs() / 2)
         else:
             largest = scores.softmax(1).topk(2, dim=1).values
-            certainty = largest[:, :1] - largest[:, 1:]
-        doubt = functional.max_pool2d(1 - certainty, 2 * self.reach + 1, stride=1, padding=self.reach)
-        return ((doubt - LEAST_DOUBT) / (1 - LEAST_DOUBT)).clamp_min(0)
+            confidence = largest[:, :1] - largest[:, 1:]
+        uncertainty = functional.max_pool2d(1 - confidence, 2 * self.reach + 1, stride=1, padding=self.reach)
+        return ((uncertainty - MIN_UNCERTAINTY) / (1 - MIN_UNCERTAINTY)).clamp_min(0)
 
 
 def resized(maps: torch.Tensor, size: Sequence[int]) -> torch.Tensor:
-    """Return maps ``(N, C, H, W)`` at another size, smoothed where they get smaller."""
+    """Return maps ``(N, C, H, W)`` at another size, with smoothing where they get smaller."""
     if tuple(maps.shape[2:]) == tuple(size):
         return maps
     return functional.interpolate(maps.float(), size=tuple(size), mode="bilinear", antialias=True)
@@ -136,7 +142,7 @@ def _sides(name: str, size: int | Sequence[int]) -> tuple[int, int]:
 
 
 def _places(size: Sequence[int], tile: Sequence[int], overlap: float) -> Iterator[tuple[slice, slice]]:
-    """Yield the tiles of a picture of ``size`` pixels."""
+    """Yield the tiles of an image of ``size`` pixels."""
     sides = [min(pair) for pair in zip(size, tile, strict=True)]
     starts = [window_starts(length, side, overlap) for length, side in zip(size, sides, strict=True)]
     for top, left in itertools.product(*starts):

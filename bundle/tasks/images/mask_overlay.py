@@ -1,4 +1,4 @@
-"""Overlays of masks on their pictures: a contour, and what was met, invented and missed where there is a reference."""
+"""Overlays of masks on their images: contours, and true and false positives and negatives with a reference."""
 
 from __future__ import annotations
 
@@ -8,31 +8,31 @@ import numpy as np
 from scipy import ndimage
 
 COLORS = ((86, 180, 233), (240, 228, 66), (204, 121, 167), (0, 114, 178), (213, 94, 0))
-"""Colors of the classes from 1 on; they repeat. With :data:`AGREEMENT` the palette of Okabe and Ito, which people with
-color vision deficiency can tell apart."""
+"""Colors of the classes from 1 on; they repeat. The palette of Okabe and Ito, which can be distinguished by people with
+color vision deficiency, also used by :data:`AGREEMENT`."""
 
-AGREEMENT = {"met": (0, 158, 115), "invented": (230, 159, 0), "missed": (86, 180, 233)}
-"""Colors of pixels that prediction and reference share (true positives), and that only one of them has."""
+AGREEMENT = {"true_positive": (0, 158, 115), "false_positive": (230, 159, 0), "false_negative": (86, 180, 233)}
+"""Colors of pixels by the agreement of prediction and reference."""
 
 REFERENCE = (255, 255, 255)
 """Color of the contour of a reference."""
 
 LINES = 400
-"""A contour is as wide as the longer side of the picture by this."""
+"""The width of a contour is the longer side of the image divided by this."""
 
 
 def overlay(
     pixels: np.ndarray, classes: np.ndarray, reference: np.ndarray | None = None, *, alpha: float = 0.35
 ) -> np.ndarray:
-    """Return a picture with its predicted classes drawn on it.
+    """Return an image with its predicted classes drawn on it.
 
-    Without a reference every class is tinted and has its contour. With one, what was met, invented and missed is
-    tinted by :data:`AGREEMENT`, and the reference has a white contour.
+    Without a reference, every class is tinted and has a contour. With one, true positives, false positives and false
+    negatives are tinted in the colors of :data:`AGREEMENT`, and the reference has a white contour.
 
     Args:
-        pixels: picture ``(H, W, 3)``, uint8 or uint16.
+        pixels: image ``(H, W, 3)``, uint8 or uint16.
         classes: predicted class numbers ``(H, W)``, 0 for the background.
-        reference: true class numbers of the same shape, or None.
+        reference: reference class numbers of the same shape, or None.
         alpha: opacity of the tint, from 0 to 1.
 
     Returns:
@@ -47,9 +47,9 @@ def overlay(
             _tint(drawn, contour(mask, width), color, 1.0)
         return drawn
     wanted, found = reference > 0, classes > 0
-    _tint(drawn, found & (classes == reference), AGREEMENT["met"], alpha)
-    _tint(drawn, found & (classes != reference), AGREEMENT["invented"], alpha)
-    _tint(drawn, wanted & ~found, AGREEMENT["missed"], alpha)
+    _tint(drawn, found & (classes == reference), AGREEMENT["true_positive"], alpha)
+    _tint(drawn, found & (classes != reference), AGREEMENT["false_positive"], alpha)
+    _tint(drawn, wanted & ~found, AGREEMENT["false_negative"], alpha)
     for value in np.unique(reference[wanted]).tolist():
         _tint(drawn, contour(reference == value, width), REFERENCE, 1.0)
     return drawn
@@ -58,7 +58,13 @@ def overlay(
 def contour(mask: np.ndarray, width: int = 1) -> np.ndarray:
     """Return the pixels of a mask ``(H, W)`` that are less than ``width`` + 1 from its border, along rows or columns.
 
-    The border of the picture is not one of the mask.
+    The border of the image is not a border of the mask.
+
+    Examples:
+        >>> mask = np.zeros((6, 6), dtype=bool)
+        >>> mask[1:5, 1:5] = True
+        >>> int(contour(mask).sum())
+        12
     """
     inner = ndimage.minimum_filter(mask.astype(np.uint8), size=2 * width + 1, mode="nearest")
     return mask & (inner == 0)

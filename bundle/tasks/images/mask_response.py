@@ -1,4 +1,4 @@
-"""The mask of a picture as what a labeling server sends."""
+"""The mask of an image as the response of a labeling server."""
 
 from __future__ import annotations
 
@@ -16,14 +16,14 @@ from .save_mask import SaveMaskd
 
 
 class MaskResponsed(MapTransform):
-    """Turn probabilities into the mask that :class:`.SaveMaskd` would write, ``(W, H)``, uint8 grey levels.
+    """Turn probabilities into the mask that :class:`.SaveMaskd` would write, ``(W, H)``, uint8 gray levels.
 
-    MONAI Label writes two axes as a picture, columns first.
+    MONAI Label writes arrays of two axes as an image, columns first.
 
     Args:
         keys: key of the probabilities, as for ``saver``.
-        saver: the step that would write the mask; its classes, levels and threshold are used, nothing is written.
-        image_key: key of the picture.
+        saver: the transform whose classes, levels and threshold are used; it writes nothing here.
+        image_key: key of the image.
     """
 
     def __init__(self, keys: KeysCollection, *, saver: SaveMaskd, image_key: str = "image") -> None:
@@ -31,11 +31,11 @@ class MaskResponsed(MapTransform):
         self.saver, self.image_key = saver, image_key
 
     def __call__(self, data: Mapping[Hashable, Any]) -> dict[Hashable, Any]:
-        """Return the data with the mask, stored as the file of the picture is (EXIF)."""
+        """Return the data with the mask in the EXIF orientation of the image file."""
         d = dict(data)
         for key in self.key_iterator(d):
             found = torch.as_tensor(d[key]).detach().cpu().float().numpy()
-            mask = self.saver.levels[self.saver._classes(found)]
+            mask = self.saver.levels[self.saver.decision.classes(found)]
             orientation = int(d[self.image_key].meta.get("orientation", 1))
             d[key] = torch.as_tensor(np.ascontiguousarray(stored(mask, orientation).T))
         return d

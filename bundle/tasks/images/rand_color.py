@@ -1,4 +1,4 @@
-"""Random change of the colors of a picture, which MONAI has only for single channels."""
+"""Random color changes of an image, which MONAI has only for single channels."""
 
 from __future__ import annotations
 
@@ -16,23 +16,27 @@ LUMA = (0.299, 0.587, 0.114)
 
 
 class RandColord(RandomizableTransform, MapTransform):
-    """Change brightness, contrast, saturation and hue of RGB pictures ``(3, H, W)`` from 0 to 1, all at once.
+    """Change brightness, contrast, saturation and hue of RGB images ``(3, H, W)`` from 0 to 1, all at once.
 
-    Brightness multiplies all values; contrast stretches them about the picture's mean luma; saturation stretches a
-    color about its own luma; hue turns it about the grey axis. All four are linear, so that they are one matrix and
-    one offset a picture. What leaves the range is clipped.
+    Brightness multiplies all values; contrast scales them about the mean luma of the image; saturation scales a color
+    about its luma; hue rotates it about the gray axis. All four are linear, so they are one matrix and one offset per
+    image. Values are clipped to the range.
 
     Args:
-        keys: keys of the pictures; all of them change alike.
+        keys: keys of the images; all get the same change.
         prob: probability of a change.
         brightness: largest relative change of the brightness, in [0, 1).
         contrast: largest relative change of the contrast, in [0, 1).
         saturation: largest relative change of the saturation, in [0, 1).
-        hue: largest turn in degrees, in [0, 180].
-        allow_missing_keys: do nothing for a key that is not there.
+        hue: largest rotation in degrees, in [0, 180].
+        allow_missing_keys: skip missing keys.
 
     Raises:
-        ValueError: when a number is out of its range.
+        ValueError: when a number is out of range.
+
+    Examples:
+        >>> RandColord("image", prob=1.0)({"image": torch.rand(3, 32, 32)})["image"].shape
+        torch.Size([3, 32, 32])
     """
 
     def __init__(
@@ -63,10 +67,10 @@ class RandColord(RandomizableTransform, MapTransform):
         self.drawn = (1 + steps[0], 1 + steps[1], 1 + steps[2], steps[3])
 
     def __call__(self, data: Mapping[Hashable, Any]) -> dict[Hashable, Any]:
-        """Change the pictures.
+        """Change the images.
 
         Raises:
-            ValueError: when a picture has not three channels.
+            ValueError: when an image does not have three channels.
         """
         d = dict(data)
         self.randomize()
@@ -77,34 +81,34 @@ class RandColord(RandomizableTransform, MapTransform):
 
 
 def change_colors(
-    picture: torch.Tensor, brightness: float, contrast: float, saturation: float, hue: float
+    image: torch.Tensor, brightness: float, contrast: float, saturation: float, hue: float
 ) -> torch.Tensor:
-    """Return a picture ``(3, H, W)`` with its brightness, contrast and saturation multiplied and its hue turned.
+    """Return an image ``(3, H, W)`` with its brightness, contrast and saturation multiplied and its hue rotated.
 
     Args:
-        picture: values from 0 to 1.
+        image: values from 0 to 1.
         brightness: factor; applied first, then the others in their order.
         contrast: factor.
         saturation: factor.
         hue: degrees, from red towards green.
 
     Raises:
-        ValueError: when the picture has not three channels.
+        ValueError: when the image does not have three channels.
     """
-    if picture.shape[0] != 3:
-        raise ValueError(f"a change of colors needs pictures (3, H, W), got the shape {tuple(picture.shape)}.")
+    if image.shape[0] != 3:
+        raise ValueError(f"color changes need images (3, H, W), got the shape {tuple(image.shape)}.")
     luma = np.array(LUMA)
-    grey = np.tile(luma, (3, 1))
-    colors = _turn(hue) @ (saturation * np.eye(3) + (1 - saturation) * grey)
-    pixels = picture.flatten(1)
+    gray = np.tile(luma, (3, 1))
+    colors = _hue_rotation(hue) @ (saturation * np.eye(3) + (1 - saturation) * gray)
+    pixels = image.flatten(1)
     mean = float(luma @ pixels.mean(dim=1).double().cpu().numpy())
     offset = (1 - contrast) * brightness * mean
     matrix = torch.as_tensor(colors * (brightness * contrast), dtype=pixels.dtype, device=pixels.device)
-    return (matrix @ pixels + offset).clamp_(0, 1).view_as(picture)
+    return (matrix @ pixels + offset).clamp_(0, 1).view_as(image)
 
 
-def _turn(degrees: float) -> np.ndarray:
-    """Return the rotation about the grey axis (Rodrigues' formula)."""
+def _hue_rotation(degrees: float) -> np.ndarray:
+    """Return the rotation about the gray axis (Rodrigues' formula)."""
     angle, axis = np.radians(degrees), np.full(3, 1 / np.sqrt(3))
     cross = np.array([[0, -1, 1], [1, 0, -1], [-1, 1, 0]]) / np.sqrt(3)
     return np.cos(angle) * np.eye(3) + np.sin(angle) * cross + (1 - np.cos(angle)) * np.outer(axis, axis)

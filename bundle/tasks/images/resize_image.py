@@ -1,4 +1,4 @@
-"""Resizing of whole pictures to what a network takes."""
+"""Resizing of images to the input size of a network."""
 
 from __future__ import annotations
 
@@ -12,20 +12,24 @@ from monai.utils import convert_to_dst_type, ensure_tuple
 
 
 class ResizeImaged(MapTransform):
-    """Resize pictures ``(C, H, W)``, smoothly, and masks ``(1, H, W)``, to the nearest class.
+    """Resize images ``(C, H, W)`` with smoothing, and masks ``(1, H, W)`` by the nearest class.
 
-    MONAI's ``Resized`` smooths the whole of a large picture before it makes it smaller; here smoothing and
-    interpolation are one step (``antialias`` of PyTorch), which takes a small part of the time. The way back is
-    :class:`.RestoreImageSized`.
+    ``Resized`` of MONAI smooths a large image completely before it is reduced; here smoothing and interpolation are one
+    step (``antialias`` of PyTorch), which is much faster. :class:`.RestoreImageSized` restores the original size.
 
     Args:
-        keys: keys of the pictures and masks.
+        keys: keys of the images and masks.
         spatial_size: ``(H, W)`` to resize to; the aspect ratio is not kept.
-        label_keys: which of the keys are masks.
-        allow_missing_keys: do nothing for a key that is not there.
+        label_keys: keys of the masks.
+        allow_missing_keys: skip missing keys.
 
     Raises:
         ValueError: when the size is not two positive numbers.
+
+    Examples:
+        >>> resize = ResizeImaged("image", spatial_size=(64, 64))
+        >>> resize({"image": torch.rand(3, 100, 150)})["image"].shape
+        torch.Size([3, 64, 64])
     """
 
     def __init__(
@@ -42,7 +46,7 @@ class ResizeImaged(MapTransform):
         self.spatial_size, self.label_keys = tuple(spatial_size), ensure_tuple(label_keys)
 
     def __call__(self, data: Mapping[Hashable, Any]) -> dict[Hashable, Any]:
-        """Resize the pictures and masks."""
+        """Resize the images and masks."""
         d = dict(data)
         for key in self.key_iterator(d):
             values = torch.as_tensor(d[key])

@@ -1,4 +1,4 @@
-"""The way back to the size of a picture's file, and writing of its results."""
+"""Restoring the original size of an image, and writing of its results."""
 
 from __future__ import annotations
 
@@ -20,32 +20,42 @@ from bundle.inference.resume import MADE_FROM
 from bundle.inference.save_segmentation import describe_checkpoint
 from bundle.io.images import EXIF_ORIENTATION, read_image, stored
 from bundle.io.input_checks import GridMismatchError
-from bundle.metrics.outline import one_region, outline_measures
+from bundle.metrics.outline import outline_measures
 from bundle.utils.atomic_write import atomic_write
+from bundle.utils.check_choice import check_choice
 from bundle.utils.digests import sha256_of_file
 from bundle.utils.parse_bool import parse_bool
 from bundle.utils.versions import versions
 from bundle.utils.write_json import write_json
 
 from .image_table import ImageTable
+from .mask_decision import MaskDecision
 from .mask_overlay import overlay
 
-TABLE = "pictures.csv"
+TABLE = "images.csv"
 
-FAST = 3
-"""Compression of PNG: a third of the time of the usual 6, for files a tenth larger."""
+OUTPUTS: dict[str, Any] = {"postfix": "seg", "probability": True, "overlay": True}
+"""Options of the files of an image, with their defaults."""
+
+PNG_COMPRESSION = 3
+"""Compression level of PNG: a third of the time of the default 6, for files that are a tenth larger."""
 
 
 class RestoreImageSized(MapTransform):
-    """Resize maps ``(C, h, w)``, such as logits, to the size of the file that their picture was read from.
+    """Resize maps ``(C, h, w)``, such as logits, to the size of the file of their image.
 
-    Values are interpolated linearly, with smoothing where the map is larger than the file. Sizes are those of
-    :class:`.LoadColorImaged`'s ``"original_size"``; a map that has it stays as it is.
+    Values are interpolated linearly, with smoothing where the map is larger than the file. The size is
+    ``"original_size"`` of :class:`.LoadColorImaged`; a map that has it is kept as it is.
 
     Args:
         keys: keys of the maps.
-        image_key: key of the picture.
-        allow_missing_keys: do nothing for a key that is not there.
+        image_key: key of the image.
+        allow_missing_keys: skip missing keys.
+
+    Examples:
+        >>> image = MetaTensor(torch.zeros(3, 64, 64), meta={"original_size": (100, 150)})
+        >>> RestoreImageSized("pred")({"image": image, "pred": torch.zeros(1, 64, 64)})["pred"].shape
+        torch.Size([1, 100, 150])
     """
 
     def __init__(self, keys: KeysCollection, *, image_key: str = "image", allow_missing_keys: bool = False) -> None:
@@ -53,7 +63,7 @@ class RestoreImageSized(MapTransform):
         self.image_key = image_key
 
     def __call__(self, data: Mapping[Hashable, Any]) -> dict[Hashable, Any]:
-        """Resize the maps; they take the metadata of the picture."""
+        """Resize the maps; they get the metadata of the image."""
         d = dict(data)
         meta = d[self.image_key].meta
         size = _original_size(meta)
@@ -68,35 +78,42 @@ class RestoreImageSized(MapTransform):
 
 
 class SaveMaskd(MapTransform):
-    """Write the results of a picture at the size of its file, and what is known about them.
+    """Write the results of an image at the size of its file, with their measurements and provenance.
 
-    - ``<case>_<postfix>.png``: the mask, 8-bit grey, 0 for the background and the grey level of every class. It is
-      stored as the picture is: where that has an EXIF orientation, the mask has the same;
-    - ``<case>_probability.png``: the probability times 255; of several classes one a class, with its name behind;
-    - ``<case>_overlay.jpg``: contour and tint on the picture; where ``label_key`` is there, what was met, invented and
-      missed. See :func:`.picture_overlay.overlay`;
-    - a row a structure in ``pictures.csv``, see :class:`.ImageTable`;
-    - ``<case>.json``: the same and what it was made with, as :class:`.SaveSegmentationd`.
+    - ``<case>_<postfix>.png``: the mask, 8-bit gray, 0 for the background and the gray level of every class, with the
+      EXIF orientation of the image, if any;
+    - ``<case>_probability.png``: the probability times 255; for several classes one file each, with the name of the
+      class as suffix;
+    - ``<case>_overlay.jpg``: contour and tint on the image; with a reference in ``label_key``, true and false positives
+      and false negatives, see :func:`.mask_overlay.overlay`;
+    - one row per structure in ``images.csv``, see :class:`.ImageTable`;
+    - ``<case>.json``: measurements and provenance, as :class:`.SaveSegmentationd`.
 
     Args:
         keys: key of the probabilities at the size of the file: ``(1, H, W)`` of one class against the background, or
             ``(1 + C, H, W)`` with the background first.
         label_names: value of every structure by its name, 1 to C.
-        output_dir: folder to write to; made when missing.
-        levels: grey level of every class in the mask.
-        threshold: probability above which a pixel belongs to the one class; of several the largest counts.
-        single_region: keep the largest region of every class and fill its holes, as ISIC 2018 asks for.
-        image_key: key of the picture; its metadata name the file.
-        label_key: key of the reference ``(1, H, W)`` at the size of the file, where there is one.
-        checkpoint: weights that were used; the JSON names them and their sha256.
-        postfix: behind the name of the case in that of the mask; ``"segmentation"`` is that of ISIC.
-        probability: write the probability map.
-        overlay: write the overlay.
-        writer: thread to write in; ``data["result"]`` is then left out, see ``results`` of the writer.
-        allow_missing_keys: do nothing for a key that is not there.
+        output_dir: folder to write to; created if missing.
+        levels: gray level of every class in the mask.
+        decision: ``threshold`` and ``single_region`` of :class:`.MaskDecision`.
+        outputs: ``postfix`` of the mask (``"seg"``; that of ISIC is ``"segmentation"``), and whether ``probability``
+            and ``overlay`` are written (True).
+        image_key: key of the image, whose metadata name the file.
+        label_key: key of the reference ``(1, H, W)`` at the size of the file, if any.
+        checkpoint: file of the weights, for the JSON.
+        writer: background thread that writes; there is then no ``data["result"]``, see ``results`` of the writer.
+        allow_missing_keys: skip missing keys.
 
     Raises:
-        ValueError: when values, levels or the threshold are not as above.
+        ValueError: when values, levels or an option are invalid.
+
+    Examples:
+        >>> save = SaveMaskd(
+        ...     "pred", label_names={"lesion": 1}, output_dir="out", decision={"threshold": 0.4}, outputs={"overlay":
+        False}
+        ... )
+        >>> save.levels.tolist(), save.overlay, save.probability
+        ([0, 255], False, True)
     """
 
     def __init__(
@@ -106,35 +123,34 @@ class SaveMaskd(MapTransform):
         label_names: Mapping[str, int],
         output_dir: str | Path,
         levels: Sequence[int] = (255,),
-        threshold: float = 0.5,
-        single_region: bool | str = False,
+        decision: Mapping[str, Any] | None = None,
+        outputs: Mapping[str, Any] | None = None,
         image_key: str = "image",
         label_key: str = "label",
         checkpoint: str | Path | None = None,
-        postfix: str = "seg",
-        probability: bool | str = True,
-        overlay: bool | str = True,
         writer: BackgroundWriter | None = None,
         allow_missing_keys: bool = False,
     ) -> None:
         super().__init__(keys, allow_missing_keys)
-        if list(label_names.values()) != list(range(1, len(levels) + 1)):
-            raise ValueError(f"label_names must count from 1 to {len(levels)}, one a level, got {dict(label_names)}.")
-        if not 0 <= threshold < 1:
-            raise ValueError(f"threshold must lie in [0, 1), got {threshold}.")
+        if len(levels) != len(label_names):
+            raise ValueError(f"every class needs a level, got {dict(label_names)} and the levels {list(levels)}.")
+        self.decision = MaskDecision(label_names, **(decision or {}))
+        options = {**OUTPUTS, **(outputs or {})}
+        for name in options:
+            check_choice("outputs", name, OUTPUTS)
+        self.postfix = str(options["postfix"])
+        self.probability, self.overlay = (parse_bool(name, options[name]) for name in ("probability", "overlay"))
         self.label_names, self.output_dir = dict(label_names), Path(str(output_dir))
         self.levels = np.array([0, *levels], dtype=np.uint8)
-        self.threshold, self.single_region = threshold, parse_bool("single_region", single_region)
-        self.image_key, self.label_key, self.checkpoint, self.postfix = image_key, label_key, checkpoint, postfix
-        self.probability, self.overlay = parse_bool("probability", probability), parse_bool("overlay", overlay)
+        self.image_key, self.label_key, self.checkpoint = image_key, label_key, checkpoint
         self.writer, self.table = writer, ImageTable(self.output_dir / TABLE)
 
     def __call__(self, data: Mapping[Hashable, Any]) -> dict[Hashable, Any]:
-        """Write the files of one picture and add their record as ``data["result"]``.
+        """Write the files of one image and add their record as ``data["result"]``.
 
         Raises:
-            GridMismatchError: when probabilities or reference have not the size of the file.
-            ValueError: when they have not as many channels as there are classes.
+            GridMismatchError: when probabilities or reference do not have the size of the file.
+            ValueError: when they do not have the number of channels of the classes.
         """
         d = dict(data)
         for key in self.key_iterator(d):
@@ -149,8 +165,7 @@ class SaveMaskd(MapTransform):
                 "started": float(d["started"]) if "started" in d else None,
             }
             size = _original_size(meta)
-            classes = len(self.label_names)
-            found = self._checked(source, d[key], size, 1 if classes == 1 else 1 + classes)
+            found = self._checked(source, d[key], size, self.decision.channels)
             reference = d.get(self.label_key)
             if reference is not None:
                 reference = self._checked(source, reference, size, 1)[0].astype(np.uint8)
@@ -167,23 +182,23 @@ class SaveMaskd(MapTransform):
             raise ValueError(f"{source}: has {array.shape[0]} channels of results, {channels} are expected.")
         if array.shape[1:] != size:
             raise GridMismatchError(
-                source, f"has the size {size}, its result {array.shape[1:]}", "put RestoreImageSized before SaveMaskd"
+                source, f"has the size {size}, its result {array.shape[1:]}", "add RestoreImageSized before SaveMaskd"
             )
         return array
 
     def _write(self, record: dict[str, Any], found: np.ndarray, reference: np.ndarray | None) -> dict[str, Any]:
-        """Write the files of a picture and return the completed record."""
-        classes = self._classes(found)
+        """Write the files of an image and return the completed record."""
+        classes = self.decision.classes(found)
         case, orientation = record["case"], record.pop("orientation")
         made_from, started = record.pop(MADE_FROM), record.pop("started")
         self.output_dir.mkdir(parents=True, exist_ok=True)
         target = self.output_dir / f"{case}_{self.postfix}.png"
-        save_grey(self.levels[classes], target, orientation)
+        save_gray_png(self.levels[classes], target, orientation)
         files = [target]
         if self.probability:
             for ending, values in self._maps(found).items():
                 files.append(self.output_dir / f"{case}_probability{ending}.png")
-                save_grey(np.round(values * 255).astype(np.uint8), files[-1], orientation)
+                save_gray_png(np.round(values * 255).astype(np.uint8), files[-1], orientation)
         if self.overlay:
             files.append(self.output_dir / f"{case}_overlay.jpg")
             drawn = Image.fromarray(overlay(read_image(record["input"]).pixels, classes, reference))
@@ -195,7 +210,7 @@ class SaveMaskd(MapTransform):
             **record,
             "output": str(target),
             "shape": list(classes.shape),
-            "threshold": self.threshold if len(found) == 1 else None,
+            "threshold": self.decision.threshold if len(found) == 1 else None,
             "labels": labels,
             "seconds": None if started is None else round(time.perf_counter() - started, 3),
             "checkpoint": describe_checkpoint(self.checkpoint),
@@ -206,16 +221,6 @@ class SaveMaskd(MapTransform):
         write_json(self.output_dir / f"{case}.json", complete)
         return complete
 
-    def _classes(self, found: np.ndarray) -> np.ndarray:
-        classes = (found[0] > self.threshold) if len(found) == 1 else found.argmax(axis=0)
-        classes = classes.astype(np.uint8)
-        if self.single_region:
-            kept = np.zeros_like(classes)
-            for value in self.label_names.values():
-                kept[one_region(classes == value)] = value
-            return kept
-        return classes
-
     def _maps(self, found: np.ndarray) -> dict[str, np.ndarray]:
         if len(found) == 1:
             return {"": found[0]}
@@ -224,7 +229,7 @@ class SaveMaskd(MapTransform):
     def _measures(self, found: np.ndarray, classes: np.ndarray) -> dict[str, dict[str, Any]]:
         measures = {}
         for name, value in self.label_names.items():
-            mask, probability = classes == value, found[value if len(found) > 1 else 0]
+            mask, probability = classes == value, found[self.decision.channel(value)]
             of = outline_measures(mask)
             mean = round(float(probability[mask].mean()), 4) if of["area_px"] else None
             irregularity = round(of["border_irregularity"], 4) if of["area_px"] else None
@@ -239,14 +244,14 @@ class SaveMaskd(MapTransform):
         return measures
 
 
-def save_grey(pixels: np.ndarray, path: Path, orientation: int = 1) -> None:
-    """Write upright pixels ``(H, W)``, uint8, as grey PNG that is stored with an EXIF orientation."""
+def save_gray_png(pixels: np.ndarray, path: Path, orientation: int = 1) -> None:
+    """Write upright pixels ``(H, W)``, uint8, as a gray PNG with an EXIF orientation."""
     image = Image.fromarray(np.ascontiguousarray(stored(pixels, orientation)))
     exif = image.getexif()
     if orientation != 1:
         exif[EXIF_ORIENTATION] = orientation
     with atomic_write(path) as file:
-        image.save(file, "PNG", exif=exif, compress_level=FAST)
+        image.save(file, "PNG", exif=exif, compress_level=PNG_COMPRESSION)
 
 
 def _original_size(meta: Mapping[str, Any]) -> tuple[int, int]:

@@ -1,10 +1,10 @@
-"""CPU time of segmenting the lesion of one large picture, from the file to all results.
+"""CPU time of segmenting the lesion of one large image, from the file to all results.
 
-Runs ``configs/lesion_segmentation/inference.json`` on a drawn picture of 4288 x 2848 pixels (or on ``--file``) and
-prints the CPU seconds of the process, imports and a first, small picture excluded: as by default, without overlay and
+Runs ``configs/lesion_segmentation/inference.json`` on a drawn image of 4288 x 2848 pixels (or on ``--file``) and
+prints the CPU seconds of the process, imports and a first, small image excluded: as by default, without overlay and
 probability map, and with tiles. One thread; the minimum of several repeats:
 
-    python benchmarks/picture_case.py --repeats 3
+    python benchmarks/image_case.py --repeats 3
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ WAYS: dict[str, dict[str, Any]] = {
 }
 
 
-def draw_picture(file: Path, width: int, height: int) -> None:
+def draw_image(file: Path, width: int, height: int) -> None:
     """Write a dark spot on noisy skin."""
     rows, columns = np.mgrid[:height, :width]
     distance = np.hypot((rows - height / 2) / height, (columns - width / 2) / width)
@@ -39,7 +39,7 @@ def draw_picture(file: Path, width: int, height: int) -> None:
 
 
 def run(file: Path, output: Path, **options: Any) -> float:
-    """Segment a picture; return the CPU seconds, those of making the workflow included."""
+    """Segment an image; return the CPU seconds, those of making the workflow included."""
     start = time.process_time()
     create_workflow(
         config_file=str(Path(ROOT, "configs", "lesion_segmentation", "inference.json")),
@@ -56,20 +56,20 @@ def run(file: Path, output: Path, **options: Any) -> float:
 def main() -> None:
     """Measure what the command line asks for and print the seconds."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--file", type=Path, help="picture to segment (default: a drawn one)")
+    parser.add_argument("--file", type=Path, help="image to segment (default: a drawn one)")
     parser.add_argument("--repeats", type=int, default=3, help="repeats (default: 3)")
     args = parser.parse_args()
     torch.set_num_threads(1)
     with tempfile.TemporaryDirectory() as name:
         root = Path(name)
         small, file = root / "small.jpg", args.file or root / "drawn.jpg"
-        draw_picture(small, 320, 240)
+        draw_image(small, 320, 240)
         if args.file is None:
-            draw_picture(file, 4288, 2848)
+            draw_image(file, 4288, 2848)
         run(small, root / "first")
-        for told, options in WAYS.items():
-            seconds = [run(file, root / f"{told}{number}", **options) for number in range(args.repeats)]
-            print(f"{file.name}, {told}: {min(seconds):.2f} s of CPU time, at most {max(seconds):.2f}")
+        for way, options in WAYS.items():
+            seconds = [run(file, root / f"{way}{number}", **options) for number in range(args.repeats)]
+            print(f"{file.name}, {way}: {min(seconds):.2f} s of CPU time, at most {max(seconds):.2f}")
 
 
 if __name__ == "__main__":

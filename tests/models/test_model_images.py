@@ -1,4 +1,4 @@
-"""The shipped weights for skin lesions and cells on real pictures that they have not seen, and on strange ones."""
+"""The shipped weights for skin lesions and cells on real images that they have not seen, and on strange ones."""
 
 from __future__ import annotations
 
@@ -60,22 +60,22 @@ def statistics(shared_data: Path, tmp_path_factory: pytest.TempPathFactory) -> S
         pytest.param("cell_segmentation", "mean_iou", 0.85, marks=BELOW),
     ],
 )
-def test_unseen_pictures_are_above_the_bar(task: str, metric: str, bar: float, statistics: Statistics) -> None:
-    assert statistics(task)["per_picture"][TASKS[task][2]][metric]["mean"] >= bar
+def test_unseen_images_are_above_the_bar(task: str, metric: str, bar: float, statistics: Statistics) -> None:
+    assert statistics(task)["per_image"][TASKS[task][2]][metric]["mean"] >= bar
 
 
 @pytest.mark.real_data
 @pytest.mark.parametrize("task", TASKS)
 def test_the_metadata_tells_what_is_measured(task: str, statistics: Statistics) -> None:
     told = json.loads(Path(ROOT, "configs", task, "metadata.json").read_text())["eval_metrics"]["structures"]
-    for way, center in (("per_picture", "mean"), ("pooled", "value")):
+    for way, center in (("per_image", "mean"), ("pooled", "value")):
         for metric, values in told[way.replace("_", " ")].items():
             found = statistics(task)[way][TASKS[task][2]][metric][center]
             assert found == pytest.approx(values["value"], abs=2e-3), f"{way} {metric}"
 
 
 def segment(folder: Path, output: Path) -> dict[str, np.ndarray]:
-    """Return the masks of all pictures of a folder by the shipped weights."""
+    """Return the masks of all images of a folder by the shipped weights."""
     create_workflow(
         config_file=str(Path(ROOT, "configs", "lesion_segmentation", "inference.json")),
         workflow_type="infer",
@@ -93,8 +93,8 @@ def dice(one: np.ndarray, other: np.ndarray) -> float:
 
 def test_size_and_kind_of_a_file_hardly_matter(tmp_path: Path) -> None:
     """A drawn spot as color, grey, with a transparent layer, turned by EXIF, large and narrow."""
-    picture, mask = draw_lesion(300, 400, seed=3)
-    inside, image = mask > 0, Image.fromarray(picture)
+    pixels, mask = draw_lesion(300, 400, seed=3)
+    inside, image = mask > 0, Image.fromarray(pixels)
     source = tmp_path / "in"
     source.mkdir()
     image.save(source / "color.png")

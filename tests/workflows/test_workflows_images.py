@@ -1,4 +1,4 @@
-"""Training, evaluation and inference of the segmentation of pictures as a whole, on drawn lesions."""
+"""Training, evaluation and inference of the segmentation of images on drawn lesions."""
 
 from __future__ import annotations
 
@@ -37,8 +37,8 @@ SMALL_NETWORKS = {
 }
 
 
-def run_pictures(task: str, workflow: str, *overlays: str, **overrides: Any) -> Any:
-    """Run a workflow of a task on pictures at test size."""
+def run_images(task: str, workflow: str, *overlays: str, **overrides: Any) -> Any:
+    """Run a workflow of a task on images at test size."""
     files = [f"{task}/{name}.json" for name in (workflow, *overlays)]
     return run_workflow(files, **{**SMALL, **overrides})
 
@@ -61,7 +61,7 @@ def trained(dataset: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The output of a training that learns what a drawn lesion is."""
     folder = tmp_path_factory.mktemp("training")
     options = {**TRAINING, "epochs": 30, "val_interval": 30, "learning_rate": 0.02, "augmentation": {"hflip": {}}}
-    run_pictures(TASKS[0], "train", dataset_dir=str(dataset), output_dir=str(folder), **options)
+    run_images(TASKS[0], "train", dataset_dir=str(dataset), output_dir=str(folder), **options)
     return folder
 
 
@@ -82,11 +82,11 @@ def test_a_training_leaves_weights_state_and_summary(trained: Path) -> None:
 
 @pytest.mark.parametrize("task", TASKS)
 def test_a_task_trains_with_all_kinds_of_augmentation(task: str, dataset: Path, tmp_path: Path) -> None:
-    run_pictures(task, "train", dataset_dir=str(dataset), output_dir=str(tmp_path), epochs=1, **TRAINING)
+    run_images(task, "train", dataset_dir=str(dataset), output_dir=str(tmp_path), epochs=1, **TRAINING)
     assert torch.load(tmp_path / "last.pt", weights_only=True)["epoch"] == 1
 
 
-@pytest.mark.parametrize("overlay", contract.PICTURE_NETWORK_OVERLAYS)
+@pytest.mark.parametrize("overlay", contract.IMAGE_NETWORK_OVERLAYS)
 def test_every_network_trains_by_its_overlay(overlay: str, dataset: Path, tmp_path: Path) -> None:
     options = {f"network_def#{name}": value for name, value in SMALL_NETWORKS[overlay].items()}
     files = [f"{TASKS[0]}/train.json", f"{TASKS[0]}/networks/{overlay}.json"]
@@ -95,8 +95,8 @@ def test_every_network_trains_by_its_overlay(overlay: str, dataset: Path, tmp_pa
     assert torch.load(tmp_path / "last.pt", weights_only=True)["epoch"] == 1
 
 
-@pytest.mark.parametrize("overlay", contract.PICTURE_NETWORK_OVERLAYS)
-def test_every_overlay_maps_the_picture_of_the_configs_to_one_mask(overlay: str) -> None:
+@pytest.mark.parametrize("overlay", contract.IMAGE_NETWORK_OVERLAYS)
+def test_every_overlay_maps_the_image_of_the_configs_to_one_mask(overlay: str) -> None:
     parser = ConfigParser()
     folder = contract.CONFIGS / TASKS[0]
     parser.read_config([str(folder / "inference.json"), str(folder / "networks" / f"{overlay}.json")])
@@ -109,25 +109,25 @@ def test_every_overlay_maps_the_picture_of_the_configs_to_one_mask(overlay: str)
 def test_a_resumed_training_ends_bit_equal_to_an_uninterrupted_one(dataset: Path, tmp_path: Path) -> None:
     options = {"dataset_dir": str(dataset), "lr_schedule": "constant", **TRAINING}
     for folder, epochs, resume in (("whole", 2, False), ("parts", 1, False), ("parts", 2, True)):
-        run_pictures(TASKS[0], "train", output_dir=str(tmp_path / folder), epochs=epochs, resume=resume, **options)
+        run_images(TASKS[0], "train", output_dir=str(tmp_path / folder), epochs=epochs, resume=resume, **options)
     whole, parts = (
         torch.load(tmp_path / name / "last.pt", weights_only=True)["network"] for name in ("whole", "parts")
     )
     assert all(torch.equal(value, parts[key]) for key, value in whole.items())
 
 
-def test_the_preview_shows_augmented_pictures(dataset: Path, tmp_path: Path) -> None:
+def test_the_preview_shows_augmented_images(dataset: Path, tmp_path: Path) -> None:
     options = {**SMALL, "dataset_dir": str(dataset), "output_dir": str(tmp_path)}
     make_workflow([f"{TASKS[0]}/train.json"], **options).parser.get_parsed_content("preview")
     with Image.open(tmp_path / "preview.png") as sheet:
         assert sheet.width > 4 * sheet.height / 5
 
 
-def test_an_evaluation_tells_metrics_per_picture_and_pooled(dataset: Path, checkpoint: str, tmp_path: Path) -> None:
-    options = {"dataset_dir": str(dataset), "checkpoint": checkpoint, "output_dir": str(tmp_path), "pictures": True}
-    run_pictures(TASKS[0], "evaluate", **options)
+def test_an_evaluation_tells_metrics_per_image_and_pooled(dataset: Path, checkpoint: str, tmp_path: Path) -> None:
+    options = {"dataset_dir": str(dataset), "checkpoint": checkpoint, "output_dir": str(tmp_path), "save_masks": True}
+    run_images(TASKS[0], "evaluate", **options)
     content = json.loads((tmp_path / "metrics.json").read_text())
-    assert content["per_picture"]["lesion"]["dice"]["mean"] > 0.9
+    assert content["per_image"]["lesion"]["dice"]["mean"] > 0.9
     assert content["pooled"]["lesion"]["jaccard"]["value"] > 0.8
     with (tmp_path / "metrics.csv").open() as file:
         assert len(list(csv.DictReader(file))) == 5
@@ -137,12 +137,12 @@ def test_an_evaluation_tells_metrics_per_picture_and_pooled(dataset: Path, check
 def test_an_inference_writes_masks_of_the_size_of_the_file(checkpoint: str, tmp_path: Path) -> None:
     source, output = tmp_path / "in", tmp_path / "out"
     source.mkdir()
-    picture, mask = draw_lesion(75, 110, seed=7)
-    Image.fromarray(picture).save(source / "wide.png")
-    (source / "broken.jpg").write_bytes(b"no picture")
+    image, mask = draw_lesion(75, 110, seed=7)
+    Image.fromarray(image).save(source / "wide.png")
+    (source / "broken.jpg").write_bytes(b"not an image")
     options = {"input": str(source), "output_dir": str(output), "checkpoint": checkpoint}
     with pytest.raises(SystemExit) as stop:
-        run_pictures(TASKS[0], "inference", **options)
+        run_images(TASKS[0], "inference", **options)
     assert stop.value.code == 2
     assert list(failures(output)) == ["broken"]
     found = Image.open(output / "wide_seg.png")
@@ -150,23 +150,23 @@ def test_an_inference_writes_masks_of_the_size_of_the_file(checkpoint: str, tmp_
     assert set(np.unique(np.asarray(found))) == {0, 255}
     inside, wanted = np.asarray(found) > 0, mask > 0
     assert 2 * (inside & wanted).sum() / (inside.sum() + wanted.sum()) > 0.9
-    assert {"wide_probability.png", "wide_overlay.jpg", "wide.json", "pictures.csv"} <= {
+    assert {"wide_probability.png", "wide_overlay.jpg", "wide.json", "images.csv"} <= {
         path.name for path in output.iterdir()
     }
 
 
 def test_a_resumed_inference_makes_nothing_again(dataset: Path, checkpoint: str, tmp_path: Path) -> None:
     options = {"input": str(dataset / "images"), "output_dir": str(tmp_path), "checkpoint": checkpoint}
-    run_pictures(TASKS[0], "inference", **options)
+    run_images(TASKS[0], "inference", **options)
     before = {path: path.stat().st_mtime_ns for path in tmp_path.glob("*_seg.png")}
-    run_pictures(TASKS[0], "inference", resume=True, **options)
+    run_images(TASKS[0], "inference", resume=True, **options)
     assert len(before) == 5
     assert before == {path: path.stat().st_mtime_ns for path in before}
 
 
 def test_fine_tuning_starts_from_the_weights_of_a_training(dataset: Path, checkpoint: str, tmp_path: Path) -> None:
     options = {"dataset_dir": str(dataset), "output_dir": str(tmp_path), "checkpoint": checkpoint, "epochs": 1}
-    run_pictures(TASKS[0], "train", learning_rate=1e-6, **TRAINING, **options)
+    run_images(TASKS[0], "train", learning_rate=1e-6, **TRAINING, **options)
     start, end = (torch.load(path, weights_only=True) for path in (checkpoint, tmp_path / "model.pt"))
     assert all(torch.allclose(start[key], end[key], atol=1e-3) for key in start if key.endswith("conv.weight"))
 
@@ -179,10 +179,10 @@ def test_parts_of_cells_are_told_apart(tmp_path: Path) -> None:
         mask[(mask > 0) & (np.arange(mask.shape[1]) < mask.shape[1] // 2)[None]] = 128
         Image.fromarray(mask).save(path)
     options = {"dataset_dir": str(dataset), "output_dir": str(tmp_path / "out"), "epochs": 1}
-    run_pictures("cell_segmentation", "train", "parts", **TRAINING, **options)
+    run_images("cell_segmentation", "train", "parts", **TRAINING, **options)
     options = {"checkpoint": str(tmp_path / "out" / "model.pt"), "input": str(dataset / "images")}
-    run_pictures("cell_segmentation", "inference", "parts", output_dir=str(tmp_path / "found"), **options)
+    run_images("cell_segmentation", "inference", "parts", output_dir=str(tmp_path / "found"), **options)
     names = {path.name for path in (tmp_path / "found").iterdir()}
     assert {"lesion0_seg.png", "lesion0_probability_nucleus.png"} <= names
-    with (tmp_path / "found" / "pictures.csv").open() as file:
+    with (tmp_path / "found" / "images.csv").open() as file:
         assert {row["structure"] for row in csv.DictReader(file)} == {"cytoplasm", "nucleus"}
