@@ -49,7 +49,7 @@ OVERLAYS = (
 DISC_NETWORK_OVERLAYS = ("candidates", "hourglass_plain", "shape_unet")
 """Overlays of disc labeling."""
 
-PICTURE_NETWORK_OVERLAYS = ("attention_deeplabv3plus", "contextual_attention_unet", "deeplabv3plus")
+IMAGE_NETWORK_OVERLAYS = ("attention_deeplabv3plus", "contextual_attention_unet", "deeplabv3plus")
 """Overlays of the segmentation of lesions."""
 
 ALLOWED_EXPRESSIONS = (
@@ -174,7 +174,7 @@ TASKS = {
         write=write_lesions,
         parameters=6_000_000,
         size=25_000_000,
-        overlays=tuple(f"networks/{name}.json" for name in PICTURE_NETWORK_OVERLAYS),
+        overlays=tuple(f"networks/{name}.json" for name in IMAGE_NETWORK_OVERLAYS),
     ),
     "cell_segmentation": Task(
         _foreground,

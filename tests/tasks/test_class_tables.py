@@ -86,9 +86,7 @@ def test_what_the_challenge_would_refuse_is_logged(
 
 
 def test_an_unknown_challenge_and_other_classes_are_refused(tmp_path: Path) -> None:
-    with pytest.raises(
-        ValueError, match="challenge must be one of isic2017_part3, isic2018_task3, got 'isic'"
-    ):
+    with pytest.raises(ValueError, match="challenge must be one of isic2017_part3, isic2018_task3, got 'isic'"):
         ClassTables(tmp_path, NAMES, challenge="isic")
     with pytest.raises(ValueError, match="isic2018_task3 has the classes MEL, NV"):
         ClassTables(tmp_path, NAMES, challenge="isic2018_task3")
