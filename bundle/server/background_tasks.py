@@ -44,10 +44,10 @@ def check_request(app: Any, method: str, request: Mapping[str, Any]) -> None:
             raise RequestError(409, "the study folder contains no images; add some.")
 
 
-def _find(known: Mapping[str, Any], name: Any, what: str) -> Any:
-    if name not in known:
-        raise RequestError(404, f"unknown {what} {name!r}; available: {', '.join(known) or 'none'}.")
-    return known[name]
+def _find(available: Mapping[str, Any], name: Any, what: str) -> Any:
+    if name not in available:
+        raise RequestError(404, f"unknown {what} {name!r}; available: {', '.join(available) or 'none'}.")
+    return available[name]
 
 
 def install_error_hook() -> None:

@@ -1,4 +1,4 @@
-"""Inference of one task as MONAI Label calls it."""
+"""Inference of a task with the interface of MONAI Label."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ HIDDEN_KEYS = ("input", "output", "image", "files", "checkpoint", "frame", "unit
 
 
 class BundleInference(InferTask):
-    """A task of the bundle behind MONAI Label's interface.
+    """Inference of a task with the interface of MONAI Label.
 
     It runs the task's ``inference.json`` with :class:`.BundleRun`, so that the result is the one that
     ``monai.bundle run`` writes for the same file.

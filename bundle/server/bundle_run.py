@@ -1,4 +1,4 @@
-"""A task's ``inference.json`` run on one image, as ``monai.bundle run`` does it, with the network kept between runs."""
+"""Inference of one image by a task's ``inference.json``; the network is cached between images."""
 
 from __future__ import annotations
 

@@ -142,12 +142,12 @@ def choose_tasks(
         StudiesError: if the folder does not exist, the kind of its images is unclear, a given task does not fit or
             lacks a file, or no task can be offered.
     """
-    known = {task.name: task for task in tasks}
-    chosen = [known[name] for name in models] if models else list(known.values())
+    by_name = {task.name: task for task in tasks}
+    chosen = [by_name[name] for name in models] if models else list(by_name.values())
     kind = _detect_kind(Path(studies), chosen if models else [])
     unsuitable = [task.name for task in chosen if task.kind != kind]
     if models and unsuitable:
-        suitable = [task.name for task in known.values() if task.kind == kind]
+        suitable = [task.name for task in by_name.values() if task.kind == kind]
         raise StudiesError(
             f"{studies}: contains {FORMAT_NAMES[kind]}, which {', '.join(unsuitable)} cannot read; "
             f"pass --models with some of {', '.join(suitable)}, or another --studies."

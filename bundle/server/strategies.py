@@ -57,15 +57,15 @@ class Uncertainty(Strategy):
         ranked = sorted(free or images, key=lambda name: (-_sort_value(scores[name]), name))
         if not ranked:
             return None
-        known = sum(value is not None for value in scores.values())
+        scored = sum(value is not None for value in scores.values())
         logger.info(
             "highest uncertainty: %s (%s); %d of %d images have a value",
             ranked[0],
             scores[ranked[0]],
-            known,
+            scored,
             len(images),
         )
-        return {"id": ranked[0], "score": scores[ranked[0]], "model": model, "scored": known, "unlabeled": len(images)}
+        return {"id": ranked[0], "score": scores[ranked[0]], "model": model, "scored": scored, "unlabeled": len(images)}
 
 
 def _sort_value(value: float | None) -> float:
@@ -74,6 +74,6 @@ def _sort_value(value: float | None) -> float:
 
 def _is_reserved(info: Mapping[str, Any], request: Mapping[str, Any]) -> bool:
     """Return whether an image is reserved for another annotator; requests without ``client_id`` ignore this."""
-    given, client = info.get("strategy", {}).get(request.get("strategy"), {}), request.get("client_id")
-    recently = time.time() - given.get("ts", 0) < RESERVATION_SECONDS
-    return client is not None and recently and given.get("client_id") != client
+    reservation, client = info.get("strategy", {}).get(request.get("strategy"), {}), request.get("client_id")
+    is_recent = time.time() - reservation.get("ts", 0) < RESERVATION_SECONDS
+    return client is not None and is_recent and reservation.get("client_id") != client
