@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from bundle.data.datalist_error import DatalistError
+from bundle.utils.write_json import write_json
 
 FINAL = "final"
 """Tag of MONAI Label for labels that an annotator submitted."""
@@ -93,7 +94,7 @@ def write_dataset(
         (folder / LINKS).mkdir()
         items += [_datalist_item(case, _link(case.image, folder / LINKS), 0, classes) for case in cases]
     path = folder / "dataset.json"
-    path.write_text(json.dumps({"training": items}, indent=2) + "\n", encoding="utf-8")
+    write_json(path, {"training": items})
     return path
 
 

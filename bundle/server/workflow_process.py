@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from bundle.inference.summary import EXIT_BAD_CASES
+from bundle.utils.write_json import write_json
 
 logger = logging.getLogger(__name__)
 
@@ -51,8 +52,7 @@ def run_workflow(config_file: str | Path, overrides: Mapping[str, Any], folder: 
     folder.mkdir(parents=True, exist_ok=True)
     (folder / "summary.json").unlink(missing_ok=True)
     arguments = folder / "arguments.json"
-    content = {"config_file": str(config_file), **overrides, "output_dir": str(folder)}
-    arguments.write_text(json.dumps(content, indent=2) + "\n", encoding="utf-8")
+    write_json(arguments, {"config_file": str(config_file), **overrides, "output_dir": str(folder)})
     command = [sys.executable, "-W", "ignore", "-m", "monai.bundle", "run", "--args_file", str(arguments)]
     tail: deque[str] = deque(maxlen=TAIL_LINES)
     with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True) as process:
