@@ -15,7 +15,7 @@ from monai.bundle import create_workflow
 from nibabel.affines import apply_affine
 
 from bundle import ROOT
-from bundle.phantoms.spine.spine_grid import turn_axes
+from bundle.phantoms.spine.spine_grid import reorient
 from bundle.phantoms.spine.spine_phantom import draw_spine_phantom
 
 WEIGHTS = Path(ROOT, "models", "disc_labeling", "model.pt")
@@ -72,7 +72,7 @@ def cropped(scan: Scan, low: Sequence[float], high: Sequence[float]) -> Scan:
 
 def turned(scan: Scan, codes: str) -> Scan:
     """Order the axes of the array anew; the voxels stay where they are in the world."""
-    return Scan(*turn_axes(scan.voxels, scan.affine, codes), scan.to_world)
+    return Scan(*reorient(scan.voxels, scan.affine, codes), scan.to_world)
 
 
 def moved(scan: Scan, motion: np.ndarray) -> Scan:

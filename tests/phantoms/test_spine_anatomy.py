@@ -3,13 +3,13 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from bundle.phantoms.spine.spine_anatomy import Look, Plane, draw_look, paint_spine
+from bundle.phantoms.spine.spine_anatomy import Appearance, Plane, draw_appearance, paint_spine
 from bundle.phantoms.spine.spine_contrast import TISSUES
 from bundle.phantoms.spine.spine_geometry import SpineGeometry, draw_spine
 from bundle.phantoms.spine.spine_tables import SpineTables, spine_tables
 
 TISSUE = {name: 10.0 * number for number, name in enumerate(TISSUES, start=1)}
-LOOK = Look(cortex=0.8, grain=0.0, cleft=False, vein=0.0, arch=1.5)
+APPEARANCE = Appearance(cortex=0.8, grain=0.0, cleft=False, vein=0.0, arch=1.5)
 OUTSIDE = -1.0
 
 
@@ -21,13 +21,13 @@ def spine() -> tuple[SpineGeometry, SpineTables]:
 
 
 def painted(
-    spine: tuple[SpineGeometry, SpineTables], t: object, u: object, v: float = 0.0, look: Look = LOOK
+    spine: tuple[SpineGeometry, SpineTables], t: object, u: object, v: float = 0.0, appearance: Appearance = APPEARANCE
 ) -> np.ndarray:
     geometry, tables = spine
     t, u = (np.atleast_1d(np.asarray(x, np.float32)) for x in np.broadcast_arrays(t, u))
     blank = np.zeros(t.shape, np.float32)
     plane = Plane(t, u, blank + np.float32(v), geometry.index(t), blank + OUTSIDE, blank, blank, 0.01)
-    paint_spine(plane, geometry, tables, TISSUE, look)
+    paint_spine(plane, geometry, tables, TISSUE, appearance)
     return plane.signal
 
 
@@ -119,12 +119,14 @@ def test_the_atlas_has_an_arch_before_and_one_behind_the_dens(spine: tuple[Spine
     assert painted(spine, 9 * scale, dens + 0.5)[0] != pytest.approx(TISSUE["marrow"])
 
 
-def test_veins_clefts_and_grain_are_seen_where_the_look_has_them(spine: tuple[SpineGeometry, SpineTables]) -> None:
+def test_veins_clefts_and_grain_are_painted_by_the_appearance(spine: tuple[SpineGeometry, SpineTables]) -> None:
     geometry, _ = spine
     l3 = float(centers(spine, "L3")[0])
-    assert painted(spine, l3, 2.0, look=Look(0.8, 0.0, False, 1.0, 1.5)) == pytest.approx(TISSUE["vein"])
+    assert painted(spine, l3, 2.0, appearance=Appearance(0.8, 0.0, False, 1.0, 1.5)) == pytest.approx(TISSUE["vein"])
     disc = geometry.discs[20]
-    whole, split = (painted(spine, disc.t, 12.0, look=Look(0.8, 0, cleft, 0, 1.5))[0] for cleft in (False, True))
+    whole, split = (
+        painted(spine, disc.t, 12.0, appearance=Appearance(0.8, 0, cleft, 0, 1.5))[0] for cleft in (False, True)
+    )
     assert split == pytest.approx(0.65 * whole, rel=0.02)
 
 
@@ -141,9 +143,9 @@ def test_an_edge_covers_a_voxel_by_the_part_that_it_fills() -> None:
     assert plane.signal.tolist() == [2.0, 4.0, 6.0]
 
 
-def test_looks_differ_from_patient_to_patient_and_are_drawn_by_the_generator() -> None:
-    looks = [draw_look(np.random.default_rng(seed)) for seed in (0, 0, 1)]
-    assert looks[0] == looks[1] != looks[2]
+def test_appearances_differ_from_patient_to_patient_and_are_drawn_by_the_generator() -> None:
+    appearances = [draw_appearance(np.random.default_rng(seed)) for seed in (0, 0, 1)]
+    assert appearances[0] == appearances[1] != appearances[2]
 
 
 def test_a_node_of_schmorl_deepens_the_endplate_below_its_disc() -> None:

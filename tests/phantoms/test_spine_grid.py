@@ -12,7 +12,7 @@ from bundle.phantoms.spine.spine_grid import (
     SpineGrid,
     draw_grid,
     draw_pose,
-    turn_axes,
+    reorient,
 )
 
 GEOMETRY = draw_spine(np.random.default_rng(0))
@@ -20,7 +20,7 @@ GEOMETRY = draw_spine(np.random.default_rng(0))
 
 def levels_in(grid: SpineGrid, geometry: SpineGeometry = GEOMETRY) -> list[int]:
     tips = geometry.tips()
-    return tips[grid.holds(tips[:, 1:]), 0].astype(int).tolist()
+    return tips[grid.contains(tips[:, 1:]), 0].astype(int).tolist()
 
 
 @pytest.mark.parametrize("field", [*FIELDS, (5, 7), (22, 19)])
@@ -59,14 +59,14 @@ def test_the_affine_maps_voxels_to_their_places() -> None:
     place = nib.affines.apply_affine(grid.affine, [1, 2, 3])
     assert place == pytest.approx([grid.axis(0)[1], grid.axis(1)[2], grid.axis(2)[3]])
     corners = np.array([[-0.99, -2.24, 2.66], [-1.01, -2.24, 2.66], [6.99, -0.76, 5.44], [6.99, -0.76, 5.46]])
-    assert grid.holds(corners).tolist() == [True, False, True, False]
+    assert grid.contains(corners).tolist() == [True, False, True, False]
 
 
 @pytest.mark.parametrize(
     ("options", "message"),
     [
         ({"field_of_view": "sacral"}, r"one of cervical, .* got 'sacral'"),
-        ({"field_of_view": (40, 50)}, r"\(40, 50\) holds no numbered level"),
+        ({"field_of_view": (40, 50)}, r"\(40, 50\) shows no numbered level"),
         ({"shape": (5, 40)}, "shape must be"),
         ({"shape": (0, 40, 40)}, "shape must be"),
         ({"spacing": (4, 0, 1)}, "spacing must be three positive"),
@@ -95,7 +95,7 @@ def test_turned_arrays_show_the_same_voxels_at_the_same_places(codes: str) -> No
     voxels = np.random.default_rng(0).normal(size=(3, 4, 5)).astype(np.float32)
     affine = np.diag([4.0, 1.0, 0.8, 1.0])
     affine[:3, 3] = 7, -3, 2
-    turned, new = turn_axes(voxels, affine, codes)
+    turned, new = reorient(voxels, affine, codes)
     assert nib.aff2axcodes(new) == tuple(codes)
     back = nib.as_closest_canonical(nib.Nifti1Image(turned, new))
     assert np.array_equal(np.asarray(back.dataobj), voxels)
@@ -105,4 +105,4 @@ def test_turned_arrays_show_the_same_voxels_at_the_same_places(codes: str) -> No
 @pytest.mark.parametrize("codes", ["RA", "RRS", "XYZ"])
 def test_codes_that_are_no_orientation_are_an_error(codes: str) -> None:
     with pytest.raises(ValueError, match=f"orientation must be three axis codes .* got '{codes}'"):
-        turn_axes(np.zeros((2, 2, 2)), np.eye(4), codes)
+        reorient(np.zeros((2, 2, 2)), np.eye(4), codes)

@@ -18,7 +18,7 @@ from bundle.phantoms.spine.spine_phantom import (
 from bundle.tasks.spine.discs import read_discs
 
 SMALL = {"shape": (3, 90, 120), "spacing": (4, 2, 2.5)}
-CLEAN = {"noise": 0, "bias_field": 0, "scoliosis": 0}
+CLEAN = {"noise": 0, "bias_field": 0}
 
 
 def around(phantom: SpinePhantom, forward: float) -> np.ndarray:
@@ -43,8 +43,8 @@ def test_each_field_of_view_is_finite_and_has_points_in_it(field: str) -> None:
     assert phantom.all_points.shape == (24, 4)
 
 
-def test_levels_out_of_view_are_no_points_but_known() -> None:
-    phantom = draw_spine_phantom(seed=2, field_of_view="lumbar", lumbar_vertebrae=5, **SMALL)
+def test_levels_out_of_view_are_not_among_the_points_in_view() -> None:
+    phantom = draw_spine_phantom(seed=2, field_of_view="lumbar", spine={"lumbar_vertebrae": 5}, **SMALL)
     unseen = set(phantom.all_points[:, 0]) - set(phantom.points[:, 0])
     assert {2, 3, 4, 5} <= unseen
     index = nib.affines.apply_affine(np.linalg.inv(phantom.affine), phantom.all_points[:, 1:])
@@ -53,9 +53,10 @@ def test_levels_out_of_view_are_no_points_but_known() -> None:
 
 
 @pytest.mark.parametrize("seed", [3, 4, 5])
-def test_in_t2_a_tip_lies_between_the_dark_rim_of_the_disc_and_what_is_bright_in_the_canal(seed: int) -> None:
-    options = {"contrast": "t2", "shape": (1, 180, 260), "spacing": (1, 1, 1), "tilt": 0, **CLEAN}
-    phantom = draw_spine_phantom(seed=seed, field_of_view=(20, 24), orientation="RAS", **options)
+def test_in_t2_a_tip_lies_between_the_dark_rim_of_the_disc_and_the_bright_canal(seed: int) -> None:
+    options = {"contrast": "t2", "shape": (1, 180, 260), "spacing": (1, 1, 1), "orientation": "RAS"}
+    straight = {"tilt": 0, "scoliosis": 0}
+    phantom = draw_spine_phantom(seed=seed, field_of_view=(20, 24), spine=straight, acquisition=CLEAN, **options)
     profile = np.stack([around(phantom, mm) for mm in (3, 2, 1, 0, -1, -4, -5, -6, -7)])
     assert (profile[:5].min(axis=0) < 0.5 * profile[5:].max(axis=0)).all()
 
@@ -80,7 +81,7 @@ def test_the_order_of_the_axes_changes_neither_points_nor_what_is_seen_at_a_plac
 
 @pytest.mark.parametrize(("lumbar", "missing"), [(4, {24}), (5, set()), (6, set())])
 def test_variants_keep_their_numbers(lumbar: int, missing: set[int]) -> None:
-    phantom = draw_spine_phantom(seed=10, lumbar_vertebrae=lumbar, **SMALL)
+    phantom = draw_spine_phantom(seed=10, spine={"lumbar_vertebrae": lumbar}, **SMALL)
     assert set(range(2, 26)) - set(phantom.all_points[:, 0].astype(int)) == missing
 
 

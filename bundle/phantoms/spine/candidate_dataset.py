@@ -1,4 +1,4 @@
-"""A dataset of candidate points with their levels, drawn from the discs of spines, and where spines come from."""
+"""A dataset of random candidate points with their levels, and sources of the spines they are drawn from."""
 
 from __future__ import annotations
 
@@ -17,31 +17,31 @@ from bundle.tasks.spine.discs.disc_reader import read_discs
 from bundle.tasks.spine.discs.skeleton import SkeletonPrior
 
 from .candidate_simulation import CandidateOptions, CandidateSet, draw_candidates
-from .spine_geometry import draw_spine
+from .spine_geometry import draw_lumbar_vertebrae, draw_spine
 
 Spine = np.ndarray
 """Points ``(n, 4)`` of value, R, A, S in mm."""
 
-OWN_SEED = 5
-"""Third part of the seeds of spines, which those of phantoms have not."""
+SPINE_SEED = 5
+"""Third part of the seeds of spines, so that they differ from those of phantoms."""
 
 
 class CandidateDataset(Dataset):
-    """Sets of candidates, drawn anew for every seed (:mod:`bundle.phantoms.spine.candidate_simulation`).
+    """Random sets of candidates (:mod:`bundle.phantoms.spine.candidate_simulation`).
 
-    An item depends on the seed and its index alone. It has the keys ``"case"``, a name; ``"image"``, A and S of the
-    candidates in mm ``(size, 2)``; ``"label"``, their classes ``(size,)``: the level from 0 on, the number of levels
-    for "none", and -1 where there is no candidate; ``"mask"``, which are there ``(size,)``; ``"features"``, the scores
-    of the levels ``(size, level_count)`` or nothing ``(size, 0)``; and ``"points"``, float64 ``(level_count, 4)``,
-    value, R = 0, A and S of the candidates that are discs, NaN for a level without one.
+    An item depends only on the seed and its index. It has the keys ``"case"``, a name; ``"image"``, A and S of the
+    candidates in mm ``(size, 2)``; ``"label"``, their classes ``(size,)``: the index of the level, the number of levels
+    for "none", and -1 for padding; ``"mask"``, whether they are candidates, not padding, ``(size,)``; ``"features"``,
+    the scores of the levels ``(size, level_count)`` or nothing ``(size, 0)``; and ``"points"``, float64 ``(level_count,
+    4)``, value, R = 0, A and S of the candidates that are discs, NaN for a level without one.
 
     Args:
-        sources: lists of spines. Each list is drawn from as often as the others; empty ones do not count.
+        sources: lists of spines, which are used equally often; empty ones are ignored.
         samples: number of items.
         first_level: value of the first level.
         level_count: number of levels.
-        scores: give the scores of the levels as features.
-        size: places for candidates in an item; false candidates beyond it are left out.
+        scores: return the scores of the levels as features.
+        size: number of candidates of an item with padding; further false candidates are dropped.
         options: arguments of :class:`bundle.phantoms.spine.candidate_simulation.CandidateOptions`.
         seed: seed of the items.
 
@@ -75,7 +75,7 @@ class CandidateDataset(Dataset):
         self.options = CandidateOptions(**(options or {}))
 
     def set_random_state(self, seed: int | None = None, state: Any = None) -> CandidateDataset:
-        """Draw other items from now on; what MONAI calls before an epoch."""
+        """Set the seed of the items; MONAI calls this before every epoch."""
         self.seed = 0 if seed is None else seed
         return self
 
@@ -87,7 +87,7 @@ class CandidateDataset(Dataset):
         """Return an item.
 
         Raises:
-            IndexError: when there is none of that index.
+            IndexError: when the index is out of range.
         """
         if not 0 <= index < self.samples:
             raise IndexError(f"there are {self.samples} sets of candidates, not one of number {index}.")
@@ -97,7 +97,7 @@ class CandidateDataset(Dataset):
         return {"case": f"candidates{index:05d}", **self._padded(drawn)}
 
     def _padded(self, drawn: CandidateSet) -> dict[str, torch.Tensor]:
-        """Return a set with discs first, so that none is left out; the network does not see the order."""
+        """Return a padded set, discs first, so that none is dropped; the order has no influence on the network."""
         none = len(self.levels)
         order = np.argsort(drawn.classes == none, kind="stable")[: self.size]
         places, classes, count = drawn.places[order], drawn.classes[order], len(order)
@@ -122,13 +122,13 @@ class CandidateDataset(Dataset):
 def listed_spines(
     dataset_dir: str | Path, split: str = "training", *, datalist: str | Path | None = None, fold: int = 0
 ) -> list[Spine]:
-    """Return the discs of the labelled cases of a dataset; images are not read.
+    """Return the discs of the labeled cases of a dataset; images are not read.
 
     Args:
         dataset_dir: folder of the dataset, see :func:`bundle.data.select_cases`.
-        split: which cases.
+        split: the split of the cases.
         datalist: JSON file in MSD form.
-        fold: the fold that is held out for validation.
+        fold: the validation fold.
 
     Raises:
         bundle.data.DatalistError: as :func:`bundle.data.select_cases`.
@@ -142,28 +142,31 @@ def listed_spines(
 def drawn_spines(count: int, *, seed: int = 0) -> list[Spine]:
     """Return the discs of random whole spines (:func:`bundle.phantoms.spine.spine_geometry.draw_spine`).
 
-    They are other spines than those of the phantoms of the same seed.
+    They differ from the spines of the phantoms of the same seed.
 
     Args:
-        count: how many; a larger set begins with the smaller one.
+        count: number of spines; a larger set begins with a smaller one.
         seed: the seed.
+
+    Examples:
+        >>> [spine.shape[1] for spine in drawn_spines(2, seed=0)]
+        [4, 4]
     """
     spines = []
     for rng in _generators(count, seed):
-        lumbar = int(rng.choice([5, 4, 6], p=[0.96, 0.02, 0.02]))
-        spines.append(draw_spine(rng, lumbar_vertebrae=lumbar).tips())
+        spines.append(draw_spine(rng, lumbar_vertebrae=draw_lumbar_vertebrae(rng)).tips())
     return spines
 
 
 def prior_spines(prior: SkeletonPrior, count: int, *, seed: int = 0) -> list[Spine]:
-    """Return spines around the mean of a skeleton prior.
+    """Return random spines around the mean of a skeleton prior.
 
-    A prior tells how far every disc lies off the mean, not how discs bend together, so each is moved by itself; discs
-    that would change their order are left at the mean.
+    As a prior has no correlation between discs, each is shifted independently; discs that would change their order stay
+    at the mean.
 
     Args:
         prior: the prior.
-        count: how many; a larger set begins with the smaller one.
+        count: number of spines; a larger set begins with a smaller one.
         seed: the seed.
     """
     spines = []
@@ -176,10 +179,10 @@ def prior_spines(prior: SkeletonPrior, count: int, *, seed: int = 0) -> list[Spi
 
 
 def _generators(count: int, seed: int) -> list[np.random.Generator]:
-    return [np.random.default_rng((seed, number, OWN_SEED)) for number in range(count)]
+    return [np.random.default_rng((seed, number, SPINE_SEED)) for number in range(count)]
 
 
 def _crossed(places: np.ndarray) -> np.ndarray:
-    """Tell which discs do not lie below the one before them, or above the next."""
-    rising = np.diff(places[:, 1]) >= 0
-    return np.append(rising, False) | np.insert(rising, 0, False)
+    """Return which discs are not below the previous one, or not above the next."""
+    wrong = np.diff(places[:, 1]) >= 0
+    return np.append(wrong, False) | np.insert(wrong, 0, False)

@@ -1,15 +1,15 @@
-"""Candidate points as the heat maps of a spine would give them: discs, some of them missed, and false ones.
+"""Simulated candidate points of the heat maps of a spine: discs, some of them missing, and false candidates.
 
-Sets of candidates for :class:`bundle.networks.CandidateNet` are drawn from the true discs of spines. The "look once"
-paper (Azad et al., https://arxiv.org/abs/2204.02943) draws noise around the discs of whole images; here, a set shows
-any part of a spine, turned and scaled, and has the mistakes that maps make: points between two discs or in front of
-one, doubles, and strays.
+Sets of candidates for :class:`bundle.networks.CandidateNet` are drawn from the reference discs of spines. The "look
+once" paper (Azad et al., https://arxiv.org/abs/2204.02943) adds noise to the discs of complete images; here, a set
+shows any part of a spine, rotated and scaled, with the errors of heat maps: points between two discs or in front of
+one, duplicates, and stray points.
 
-The scores stand for the values of all levels' maps at a candidate. A network that believes a level with the probability
-p answers with (1 + g) p / (1 + g p), which minimizes the expected squared error where cells of a landmark weigh 1 + g
-(:class:`bundle.losses.HeatmapLoss`, ``foreground``). What it believes is a hill over the levels, as wide as it is
-unsure. The hill's middle is off by an error that is common to all discs of a set, since they are counted from each
-other, and by one of their own.
+The scores simulate the values of the maps of all levels at a candidate. For a level of probability p, the response that
+minimizes the expected squared error is (1 + g) p / (1 + g p) where cells of a landmark have the weight 1 + g
+(:class:`bundle.losses.HeatmapLoss`, ``foreground``). The probabilities are a Gaussian over the levels whose width is
+the uncertainty. Its center has an error that is common to all discs of a set, since they are counted from each other,
+and an individual one.
 """
 
 from __future__ import annotations
@@ -22,25 +22,25 @@ import numpy as np
 
 @dataclass(frozen=True)
 class CandidateOptions:
-    """How candidates are drawn; where two numbers stand, every set draws its own between them.
+    """Options of the simulation; of two numbers, every set draws a value between them.
 
     Attributes:
-        least: fewest discs in view, where the spine has them.
-        rotation: largest turn in the sagittal plane to either side, in degrees.
+        least: minimum number of discs in view, if the spine has as many.
+        rotation: largest rotation in the sagittal plane in either direction, in degrees.
         scale: standard deviation of the logarithm of the size.
-        jitter: standard deviation of the place of a disc, in mm.
-        missing: share of the discs in view that have no candidate.
+        jitter: standard deviation of the position of a disc, in mm.
+        missing: fraction of the discs in view without a candidate.
         neighbors: mean number of false candidates between two discs or in front of one.
-        doubles: mean number of second candidates of a disc.
-        strays: mean number of false candidates anywhere around.
-        double_mm: distance of a double from its disc.
-        margin_mm: how far around the discs strays lie.
+        doubles: mean number of duplicates of a disc.
+        strays: mean number of stray points.
+        double_mm: distance of a duplicate to its disc.
+        margin_mm: margin around the discs in which stray points are drawn.
         level_spread: width of the scores over the levels (a standard deviation), drawn on a logarithmic scale.
-        common_error: standard deviation of the error that all candidates' scores share, as a part of their width.
-        own_error: that of every candidate's own error, as a part of it.
+        common_error: standard deviation of the common error of all scores, relative to their width.
+        own_error: standard deviation of the individual error of a candidate, relative to the width.
         foreground: additional weight g of the cells of a landmark in the training of the maps, drawn as the logarithm
             of 1 + g.
-        noise: standard deviation of what the scores say without reason.
+        noise: standard deviation of the noise of the scores.
 
     Raises:
         ValueError: when a number is out of range; the message starts with its name.
@@ -71,7 +71,7 @@ class CandidateOptions:
                 if not value >= 0:
                     raise ValueError(f"{field.name} must be 0 or more, got {value}.")
             elif len(value) != 2 or not 0 <= value[0] <= value[1]:
-                raise ValueError(f"{field.name} must be two numbers of 0 or more that rise, got {list(value)}.")
+                raise ValueError(f"{field.name} must be two increasing numbers of 0 or more, got {list(value)}.")
         if not self.level_spread[0] > 0:
             raise ValueError(f"level_spread must be positive, got {list(self.level_spread)}.")
         if self.missing[1] > 1:
@@ -84,8 +84,8 @@ class CandidateSet:
 
     Attributes:
         places: ``(N, 2)`` A and S in mm.
-        classes: ``(N,)`` number of the level from 0 on, or the number of levels for "none".
-        scores: ``(N, L)`` from 0 to 1, what the maps of the levels say at each.
+        classes: ``(N,)`` index of the level, or the number of levels for "none".
+        scores: ``(N, L)`` from 0 to 1, values of the maps of the levels.
     """
 
     places: np.ndarray
@@ -99,10 +99,10 @@ def draw_candidates(
     """Draw a set of candidates of one spine.
 
     Args:
-        rng: the only source of chance.
-        spine: points ``(n, 4)`` of value, R, A, S in mm; one with a value of ``levels`` or more.
-        levels: values of the discs, rising by one.
-        options: how; None for the defaults.
+        rng: random generator.
+        spine: points ``(n, 4)`` of value, R, A, S in mm; one or more with a value of ``levels``.
+        levels: values of the discs, increasing by one.
+        options: options of the simulation; None for the defaults.
 
     Raises:
         ValueError: when the spine shows none of the levels.
@@ -112,7 +112,7 @@ def draw_candidates(
     if not len(kept):
         raise ValueError(f"the spine has no disc of the levels {levels[0]} to {levels[-1]}.")
     kept = kept[np.argsort(kept[:, 0])]
-    discs = _turned(rng, kept[:, 2:], options)
+    discs = _rotate_and_scale(rng, kept[:, 2:], options)
     values = kept[:, 0].round().astype(int) - levels[0]
     view = _field_of_view(rng, len(kept), options.least)
     discs, values = discs[view], values[view]
@@ -129,21 +129,21 @@ def draw_candidates(
     return CandidateSet(places[order], classes[order], scores[order])
 
 
-def _turned(rng: np.random.Generator, places: np.ndarray, options: CandidateOptions) -> np.ndarray:
+def _rotate_and_scale(rng: np.random.Generator, places: np.ndarray, options: CandidateOptions) -> np.ndarray:
     angle = np.deg2rad(rng.uniform(-options.rotation, options.rotation))
     turn = np.array([[np.cos(angle), -np.sin(angle)], [np.sin(angle), np.cos(angle)]])
     return np.exp(rng.normal(0, options.scale)) * places @ turn.T
 
 
 def _field_of_view(rng: np.random.Generator, count: int, least: int) -> slice:
-    """Draw which of the discs are in view, at least ``least`` that follow each other."""
+    """Draw the range of the discs in view, at least ``least`` of them."""
     length = int(rng.integers(min(least, count), count + 1))
     start = int(rng.integers(count - length + 1))
     return slice(start, start + length)
 
 
 def _false_places(rng: np.random.Generator, discs: np.ndarray, options: CandidateOptions) -> np.ndarray:
-    """Draw false candidates ``(m, 2)``: between discs or in front of them, beside them, and anywhere around."""
+    """Draw false candidates ``(m, 2)``: between or in front of discs, next to discs, and anywhere around."""
     neighbors, doubles, strays = (
         int(rng.poisson(rng.uniform(*bounds))) for bounds in (options.neighbors, options.doubles, options.strays)
     )
@@ -153,15 +153,17 @@ def _false_places(rng: np.random.Generator, discs: np.ndarray, options: Candidat
     front = discs[near] + np.column_stack([rng.uniform(15, 40, neighbors), rng.normal(0, 5, neighbors)])
     in_front = (rng.uniform(size=neighbors) < 0.5) | (near == next_one)
     angle, far = rng.uniform(0, 2 * np.pi, doubles), rng.uniform(*options.double_mm, doubles)
-    beside = (
+    duplicates = (
         discs[rng.integers(len(discs), size=doubles)] + np.column_stack([np.cos(angle), np.sin(angle)]) * far[:, None]
     )
     low, high = discs.min(0) - options.margin_mm, discs.max(0) + options.margin_mm
-    return np.concatenate([np.where(in_front[:, None], front, between), beside, rng.uniform(low, high, (strays, 2))])
+    return np.concatenate(
+        [np.where(in_front[:, None], front, between), duplicates, rng.uniform(low, high, (strays, 2))]
+    )
 
 
 def _levels_at(places: np.ndarray, discs: np.ndarray, values: np.ndarray) -> np.ndarray:
-    """Return the levels, with fractions, that lie at the height of places."""
+    """Return the levels, with fractions, at the height of places."""
     return np.interp(-places[:, 1], -discs[:, 1], values)
 
 
@@ -172,8 +174,8 @@ def _scores(
     spread = np.exp(rng.uniform(*np.log(options.level_spread)))
     common, own, noise = (rng.uniform(*bounds) for bounds in (options.common_error, options.own_error, options.noise))
     weight = np.exp(rng.uniform(*np.log1p(options.foreground)))
-    told = about + spread * (rng.normal(0, common) + rng.normal(0, own, len(about)))
-    belief = np.exp(-0.5 * ((np.arange(count) - told.clip(0, count - 1)[:, None]) / spread) ** 2)
-    belief /= belief.sum(1, keepdims=True)
-    answer = weight * belief / (1 + (weight - 1) * belief)
-    return np.clip(heights[:, None] * answer + rng.normal(0, noise, belief.shape), 0.0, 1.0)
+    center = about + spread * (rng.normal(0, common) + rng.normal(0, own, len(about)))
+    probability = np.exp(-0.5 * ((np.arange(count) - center.clip(0, count - 1)[:, None]) / spread) ** 2)
+    probability /= probability.sum(1, keepdims=True)
+    response = weight * probability / (1 + (weight - 1) * probability)
+    return np.clip(heights[:, None] * response + rng.normal(0, noise, probability.shape), 0.0, 1.0)

@@ -1,4 +1,4 @@
-"""What a scanner makes of the signal of a spine phantom: blur, the coil's shading, noise, and contrast."""
+"""Simulated acquisition of a spine phantom: blur, shading by the coil, noise, and contrast."""
 
 from __future__ import annotations
 
@@ -7,26 +7,24 @@ from collections.abc import Sequence
 import numpy as np
 from scipy.ndimage import gaussian_filter
 
-FloatArray = np.ndarray
-
 
 def acquire(
     rng: np.random.Generator,
-    voxels: FloatArray,
+    voxels: np.ndarray,
     spacing: Sequence[float],
     *,
     noise: float | None = None,
     bias_field: float | None = None,
-) -> FloatArray:
+) -> np.ndarray:
     """Return a magnitude image of a signal.
 
     Args:
-        rng: the only source of chance.
+        rng: random generator.
         voxels: (R, A, S) float32, not negative.
-        spacing: size of the voxels in mm.
-        noise: deviation of the Gaussian noise of the real and of the imaginary channel, where 1 is the signal of the
-            brightest tissue after shading; None draws it.
-        bias_field: strength of the shading, 0 for none, 1 for the usual; None draws it.
+        spacing: voxel size in mm.
+        noise: standard deviation of the Gaussian noise of the real and of the imaginary channel, relative to the signal
+            of the brightest tissue after shading; None draws it.
+        bias_field: strength of the shading, 0 for none, 1 for a typical one; None draws it.
 
     Returns:
         float32 of the same shape; the brightest tissue is about 1.
@@ -43,10 +41,10 @@ def acquire(
     return image ** np.float32(rng.uniform(0.85, 1.2))
 
 
-def shading(rng: np.random.Generator, shape: Sequence[int], spacing: Sequence[float], strength: float) -> FloatArray:
-    """Draw a receive sensitivity (1, A, S) float32: of a coil in the back, with slow waves, and often a dark front.
+def shading(rng: np.random.Generator, shape: Sequence[int], spacing: Sequence[float], strength: float) -> np.ndarray:
+    """Draw a receive sensitivity (1, A, S) float32: of a posterior coil, with slow waves and often a saturation band.
 
-    The front is that of a saturation band, which keeps the motion of the organs out of the image.
+    The anterior saturation band suppresses artifacts of the motion of the organs.
     """
     a, s = np.linspace(0, 1, shape[1])[:, None], np.linspace(-1, 1, shape[2])[None]
     distance = a * shape[1] * spacing[1]

@@ -1,7 +1,7 @@
-"""Painting of a sagittal plane of the spine: bodies, discs, canal, cord, processes, from places along the curve.
+"""Painting of a sagittal plane of the spine: bodies, discs, canal, cord and processes.
 
 Each structure is a signed distance (mm, positive inside) in the coordinates ``t, u, v`` of
-:mod:`bundle.phantoms.spine.spine_geometry`; it covers what lies under it by the part of the voxel that it fills.
+:mod:`bundle.phantoms.spine.spine_geometry`; it covers previous structures by the fraction of the voxel that it fills.
 """
 
 from __future__ import annotations
@@ -13,37 +13,35 @@ import numpy as np
 from .spine_geometry import STEP, SpineGeometry
 from .spine_tables import SpineTables
 
-FloatArray = np.ndarray
-
 WALL = 1.0
 """Thickness of the dark band (ligament, dura, cortex) that lines the canal, in mm."""
-TOWARD_SIDE = 45.0
-"""Beyond this distance from the middle plane no part of the spine is painted, in mm."""
+LATERAL_EXTENT = 45.0
+"""Distance from the middle plane in mm beyond which no part of the spine is painted."""
 
 
 @dataclass
 class Plane:
-    """The voxels of one sagittal plane that lie near the spine.
+    """The voxels of one sagittal plane near the spine.
 
     Attributes:
-        t, u, v: (n,) float32 places.
-        sample: (n,) samples of the tables.
+        t, u, v: (n,) float32 coordinates.
+        sample: (n,) indices of the tables.
         signal: (n,) float32, painted in place.
-        fine, coarse: (n,) float32 textures of mean 0 and deviation 1, of trabeculae and of larger parts.
-        pixel: size of a voxel in mm, over which an edge is soft.
+        fine, coarse: (n,) float32 textures of mean 0 and standard deviation 1, of trabeculae and of larger structures.
+        pixel: voxel size in mm, the width of an edge.
     """
 
-    t: FloatArray
-    u: FloatArray
-    v: FloatArray
+    t: np.ndarray
+    u: np.ndarray
+    v: np.ndarray
     sample: np.ndarray
-    signal: FloatArray
-    fine: FloatArray
-    coarse: FloatArray
+    signal: np.ndarray
+    fine: np.ndarray
+    coarse: np.ndarray
     pixel: float
 
-    def paint(self, distance: FloatArray, signal: FloatArray | float, opacity: float = 1.0) -> None:
-        """Cover by a structure of a signed distance in mm and a signal."""
+    def paint(self, distance: np.ndarray, signal: np.ndarray | float, opacity: float = 1.0) -> None:
+        """Paint a structure of a signed distance in mm and a signal."""
         part = np.clip(distance * np.float32(1 / self.pixel) + np.float32(0.5), 0, 1)
         if opacity != 1:
             part *= np.float32(opacity)
@@ -51,15 +49,15 @@ class Plane:
 
 
 @dataclass(frozen=True)
-class Look:
-    """What is drawn once for all of a patient's spine.
+class Appearance:
+    """Random appearance of a spine.
 
     Attributes:
-        cortex: thickness of endplates in mm, as chemical shift makes it.
+        cortex: thickness of endplates in mm, including chemical shift.
         grain: contrast of the trabecular texture.
         cleft: whether nuclei have a dark cleft.
         vein: visibility of the basivertebral veins.
-        arch: C1's distance from the dens in mm.
+        arch: distance of C1 to the dens in mm.
     """
 
     cortex: float
@@ -69,9 +67,9 @@ class Look:
     arch: float
 
 
-def draw_look(rng: np.random.Generator) -> Look:
-    """Draw the look of a spine."""
-    return Look(
+def draw_appearance(rng: np.random.Generator) -> Appearance:
+    """Draw the appearance of a spine."""
+    return Appearance(
         cortex=rng.uniform(0.6, 1.3),
         grain=rng.uniform(0.03, 0.12),
         cleft=bool(rng.uniform() < 0.5),
@@ -81,23 +79,23 @@ def draw_look(rng: np.random.Generator) -> Look:
 
 
 def paint_spine(
-    plane: Plane, geometry: SpineGeometry, tables: SpineTables, tissue: dict[str, float], look: Look
+    plane: Plane, geometry: SpineGeometry, tables: SpineTables, tissue: dict[str, float], appearance: Appearance
 ) -> None:
-    """Paint one plane, from what lies deepest to what lies on it."""
+    """Paint one plane, from the deepest structures to those that cover them."""
     side = float(np.abs(plane.v).min())
-    if side > TOWARD_SIDE:
+    if side > LATERAL_EXTENT:
         return
     _paint_ribs(plane, tables, tissue)
-    _paint_arches(plane, tables, tissue, look)
+    _paint_arches(plane, tables, tissue, appearance)
     if side < 12:
-        _paint_processes(plane, tables, tissue, look)
-    _paint_bodies(plane, tables, tissue, look)
-    _paint_atlas(plane, geometry, tables, tissue, look)
+        _paint_processes(plane, tables, tissue, appearance)
+    _paint_bodies(plane, tables, tissue, appearance)
+    _paint_atlas(plane, geometry, tables, tissue, appearance)
     if side < 14:
         _paint_canal(plane, tables, tissue)
 
 
-def _paint_bodies(plane: Plane, tables: SpineTables, tissue: dict[str, float], look: Look) -> None:
+def _paint_bodies(plane: Plane, tables: SpineTables, tissue: dict[str, float], appearance: Appearance) -> None:
     i, u, v = plane.sample, plane.u, plane.v
     across = np.minimum((v / tables.half_width[i]) ** 2, 4)
     depth = tables.depth[i] * (1 - 0.55 * across * np.sqrt(across))
@@ -114,28 +112,30 @@ def _paint_bodies(plane: Plane, tables: SpineTables, tissue: dict[str, float], l
     top = plane.t - 0.06 * (u - 5) ** 2 - 0.06 * v**2
     body = np.minimum(np.minimum(front, u - 0.4 * level), np.minimum(beyond, top))
     plane.paint(body + 0.3, tissue["bone"])
-    grain = 1 + look.grain * plane.fine + 0.6 * look.grain * plane.coarse
-    plane.paint(body - look.cortex, tissue["marrow"] * tables.marrow[i] * grain)
-    _paint_vein(plane, tables, tissue, look, body)
-    _paint_discs(plane, tables, tissue, look, np.minimum(front + 0.5, -beyond), offset / half, depth, across)
+    grain = 1 + appearance.grain * plane.fine + 0.6 * appearance.grain * plane.coarse
+    plane.paint(body - appearance.cortex, tissue["marrow"] * tables.marrow[i] * grain)
+    _paint_vein(plane, tables, tissue, appearance, body)
+    _paint_discs(plane, tables, tissue, appearance, np.minimum(front + 0.5, -beyond), offset / half, depth, across)
 
 
-def _paint_vein(plane: Plane, tables: SpineTables, tissue: dict[str, float], look: Look, body: FloatArray) -> None:
+def _paint_vein(
+    plane: Plane, tables: SpineTables, tissue: dict[str, float], appearance: Appearance, body: np.ndarray
+) -> None:
     i = plane.sample
     half = 2.2 * (1 - plane.u / np.maximum(0.45 * tables.depth[i], 1)) - 0.25 * np.abs(plane.v)
     inside = np.minimum(half - np.abs(tables.body_offset[i]), body + 0.5)
-    plane.paint(np.where(tables.body_height[i] > 15, inside, -9.0), tissue["vein"], look.vein)
+    plane.paint(np.where(tables.body_height[i] > 15, inside, -9.0), tissue["vein"], appearance.vein)
 
 
 def _paint_discs(
     plane: Plane,
     tables: SpineTables,
     tissue: dict[str, float],
-    look: Look,
-    inside: FloatArray,
-    offset: FloatArray,
-    depth: FloatArray,
-    across: FloatArray,
+    appearance: Appearance,
+    inside: np.ndarray,
+    offset: np.ndarray,
+    depth: np.ndarray,
+    across: np.ndarray,
 ) -> None:
     i, u = plane.sample, plane.u
     behind = u + tables.bulge[i] * np.clip(1 - offset**2, 0, 1)
@@ -143,7 +143,7 @@ def _paint_discs(
     health = tables.health[i]
     worn = tissue["annulus"] + 0.25 * (tissue["nucleus"] - tissue["annulus"])
     signal = worn + health * (tissue["nucleus"] - worn)
-    if look.cleft:
+    if appearance.cleft:
         signal = signal * (1 - 0.35 * np.exp(-((offset / 0.22) ** 2)))
     oval = 1 - ((u / np.maximum(depth, 1) - 0.46) / 0.40) ** 4 - (offset / 0.95) ** 2 - across / 0.7
     plane.paint(oval * tables.disc_half[i], signal * (1 + 0.06 * plane.fine))
@@ -174,13 +174,13 @@ def _paint_canal(plane: Plane, tables: SpineTables, tissue: dict[str, float]) ->
     plane.paint(np.where(cord > 0.8, nerve, -9.0), tissue["cord"] * (1 + 0.03 * plane.fine))
 
 
-def _oval(x: FloatArray, a: FloatArray | np.float32, y: FloatArray, b: FloatArray | np.float32) -> FloatArray:
-    """Return about the distance to the border of an ellipse with half axes ``a`` and ``b``, positive inside."""
+def _oval(x: np.ndarray, a: np.ndarray | np.float32, y: np.ndarray, b: np.ndarray | np.float32) -> np.ndarray:
+    """Return the approximate distance to the border of an ellipse with half axes ``a`` and ``b``, positive inside."""
     return (1 - np.sqrt((x / a) ** 2 + (y / b) ** 2)) * np.minimum(a, b)
 
 
-def _paint_processes(plane: Plane, tables: SpineTables, tissue: dict[str, float], look: Look) -> None:
-    """Paint spinous processes and what lies between them: ligament at the canal, and fat and ligament behind it."""
+def _paint_processes(plane: Plane, tables: SpineTables, tissue: dict[str, float], appearance: Appearance) -> None:
+    """Paint spinous processes and the ligaments and fat between them."""
     i, v = plane.sample, np.abs(plane.v)
     behind = -plane.u - WALL - tables.canal[i]
     between = np.minimum(behind + 1, 3.0 - v)
@@ -199,11 +199,11 @@ def _paint_processes(plane: Plane, tables: SpineTables, tissue: dict[str, float]
     bone = np.minimum(bone, np.where(behind < 6, 11 - v, 4 + 0.06 * behind - v))
     bone = np.where(tables.spinous_length[j] > 1, bone, -9.0)
     plane.paint(bone + 0.3, tissue["bone"])
-    plane.paint(bone - 0.9, tissue["marrow"] * (1 + look.grain * plane.coarse))
+    plane.paint(bone - 0.9, tissue["marrow"] * (1 + appearance.grain * plane.coarse))
 
 
-def _paint_arches(plane: Plane, tables: SpineTables, tissue: dict[str, float], look: Look) -> None:
-    """Paint what lies beside the canal: pedicles, facets with their joints, and the foramina with fat and a root."""
+def _paint_arches(plane: Plane, tables: SpineTables, tissue: dict[str, float], appearance: Appearance) -> None:
+    """Paint the structures lateral to the canal: pedicles, facets with joints, and foramina with fat and a root."""
     i, u, v = plane.sample, plane.u, np.abs(plane.v)
     canal = tables.canal[i]
     beside = np.minimum(v - 0.55 * canal, 1.05 * canal + 3 - v)
@@ -219,7 +219,7 @@ def _paint_arches(plane: Plane, tables: SpineTables, tissue: dict[str, float], l
     pedicle = 0.27 * height - np.abs(tables.body_offset[i] + 0.16 * height)
     pedicle = np.minimum(np.minimum(pedicle, beside), np.minimum(3 - u, u + canal))
     plane.paint(pedicle + 0.3, tissue["bone"])
-    plane.paint(pedicle - 0.9, tissue["marrow"] * (1 + look.grain * plane.fine))
+    plane.paint(pedicle - 0.9, tissue["marrow"] * (1 + appearance.grain * plane.fine))
 
 
 def _paint_ribs(plane: Plane, tables: SpineTables, tissue: dict[str, float]) -> None:
@@ -234,7 +234,7 @@ def _paint_ribs(plane: Plane, tables: SpineTables, tissue: dict[str, float]) -> 
 
 
 def _paint_atlas(
-    plane: Plane, geometry: SpineGeometry, tables: SpineTables, tissue: dict[str, float], look: Look
+    plane: Plane, geometry: SpineGeometry, tables: SpineTables, tissue: dict[str, float], appearance: Appearance
 ) -> None:
     """Paint the arches and the masses of C1 around the dens."""
     if float(plane.t.min()) > 30:
@@ -242,7 +242,7 @@ def _paint_atlas(
     scale = geometry.levels[0].scale
     dens = 0.7 * geometry.levels[0].sizes.depth * scale
     u, v = plane.u, np.abs(plane.v)
-    front = _oval(plane.t - 9 * scale, np.float32(5.5), u - dens - look.arch - 3 + 0.03 * v**2, np.float32(3.2))
+    front = _oval(plane.t - 9 * scale, np.float32(5.5), u - dens - appearance.arch - 3 + 0.03 * v**2, np.float32(3.2))
     rear = _oval(plane.t - 10 * scale, np.float32(4.5), u + 26 * scale - 0.04 * v**2, np.float32(4.0))
     mass = np.minimum(np.minimum(7 - np.abs(plane.t - 10 * scale), v - 8), np.minimum(22 - v, 11 - np.abs(u - 3)))
     bone = np.maximum(np.maximum(np.where(v < 14, front, -9.0), np.where(v < 18, rear, -9.0)), mass)

@@ -1,4 +1,4 @@
-"""Signal of tissues in the sequences that spines are imaged with: what the spine phantom paints with."""
+"""Signals of the tissues of the spine phantom in common MR sequences."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ TISSUES = (
     *("csf", "cord", "roots", "fat", "marrow", "nucleus", "annulus", "bone", "ligament"),
     *("muscle", "organ", "vessel", "vein", "skin", "brain", "fluid"),
 )
-"""In the order of the rows of ``SIGNALS``; ``bone`` is cortical bone, ``vein`` the basivertebral one."""
+"""Tissues in the order of the values of ``SIGNALS``; ``bone`` is cortical, ``vein`` is the basivertebral vein."""
 
 SIGNALS: dict[str, tuple[Range, ...]] = {
     "t2": (
@@ -43,11 +43,11 @@ SIGNALS: dict[str, tuple[Range, ...]] = {
 gradient-echo T1 (isotropic volumes), gradient-echo water image, and fat-suppressed T2."""
 
 FREQUENCY = {"t2": 0.5, "t1": 0.22, "t1_gre": 0.08, "ffe": 0.12, "stir": 0.08}
-"""How often each sequence is drawn."""
+"""Frequency of the sequences."""
 
 
 def draw_contrast(rng: np.random.Generator, contrast: str | None = None) -> tuple[str, dict[str, float]]:
-    """Draw the sequence (where ``contrast`` is None) and the signal of each tissue in it.
+    """Draw the sequence (if ``contrast`` is None) and the signal of each tissue in it.
 
     Raises:
         ValueError: when the sequence is unknown.

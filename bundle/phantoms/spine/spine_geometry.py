@@ -1,8 +1,8 @@
-"""The geometry of a random spine: its curve, its levels, and coordinates that follow it.
+"""The geometry of a random spine: its curve, its levels, and coordinates along it.
 
 The curve runs down the posterior wall of the vertebral bodies. A place is given by ``t`` (mm along the curve, 0 at the
-tip of the dens, downward), ``u`` (mm in front of the wall, in the sagittal plane) and ``v`` (mm to the right of the
-middle plane of the level). Disc tips and the canal, which everything is measured by, so lie near ``u = v = 0``.
+tip of the dens, downward), ``u`` (mm anterior to the wall, in the sagittal plane) and ``v`` (mm to the right of the
+middle plane of the level). Disc tips and the canal are near ``u = v = 0``.
 """
 
 from __future__ import annotations
@@ -16,15 +16,13 @@ from scipy.spatial import cKDTree
 from .spine_sizes import Vertebra, vertebrae_with
 
 STEP = 0.25
-"""Sampling of the curve and of what is known along it, in mm."""
+"""Sampling of the curve and of the tables along it, in mm."""
 ABOVE = 220.0
-"""How far the curve goes on above the dens, in mm."""
+"""Length of the curve above the dens, in mm."""
 BELOW = 200.0
-"""How far it goes on below the coccyx."""
+"""Length of the curve below the coccyx, in mm."""
 ATLAS_AXIS = 0.56
-"""Where on the height of C2 the level C1-C2 is marked: at the base of the dens."""
-
-FloatArray = np.ndarray
+"""Position of the level C1-C2 as a fraction of the height of C2: at the base of the dens."""
 
 
 @dataclass(frozen=True)
@@ -33,12 +31,12 @@ class DiscShape:
 
     Attributes:
         value: number of the level in the convention of the Spinal Cord Toolbox.
-        t: place of the middle of the disc on the curve.
+        t: position of the middle of the disc on the curve.
         half_height: half the height at the posterior wall.
-        bulge: how far its posterior border stands behind the wall.
+        bulge: distance of its posterior border behind the wall.
         health: 0 for a dark, degenerated nucleus, 1 for a bright one.
-        schmorl: depth of a Schmorl's node in the endplate below, 0 for none.
-        osteophyte: how far the anterior margins stand out.
+        schmorl: depth of a Schmorl node in the endplate below, 0 for none.
+        osteophyte: size of the osteophytes at the anterior margins.
     """
 
     value: int | None
@@ -52,7 +50,7 @@ class DiscShape:
 
 @dataclass(frozen=True)
 class Level:
-    """One vertebra of this spine: its average sizes, and its own top, height and scale in mm."""
+    """One vertebra of a spine: its average sizes, and its actual top, height and scale in mm."""
 
     sizes: Vertebra
     top: float
@@ -61,7 +59,7 @@ class Level:
 
     @property
     def center(self) -> float:
-        """Middle of the body on the curve; for C2 that of the part below the dens."""
+        """Middle of the body on the curve; for C2 without the dens."""
         return self.top + (0.78 if self.sizes.name == "C2" else 0.5) * self.height
 
 
@@ -71,25 +69,25 @@ class SpineGeometry:
 
     Attributes:
         levels: vertebrae from C2 down to the coccyx.
-        discs: the disc below each vertebra but the last.
+        discs: the disc below each vertebra except the last.
         curve: (n, 2) mm, A and S of the posterior wall.
         angle: (n,) radian, 0 where the spine runs straight down, positive where it runs backward.
         lateral: (n,) mm, R of the middle plane.
         lean: (n,) its derivative.
         twist: (n,) radian, axial rotation of the level.
-        conus: where the cord ends on the curve, in mm.
+        conus: end of the cord on the curve, in mm.
     """
 
     levels: tuple[Level, ...]
     discs: tuple[DiscShape, ...]
-    curve: FloatArray
-    angle: FloatArray
-    lateral: FloatArray
-    lean: FloatArray
-    twist: FloatArray
+    curve: np.ndarray
+    angle: np.ndarray
+    lateral: np.ndarray
+    lean: np.ndarray
+    twist: np.ndarray
     conus: float
 
-    def index(self, t: FloatArray | float) -> np.ndarray:
+    def index(self, t: np.ndarray | float) -> np.ndarray:
         """Return the sample of the curve that is nearest to ``t``."""
         return np.clip(np.rint((np.asarray(t) + ABOVE) / STEP), 0, len(self.angle) - 1).astype(np.intp)
 
@@ -106,15 +104,15 @@ class SpineGeometry:
             float(s - forward * np.sin(angle)),
         )
 
-    def tips(self) -> FloatArray:
-        """Return the posterior tips of all numbered levels, C1-C2 first, as rows of value, R, A, S (float64, mm)."""
+    def tips(self) -> np.ndarray:
+        """Return the posterior tips of all numbered levels from C1-C2 on, as rows of value, R, A, S (float64, mm)."""
         axis = self.levels[0]
         rows = [(2.0, *self.place(axis.top + ATLAS_AXIS * axis.height, 0.0))]
         rows += [(float(d.value), *self.place(d.t, -d.bulge)) for d in self.discs if d.value is not None]
         return np.array(rows)
 
-    def along(self, a: FloatArray, s: FloatArray) -> tuple[FloatArray, FloatArray]:
-        """Return ``t`` and ``u`` (before axial rotation) of points of the sagittal plane, from their A and S in mm."""
+    def along(self, a: np.ndarray, s: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """Return ``t`` and ``u`` (before axial rotation) of points in the sagittal plane with A and S in mm."""
         points = np.stack([a, s], axis=-1)
         stride = 4
         _, nearest = cKDTree(self.curve[::stride]).query(points)
@@ -125,8 +123,8 @@ class SpineGeometry:
         u = offset[..., 0] * np.cos(angle) - offset[..., 1] * np.sin(angle)
         return t.astype(np.float32), u.astype(np.float32)
 
-    def local(self, r: float, t: FloatArray, u: FloatArray) -> tuple[FloatArray, FloatArray, FloatArray]:
-        """Return ``t``, ``u``, ``v`` with lateral curve, axial rotation and lean, at the sagittal plane R = ``r``."""
+    def local(self, r: float, t: np.ndarray, u: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        """Return ``t``, ``u``, ``v`` with lateral curve, axial rotation and lean, in the sagittal plane R = ``r``."""
         sample = self.index(t)
         twist = self.twist[sample]
         across = (r - self.lateral[sample]).astype(np.float32)
@@ -135,16 +133,21 @@ class SpineGeometry:
         return t - self.lean[sample].astype(np.float32) * v, u * cos - across * sin, v
 
 
+def draw_lumbar_vertebrae(rng: np.random.Generator) -> int:
+    """Draw the number of lumbar vertebrae: 5, rarely 4 or 6."""
+    return int(rng.choice([5, 4, 6], p=[0.96, 0.02, 0.02]))
+
+
 def draw_spine(
     rng: np.random.Generator, *, lumbar_vertebrae: int = 5, scoliosis: float | None = None, tilt: float | None = None
 ) -> SpineGeometry:
     """Draw a spine.
 
     Args:
-        rng: the only source of chance.
+        rng: random generator.
         lumbar_vertebrae: 4, 5 or 6.
-        scoliosis: greatest lean of the spine to a side in degrees (half the Cobb angle); None draws it.
-        tilt: turn of the whole spine in the sagittal plane in degrees, forward at the top; None draws it.
+        scoliosis: largest lateral lean of the spine in degrees (half the Cobb angle); None draws it.
+        tilt: rotation of the spine in the sagittal plane in degrees, forward at the top; None draws it.
 
     Raises:
         ValueError: for another number of lumbar vertebrae.
@@ -171,9 +174,9 @@ def _draw_levels(
     fullness = rng.uniform(0.75, 1.2)
     levels, discs, top = [], [], 0.0
     for place, sizes in enumerate(vertebrae):
-        own = scale * float(np.clip(rng.normal(1, 0.025), 0.93, 1.07))
-        height = sizes.height * own
-        levels.append(Level(sizes, top, height, own))
+        level_scale = scale * float(np.clip(rng.normal(1, 0.025), 0.93, 1.07))
+        height = sizes.height * level_scale
+        levels.append(Level(sizes, top, height, level_scale))
         if place < len(values):
             disc = _draw_disc(rng, values[place], sizes.disc_below * scale * fullness, wear)
             discs.append(replace(disc, t=top + height + disc.half_height))
@@ -182,7 +185,7 @@ def _draw_levels(
 
 
 def _draw_disc(rng: np.random.Generator, value: int | None, height: float, wear: float) -> DiscShape:
-    """Draw a disc; the lowest two of the neck and of the loin wear first."""
+    """Draw a disc; the lowest two cervical and lumbar ones degenerate first."""
     prone = 0.25 if value in (6, 7, 24, 25) else 0.0
     health = float(np.clip(rng.normal(1 - wear * 0.8 - prone * wear * 2, 0.22), 0, 1))
     chance = rng.uniform(size=3)
@@ -194,8 +197,8 @@ def _draw_disc(rng: np.random.Generator, value: int | None, height: float, wear:
     return DiscShape(value, 0.0, half, float(bulge) if value else 0.0, health, float(schmorl), float(osteophyte))
 
 
-def _sagittal_angle(rng: np.random.Generator, levels: tuple[Level, ...], t: FloatArray) -> FloatArray:
-    """Draw the direction of the spine from its lordoses and its kyphosis, as of someone who lies on the back."""
+def _sagittal_angle(rng: np.random.Generator, levels: tuple[Level, ...], t: np.ndarray) -> np.ndarray:
+    """Draw the direction of the spine from its lordoses and its kyphosis, in supine position."""
     tops = {level.sizes.name: level.top for level in levels}
     bottoms = {level.sizes.name: level.top + level.height for level in levels}
     last_lumbar = [level.sizes.name for level in levels if level.sizes.name.startswith("L")][-1]
@@ -229,9 +232,9 @@ def _sagittal_angle(rng: np.random.Generator, levels: tuple[Level, ...], t: Floa
 
 
 def _coronal_curve(
-    rng: np.random.Generator, t: FloatArray, degrees: float
-) -> tuple[FloatArray, FloatArray, FloatArray]:
-    """Return the lateral place, its slope and the axial rotation of a spine that leans by up to ``degrees``."""
+    rng: np.random.Generator, t: np.ndarray, degrees: float
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Return the lateral position, its slope and the axial rotation of a spine that leans by up to ``degrees``."""
     length = rng.uniform(220, 420)
     phase = rng.uniform(0, 2 * np.pi)
     lean = np.tan(np.deg2rad(degrees)) * np.cos(2 * np.pi * t / length + phase)

@@ -10,39 +10,37 @@ from nibabel.orientations import apply_orientation, axcodes2ornt, inv_ornt_aff, 
 
 from .spine_geometry import SpineGeometry
 
-FloatArray = np.ndarray
-
 FIELDS = {"cervical": (2, 9), "thoracic": (8, 19), "lumbar": (20, 25), "thoracolumbar": (17, 25), "whole": (2, 25)}
-"""Names of fields of view, and the highest and the lowest level that each surely holds."""
+"""Fields of view with the highest and the lowest level that each of them shows."""
 FIELD_FREQUENCY = (0.22, 0.07, 0.33, 0.23, 0.15)
-"""How often each is drawn."""
+"""Frequency of the fields of view."""
 ORIENTATIONS = ("RAS", "PIR", "AIL", "IPR", "LIA", "PIL", "LPS", "ASR")
-"""Axis codes that arrays come in."""
+"""Orientations of the arrays, as axis codes."""
 SLICES = (2.0, 3.0, 3.3, 3.6, 4.0, 4.0, 4.4, 5.0)
 """Distances of thick slices in mm."""
 
 
 @dataclass(frozen=True)
 class SpineGrid:
-    """Voxels in the frame of a spine: the first place and the size in mm, and the number, along R, A, S."""
+    """Voxel grid in the frame of a spine: origin and voxel size in mm, and shape, along R, A, S."""
 
-    origin: FloatArray
-    spacing: FloatArray
+    origin: np.ndarray
+    spacing: np.ndarray
     shape: tuple[int, int, int]
 
     @property
-    def affine(self) -> FloatArray:
+    def affine(self) -> np.ndarray:
         """4x4, from voxels to mm."""
         affine = np.diag([*self.spacing, 1.0])
         affine[:3, 3] = self.origin
         return affine
 
-    def axis(self, number: int) -> FloatArray:
-        """Return the places of the voxels along R (0), A (1) or S (2) in mm."""
+    def axis(self, number: int) -> np.ndarray:
+        """Return the positions of the voxels along R (0), A (1) or S (2) in mm."""
         return self.origin[number] + self.spacing[number] * np.arange(self.shape[number])
 
-    def holds(self, points: FloatArray) -> np.ndarray:
-        """Tell which of the points (n, 3) lie in a voxel."""
+    def contains(self, points: np.ndarray) -> np.ndarray:
+        """Return which points (n, 3) are in the grid."""
         index = (points - self.origin) / self.spacing
         return ((index >= -0.5) & (index <= np.array(self.shape) - 0.5)).all(axis=1)
 
@@ -55,14 +53,14 @@ def draw_grid(
     shape: Sequence[int] | None = None,
     spacing: Sequence[float] | None = None,
 ) -> SpineGrid:
-    """Draw a sagittal acquisition of a spine; what is None is drawn.
+    """Draw a sagittal acquisition of a spine; options that are None are drawn.
 
     Args:
-        rng: the only source of chance.
+        rng: random generator.
         geometry: the spine.
-        field_of_view: a name of :data:`FIELDS`, or the values of the lowest and the highest level to hold.
-        shape: voxels along R, A, S; a field that is larger than they reach is cut around its middle.
-        spacing: their size in mm.
+        field_of_view: a name of :data:`FIELDS`, or the values of the lowest and the highest level to show.
+        shape: voxels along R, A, S; a larger field of view is cut around its middle.
+        spacing: voxel size in mm.
 
     Raises:
         ValueError: for an unknown field of view or one without a level, a shape below (1, 2, 2), or a size that is not
@@ -90,15 +88,15 @@ def _check(shape: Sequence[int] | None, spacing: Sequence[float] | None) -> None
         raise ValueError(f"spacing must be three positive sizes in mm along R, A, S, got {spacing!r}.")
 
 
-def _draw_spacing(rng: np.random.Generator, extent: float) -> FloatArray:
-    """Draw the size of the voxels; a long field has larger ones."""
+def _draw_spacing(rng: np.random.Generator, extent: float) -> np.ndarray:
+    """Draw the voxel size; it is larger for a long field of view."""
     plane = rng.uniform(0.6, 1.3) if rng.uniform() < 0.5 else 1.0
     plane = max(plane, extent / 480)
     thick = rng.uniform(0.8, 1.6) if rng.uniform() < 0.2 else float(rng.choice(SLICES))
     return np.array([thick, plane, plane])
 
 
-def _tips_between(geometry: SpineGeometry, field: str | tuple[int, int]) -> FloatArray:
+def _tips_between(geometry: SpineGeometry, field: str | tuple[int, int]) -> np.ndarray:
     if isinstance(field, str):
         if field not in FIELDS:
             raise ValueError(f"field_of_view must be one of {', '.join(FIELDS)} or two levels, got {field!r}.")
@@ -106,12 +104,12 @@ def _tips_between(geometry: SpineGeometry, field: str | tuple[int, int]) -> Floa
     tips = geometry.tips()
     inside = tips[(tips[:, 0] >= min(field)) & (tips[:, 0] <= max(field))]
     if not len(inside):
-        raise ValueError(f"field_of_view {field!r} holds no numbered level of this spine; levels go from 2 to 25.")
+        raise ValueError(f"field_of_view {field!r} shows no numbered level of this spine; levels range from 2 to 25.")
     return inside
 
 
-def draw_pose(rng: np.random.Generator) -> FloatArray:
-    """Draw how the patient lies in the scanner, as a 4x4 affine: a small turn about each axis, and a shift."""
+def draw_pose(rng: np.random.Generator) -> np.ndarray:
+    """Draw the pose of the patient in the scanner, as a 4x4 affine: a small rotation about each axis, and a shift."""
     x, y, z = np.deg2rad(rng.normal(0, 3, 3)) * (rng.uniform() < 0.5)
     cx, sx, cy, sy, cz, sz = np.cos(x), np.sin(x), np.cos(y), np.sin(y), np.cos(z), np.sin(z)
     about_x = np.array([[1, 0, 0], [0, cx, -sx], [0, sx, cx]])
@@ -123,11 +121,11 @@ def draw_pose(rng: np.random.Generator) -> FloatArray:
     return pose
 
 
-def turn_axes(voxels: FloatArray, affine: FloatArray, codes: str) -> tuple[FloatArray, FloatArray]:
-    """Order and flip the axes of an array whose axes run to R, A, S; return it with its new affine.
+def reorient(voxels: np.ndarray, affine: np.ndarray, codes: str) -> tuple[np.ndarray, np.ndarray]:
+    """Reorder and flip the axes of an array with the axes R, A, S; return it with its new affine.
 
     Raises:
-        ValueError: when ``codes`` are no axis codes such as ``"PIR"``.
+        ValueError: when ``codes`` are not axis codes such as ``"PIR"``.
     """
     if sorted(codes.translate(str.maketrans("LPI", "RAS"))) != ["A", "R", "S"]:
         raise ValueError(f"orientation must be three axis codes such as 'RAS' or 'PIR', got {codes!r}.")

@@ -4,33 +4,31 @@ from __future__ import annotations
 
 import numpy as np
 
-from .spine_anatomy import TOWARD_SIDE, Plane, draw_look, paint_spine
+from .spine_anatomy import LATERAL_EXTENT, Plane, draw_appearance, paint_spine
 from .spine_geometry import SpineGeometry
 from .spine_grid import SpineGrid
 from .spine_surroundings import Body, draw_body, paint_body
 from .spine_tables import SpineTables
 
-FloatArray = np.ndarray
-
 DETAIL = (-80.0, 50.0)
-"""From where to where before the posterior wall the spine is painted, in mm."""
+"""Range anterior to the posterior wall in mm in which the spine is painted."""
 
 
 def render_spine(
     rng: np.random.Generator, geometry: SpineGeometry, tables: SpineTables, tissue: dict[str, float], grid: SpineGrid
-) -> FloatArray:
+) -> np.ndarray:
     """Return the signal (R, A, S) float32 of a spine in its body; a thick slice is the mean of planes 1.7 mm apart.
 
     Args:
-        rng: draws the body, the look of the spine and textures.
+        rng: random generator of the body, the appearance of the spine and textures.
         geometry: the spine.
-        tables: what is known along it.
+        tables: tables along the spine.
         tissue: signal of the tissues, see :mod:`bundle.phantoms.spine.spine_contrast`.
         grid: the voxels.
     """
     rights, a, s = (grid.axis(i) for i in range(3))
     body = draw_body(rng, geometry, tables, a, s)
-    look = draw_look(rng)
+    appearance = draw_appearance(rng)
     near = np.flatnonzero((body.u > DETAIL[0]) & (body.u < DETAIL[1]))
     count = int(np.ceil(grid.spacing[0] / 1.7))
     middle = float(geometry.lateral[body.sample].mean())
@@ -38,11 +36,11 @@ def render_spine(
     for place, right in enumerate(rights):
         textures = [_texture(rng, grid, size) for size in (1.6, 5.0, 18.0)]
         signal = paint_body(body, tables, tissue, right - middle, (textures[1], textures[2]))
-        if near.size and abs(right - middle) < TOWARD_SIDE + 25:
+        if near.size and abs(right - middle) < LATERAL_EXTENT + 25:
             offsets = ((np.arange(count) + 0.5) / count - 0.5) * grid.spacing[0]
             planes = [_plane(geometry, body, near, right + o, signal, textures, grid) for o in offsets]
             for plane in planes:
-                paint_spine(plane, geometry, tables, tissue, look)
+                paint_spine(plane, geometry, tables, tissue, appearance)
             signal.flat[near] = sum(plane.signal for plane in planes) / count
         voxels[place] = signal
     return np.maximum(voxels, 0, out=voxels)
@@ -53,8 +51,8 @@ def _plane(
     body: Body,
     near: np.ndarray,
     right: float,
-    signal: FloatArray,
-    textures: list[FloatArray],
+    signal: np.ndarray,
+    textures: list[np.ndarray],
     grid: SpineGrid,
 ) -> Plane:
     t, u, v = geometry.local(right, body.t.flat[near], body.u.flat[near])
@@ -62,8 +60,8 @@ def _plane(
     return Plane(t, u, v, geometry.index(t), signal.flat[near], fine, coarse, float(max(grid.spacing[1:])))
 
 
-def _texture(rng: np.random.Generator, grid: SpineGrid, size: float) -> FloatArray:
-    """Return smooth noise (n_a, n_s) of deviation about 1, whose spots are ``size`` mm wide."""
+def _texture(rng: np.random.Generator, grid: SpineGrid, size: float) -> np.ndarray:
+    """Return smooth noise (n_a, n_s) of standard deviation 1 with spots of ``size`` mm."""
     weights = []
     for axis in (1, 2):
         places = np.arange(grid.shape[axis]) * grid.spacing[axis] / size

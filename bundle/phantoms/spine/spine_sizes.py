@@ -1,6 +1,6 @@
-"""Sizes of the human spine, level by level: the table that the spine phantom is drawn from.
+"""Sizes of the human spine by level, the averages of the spine phantom.
 
-Lengths in mm of an average adult, rounded, of the size that morphometric studies give (bodies: Panjabi et al., Spine
+Lengths in mm of an average adult, rounded, as in morphometric studies (bodies: Panjabi et al., Spine
 1991-1992; Busscher et al., Eur Spine J 2010; canal and cord: Frostell et al., Front Neurol 2016). Heights are those of
 the posterior wall, which is shorter than the anterior one in the lordotic parts.
 """
@@ -11,7 +11,7 @@ from typing import NamedTuple
 
 
 class Vertebra(NamedTuple):
-    """Average sizes of one vertebra and of what belongs to its level, in mm; ``slope`` is mm down per mm backward."""
+    """Average sizes of one vertebra and its level in mm; ``slope`` is the descent of the process per mm backward."""
 
     name: str
     height: float
@@ -57,13 +57,13 @@ VERTEBRAE = (
     Vertebra("Co2", 9.0, 6.5, 5.0, 1.5, 0.5, 0.0, 0.0, 0.0),
     Vertebra("Co3", 7.0, 5.0, 4.0, 0.0, 0.5, 0.0, 0.0, 0.0),
 )
-"""From the head down; the height of C2 includes the dens."""
+"""From head to foot; the height of C2 includes the dens."""
 
 EXTRA_LUMBAR = VERTEBRAE[22]._replace(name="L6")
 """A sixth lumbar vertebra, of the size of the fifth."""
 
 LUMBOSACRAL = 25
-"""The value of the disc above the sacrum in the convention of the Spinal Cord Toolbox, whatever vertebra lies on it."""
+"""The value of the disc above the sacrum in the convention of the Spinal Cord Toolbox, whatever vertebra is above."""
 
 
 def vertebrae_with(lumbar: int) -> tuple[tuple[Vertebra, ...], tuple[int | None, ...]]:

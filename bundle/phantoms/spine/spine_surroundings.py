@@ -1,4 +1,4 @@
-"""What lies around the spine in a sagittal plane: muscle, fat, skin, organs, vessels, head, and the air outside."""
+"""The surroundings of the spine in a sagittal plane: muscle, fat, skin, organs, vessels, head, and air."""
 
 from __future__ import annotations
 
@@ -10,10 +10,8 @@ from scipy.ndimage import gaussian_filter1d
 from .spine_geometry import ABOVE, STEP, SpineGeometry
 from .spine_tables import SpineTables
 
-FloatArray = np.ndarray
-
 BLOBS = {"gas": 4, "bowel": 7, "fluid": 1}
-"""How many round structures of each kind lie in front of the spine."""
+"""Number of round structures of each kind in front of the spine."""
 
 
 @dataclass(frozen=True)
@@ -21,32 +19,33 @@ class Body:
     """The body around a spine, on the pixels (n_a, n_s) of the sagittal plane; lengths in mm.
 
     Attributes:
-        t, u: places.
-        sample: samples of the spine's curve.
+        t, u: coordinates.
+        sample: samples of the curve of the spine.
         behind, before: distance inside the skin of the back and of the front, negative outside.
-        fat: thickness of the fat of the back at each row of ``s``, (1, n_s).
-        belly: that of the front.
+        fat: thickness of the posterior fat at each row of ``s``, (1, n_s).
+        belly: thickness of the anterior fat.
         shape: contrast between organs.
         blobs: rows of kind, t, u, v, half axes along t and u, and along v.
-        vessels: rows of place to the right and in front of the bodies, bend (mm to the right per mm down) and radius.
-        fork: where on the curve they end.
+        vessels: rows of position to the right and in front of the bodies, bend (mm to the right per mm down) and
+            radius.
+        fork: position on the curve where they end.
     """
 
-    t: FloatArray
-    u: FloatArray
+    t: np.ndarray
+    u: np.ndarray
     sample: np.ndarray
-    behind: FloatArray
-    before: FloatArray
-    fat: FloatArray
+    behind: np.ndarray
+    before: np.ndarray
+    fat: np.ndarray
     belly: float
     shape: float
-    blobs: list[tuple[str, FloatArray]]
-    vessels: FloatArray
+    blobs: list[tuple[str, np.ndarray]]
+    vessels: np.ndarray
     fork: float
 
 
 def draw_body(
-    rng: np.random.Generator, geometry: SpineGeometry, tables: SpineTables, a: FloatArray, s: FloatArray
+    rng: np.random.Generator, geometry: SpineGeometry, tables: SpineTables, a: np.ndarray, s: np.ndarray
 ) -> Body:
     """Draw the body around a spine, for pixels at A = ``a`` (n_a,) and S = ``s`` (n_s,) mm."""
     t, u = geometry.along(*np.meshgrid(a, s, indexing="ij"))
@@ -75,19 +74,19 @@ def draw_body(
     )
 
 
-def _smooth(values: FloatArray, s: FloatArray, width: float) -> FloatArray:
+def _smooth(values: np.ndarray, s: np.ndarray, width: float) -> np.ndarray:
     return gaussian_filter1d(values, width / abs(s[1] - s[0]), mode="nearest")
 
 
-def _draw_fat(rng: np.random.Generator, tops: dict[str, float], t: FloatArray) -> FloatArray:
+def _draw_fat(rng: np.random.Generator, tops: dict[str, float], t: np.ndarray) -> np.ndarray:
     amount = rng.uniform(0.3, 1.6)
     knots = [tops[name] for name in ("C4", "T1", "T8", "L1", "S1", "S3", "Co3")]
     thickness = np.array([9, 13, 8, 10, 20, 24, 32]) * rng.uniform(0.7, 1.3, 7) * amount
     return np.interp(t, knots, thickness)
 
 
-def _draw_front(rng: np.random.Generator, tops: dict[str, float], t: FloatArray) -> FloatArray:
-    """Return the distance from the wall to the skin of the front."""
+def _draw_front(rng: np.random.Generator, tops: dict[str, float], t: np.ndarray) -> np.ndarray:
+    """Return the distance from the wall to the anterior skin."""
     size = rng.uniform(0.8, 1.25)
     belly = rng.uniform(0.75, 1.4)
     knots = [-60.0, -15.0, tops["C3"], tops["C6"], tops["T1"], tops["T5"], tops["L1"], tops["L4"], tops["S2"]]
@@ -95,7 +94,7 @@ def _draw_front(rng: np.random.Generator, tops: dict[str, float], t: FloatArray)
     return np.interp(t, knots, reach)
 
 
-def _draw_blobs(rng: np.random.Generator, tops: dict[str, float]) -> list[tuple[str, FloatArray]]:
+def _draw_blobs(rng: np.random.Generator, tops: dict[str, float]) -> list[tuple[str, np.ndarray]]:
     blobs = []
     for kind, count in BLOBS.items():
         for _ in range(count):
@@ -108,23 +107,23 @@ def _draw_blobs(rng: np.random.Generator, tops: dict[str, float]) -> list[tuple[
     return [*blobs, ("fluid", bladder), ("gas" if rng.uniform() < 0.5 else "bowel", rectum), ("gas", heart)]
 
 
-def _draw_vessels(rng: np.random.Generator) -> FloatArray:
-    """Draw the aorta, to the left, and the cava, to the right."""
+def _draw_vessels(rng: np.random.Generator) -> np.ndarray:
+    """Draw the aorta on the left and the cava on the right."""
     columns = rng.normal([-10, 14], 6), rng.uniform(9, 16, 2), rng.normal(0, 0.06, 2), rng.uniform(7, 12, 2)
     return np.stack(columns, axis=1)
 
 
 def paint_body(
-    body: Body, tables: SpineTables, tissue: dict[str, float], v: float, textures: tuple[FloatArray, FloatArray]
-) -> FloatArray:
+    body: Body, tables: SpineTables, tissue: dict[str, float], v: float, textures: tuple[np.ndarray, np.ndarray]
+) -> np.ndarray:
     """Return the signal (n_a, n_s) float32 of a plane ``v`` mm to the right of the spine, without the spine.
 
     Args:
         body: the body.
-        tables: what is known along the spine.
+        tables: tables along the spine.
         tissue: signal of the tissues.
-        v: the plane.
-        textures: two (n_a, n_s) textures of mean 0 and deviation 1, of about 5 and 18 mm.
+        v: position of the plane.
+        textures: two (n_a, n_s) textures of mean 0 and standard deviation 1, of about 5 and 18 mm.
     """
     small, large = textures
     i = body.sample
@@ -147,12 +146,12 @@ def paint_body(
     return signal
 
 
-def _cover(signal: FloatArray, distance: FloatArray, value: FloatArray | float) -> None:
+def _cover(signal: np.ndarray, distance: np.ndarray, value: np.ndarray | float) -> None:
     part = np.clip(distance + 0.5, 0, 1)
     signal += part * (value - signal)
 
 
-def _paint_blobs(body: Body, tissue: dict[str, float], v: float, large: FloatArray, signal: FloatArray) -> None:
+def _paint_blobs(body: Body, tissue: dict[str, float], v: float, large: np.ndarray, signal: np.ndarray) -> None:
     values = {"gas": 0.01, "bowel": 0.7 * tissue["organ"], "fluid": tissue["fluid"]}
     for kind, (t, u, right, *sizes) in body.blobs:
         rest = 1 - ((v - right) / sizes[2]) ** 2
@@ -161,7 +160,7 @@ def _paint_blobs(body: Body, tissue: dict[str, float], v: float, large: FloatArr
             _cover(signal, inside * min(sizes[:2]) / 2, values[kind])
 
 
-def _paint_vessels(body: Body, tables: SpineTables, tissue: dict[str, float], v: float, signal: FloatArray) -> None:
+def _paint_vessels(body: Body, tables: SpineTables, tissue: dict[str, float], v: float, signal: np.ndarray) -> None:
     """Paint fat and the ligament in front of the bodies, the aorta and the cava, and the airway of the neck."""
     i = body.sample
     ahead = body.u - tables.depth[i]
@@ -176,7 +175,7 @@ def _paint_vessels(body: Body, tables: SpineTables, tissue: dict[str, float], v:
     _cover(signal, 1.2 - np.abs(ahead - 0.5), tissue["ligament"])
 
 
-def _paint_head(body: Body, tissue: dict[str, float], v: float, small: FloatArray, signal: FloatArray) -> None:
+def _paint_head(body: Body, tissue: dict[str, float], v: float, small: np.ndarray, signal: np.ndarray) -> None:
     """Paint skull base, brain stem, cerebellum and the bone around them, above the dens."""
     if float(body.t.min()) > 0 or abs(v) > 62:
         return

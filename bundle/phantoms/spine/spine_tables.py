@@ -1,4 +1,4 @@
-"""What is known at each place along a spine's curve, as arrays: sizes of body, disc, canal, cord and processes."""
+"""Tables along the curve of a spine: sizes of body, disc, canal, cord and processes."""
 
 from __future__ import annotations
 
@@ -9,66 +9,64 @@ from scipy.ndimage import gaussian_filter1d
 
 from .spine_geometry import ABOVE, STEP, SpineGeometry
 
-FloatArray = np.ndarray
-
 DISC_COLUMNS = ("health", "bulge", "schmorl", "osteophyte")
-"""What is copied from the nearest disc."""
+"""Columns with the values of the nearest disc."""
 SACROCOCCYGEAL = 8
 """Number of vertebrae below the lumbar ones."""
 
 
 @dataclass(frozen=True)
 class SpineTables:
-    """Arrays (n,) float32 on the samples of a spine's curve; lengths in mm.
+    """Arrays (n,) float32 on the samples of the curve of a spine; lengths in mm.
 
     Attributes:
         depth, half_width: of the body.
-        waist: how much narrower the body is than at its endplates.
+        waist: reduction of the depth of the body compared with its endplates.
         body_offset: distance below the middle of the nearest vertebra.
         body_height: its height.
         marrow: signal of its marrow, 1 on average.
         disc_offset: distance below the middle of the nearest disc.
         disc_half: half its height at the posterior wall.
-        dome: by how much it is thicker in its middle, as a part of its half height.
+        dome: additional thickness in its middle, relative to its half height.
         health, bulge, schmorl, osteophyte: of the nearest disc.
         canal: depth of the bony canal.
         ventral: space between the wall and the dura.
         sac: depth of the dural sac, 0 below its end.
         cord, cord_width: of the spinal cord, 0 below the conus.
         slope: mm that a spinous process goes down per mm backward.
-        spinous_offset: distance below the middle of the nearest process, where processes leave the canal.
+        spinous_offset: distance below the middle of the nearest process at the canal.
         spinous_half: half its height.
-        spinous_length: how far it goes backward from the canal.
+        spinous_length: its length backward from the canal.
         back: distance from the wall to the fascia behind the processes, smooth.
         thorax: 1 where ribs are, 0 elsewhere, smooth.
         neck: 1 in the neck, smooth.
     """
 
-    depth: FloatArray
-    half_width: FloatArray
-    waist: FloatArray
-    body_offset: FloatArray
-    body_height: FloatArray
-    marrow: FloatArray
-    disc_offset: FloatArray
-    disc_half: FloatArray
-    dome: FloatArray
-    health: FloatArray
-    bulge: FloatArray
-    schmorl: FloatArray
-    osteophyte: FloatArray
-    canal: FloatArray
-    ventral: FloatArray
-    sac: FloatArray
-    cord: FloatArray
-    cord_width: FloatArray
-    slope: FloatArray
-    spinous_offset: FloatArray
-    spinous_half: FloatArray
-    spinous_length: FloatArray
-    back: FloatArray
-    thorax: FloatArray
-    neck: FloatArray
+    depth: np.ndarray
+    half_width: np.ndarray
+    waist: np.ndarray
+    body_offset: np.ndarray
+    body_height: np.ndarray
+    marrow: np.ndarray
+    disc_offset: np.ndarray
+    disc_half: np.ndarray
+    dome: np.ndarray
+    health: np.ndarray
+    bulge: np.ndarray
+    schmorl: np.ndarray
+    osteophyte: np.ndarray
+    canal: np.ndarray
+    ventral: np.ndarray
+    sac: np.ndarray
+    cord: np.ndarray
+    cord_width: np.ndarray
+    slope: np.ndarray
+    spinous_offset: np.ndarray
+    spinous_half: np.ndarray
+    spinous_length: np.ndarray
+    back: np.ndarray
+    thorax: np.ndarray
+    neck: np.ndarray
 
 
 def spine_tables(geometry: SpineGeometry, rng: np.random.Generator) -> SpineTables:
@@ -82,11 +80,11 @@ def spine_tables(geometry: SpineGeometry, rng: np.random.Generator) -> SpineTabl
     return SpineTables(**{name: np.asarray(column, np.float32) for name, column in columns.items()})
 
 
-def _plateau(t: FloatArray, start: float, end: float, width: float) -> FloatArray:
+def _plateau(t: np.ndarray, start: float, end: float, width: float) -> np.ndarray:
     return np.clip((t - start) / width + 0.5, 0, 1) * np.clip((end - t) / width + 0.5, 0, 1)
 
 
-def _bodies(geometry: SpineGeometry, t: FloatArray, rng: np.random.Generator) -> dict[str, FloatArray]:
+def _bodies(geometry: SpineGeometry, t: np.ndarray, rng: np.random.Generator) -> dict[str, np.ndarray]:
     levels = geometry.levels
     centers = np.array([level.center for level in levels])
     nearest = np.searchsorted((np.array([d.t for d in geometry.discs])), t)
@@ -106,7 +104,7 @@ def _bodies(geometry: SpineGeometry, t: FloatArray, rng: np.random.Generator) ->
     }
 
 
-def _discs(geometry: SpineGeometry, t: FloatArray) -> dict[str, FloatArray]:
+def _discs(geometry: SpineGeometry, t: np.ndarray) -> dict[str, np.ndarray]:
     discs = geometry.discs
     middles = np.array([d.t for d in discs])
     nearest = np.searchsorted((middles[1:] + middles[:-1]) / 2, t)
@@ -121,7 +119,7 @@ def _discs(geometry: SpineGeometry, t: FloatArray) -> dict[str, FloatArray]:
     }
 
 
-def _canal(geometry: SpineGeometry, t: FloatArray, rng: np.random.Generator) -> dict[str, FloatArray]:
+def _canal(geometry: SpineGeometry, t: np.ndarray, rng: np.random.Generator) -> dict[str, np.ndarray]:
     levels = geometry.levels
     place = {level.sizes.name: level for level in levels}
     width = np.clip(rng.normal(1, 0.08), 0.8, 1.2)
@@ -154,7 +152,7 @@ def _canal(geometry: SpineGeometry, t: FloatArray, rng: np.random.Generator) -> 
     }
 
 
-def _processes(geometry: SpineGeometry, t: FloatArray, rng: np.random.Generator) -> dict[str, FloatArray]:
+def _processes(geometry: SpineGeometry, t: np.ndarray, rng: np.random.Generator) -> dict[str, np.ndarray]:
     levels = geometry.levels
     centers = np.array([level.center for level in levels])
     jitter = rng.normal(1, 0.07, len(levels))

@@ -1,8 +1,7 @@
-"""Folders of volumetric datasets, as they are handed out and as the original project wants them, for phantoms."""
+"""Folder layouts of volumetric datasets, as released and as used by the original project, for phantoms."""
 
 from __future__ import annotations
 
-import json
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -10,6 +9,7 @@ from typing import Any
 import nibabel as nib
 
 from bundle.utils.atomic_write import atomic_write
+from bundle.utils.write_json import write_json
 
 Images = dict[str, nib.Nifti1Image]
 """Images by modality."""
@@ -41,7 +41,7 @@ def msd(folder: Path, cases: Cases, unlabeled: Images) -> None:
         ],
         "test": [f"./imagesTs/{names[-1]}.nii.gz"],
     }
-    (folder / "dataset.json").write_text(json.dumps(content, indent=4) + "\n", encoding="utf-8")
+    write_json(folder / "dataset.json", content, indent=4)
 
 
 def brats2018(folder: Path, cases: Cases, unlabeled: Images) -> None:
@@ -56,7 +56,7 @@ def brats2018(folder: Path, cases: Cases, unlabeled: Images) -> None:
 
 
 def malc(folder: Path, cases: Cases, unlabeled: Images) -> None:
-    """Write the folders of the MICCAI 2012 multi-atlas challenge; a third of the cases is for the test."""
+    """Write the folders of the MICCAI 2012 multi-atlas challenge; a third of the cases is the test set."""
     held = len(cases) // 3
     parts = (("training", MALC_TRAINING, cases[held:]), ("testing", MALC_TEST, cases[:held]))
     for part, numbers, chosen in parts:
@@ -90,9 +90,9 @@ def bids(folder: Path, cases: Cases, unlabeled: Images) -> None:
     table = "index\tname\tabbreviation\n1\tGray Matter\tGM\n2\tWhite Matter\tWM\n3\tCerebrospinal Fluid\tCSF\n"
     (derivative / "desc-manual_dseg.tsv").write_text(table, encoding="utf-8")
     for place, kind in ((folder, "raw"), (derivative, "derivative")):
-        made_by: dict[str, Any] = {} if kind == "raw" else {"GeneratedBy": [{"Name": "keyslice"}]}
-        content = {"Name": "Phantom", "BIDSVersion": "1.9.0", "DatasetType": kind, **made_by}
-        (place / "dataset_description.json").write_text(json.dumps(content, indent=4) + "\n", encoding="utf-8")
+        generated_by: dict[str, Any] = {} if kind == "raw" else {"GeneratedBy": [{"Name": "keyslice"}]}
+        content = {"Name": "Phantom", "BIDSVersion": "1.9.0", "DatasetType": kind, **generated_by}
+        write_json(place / "dataset_description.json", content, indent=4)
 
 
 def folder_pairs(folder: Path, cases: Cases, unlabeled: Images) -> None:
@@ -103,9 +103,9 @@ def folder_pairs(folder: Path, cases: Cases, unlabeled: Images) -> None:
 
 
 def split_folders(folder: Path, cases: Cases, unlabeled: Images) -> None:
-    """Write ``train`` and ``test`` as the original project wants them, a third of the cases in ``test``.
+    """Write ``train`` and ``test`` as in the original project, a third of the cases in ``test``.
 
-    With several modalities a case has its own folder (BraTS), else ``images`` and ``masks`` (MALC, HVSMR).
+    With several modalities a case has a folder (BraTS), otherwise ``images`` and ``masks`` (MALC, HVSMR).
     """
     held = len(cases) // 3
     for number, (images, label) in enumerate(cases):
@@ -120,7 +120,7 @@ def split_folders(folder: Path, cases: Cases, unlabeled: Images) -> None:
 
 
 def save(image: nib.Nifti1Image, path: Path) -> None:
-    """Write a NIfTI file; the folder is made when missing."""
+    """Write a NIfTI file; its folder is created if missing."""
     path.parent.mkdir(parents=True, exist_ok=True)
     with atomic_write(path) as partial:
         nib.save(image, partial)

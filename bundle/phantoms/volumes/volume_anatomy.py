@@ -1,7 +1,7 @@
-"""What the phantoms of volumetric datasets show: ellipsoids of tissue, their gray values a modality, their labels.
+"""Anatomies of the phantoms of volumetric datasets: ellipsoids of tissue, gray values per modality, and labels.
 
-Coordinates run from -1 to 1 along every axis of the volume, to the right, to anterior and to superior. These are
-caricatures, made to see a workflow run; no result on them says anything about patients.
+Coordinates are from -1 to 1 along every axis of the volume, to the right, to anterior and to superior. The phantoms are
+strongly simplified, for tests of workflows; results on them do not transfer to patients.
 """
 
 from __future__ import annotations
@@ -14,13 +14,13 @@ Point = tuple[float, float, float]
 
 @dataclass(frozen=True)
 class Ellipsoid:
-    """An ellipsoid of one tissue, covering what was there before.
+    """An ellipsoid of one tissue, which covers previous ones.
 
     Attributes:
         tissue: name of the tissue.
         center: its center.
         radii: its radii.
-        paired: whether there is another one on the other side.
+        paired: whether there is a mirrored one on the other side.
     """
 
     tissue: str
@@ -31,13 +31,12 @@ class Ellipsoid:
 
 @dataclass(frozen=True)
 class Anatomy:
-    """What a phantom shows.
+    """The anatomy of a phantom.
 
     Attributes:
-        ellipsoids: from the outermost on.
-        contrasts: gray value of every tissue by modality; ``""`` is what surrounds the ellipsoids, 0 where it is left
-            out.
-        labels: value in the label map by tissue, or its values on the left and on the right; the others are 0.
+        ellipsoids: from the outermost to the innermost.
+        contrasts: gray value of every tissue by modality; ``""`` is the background of the ellipsoids, 0 by default.
+        labels: value in the label map by tissue, or its values on the left and on the right; other tissues are 0.
         spacing: voxel size in mm.
         axes: directions of the axes of the files.
         air: whether there is noise around the ellipsoids.

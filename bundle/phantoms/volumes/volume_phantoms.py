@@ -1,10 +1,11 @@
-"""Tiny phantoms of the volumetric datasets, in the layouts of their folders, to see a workflow run without the data."""
+"""Small phantoms of the volumetric datasets, in their folder layouts, to run workflows without the data."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Literal, get_args
 
 import nibabel as nib
 import numpy as np
@@ -15,17 +16,19 @@ from bundle.data.datalist_error import DatalistError
 from .dataset_layouts import bids, brats2018, folder_pairs, hvsmr, malc, msd, split_folders
 from .volume_anatomy import ABDOMEN, GLIOMA, HEART, HIPPOCAMPUS, STRUCTURES, TISSUES, Anatomy, Ellipsoid
 
-LAYOUTS = ("released", "original")
-"""The layout in which a dataset is handed out, and the one of the original project (AttentionBased-MIS)."""
+Layout = Literal["released", "original"]
+"""The layout in which a dataset is released, and that of the original project (AttentionBased-MIS)."""
+
+LAYOUTS = get_args(Layout)
 
 SIZES = (24, 96)
-"""Fewest and most voxels a side."""
+"""Minimum and maximum number of voxels per side."""
 
 SMOOTHING, NOISE = 0.5, 0.04
-"""Width of the blur in voxels, and noise as a share of the highest gray value."""
+"""Width of the blur in voxels, and noise as a fraction of the highest gray value."""
 
 TEXTURE, GRAIN = 0.1, 12
-"""Inhomogeneity as a share of the gray value; how many of its spots lie along an axis."""
+"""Inhomogeneity as a fraction of the gray value; number of its spots along an axis."""
 
 Volumes = tuple[dict[str, nib.Nifti1Image], nib.Nifti1Image]
 """Images by modality, and the label map."""
@@ -37,7 +40,7 @@ class _Phantom:
     released: Callable[..., None]
     original: Callable[..., None] | None = None
     classes: int | None = None
-    """How many tissues the original project labels, from 1 on; None for the values of the dataset."""
+    """Number of tissues that the original project labels, from 1 on; None for the values of the dataset."""
 
     @property
     def original_labels(self) -> Mapping[str, int | tuple[int, int]]:
@@ -54,14 +57,14 @@ PHANTOMS = {
     "malc": _Phantom(STRUCTURES, malc, split_folders, classes=10),
     "msd": _Phantom(HIPPOCAMPUS, msd),
 }
-"""The datasets that there are phantoms of."""
+"""The datasets with phantoms."""
 
 
 def write_volume_phantoms(
     name: str,
     folder: str | Path,
     *,
-    layout: str = "released",
+    layout: Layout = "released",
     count: int = 6,
     size: int = 40,
     seed: int = 0,
@@ -71,17 +74,17 @@ def write_volume_phantoms(
     Args:
         name: one of :data:`PHANTOMS`.
         folder: folder to write to.
-        layout: ``"released"``, as the dataset is handed out, or ``"original"``, as the original project wants it
-            (``brats2018``, ``malc`` and ``hvsmr`` alone).
+        layout: ``"released"``, the layout of the dataset, or ``"original"``, that of the original project (only
+            ``brats2018``, ``malc`` and ``hvsmr``).
         count: number of labeled cases, 2 or more.
-        size: voxels a side, from 24 to 96.
+        size: voxels per side, from 24 to 96.
         seed: seed of the first case.
 
     Returns:
         The folder.
 
     Raises:
-        DatalistError: when there is no such phantom or layout, or a number is out of range.
+        DatalistError: when the phantom or the layout is unknown, or a number is out of range.
     """
     if name not in PHANTOMS or layout not in LAYOUTS:
         raise DatalistError(
@@ -104,8 +107,8 @@ def render(anatomy: Anatomy, *, size: int, seed: int) -> Volumes:
     """Return the images and the label map of one case.
 
     Args:
-        anatomy: what it shows; place, size and tilt of the whole and of every ellipsoid vary with the seed.
-        size: voxels a side.
+        anatomy: the anatomy; position, size and tilt vary with the seed, also of every ellipsoid.
+        size: voxels per side.
         seed: seed of the case.
     """
     random = np.random.default_rng(seed)
@@ -116,10 +119,10 @@ def render(anatomy: Anatomy, *, size: int, seed: int) -> Volumes:
     tissue = np.full(grid.shape[:3], names.index(""))
     for ellipsoid in anatomy.ellipsoids:
         center, radii = random.uniform(-0.05, 0.05, 3), random.uniform(0.88, 1.12, 3)
-        for one in _sides(ellipsoid):
-            inside = (((place - one.center - center) / (radii * one.radii)) ** 2).sum(-1) <= 1
-            tissue[inside] = names.index(one.tissue)
-    sides = np.array([_both(anatomy.labels.get(name, 0)) for name in names])
+        for each in _mirror(ellipsoid):
+            inside = (((place - each.center - center) / (radii * each.radii)) ** 2).sum(-1) <= 1
+            tissue[inside] = names.index(each.tissue)
+    sides = np.array([_left_and_right(anatomy.labels.get(name, 0)) for name in names])
     label = np.where(place[..., 0] < 0, sides[tissue, 0], sides[tissue, 1])
     spots = gaussian_filter(random.normal(size=tissue.shape), size / GRAIN)
     uneven = 1 + TEXTURE * spots / spots.std()
@@ -154,10 +157,10 @@ def _tilt(random: np.random.Generator) -> np.ndarray:
     return turn
 
 
-def _sides(ellipsoid: Ellipsoid) -> list[Ellipsoid]:
+def _mirror(ellipsoid: Ellipsoid) -> list[Ellipsoid]:
     x, y, z = ellipsoid.center
     return [ellipsoid, replace(ellipsoid, center=(-x, y, z))] if ellipsoid.paired else [ellipsoid]
 
 
-def _both(label: int | tuple[int, int]) -> tuple[int, int]:
+def _left_and_right(label: int | tuple[int, int]) -> tuple[int, int]:
     return label if isinstance(label, tuple) else (label, label)
