@@ -49,10 +49,8 @@ def make_spine_phantom(**options: Any) -> tuple[np.ndarray, np.ndarray, np.ndarr
     """Return voxels, affine and points of :func:`draw_spine_phantom`, with the same arguments.
 
     Examples:
-        >>> voxels, affine, points = make_spine_phantom(
-        ...     seed=0, contrast="t2", field_of_view="lumbar", shape=(3, 60, 90), spacing=(4.0, 3.0, 3.0),
-        orientation="RAS"
-        ... )
+        >>> grid = {"field_of_view": "lumbar", "shape": (3, 60, 90), "spacing": (4.0, 3.0, 3.0), "orientation": "RAS"}
+        >>> voxels, affine, points = make_spine_phantom(seed=0, contrast="t2", **grid)
         >>> voxels.shape, affine.shape, points.shape[1]
         ((3, 60, 90), (4, 4), 4)
     """

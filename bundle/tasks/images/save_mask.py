@@ -108,10 +108,8 @@ class SaveMaskd(MapTransform):
         ValueError: when values, levels or an option are invalid.
 
     Examples:
-        >>> save = SaveMaskd(
-        ...     "pred", label_names={"lesion": 1}, output_dir="out", decision={"threshold": 0.4}, outputs={"overlay":
-        False}
-        ... )
+        >>> options = {"decision": {"threshold": 0.4}, "outputs": {"overlay": False}}
+        >>> save = SaveMaskd("pred", label_names={"lesion": 1}, output_dir="out", **options)
         >>> save.levels.tolist(), save.overlay, save.probability
         ([0, 255], False, True)
     """

@@ -43,7 +43,7 @@ class RandFieldOfViewd(RandomizableTransform, MapTransform):
         >>> crop = RandFieldOfViewd("image", prob=1.0, height=(40.0, 60.0), depth=(30.0, 30.0))
         >>> slab = MetaTensor(torch.zeros(1, 1, 100, 200), affine=torch.eye(4))
         >>> crop.set_random_state(0)({"image": slab, "points": np.array([[20, 0.0, 50.0, 90.0]])})["image"].shape
-        torch.Size([1, 1, 30, 51])
+        torch.Size([1, 1, 30, 52])
     """
 
     def __init__(

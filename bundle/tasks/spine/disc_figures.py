@@ -183,7 +183,7 @@ def spread(places: Sequence[float], gap: float, low: float, high: float) -> np.n
 
     Examples:
         >>> spread([1.0, 1.5, 9.0], gap=2.0, low=0.0, high=10.0).tolist()
-        [0.25, 2.25, 9.0]
+        [0.5, 2.5, 9.0]
     """
     count = len(places)
     gap = min(gap, (high - low) / max(count - 1, 1))
