@@ -167,8 +167,8 @@ def test_options_of_the_panel_change_the_result_as_the_config_does(
 
 
 def test_json_can_be_requested_without_a_file(server: Any, answer: Any, case: str) -> None:
-    answer = server.post("/infer/volumes", params={"image": case, "output": "json"}).json()
-    assert answer["result"]["labels"] == parts_of(answer)[0]["result"]["labels"]
+    response = server.post("/infer/volumes", params={"image": case, "output": "json"}).json()
+    assert response["result"]["labels"] == parts_of(answer)[0]["result"]["labels"]
 
 
 def test_labels_are_saved_and_returned(server: Any, answer: Any, case: str) -> None:
