@@ -11,8 +11,14 @@ from .deprecated_modules import MODULES, PACKAGES, MovedModuleFinder
 
 __version__ = "0.2.0"
 
-ROOT = str(Path(__file__).resolve().parent.parent)
-"""The bundle root: the folder that holds ``configs/``, ``models/`` and this package."""
+_PACKAGE = Path(__file__).resolve().parent
+_INSTALLED_ROOT = _PACKAGE / "_root"
+
+ROOT = str(_INSTALLED_ROOT if _INSTALLED_ROOT.is_dir() else _PACKAGE.parent)
+"""The bundle root: the folder that holds ``configs/`` and ``models/``.
+
+In a checkout and in a pack it is the folder next to this package; in an installed wheel it is inside this package.
+"""
 
 
 sys.meta_path.insert(0, MovedModuleFinder())

@@ -25,6 +25,9 @@ LINK = re.compile(r"(!?)\[([^\]]*)\]\(([^)\s]+)\)")
 EPOCH = (1980, 1, 1, 0, 0, 0)
 """Time of the files in an archive, so that the same pack is the same archive."""
 
+PACKAGE = Path(__file__).resolve().parent.parent
+"""The folder of the package ``bundle``."""
+
 
 class PackError(BundleError):
     """A task that cannot be packed, or a pack that cannot be used; the message says what to do."""
@@ -85,7 +88,7 @@ def pack_files(task: str, root: str | Path = ROOT) -> dict[str, bytes]:
     files["docs/README.md"] = _readme(metadata, page, pictures).encode()
     files |= {f"docs/{name}": content for name, content in pictures.items()}
     files["LICENSE"] = Path(root, "LICENSE").read_bytes()
-    files |= {file.relative_to(root).as_posix(): file.read_bytes() for file in _package_files(Path(root, "bundle"))}
+    files |= {f"bundle/{name}": content for name, content in _package_files(Path(root, "bundle")).items()}
     return dict(sorted(files.items()))
 
 
@@ -177,12 +180,15 @@ def _weights(texts: Mapping[str, str], models: Path) -> dict[str, bytes]:
     return found
 
 
-def _package_files(package: Path) -> list[Path]:
-    return sorted(
-        file
-        for file in package.rglob("*")
-        if file.is_file() and not any(part.startswith((".", "__pycache__")) for part in file.relative_to(package).parts)
-    )
+def _package_files(package: Path) -> dict[str, bytes]:
+    """Return the code by its paths; an installed wheel has its package around the root instead of in it."""
+    package = package if package.is_dir() else PACKAGE
+    files = {file.relative_to(package): file for file in package.rglob("*") if file.is_file()}
+    return {name.as_posix(): file.read_bytes() for name, file in files.items() if not _is_skipped(name)}
+
+
+def _is_skipped(name: Path) -> bool:
+    return name.parts[0] == "_root" or any(part.startswith((".", "__pycache__")) for part in name.parts)
 
 
 def _page(task: str, root: Path, within: str) -> str:

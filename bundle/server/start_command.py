@@ -82,11 +82,15 @@ def find_python() -> str:
         return sys.executable
     python = Path(ROOT, ENVIRONMENT, "bin", "python")
     if not python.is_file():
-        raise ModuleNotFoundError(
-            "MONAI Label is not installed; it needs a separate environment, which this command creates: "
-            f"make -C {ROOT} {ENVIRONMENT}/.label"
-        )
+        raise ModuleNotFoundError(f"MONAI Label is not installed; it needs a separate environment: {_remedy()}")
     return str(python)
+
+
+def _remedy() -> str:
+    """Return how to make the environment of the server: in a checkout, or from an installed wheel."""
+    if Path(ROOT, "Makefile").is_file():
+        return f"run make -C {ROOT} {ENVIRONMENT}/.label"
+    return f"install {Path(ROOT, 'requirements', 'label_server.txt')} and keyslice there, both with pip --no-deps."
 
 
 def default_work_dir(studies: Path) -> Path:

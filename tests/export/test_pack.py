@@ -252,6 +252,16 @@ def test_the_page_of_a_pack_leads_nowhere_outside(packs: Path) -> None:
             assert (packs / task / "docs" / target).is_file(), target
 
 
+def test_a_root_without_the_package_packs_the_installed_one(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """In an installed wheel the root is the folder ``_root`` in the package."""
+    files = pack_files("volumes", small_project(tmp_path / "project"))
+    (tmp_path / "project" / "bundle" / "_root").mkdir()
+    for name in ("configs", "models", "LICENSE"):
+        (tmp_path / "project" / name).rename(tmp_path / "project" / "bundle" / "_root" / name)
+    monkeypatch.setattr(pack, "PACKAGE", tmp_path / "project" / "bundle")
+    assert pack_files("volumes", tmp_path / "project" / "bundle" / "_root") == files
+
+
 def test_the_same_task_gives_the_same_bytes(tmp_path: Path) -> None:
     root = small_project(tmp_path / "project")
     archives = []

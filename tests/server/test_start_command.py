@@ -137,6 +137,9 @@ def test_without_monai_label_the_environment_of_the_server_is_used(
     monkeypatch.setattr(command.importlib.util, "find_spec", lambda name: None)
     monkeypatch.setattr(command, "ROOT", str(tmp_path))
     assert label(studies, "--work", str(tmp_path.parent / f"{tmp_path.name}_work")) == 2
+    assert f"install {tmp_path}/requirements/label_server.txt and keyslice there" in caplog.text
+    (tmp_path / "Makefile").touch()
+    assert label(studies, "--work", str(tmp_path.parent / f"{tmp_path.name}_work")) == 2
     assert f"make -C {tmp_path} {command.ENVIRONMENT}/.label" in caplog.text
     python = tmp_path / command.ENVIRONMENT / "bin" / "python"
     python.parent.mkdir(parents=True)
