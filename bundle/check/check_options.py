@@ -6,7 +6,7 @@ import json
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-from bundle.data.datalist_error import DatalistError
+from bundle.data.datalist_file import DatalistError
 
 
 def parse_label_names(text: str | None) -> dict[str, int] | None:

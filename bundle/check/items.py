@@ -2,23 +2,19 @@
 
 from __future__ import annotations
 
-import json
-import os
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from bundle.data.datalist_error import DatalistError
-from bundle.data.image_lists import ENDINGS, MASK_MARKS, images_in
+from bundle.data.datalist_file import SECTIONS, DatalistError, read_json, relative_files
+from bundle.data.pairing import IMAGE_ENDINGS, MASK_SUFFIXES, images_in, match_labels
 from bundle.io.label_tables import value_map
 from bundle.io.volume_files import NIFTI, volumes_in
 
 FOLDERS = (("imagesTr", "labelsTr"), ("images", "labels"), ("images", "masks"))
 """Names of the folders with images and labels, beside each other."""
-
-SECTIONS = ("training", "validation", "test")
 
 PATIENTS = ("patient", "patient_id", "subject", "subject_id", "lesion_id")
 """What may name a patient in an item of a datalist; cases that share one must not be parted."""
@@ -99,12 +95,9 @@ def list_items(dataset_dir: str | Path, datalist: str | Path | None = None) -> L
 
 
 def _from_datalist(root: Path, path: Path) -> Listing:
-    try:
-        content = json.loads(path.read_text(encoding="utf-8-sig"))
-    except (OSError, ValueError) as error:
-        raise DatalistError(f"{path}: cannot be read as JSON ({error}); name another --datalist.") from error
-    if not isinstance(content, dict) or not any(isinstance(content.get(name), list) for name in SECTIONS):
-        raise DatalistError(f"{path}: is no datalist; it needs a list 'training', 'validation' or 'test'.")
+    content = read_json(path, advice="name another --datalist.")
+    if not any(isinstance(content.get(name), list) for name in SECTIONS):
+        raise DatalistError(f"{path}: is not a datalist; it needs a list 'training', 'validation' or 'test'.")
     items = [_listed(root, path, section, entry) for section in SECTIONS for entry in content.get(section, []) or []]
     names, values = _label_names(content.get("labels")), content.get("label_values")
     if values is not None:
@@ -139,7 +132,7 @@ def _listed(root: Path, path: Path, section: str, entry: Any) -> Item:
 
 
 def _kind(image: str, label: str | None) -> str:
-    if image.lower().endswith(ENDINGS):
+    if image.lower().endswith(IMAGE_ENDINGS):
         return "pictures"
     name = Path(label or "").name.lower()
     marked = name.endswith(NIFTI) and any(mark in name for mark in POINT_MARKS)
@@ -171,9 +164,9 @@ def _from_folders(root: Path) -> Listing:
     items: list[Item] = []
     orphans: list[str] = []
     for images, labels in pairs:
-        paired, left = _paired(root, images, labels)
+        paired, unused = _pair(root, images, labels)
         items += paired
-        orphans += left
+        orphans += unused
     return Listing(root, tuple(items), None, tuple(orphans))
 
 
@@ -190,25 +183,24 @@ def _files(folder: Path) -> list[Path]:
     return images_in(folder) or volumes_in(folder)
 
 
-def _paired(root: Path, images: Path, labels: Path) -> tuple[list[Item], list[str]]:
+def _pair(root: Path, images: Path, labels: Path) -> tuple[list[Item], list[str]]:
     """Pair by name; also return the labels that belong to no image."""
-    pictures = bool(images_in(images))
-    known = {(file.stem if pictures else file.name).lower(): file for file in _files(labels)}
-    marks = MASK_MARKS if pictures else ("",)
-    items, used = [], set()
-    for image in _files(images):
-        name = (image.stem if pictures else image.name).lower()
-        label = next((known[name + mark] for mark in marks if name + mark in known), None)
-        used.add(label)
-        relative = Path(os.path.relpath(image, root)).as_posix()
+    is_flat = bool(images_in(images))
+    name = (lambda file: file.stem.lower()) if is_flat else (lambda file: file.name.lower())
+    known = _files(labels)
+    matches = match_labels(_files(images), known, name=name, suffixes=MASK_SUFFIXES if is_flat else ("",))
+    items = []
+    for image, found in matches:
+        relative = str(relative_files(image, root))
         items.append(
             Item(
                 name=relative,
                 images=(str(image),),
-                label=str(label) if label else None,
+                label=str(found[0]) if found else None,
                 split="training",
-                kind="pictures" if pictures else "volumes",
+                kind="pictures" if is_flat else "volumes",
                 patient=_subject(relative),
             )
         )
-    return items, [str(file) for file in known.values() if file not in used]
+    used = {label for _, found in matches for label in found[:1]}
+    return items, [str(file) for file in known if file not in used]

@@ -64,7 +64,7 @@ def log_datalist(content: dict[str, Any], path: str | Path) -> None:
 
 
 def _list_dataset(prepare: str, target: str, args: argparse.Namespace) -> None:
-    from bundle.data.split import write_datalist
+    from bundle.data.datalist_file import write_datalist
 
     path = Path(args.output) if args.output else _check_default(Path(args.dataset_dir, target))
     function = resolve_name(prepare)
@@ -81,7 +81,7 @@ def _check_default(path: Path) -> Path:
     Raises:
         DatalistError: when it is.
     """
-    from bundle.data.datalist_error import DatalistError
+    from bundle.data.datalist_file import DatalistError
 
     try:
         known = not path.is_file() or "seed" in json.loads(path.read_text(encoding="utf-8"))

@@ -1,10 +1,11 @@
 """Datalists: from a folder, a dataset or a file to lists of cases, one dataset a file."""
 
 from .classified_images import class_sampler, select_classified
-from .datalist import list_cases, load_datalist, select_cases
-from .datalist_error import DatalistError
+from .datalist import load_datalist, select_cases
+from .datalist_file import DatalistError
 from .dataset_info import dataset_label_values, dataset_labels, dataset_modalities
-from .image_cases import list_images, select_images
+from .image_folder import select_images
+from .input_cases import list_cases, list_images
 from .mixed_cases import mixed_sampler, select_mixed_cases
 from .protocol import choose_protocol
 

@@ -13,17 +13,18 @@ from typing import Any
 
 from bundle.io.volume_files import NIFTI, stem_of
 
-from .datalist import Case
-from .datalist_error import DatalistError
-from .volume_lists import deal, folder_of, labeled, read_table, volume_datalist
+from .datalist_file import Case, DatalistError, datalist_content
+from .fold_assignment import split_cases
+from .pairing import skip_unlabeled
+from .volume_lists import folder_of, read_table
 
 logger = logging.getLogger(__name__)
 
 DERIVED = ("space", "desc", "atlas", "seg", "label", "res", "den")
-"""Entities that the name of a segmentation may have beside those of its image."""
+"""Entities that the name of a segmentation may have in addition to those of its image."""
 
 OWN_SPACE = ("orig", "individual", "native")
-"""Spaces, beside the suffixes of the images, in which a segmentation lies on the grid of its image."""
+"""Spaces, next to the suffixes of the images, in which a segmentation lies on the grid of its image."""
 
 SEGMENTATION = "dseg"
 
@@ -40,7 +41,7 @@ def prepare_bids(
     folds: int = 5,
     seed: int = 0,
 ) -> dict[str, Any]:
-    """List the images of a BIDS dataset that have a segmentation; sessions of a subject are never parted.
+    """List the images of a BIDS dataset that have a segmentation; sessions of a subject stay together.
 
     Args:
         root: folder of the dataset, with ``sub-*`` and ``derivatives``; or that of a derivative which holds images and
@@ -50,7 +51,7 @@ def prepare_bids(
         labels: table of the structures, see :func:`bundle.io.label_tables.read_label_table`; None for the ``*dseg.tsv``
             of the derivative.
         test_share: share of the cases that is held out as test, from 0 to 1.
-        folds: number of folds that the others are dealt to.
+        folds: number of folds that the others are assigned to.
         seed: seed of the shuffle.
 
     Returns:
@@ -62,11 +63,11 @@ def prepare_bids(
     """
     folder = folder_of(root, "sub-* and derivatives")
     source = _derivative(folder, derivative)
-    found = [(file, entities(file)) for file in _named(source, [SEGMENTATION])]
+    found = [(file, entities(file)) for file in _find_volumes(source, [SEGMENTATION])]
     masks = [item for item in found if _in_own_space(item[0], item[1], suffixes)]
     images = _images(folder, suffixes)
     cases = [case for case in (_case(images, mask, found, suffixes) for mask, found in masks) if case is not None]
-    known = labeled(_once(cases))
+    known = skip_unlabeled(_require_one_label(cases))
     if not known:
         raise DatalistError(
             f"{root}: holds no image {', '.join(suffixes)} with a *_{SEGMENTATION}.nii.gz in {source}; name them with "
@@ -75,8 +76,8 @@ def prepare_bids(
     table = read_table(labels if labels is not None else _table(source))
     plain = list(table.values()) == [[value] for value in range(1, len(table) + 1)]
     named = {"0": "background", **{str(values[0]): name for name, values in table.items()}} if plain else None
-    dealt = deal(root, known, test_share=test_share, folds=folds, seed=seed)
-    return volume_datalist(root, dealt, seed=seed, modality=suffixes, table=None if plain else table, labels=named)
+    parts = split_cases(root, known, test_share=test_share, folds=folds, seed=seed)
+    return datalist_content(root, parts, seed=seed, modality=suffixes, table=None if plain else table, labels=named)
 
 
 def entities(file: Path) -> Entities:
@@ -86,7 +87,7 @@ def entities(file: Path) -> Entities:
     return {**found, "suffix": suffix}
 
 
-def _named(root: Path, suffixes: Sequence[str]) -> list[Path]:
+def _find_volumes(root: Path, suffixes: Sequence[str]) -> list[Path]:
     """List the volumes of subjects with one of the suffixes, at whatever depth, but not in derivatives below."""
     return sorted(
         file
@@ -101,23 +102,23 @@ def _derivative(root: Path, name: str | None) -> Path:
     if name is not None:
         return folder_of(root / "derivatives" / name, f"the segmentations; {root / 'derivatives'} has no {name!r}")
     folders = sorted(path for path in (root / "derivatives").glob("*") if path.is_dir())
-    holding = [path for path in [root, *folders] if _named(path, [SEGMENTATION])]
+    holding = [path for path in [root, *folders] if _find_volumes(path, [SEGMENTATION])]
     if len(holding) != 1:
-        told = ", ".join(path.name for path in holding) or f"none with *_{SEGMENTATION}.nii.gz"
-        raise DatalistError(f"{root}: one derivative with segmentations is wanted, found {told}; pass --derivative.")
+        found = ", ".join(path.name for path in holding) or f"none with *_{SEGMENTATION}.nii.gz"
+        raise DatalistError(f"{root}: one derivative with segmentations is wanted, found {found}; pass --derivative.")
     return holding[0]
 
 
 def _in_own_space(file: Path, found: Entities, suffixes: Sequence[str]) -> bool:
     own = found.get("space", "orig") in (*OWN_SPACE, *suffixes)
     if not own:
-        logger.warning("%s: left out, since it lies in the space %s, not on its image's grid", file, found["space"])
+        logger.warning("%s: skipped, since it lies in the space %s, not on its image's grid", file, found["space"])
     return own
 
 
 def _images(root: Path, suffixes: Sequence[str]) -> dict[tuple[tuple[str, str], ...], Path]:
     """Return the images by their entities; one with ``desc`` also without it where no other image is meant by that."""
-    found = {_key(entities(file)): file for file in _named(root, suffixes)}
+    found = {_key(entities(file)): file for file in _find_volumes(root, suffixes)}
     described: dict[tuple[tuple[str, str], ...], list[Path]] = {}
     for key, file in found.items():
         described.setdefault(tuple(pair for pair in key if pair[0] != "desc"), []).append(file)
@@ -135,7 +136,7 @@ def _case(
     files = [images.get(_key({**base, "suffix": suffix})) for suffix in suffixes]
     missing = [suffix for suffix, file in zip(suffixes, files, strict=True) if file is None]
     if missing:
-        logger.warning("%s: left out, since there is no image %s of the same entities", mask, ", ".join(missing))
+        logger.warning("%s: skipped, since there is no image %s of the same entities", mask, ", ".join(missing))
         return None
     paths = [str(file) for file in files]
     subject = f"sub-{found['sub']}"
@@ -143,7 +144,7 @@ def _case(
     return {"image": image, "label": str(mask), "group": subject, "patient": subject}
 
 
-def _once(cases: Sequence[Case]) -> list[Case]:
+def _require_one_label(cases: Sequence[Case]) -> list[Case]:
     """Return the cases.
 
     Raises:
@@ -155,16 +156,16 @@ def _once(cases: Sequence[Case]) -> list[Case]:
         if first in label_of:
             raise DatalistError(
                 f"{case['image']}: has several segmentations, {label_of[first]} and {case['label']}; put those to use "
-                "into a derivative of their own, and name it with --derivative."
+                "into a separate derivative, and name it with --derivative."
             )
         label_of[first] = case["label"]
     return list(cases)
 
 
 def _table(source: Path) -> Path:
-    """Return the table of the structures: at the top of the derivative, else beside the segmentations where one is."""
+    """Return the table of the structures: at the top of the derivative, else next to the segmentations."""
     tables = sorted(source.glob(f"*{SEGMENTATION}.tsv")) or sorted(source.rglob(f"*{SEGMENTATION}.tsv"))[:1]
     if len(tables) != 1:
-        told = ", ".join(path.name for path in tables) or "none"
-        raise DatalistError(f"{source}: one table *{SEGMENTATION}.tsv is wanted, found {told}; pass --labels FILE.")
+        found = ", ".join(path.name for path in tables) or "none"
+        raise DatalistError(f"{source}: one table *{SEGMENTATION}.tsv is wanted, found {found}; pass --labels FILE.")
     return tables[0]

@@ -1,6 +1,6 @@
 """Datalist of BraTS 2018, gliomas in four MRI modalities (Menze et al., doi:10.1109/TMI.2014.2377694).
 
-Layouts: as handed out, ``{HGG,LGG}/CASE/CASE_{flair,t1,t1ce,t2,seg}.nii.gz``; of the original project,
+Layouts: as published, ``{HGG,LGG}/CASE/CASE_{flair,t1,t1ce,t2,seg}.nii.gz``; of the original project,
 ``{train,test}/CASE/...``. Later years have the same names up to 2021; since 2023 the enhancing tumor has the value 3,
 which the table below does not know, so that it is refused and not lost.
 """
@@ -13,10 +13,10 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from .datalist import Case
-from .datalist_error import DatalistError
-from .modalities import find_images, incomplete
-from .volume_lists import deal, folder_of, volume_datalist
+from .datalist_file import Case, DatalistError, datalist_content
+from .fold_assignment import split_cases
+from .modalities import find_images, missing_modalities
+from .volume_lists import folder_of
 
 logger = logging.getLogger(__name__)
 
@@ -41,7 +41,7 @@ def prepare_brats2018(
     folds: int = 5,
     seed: int = 0,
 ) -> dict[str, Any]:
-    """List BraTS 2018; grades have like shares in all parts, and the visits of a patient are never parted.
+    """List BraTS 2018; grades have similar shares in all parts, and the visits of a patient stay together.
 
     Cases without a label map, such as those of the challenge's validation part, are listed as test cases to segment.
 
@@ -51,7 +51,7 @@ def prepare_brats2018(
         label: how the names of the label maps end.
         test_share: share of the cases that is held out as test, from 0 to 1; without effect where there are ``train``
             and ``test``.
-        folds: number of folds that the others are dealt to.
+        folds: number of folds that the others are assigned to.
         seed: seed of the shuffle.
 
     Returns:
@@ -62,8 +62,8 @@ def prepare_brats2018(
     """
     folder = folder_of(root, "HGG and LGG, or train and test")
     endings = ", ".join(modalities)
-    for gap in incomplete(folder, modalities):
-        logger.warning("%s; left out", gap)
+    for gap in missing_modalities(folder, modalities):
+        logger.warning("%s; skipped", gap)
     cases = [_case(folder, image) for image in find_images(folder, modalities, label=label)]
     known = [case for case in cases if "label" in case]
     if not known:
@@ -73,7 +73,7 @@ def prepare_brats2018(
         )
     held = [case for case in known if "test" in _folders(folder, case["image"][0])]
     share = 0.0 if held else test_share
-    parts = deal(
+    parts = split_cases(
         root,
         [case for case in known if case not in held],
         test_share=share,
@@ -82,7 +82,7 @@ def prepare_brats2018(
         stratum=lambda case: str(case.get("grade", "")),
     )
     parts["test"] += held + [case for case in cases if "label" not in case]
-    return volume_datalist(root, parts, seed=seed, modality=modalities, table=LABEL_VALUES)
+    return datalist_content(root, parts, seed=seed, modality=modalities, table=LABEL_VALUES)
 
 
 def _case(root: Path, image: Any) -> Case:

@@ -1,4 +1,4 @@
-"""Pictures with classes: their datalist from a folder and a table, and its cases.
+"""2D images with classes: their datalist from a folder and a table, and its cases.
 
 A case has ``"classes"``, 1 or 0 by the name of every class, in the place of a label file.
 """
@@ -15,13 +15,14 @@ from typing import Any
 import numpy as np
 from torch.utils.data import WeightedRandomSampler
 
-from .datalist import Case, _deal, _fold, _read_json, choose_split
-from .datalist_error import DatalistError
-from .image_cases import images_by_name
-from .image_lists import datalist_of, images_in
+from .case_names import name_images
+from .datalist import Split, choose_split
+from .datalist_file import Case, DatalistError, datalist_content, read_datalist, read_fold
+from .fold_assignment import assign_folds
+from .pairing import images_in
 
 IDS = ("image_id", "image")
-"""Names of the column of a table that names the pictures."""
+"""Names of the column of a table that names the images."""
 
 
 def prepare_classified_folder(
@@ -34,15 +35,15 @@ def prepare_classified_folder(
     folds: int = 5,
     seed: int = 0,
 ) -> dict[str, Any]:
-    """List the pictures of a folder with their classes; test set and folds have like shares of all classes.
+    """List the images of a folder with their classes; test set and folds have similar shares of all classes.
 
     Args:
         root: folder of the dataset.
         classes: columns of the table that hold 1 or 0.
-        images: folder of the pictures, in ``root``.
-        table: CSV file, in ``root``, with a column ``image_id`` or ``image`` and one a class.
-        test_share: share of the pictures that is held out as ``test``, in [0, 1).
-        folds: number of folds that the others are dealt to.
+        images: folder of the images, in ``root``.
+        table: CSV file, in ``root``, with a column ``image_id`` or ``image`` and one column per class.
+        test_share: share of the images that is held out as ``test``, in [0, 1).
+        folds: number of folds that the others are assigned to.
         seed: seed of the shuffle.
 
     Returns:
@@ -65,46 +66,46 @@ def prepare_classified_folder(
         test += stratum[:held_out]
         training += stratum[held_out:]
     if len(training) < folds:
-        raise DatalistError(f"{root}: {len(training)} pictures are left for {folds} folds; ask for fewer.")
-    dealt = [{**case, "fold": place % folds} for place, case in enumerate(training)]
-    return datalist_of(root, {"training": dealt, "test": test}, seed)
+        raise DatalistError(f"{root}: {len(training)} images are left for {folds} folds; ask for fewer.")
+    assigned = [{**case, "fold": place % folds} for place, case in enumerate(training)]
+    return datalist_content(root, {"training": assigned, "test": test}, seed=seed)
 
 
 def classified_cases(images: Path, table: Path, classes: Sequence[str]) -> list[Case]:
-    """Return the pictures of a folder with their classes, by name.
+    """Return the images of a folder with their classes, by name.
 
     Args:
-        images: folder of the pictures.
-        table: CSV file with a column ``image_id`` or ``image`` and one a class that holds 1 or 0. It may name pictures
-            that are not there.
+        images: folder of the images.
+        table: CSV file with a column ``image_id`` or ``image`` and one column per class that holds 1 or 0. It may
+            name images that do not exist.
         classes: names of the classes.
 
     Raises:
-        DatalistError: when the table cannot be used, there are no pictures, or one is not in the table.
+        DatalistError: when the table cannot be used, there are no images, or one is not in the table.
     """
     known = _read_table(table, classes)
     found = images_in(images)
     if not found:
-        raise DatalistError(f"{images}: holds no pictures.")
+        raise DatalistError(f"{images}: holds no images.")
     missing = [file.name for file in found if file.stem not in known]
     if missing:
-        raise DatalistError(f"{table}: does not name {len(missing)} pictures, the first of these: {missing[0]}.")
+        raise DatalistError(f"{table}: does not name {len(missing)} images, the first of these: {missing[0]}.")
     return [{"image": str(file), "classes": known[file.stem]} for file in found]
 
 
 def select_classified(
     dataset_dir: str | Path,
-    split: str,
+    split: Split,
     *,
     classes: Sequence[str],
     datalist: str | Path | None = None,
     fold: int | None = 0,
 ) -> list[Case]:
-    """Return the pictures of one split of a datalist with their classes.
+    """Return the images of one split of a datalist with their classes.
 
     Args:
         dataset_dir: folder that the paths of the datalist are relative to.
-        split: ``"training"`` (all folds but ``fold``), ``"validation"`` (``fold``), ``"test"`` or ``"all"``.
+        split: ``"training"`` (all folds except ``fold``), ``"validation"`` (``fold``), ``"test"`` or ``"all"``.
         classes: names of the classes; ``"label"`` of a case is their 0 or 1 in this order, float32 ``(C,)``.
         datalist: JSON file; None for ``dataset.json`` in ``dataset_dir``.
         fold: the fold that is held out for validation; None to train with all of them.
@@ -113,27 +114,27 @@ def select_classified(
         DatalistError: when the datalist cannot be used, lacks a class, or the split is unknown or empty.
     """
     path = Path(datalist) if datalist else Path(dataset_dir, "dataset.json")
-    content = _read_json(path)
+    content = read_datalist(path)
     sections = {
         name: [_case(path, dataset_dir, item, classes) for item in content.get(name, [])]
         for name in ("training", "test")
     }
     if any("fold" not in case for case in sections["training"]):
-        sections["training"] = _deal(sections["training"], 5)
-    sections["training"] = [{**case, "fold": _fold(case, path, 0)} for case in sections["training"]]
-    return images_by_name(choose_split(sections, split, fold, path))
+        sections["training"] = assign_folds(sections["training"], 5)
+    sections["training"] = [{**case, "fold": read_fold(case, path, 0)} for case in sections["training"]]
+    return name_images(choose_split(sections, split, fold, path))
 
 
 def class_sampler(dataset: Any, *, balance: float = 1.0, samples: int | None = None) -> WeightedRandomSampler:
-    """Return a sampler that draws pictures, with replacement, so that rare classes are seen more often.
+    """Return a sampler that draws images, with replacement, so that rare classes are seen more often.
 
-    Pictures with the same classes are a kind. A kind of n pictures is drawn in proportion to n to the power of
+    Images with the same classes are a kind. A kind of n images is drawn in proportion to n to the power of
     ``1 - balance``.
 
     Args:
         dataset: dataset whose ``data`` are cases of :func:`select_classified`.
-        balance: 0 draws all pictures alike, 1 all kinds alike.
-        samples: draws in an epoch; None for as many as there are pictures.
+        balance: 0 draws all images equally often, 1 all kinds.
+        samples: draws in an epoch; None for as many as there are images.
 
     Raises:
         DatalistError: when a number is out of range.

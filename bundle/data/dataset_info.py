@@ -1,13 +1,12 @@
-"""What a dataset says of itself beside its cases: the names of its structures and of its modalities."""
+"""Names of the structures and modalities of a dataset, from its datalist."""
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from .datalist_error import DatalistError
+from .datalist_file import DatalistError, read_json
 
 
 def dataset_labels(dataset_dir: str | Path, datalist: str | Path | None = None) -> dict[str, int]:
@@ -18,16 +17,16 @@ def dataset_labels(dataset_dir: str | Path, datalist: str | Path | None = None) 
         datalist: datalist to read first.
 
     Returns:
-        The structures, in the order of their values, which count from 1. Both ways of writing them are read:
+        The structures, in the order of their values, which count from 1. Both forms are read:
         ``{"0": "background", "1": "liver"}`` (MSD) and ``{"background": 0, "liver": 1}`` (nnU-Net).
 
     Raises:
         DatalistError: when no file has ``labels``, or they do not count from 0.
     """
-    path, labels = _entry(("labels",), dataset_dir, datalist)
+    path, labels = _find_entry(("labels",), dataset_dir, datalist)
     if not isinstance(labels, Mapping):
         raise DatalistError(f"{path}: has no 'labels' with the names of the structures; pass --label_names.")
-    pairs = [(_number(a), b) if _number(b) is None else (_number(b), a) for a, b in labels.items()]
+    pairs = [(_as_integer(a), b) if _as_integer(b) is None else (_as_integer(b), a) for a, b in labels.items()]
     values = sorted((value, str(name)) for value, name in pairs if value is not None)
     if [value for value, _ in values] != list(range(len(labels))) or len(values) < 2:
         raise DatalistError(f"{path}: 'labels' must count from 0, the background, got {dict(labels)}.")
@@ -45,9 +44,9 @@ def dataset_modalities(dataset_dir: str | Path, datalist: str | Path | None = No
         The names in the order of the channels; one, ``"image"``, where the dataset names none.
 
     Raises:
-        DatalistError: when a file is no JSON, or the names have another form.
+        DatalistError: when a file cannot be read, or the names have another form.
     """
-    path, names = _entry(("modality", "channel_names"), dataset_dir, datalist)
+    path, names = _find_entry(("modality", "channel_names"), dataset_dir, datalist)
     if names is None:
         return ["image"]
     if isinstance(names, Mapping) and set(names) == {str(number) for number in range(len(names))}:
@@ -68,34 +67,26 @@ def dataset_label_values(dataset_dir: str | Path, datalist: str | Path | None = 
         As for :class:`bundle.io.LoadVolumed`; None where the label maps hold the classes as they are.
 
     Raises:
-        DatalistError: when a file is no JSON.
+        DatalistError: when a file cannot be read.
     """
-    path, _ = _entry(("label_values", "labels"), dataset_dir, datalist)
-    values = _read(path).get("label_values") if path.is_file() else None
+    path, _ = _find_entry(("label_values", "labels"), dataset_dir, datalist)
+    values = read_json(path).get("label_values") if path.is_file() else None
     return None if values is None else dict(values)
 
 
-def _entry(names: tuple[str, ...], dataset_dir: str | Path, datalist: str | Path | None) -> tuple[Path, Any]:
+def _find_entry(names: tuple[str, ...], dataset_dir: str | Path, datalist: str | Path | None) -> tuple[Path, Any]:
     """Return the first entry of one of the names, and the file; None where there is no such entry."""
     default = Path(dataset_dir, "dataset.json")
     for path in ([Path(datalist)] if datalist else []) + [default]:
         if path.is_file():
-            content = _read(path)
+            content = read_json(path)
             for name in names:
                 if name in content:
                     return path, content[name]
     return default, None
 
 
-def _read(path: Path) -> Mapping[str, Any]:
-    try:
-        content = json.loads(path.read_text(encoding="utf-8-sig"))
-    except ValueError as error:
-        raise DatalistError(f"{path}: is not JSON ({error}).") from error
-    return content if isinstance(content, Mapping) else {}
-
-
-def _number(value: Any) -> int | None:
+def _as_integer(value: Any) -> int | None:
     if isinstance(value, bool):
         return None
     return int(value) if isinstance(value, int) or (isinstance(value, str) and value.isdigit()) else None

@@ -1,6 +1,6 @@
 """Datalist of HVSMR 2016, hearts in MRI (Pace et al., MICCAI 2015, doi:10.1007/978-3-319-24574-4_10).
 
-Layouts: as handed out, ``training_axial_crop_pat0.nii.gz`` and ``training_axial_crop_pat0-label.nii.gz`` in folders of
+Layouts: as published, ``training_axial_crop_pat0.nii.gz`` and ``training_axial_crop_pat0-label.nii.gz`` in folders of
 any names; of the original project, ``{train,test}/{images,masks}``.
 """
 
@@ -12,9 +12,10 @@ from typing import Any
 
 from bundle.io.volume_files import stem_of, volumes_in
 
-from .datalist import Case
-from .datalist_error import DatalistError
-from .volume_lists import deal, folder_of, labeled, original_parts, volume_datalist, with_patients
+from .datalist_file import Case, DatalistError, datalist_content
+from .fold_assignment import split_cases
+from .pairing import skip_unlabeled
+from .volume_lists import folder_of, original_parts, with_patients
 
 LABELS = {"0": "background", "1": "myocardium", "2": "blood_pool"}
 
@@ -32,7 +33,7 @@ def prepare_hvsmr(
         view: one of :data:`VIEWS`; without effect in the layout of the original project.
         test_share: share of the labeled cases that is held out as test, from 0 to 1; without effect where there are
             ``train`` and ``test``.
-        folds: number of folds that the others are dealt to.
+        folds: number of folds that the others are assigned to.
         seed: seed of the shuffle.
 
     Returns:
@@ -45,8 +46,8 @@ def prepare_hvsmr(
         raise DatalistError(f"view must be one of {', '.join(VIEWS)}, got {view!r}.")
     folder = folder_of(root, "the volumes of HVSMR, or train and test")
     original = original_parts(folder)
-    parts = _released(folder, view) if original is None else original
-    known = with_patients(labeled(parts["training"]), _patient)
+    parts = _published_parts(folder, view) if original is None else original
+    known = with_patients(skip_unlabeled(parts["training"]), _patient)
     if not known:
         raise DatalistError(
             f"{root}: holds no training_{view}_pat*.nii.gz with training_{view}_pat*-label.nii.gz, and no train/images "
@@ -54,12 +55,12 @@ def prepare_hvsmr(
         )
     test = with_patients(parts["test"], _patient)
     share = 0.0 if any("label" in case for case in test) else test_share
-    dealt = deal(root, known, test_share=share, folds=folds, seed=seed)
-    dealt["test"] += test
-    return volume_datalist(root, dealt, seed=seed, modality=["MRI"], labels=LABELS)
+    split = split_cases(root, known, test_share=share, folds=folds, seed=seed)
+    split["test"] += test
+    return datalist_content(root, split, seed=seed, modality=["MRI"], labels=LABELS)
 
 
-def _released(root: Path, view: str) -> dict[str, list[Case]]:
+def _published_parts(root: Path, view: str) -> dict[str, list[Case]]:
     found: dict[str, Path] = {}
     for folder in [root, *sorted(path for path in root.rglob("*") if path.is_dir())]:
         for file in volumes_in(folder):

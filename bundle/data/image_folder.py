@@ -1,4 +1,4 @@
-"""Datalist of a folder of pictures with masks, or of several such folders in one."""
+"""Datalist of a folder of 2D images with masks, or of several such folders in one."""
 
 from __future__ import annotations
 
@@ -8,64 +8,96 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from .datalist import Case
-from .datalist_error import DatalistError
-from .image_lists import datalist_of, images_in, pair_images
+from .case_names import name_images
+from .datalist import Split, select_cases
+from .datalist_file import Case, DatalistError, datalist_content
+from .fold_assignment import with_balanced_folds
+from .pairing import images_in, pair_images
 
 logger = logging.getLogger(__name__)
 
 FOLDERS = (("images", "masks"), ("images", "labels"), ("imagesTr", "labelsTr"))
-"""Names of the folders with pictures and masks, beside each other."""
+"""Names of the folders with images and masks, next to each other."""
 
 
 def prepare_image_folder(
     root: str | Path, *, test_share: float = 0.2, folds: int = 5, seed: int = 0, block: int = 1
 ) -> dict[str, Any]:
-    """Pair pictures and masks, in ``root`` or any folder below, and deal them to a test set and folds.
+    """Pair images and masks, in ``root`` or any folder below, and assign them to a test set and folds.
 
-    Pictures of the same name in several folders, such as copies at two sizes, are never parted.
+    Images of the same name in several folders, such as copies at two sizes, stay together.
 
     Args:
         root: folder with ``images`` and ``masks`` (or ``labels``, or ``imagesTr`` and ``labelsTr``), or that holds
             such folders.
-        test_share: share of the pictures that is held out as ``test``, in [0, 1).
-        folds: number of folds that the others are dealt to.
+        test_share: share of the images that is held out as ``test``, in [0, 1).
+        folds: number of folds that the others are assigned to.
         seed: seed of the shuffle.
-        block: number of pictures with consecutive names that are never parted, e.g. since they are of one slide.
+        block: number of images with consecutive names that stay together, e.g. since they are of one slide.
 
     Returns:
         The content of a datalist in MSD form, with paths relative to ``root``.
 
     Raises:
-        DatalistError: when there are no pictures with masks, a picture has none, or a number is out of range.
+        DatalistError: when there are no images with masks, an image has none, or a number is out of range.
     """
     folder = Path(root)
     if not 0 <= test_share < 1 or folds < 2 or block < 1:
         raise DatalistError(
             f"test_share must lie in [0, 1), folds be 2 or more, block 1 or more, got {test_share}, {folds}, {block}."
         )
-    cases = paired_below(folder)
-    units = _units(cases, block)
+    cases = pair_below(folder)
+    units = _blocks(cases, block)
     random.Random(seed).shuffle(units)
     test: list[Case] = []
     while units and len(test) + len(units[0]) / 2 <= len(cases) * test_share:
         test += units.pop(0)
     if len(units) < folds:
-        raise DatalistError(f"{root}: {len(units)} pictures or blocks are left for {folds} folds; ask for fewer.")
-    sizes, training = [0] * folds, []
-    for unit in units:
-        fold = sizes.index(min(sizes))
-        sizes[fold] += len(unit)
-        training += [{**case, "fold": fold} for case in unit]
-    logger.info("%s: %d pictures, %d of them for the test", root, len(cases), len(test))
-    return datalist_of(folder, {"training": training, "test": test}, seed)
+        raise DatalistError(f"{root}: {len(units)} images or blocks are left for {folds} folds; ask for fewer.")
+    logger.info("%s: %d images, %d of them for the test", root, len(cases), len(test))
+    return datalist_content(folder, {"training": with_balanced_folds(units, folds), "test": test}, seed=seed)
 
 
-def paired_below(root: Path) -> list[Case]:
-    """Return the pictures with masks in a folder and in all folders below, sorted by path.
+def select_images(
+    dataset_dir: str | Path, split: Split, datalist: str | Path | None = None, fold: int = 0
+) -> list[Case]:
+    """Return the 2D images with masks of one split of a dataset, as :func:`bundle.data.select_cases` does of volumes.
+
+    Args:
+        dataset_dir: folder of the dataset. Without ``datalist``, its ``dataset.json`` is read; without that, images
+            and masks are paired by :func:`prepare_image_folder`, and none is held out as test.
+        split: ``"training"`` (all folds except ``fold``), ``"validation"`` (``fold``), ``"test"`` or ``"all"``.
+        datalist: JSON file in MSD form.
+        fold: the fold that is held out for validation.
 
     Raises:
-        DatalistError: when there are none, or a picture has no mask.
+        DatalistError: when the folder or file cannot be used, or the split is unknown or empty.
+    """
+    root = Path(dataset_dir)
+    if datalist or not root.is_dir() or (root / "dataset.json").is_file():
+        return name_images(select_cases(dataset_dir, split, datalist, fold))
+    items = prepare_image_folder(root, test_share=0.0)["training"]
+    chosen = {
+        "training": [item for item in items if item["fold"] != fold],
+        "validation": [item for item in items if item["fold"] == fold],
+        "all": items,
+    }
+    if not chosen.get(split):
+        raise DatalistError(
+            f"{root}: has no dataset.json, so that there are the splits training, validation and all with the folds "
+            f"0 to 4, but not {split!r} with fold {fold}; pass --datalist FILE."
+        )
+    logger.info("%s: %d images of the split %r (fold %d)", root, len(chosen[split]), split, fold)
+    return name_images(
+        [{**item, **{key: str(root / item[key]) for key in ("image", "label")}} for item in chosen[split]]
+    )
+
+
+def pair_below(root: Path) -> list[Case]:
+    """Return the images with masks in a folder and in all folders below, sorted by path.
+
+    Raises:
+        DatalistError: when there are none, or an image has no mask.
     """
     if not root.is_dir():
         raise DatalistError(f"{root}: is not a folder; name the one that holds images and masks.")
@@ -77,12 +109,12 @@ def paired_below(root: Path) -> list[Case]:
                 break
     if not cases:
         known = " or ".join("/".join(pair) for pair in FOLDERS)
-        raise DatalistError(f"{root}: holds no pictures with masks in {known}; name the folder that does.")
+        raise DatalistError(f"{root}: holds no images with masks in {known}; name the folder that does.")
     return cases
 
 
-def _units(cases: Sequence[Case], block: int) -> list[list[Case]]:
-    """Return what must not be parted: blocks of consecutive names, with all pictures of these names."""
+def _blocks(cases: Sequence[Case], block: int) -> list[list[Case]]:
+    """Return what stays together: blocks of consecutive names, with all images of these names."""
     by_name: dict[str, list[Case]] = {}
     for case in cases:
         by_name.setdefault(Path(case["image"]).stem, []).append(case)

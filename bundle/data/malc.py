@@ -1,9 +1,9 @@
 """Datalist of MALC, brains of the MICCAI 2012 challenge on multi-atlas labeling (Landman and Warfield, 2012).
 
-35 T1 scans of OASIS, labeled by Neuromorphometrics. Layouts: as handed out, ``training-images``, ``training-labels``,
+35 T1 scans of OASIS, labeled by Neuromorphometrics. Layouts: as published, ``training-images``, ``training-labels``,
 ``testing-images`` and ``testing-labels`` with ``1000_3.nii.gz`` and ``1000_3_glm.nii.gz``; of the original project,
-``{train,test}/{images,masks}`` with the classes 0 to 10 in the masks. Which ten structures these are was never told;
-:data:`TABLES` has ten of the field.
+``{train,test}/{images,masks}`` with the classes 0 to 10 in the masks. Which ten structures these are was never
+published; :data:`TABLES` has ten of the field.
 """
 
 from __future__ import annotations
@@ -13,18 +13,10 @@ import re
 from pathlib import Path
 from typing import Any
 
-from .datalist import Case
-from .datalist_error import DatalistError
-from .volume_lists import (
-    deal,
-    folder_of,
-    labeled,
-    original_parts,
-    pair_volumes,
-    read_table,
-    volume_datalist,
-    with_patients,
-)
+from .datalist_file import Case, DatalistError, datalist_content
+from .fold_assignment import split_cases
+from .pairing import pair_volumes, skip_unlabeled
+from .volume_lists import folder_of, original_parts, read_table, with_patients
 
 logger = logging.getLogger(__name__)
 
@@ -74,12 +66,12 @@ def prepare_malc(
     folds: int = 5,
     seed: int = 0,
 ) -> dict[str, Any]:
-    """List MALC: the training part dealt to folds, the testing part as test.
+    """List MALC: the training part assigned to folds, the testing part as test.
 
     Args:
         root: folder of the dataset, in either layout.
         labels: one of :data:`TABLES` or a file, see :func:`bundle.io.label_tables.read_label_table`; None for
-            ``"neuromorphometrics"`` or, in the layout of the original project, for its nameless ten.
+            ``"neuromorphometrics"`` or, in the layout of the original project, for its ten unnamed structures.
         repeats: whether to list the second scans of persons, too.
         test_share: share of the cases that is held out where there is no testing part, from 0 to 1.
         folds: number of folds.
@@ -93,8 +85,8 @@ def prepare_malc(
     """
     folder = folder_of(root, "training-images and training-labels, or train and test")
     original = original_parts(folder)
-    parts = _released(folder) if original is None else original
-    known = {section: with_patients(labeled(cases), _person) for section, cases in parts.items()}
+    parts = _published_parts(folder) if original is None else original
+    known = {section: with_patients(skip_unlabeled(cases), _person) for section, cases in parts.items()}
     if not repeats:
         known = {section: [case for case in cases if not _is_repeat(case)] for section, cases in known.items()}
     if not known["training"]:
@@ -102,17 +94,17 @@ def prepare_malc(
             f"{root}: holds no training-images with training-labels, and no train/images with train/masks."
         )
     share = 0.0 if known["test"] else test_share
-    dealt = deal(root, known["training"], test_share=share, folds=folds, seed=seed)
-    dealt["test"] += known["test"]
+    split = split_cases(root, known["training"], test_share=share, folds=folds, seed=seed)
+    split["test"] += known["test"]
     if original is not None and labels is None:
         named = {"0": "background", **{str(value): f"structure_{value}" for value in range(1, CLASSES + 1)}}
-        return volume_datalist(root, dealt, seed=seed, modality=["T1"], labels=named)
+        return datalist_content(root, split, seed=seed, modality=["T1"], labels=named)
     name = "neuromorphometrics" if labels is None else str(labels)
     table = TABLES[name] if name in TABLES else read_table(name)
-    return volume_datalist(root, dealt, seed=seed, modality=["T1"], table=table)
+    return datalist_content(root, split, seed=seed, modality=["T1"], table=table)
 
 
-def _released(root: Path) -> dict[str, list[Case]]:
+def _published_parts(root: Path) -> dict[str, list[Case]]:
     parts: dict[str, list[Case]] = {}
     for part, section in (("training", "training"), ("testing", "test")):
         folders = sorted(path for path in [root, *root.rglob("*")] if (path / f"{part}-images").is_dir())
@@ -131,5 +123,5 @@ def _person(name: str) -> str:
 def _is_repeat(case: Case) -> bool:
     if case["group"] not in REPEATS:
         return False
-    logger.warning("%s: left out, since it is a second scan of a person; list it with --repeats", case["image"])
+    logger.warning("%s: skipped, since it is a second scan of a person; list it with --repeats", case["image"])
     return True

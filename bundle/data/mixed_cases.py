@@ -1,4 +1,4 @@
-"""Training on the cases of a dataset together with further ones, such as phantoms, in fixed shares."""
+"""Training on the cases of a dataset together with extra ones, such as phantoms, in fixed shares."""
 
 from __future__ import annotations
 
@@ -8,13 +8,13 @@ from typing import Any
 
 from torch.utils.data import WeightedRandomSampler
 
-from .datalist import Case, load_datalist, select_cases
-from .datalist_error import DatalistError
+from .datalist import load_datalist, select_cases
+from .datalist_file import Case, DatalistError
 
 logger = logging.getLogger(__name__)
 
 EXTRA = "extra"
-"""Key that marks a case as one of the further ones."""
+"""Key that marks an extra case."""
 
 
 def select_mixed_cases(
@@ -24,7 +24,7 @@ def select_mixed_cases(
     fold: int = 0,
     extra_dir: str | Path | None = None,
 ) -> list[Case]:
-    """Return the training cases of a dataset and behind them all training cases of another.
+    """Return the training cases of a dataset, followed by all training cases of another one.
 
     Args:
         dataset_dir: folder of the dataset, see :func:`bundle.data.load_datalist`.
@@ -35,26 +35,26 @@ def select_mixed_cases(
     Raises:
         DatalistError: as :func:`bundle.data.select_cases`.
     """
-    cases = [_marked(case, False) for case in select_cases(dataset_dir, "training", datalist, fold)]
+    cases = [_with_extra(case, False) for case in select_cases(dataset_dir, "training", datalist, fold)]
     if not extra_dir:
         return cases
     extra = load_datalist(extra_dir)["training"]
-    logger.info("%s: %d further cases to train with", extra_dir, len(extra))
-    return cases + [_marked(case, True) for case in extra]
+    logger.info("%s: %d extra training cases", extra_dir, len(extra))
+    return cases + [_with_extra(case, True) for case in extra]
 
 
-def _marked(case: Case, extra: bool) -> Case:
+def _with_extra(case: Case, extra: bool) -> Case:
     """Return a case with all keys that a case may have, so that cases of both kinds can share a batch."""
     return {"group": "", "complete": False, **case, EXTRA: extra}
 
 
 def mixed_sampler(dataset: Any, *, extra_share: float = 0.5, samples: int = 500) -> WeightedRandomSampler:
-    """Return a sampler that draws cases, with replacement, and further ones with a given share.
+    """Return a sampler that draws cases with replacement, a given share of them extra ones.
 
     Args:
         dataset: dataset whose ``data`` are cases of :func:`select_mixed_cases`.
-        extra_share: share of the draws that are further cases, from 0 to 1; without further cases, or with nothing
-            else, it has no effect.
+        extra_share: share of the draws that are extra cases, from 0 to 1; without extra cases, or with nothing else,
+            it has no effect.
         samples: draws in an epoch.
 
     Raises:
@@ -62,7 +62,7 @@ def mixed_sampler(dataset: Any, *, extra_share: float = 0.5, samples: int = 500)
     """
     if not 0 <= extra_share <= 1 or samples < 1:
         raise DatalistError(
-            f"the share of further cases must lie in [0, 1] and samples be 1 or more, got {extra_share} and {samples}."
+            f"the share of extra cases must lie in [0, 1] and samples be 1 or more, got {extra_share} and {samples}."
         )
     extra = [bool(case.get(EXTRA)) for case in dataset.data]
     count = sum(extra)

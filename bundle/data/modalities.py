@@ -1,4 +1,4 @@
-"""Images whose channels lie in files of their own, told apart by how their names end."""
+"""Images whose channels are stored in separate files, by how the names of these end."""
 
 from __future__ import annotations
 
@@ -9,10 +9,10 @@ from pathlib import Path
 
 from bundle.io.volume_files import stem_of, volumes_in
 
-from .datalist_error import DatalistError
+from .datalist_file import DatalistError
 
 MARKS = "_-"
-"""What may stand before the name of a modality."""
+"""Characters that may separate the name of a modality."""
 
 
 @dataclass(frozen=True)
@@ -21,7 +21,7 @@ class Image:
 
     Attributes:
         name: what the names of its files share; that of the folder where they share nothing.
-        files: one a modality, in the order of the modalities.
+        files: one per modality, in the order of the modalities.
         label: its label map, where there is one.
     """
 
@@ -39,12 +39,12 @@ def find_images(root: Path, modalities: Sequence[str], *, label: str | None = No
         label: how the names of the label maps end; None to look for none.
 
     Returns:
-        The images that have files of all modalities. Those that lack one are left out; :func:`incomplete` tells them.
+        The images that have files of all modalities. Those that lack one are skipped; see :func:`missing_modalities`.
 
     Raises:
         DatalistError: when two files are the same modality of an image, such as ``a_t1.nii`` and ``a_t1.nii.gz``.
     """
-    found = _groups(root, [*modalities, *([] if label is None else [label])])
+    found = _group_files(root, [*modalities, *([] if label is None else [label])])
     return [
         Image(
             name or folder.name,
@@ -56,11 +56,11 @@ def find_images(root: Path, modalities: Sequence[str], *, label: str | None = No
     ]
 
 
-def incomplete(root: Path, modalities: Sequence[str]) -> list[str]:
-    """Tell of every image in a folder, and in all below, that lacks a file of a modality which one it lacks."""
+def missing_modalities(root: Path, modalities: Sequence[str]) -> list[str]:
+    """Return a message for every image in a folder, and in all below, that lacks the file of a modality."""
     return [
         f"{folder / name} lacks {', '.join(modality for modality in modalities if modality not in files)}"
-        for (folder, name), files in sorted(_groups(root, modalities).items())
+        for (folder, name), files in sorted(_group_files(root, modalities).items())
         if len(files) < len(modalities)
     ]
 
@@ -72,8 +72,8 @@ def shared_name(names: Sequence[str]) -> str:
     return start[: max(start.rfind(mark) for mark in MARKS) + 1].rstrip(MARKS)
 
 
-def _groups(root: Path, endings: Sequence[str]) -> dict[tuple[Path, str], dict[str, Path]]:
-    """Return the files by ending for every folder and what stands before the ending."""
+def _group_files(root: Path, endings: Sequence[str]) -> dict[tuple[Path, str], dict[str, Path]]:
+    """Return the files by ending for every folder and every name without the ending."""
     found: dict[tuple[Path, str], dict[str, Path]] = {}
     for folder in [root, *(path for path in root.rglob("*") if path.is_dir())]:
         for file in volumes_in(folder):

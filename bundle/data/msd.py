@@ -1,23 +1,22 @@
 """Datalist of a task of the Medical Segmentation Decathlon (Antonelli et al., doi:10.1038/s41467-022-30695-9).
 
-Layouts: as handed out, ``dataset.json`` with ``imagesTr``, ``labelsTr`` and ``imagesTs``; of nnU-Net, which many tasks
-are kept in, ``imagesTr/CASE_0000.nii.gz`` with a file a channel.
+Layouts: as published, ``dataset.json`` with ``imagesTr``, ``labelsTr`` and ``imagesTs``; of nnU-Net, which many tasks
+are stored in, ``imagesTr/CASE_0000.nii.gz`` with one file per channel.
 """
 
 from __future__ import annotations
 
-import json
 import logging
-import re
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 from bundle.io.volume_files import stem_of, volumes_in
 
-from .datalist import Case
-from .datalist_error import DatalistError
-from .volume_lists import deal, folder_of, labeled, read_table, volume_datalist
+from .datalist_file import Case, DatalistError, datalist_content, read_json
+from .fold_assignment import split_cases
+from .pairing import skip_unlabeled
+from .volume_lists import find_patients, folder_of, read_table
 
 logger = logging.getLogger(__name__)
 
@@ -40,7 +39,7 @@ def prepare_msd(
         patient: regular expression whose first group, in the name of an image, is the patient; None where every image
             is of another one, as far as is known.
         test_share: share of the labeled cases that is held out as test, from 0 to 1.
-        folds: number of folds that the others are dealt to.
+        folds: number of folds that the others are assigned to.
         seed: seed of the shuffle.
 
     Returns:
@@ -52,52 +51,31 @@ def prepare_msd(
     """
     folder = folder_of(root, "dataset.json of the task")
     path = folder / "dataset.json"
-    content = _read(path)
+    content = read_json(
+        path,
+        advice="name the folder of the task, or prepare one without dataset.json by python -m bundle prepare folder.",
+    )
     channels = _channels(path, content)
-    listed = isinstance(content.get("training"), list) and not _channels_apart(folder)
+    listed = isinstance(content.get("training"), list) and not _has_channel_files(folder)
     parts = _listed(folder, content) if listed else _nnunet(folder, channels)
-    known = with_groups(labeled(parts["training"]), patient)
+    known = find_patients(skip_unlabeled(parts["training"]), patient)
     if not known:
         raise DatalistError(f"{path}: lists no image with a label map, and {folder / 'imagesTr'} holds none.")
     table, named = (read_table(labels), None) if labels else describe_labels(path, content.get("labels"))
-    dealt = deal(root, known, test_share=test_share, folds=folds, seed=seed)
-    dealt["test"] += parts["test"]
-    return volume_datalist(root, dealt, seed=seed, modality=channels, table=table, labels=named)
+    split = split_cases(root, known, test_share=test_share, folds=folds, seed=seed)
+    split["test"] += parts["test"]
+    return datalist_content(root, split, seed=seed, modality=channels, table=table, labels=named)
 
 
-def _channels_apart(folder: Path) -> bool:
-    """Tell whether images lie as nnU-Net has them, one file a channel."""
+def _has_channel_files(folder: Path) -> bool:
+    """Return whether images are stored as by nnU-Net, one file per channel."""
     return any((folder / "imagesTr").glob("*_0000.nii.gz"))
-
-
-def with_groups(cases: list[Case], patient: str | None) -> list[Case]:
-    """Return cases with the patient that a regular expression finds in the names of their images.
-
-    Raises:
-        DatalistError: when it is none, has no group, or does not fit a name.
-    """
-    if patient is None:
-        return cases
-    try:
-        pattern = re.compile(patient)
-    except re.error as error:
-        raise DatalistError(f"--patient {patient}: is no regular expression ({error}).") from error
-    found = []
-    for case in cases:
-        image = case["image"] if isinstance(case["image"], str) else case["image"][0]
-        match = pattern.search(stem_of(image))
-        if match is None or not match.groups():
-            raise DatalistError(
-                f"--patient {patient}: finds no patient in {stem_of(image)!r}; put what names it in parentheses."
-            )
-        found.append({**case, "group": match[1], "patient": match[1]})
-    return found
 
 
 def describe_labels(path: Path, labels: Any) -> tuple[dict[str, Any] | None, dict[str, str] | None]:
     """Return the table of structures that the ``labels`` of a ``dataset.json`` amount to, and the names of the classes.
 
-    Both ways of writing them are read, ``{"1": "liver"}`` (MSD) and ``{"liver": 1}`` (nnU-Net). The table is None where
+    Both forms are read, ``{"1": "liver"}`` (MSD) and ``{"liver": 1}`` (nnU-Net). The table is None where
     the values are 1, 2, ... already.
 
     Raises:
@@ -112,19 +90,6 @@ def describe_labels(path: Path, labels: Any) -> tuple[dict[str, Any] | None, dic
     if [value for value, _ in values] == list(range(1, len(values) + 1)):
         return None, {"0": "background", **{str(value): name for value, name in values}}
     return {name: [value] for value, name in values}, None
-
-
-def _read(path: Path) -> dict[str, Any]:
-    try:
-        content = json.loads(path.read_text(encoding="utf-8-sig"))
-    except (OSError, ValueError) as error:
-        raise DatalistError(
-            f"{path}: cannot be read ({error}); name the folder of the task, or prepare one without dataset.json by "
-            "python -m bundle prepare folder."
-        ) from error
-    if not isinstance(content, dict):
-        raise DatalistError(f"{path}: is no dataset.json of the Decathlon.")
-    return content
 
 
 def _channels(path: Path, content: Mapping[str, Any]) -> list[str]:
@@ -143,12 +108,12 @@ def _listed(root: Path, content: Mapping[str, Any]) -> dict[str, list[Case]]:
             entry = {"image": item} if isinstance(item, str) else item
             if not isinstance(entry, Mapping):
                 raise DatalistError(
-                    f"{root / 'dataset.json'}: the section {section!r} holds {item!r}, which is no case."
+                    f"{root / 'dataset.json'}: the section {section!r} holds {item!r}, which is not a case."
                 )
             files = {key: root / str(entry[key]) for key in ("image", "label") if key in entry}
             missing = [file for file in files.values() if not file.is_file()]
             if missing or "image" not in files:
-                logger.warning("%s: left out, since %s does not exist", item, missing[0] if missing else "an image")
+                logger.warning("%s: skipped, since %s does not exist", item, missing[0] if missing else "an image")
             else:
                 parts[section].append({key: str(file) for key, file in files.items()})
     return parts

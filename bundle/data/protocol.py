@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from .datalist_error import DatalistError
+from .datalist_file import DatalistError
 
 
 def choose_protocol(name: str, protocols: Mapping[str, Mapping[str, Any]]) -> dict[str, Any]:

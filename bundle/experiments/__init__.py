@@ -4,11 +4,11 @@ from .config_runner import execute, read_failures, run_training
 from .experiment_configs import load_configs, override_configs, resolved, root_cause
 from .experiment_folder import open_output, write_json
 from .experiment_options import ExperimentError, parse_files, parse_overrides
-from .fold_assignment import deal_folds
+from .fold_datalist import datalist_with_folds
 
 __all__ = [
     "ExperimentError",
-    "deal_folds",
+    "datalist_with_folds",
     "execute",
     "load_configs",
     "open_output",

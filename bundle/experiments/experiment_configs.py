@@ -11,7 +11,7 @@ from typing import Any
 
 from monai.bundle import ConfigParser
 
-from bundle.data.datalist_error import DatalistError
+from bundle.data.datalist_file import DatalistError
 
 from .experiment_options import ExperimentError
 

@@ -8,7 +8,7 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
-from bundle.data.split import write_datalist
+from bundle.data.datalist_file import write_datalist
 from bundle.utils.atomic_write import atomic_write
 
 from .experiment_options import ExperimentError

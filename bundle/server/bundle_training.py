@@ -17,7 +17,7 @@ from monai.transforms import Compose
 from monailabel.interfaces.tasks.train import TrainTask
 from monailabel.utils.others.generic import device_list
 
-from bundle.data.datalist_error import DatalistError
+from bundle.data.datalist_file import DatalistError
 from bundle.io.input_checks import BadInputError
 from bundle.utils.atomic_write import atomic_copy
 from bundle.utils.write_json import write_json

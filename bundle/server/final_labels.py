@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from bundle.data.datalist_error import DatalistError
+from bundle.data.datalist_file import DatalistError
 from bundle.utils.write_json import write_json
 
 FINAL = "final"

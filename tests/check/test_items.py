@@ -83,7 +83,8 @@ def test_pictures_in_folders_below_are_paired_with_marked_masks(tmp_path: Path) 
     ("content", "message"),
     [
         ("{", "cannot be read as JSON"),
-        ("[]", "is no datalist"),
+        ("[]", "is not a JSON object"),
+        ('{"cases": []}', "is not a datalist"),
         ('{"training": []}', "lists no item"),
         ('{"training": [{"label": "a"}]}', "an item needs an 'image'"),
         ('{"training": [{"image": "a", "label": 3}]}', "an item needs an 'image'"),

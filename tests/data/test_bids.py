@@ -72,13 +72,13 @@ def test_several_suffixes_are_channels(dataset: Path, caplog: pytest.LogCaptureF
     assert content["training"][0]["image"] == [
         f"sub-00/ses-a/anat/sub-00_ses-a_{suffix}.nii.gz" for suffix in ("FLAIR", "T1w")
     ]
-    assert "sub-00_ses-b_desc-manual_dseg.nii.gz: left out, since there is no image FLAIR" in caplog.text
+    assert "sub-00_ses-b_desc-manual_dseg.nii.gz: skipped, since there is no image FLAIR" in caplog.text
 
 
-def test_a_segmentation_in_another_space_is_left_out(dataset: Path, caplog: pytest.LogCaptureFixture) -> None:
+def test_a_segmentation_in_another_space_is_skipped(dataset: Path, caplog: pytest.LogCaptureFixture) -> None:
     touch(dataset, "derivatives/manual/sub-00/ses-a/anat/sub-00_ses-a_space-MNI152_desc-manual_dseg.nii.gz")
     assert len(prepare_bids(dataset, test_share=1)["test"]) == 12
-    assert "left out, since it lies in the space MNI152" in caplog.text
+    assert "skipped, since it lies in the space MNI152" in caplog.text
     touch(dataset, "derivatives/manual/sub-00/ses-a/anat/sub-00_ses-a_space-orig_desc-auto_dseg.nii.gz")
     with pytest.raises(DatalistError, match=r"has several segmentations, .*desc-manual_dseg.nii.gz and .*desc-auto"):
         prepare_bids(dataset)

@@ -11,7 +11,7 @@ import pytest
 
 from bundle.data import DatalistError, list_cases, load_datalist
 from bundle.data.brats2018 import MODALITIES, prepare_brats2018
-from bundle.data.split import write_datalist
+from bundle.data.datalist_file import write_datalist
 from bundle.io import LoadVolumed
 
 
@@ -87,11 +87,11 @@ def test_names_of_later_years_are_known(name: str, patient: str, tmp_path: Path)
     assert prepare_brats2018(tmp_path, test_share=1)["test"][0]["patient"] == patient
 
 
-def test_what_lacks_a_modality_is_left_out_and_told(released: Path, caplog: pytest.LogCaptureFixture) -> None:
+def test_what_lacks_a_modality_is_skipped_and_logged(released: Path, caplog: pytest.LogCaptureFixture) -> None:
     add_case(released, "HGG", "Brats18_X_9_1", ("flair", "t1", "seg"))
     content = prepare_brats2018(released)
     assert "Brats18_X_9" not in json.dumps(content)
-    assert "Brats18_X_9_1 lacks t1ce, t2; left out" in caplog.text
+    assert "Brats18_X_9_1 lacks t1ce, t2; skipped" in caplog.text
 
 
 def test_what_cannot_be_used_is_refused(tmp_path: Path) -> None:

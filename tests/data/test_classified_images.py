@@ -1,4 +1,4 @@
-"""Pictures with classes are listed with like shares of all classes in every part, and selected with their targets."""
+"""Images with classes are listed with like shares of all classes in every part, and selected with their targets."""
 
 from __future__ import annotations
 
@@ -12,14 +12,14 @@ import pytest
 from bundle import ROOT
 from bundle.data import DatalistError, class_sampler, select_classified
 from bundle.data.classified_images import prepare_classified_folder
-from bundle.data.split import write_datalist
+from bundle.data.datalist_file import write_datalist
 
 CLASSES = ("melanoma", "keratosis")
 
 
 @pytest.fixture
 def folder(tmp_path: Path) -> Path:
-    """40 pictures: 10 melanoma, 10 keratosis, 20 neither."""
+    """40 images: 10 melanoma, 10 keratosis, 20 neither."""
     (tmp_path / "images").mkdir()
     rows = ["image_id,melanoma,keratosis,age"]
     for number in range(40):
@@ -57,7 +57,7 @@ def test_targets_are_in_the_order_of_the_classes(folder: Path) -> None:
             np.testing.assert_array_equal(case["label"], [place == 1, place == 0])
 
 
-def test_a_datalist_without_folds_is_dealt_to_five(folder: Path) -> None:
+def test_a_datalist_without_folds_is_assigned_to_five(folder: Path) -> None:
     content = prepare(folder, test_share=0)
     for item in content["training"]:
         del item["fold"]
@@ -73,7 +73,7 @@ def test_a_datalist_without_folds_is_dealt_to_five(folder: Path) -> None:
 def test_what_cannot_be_listed_is_refused(folder: Path) -> None:
     with pytest.raises(DatalistError, match="test_share must lie in"):
         prepare(folder, test_share=1)
-    with pytest.raises(DatalistError, match="8 pictures are left for 9 folds"):
+    with pytest.raises(DatalistError, match="8 images are left for 9 folds"):
         prepare(folder, test_share=0.8, folds=9)
     with pytest.raises(DatalistError, match="lacks the column nevus"):
         prepare(folder, classes=["nevus"])
@@ -81,10 +81,10 @@ def test_what_cannot_be_listed_is_refused(folder: Path) -> None:
         prepare(folder, classes=["age"])
     with pytest.raises(DatalistError, match="cannot be read"):
         prepare(folder, table="absent.csv")
-    with pytest.raises(DatalistError, match="holds no pictures"):
+    with pytest.raises(DatalistError, match="holds no images"):
         prepare(folder, images="absent")
     (folder / "images" / "new.jpg").touch()
-    with pytest.raises(DatalistError, match=r"does not name 1 pictures, the first of these: new\.jpg"):
+    with pytest.raises(DatalistError, match=r"does not name 1 images, the first of these: new\.jpg"):
         prepare(folder)
     (folder / "labels.csv").write_text("name,melanoma,keratosis\na,0,1\n")
     with pytest.raises(DatalistError, match="lacks the column image_id or image"):
@@ -115,7 +115,7 @@ def test_what_cannot_be_selected_is_refused(folder: Path) -> None:
 
 
 def cases_of(*counts: int) -> SimpleNamespace:
-    """Return a dataset with this many pictures of a first class, of a second, and of neither."""
+    """Return a dataset with this many images of a first class, of a second, and of neither."""
     kinds = [(1, 0)] * counts[0] + [(0, 1)] * counts[1] + [(0, 0)] * counts[2]
     return SimpleNamespace(data=[{"label": np.array(kind, dtype=np.float32)} for kind in kinds])
 

@@ -1,4 +1,4 @@
-"""What a user names becomes a list of cases with unique names, or an error that says what to name instead."""
+"""load_datalist reads the cases of a dataset with their folds, and select_cases those of one split."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 from helpers.phantoms import write_case
 
-from bundle.data import DatalistError, list_cases, load_datalist, select_cases
+from bundle.data import DatalistError, load_datalist, select_cases
 
 
 def touch(root: Path, *names: str) -> Path:
@@ -33,163 +33,8 @@ def names(cases: list[dict[str, Any]]) -> list[str]:
     return [case["case"] for case in cases]
 
 
-class TestInput:
-    def test_a_file_is_one_case_named_after_it(self) -> None:
-        assert list_cases("folder/brain.T1.nii.gz") == [{"case": "brain.T1", "image": "folder/brain.T1.nii.gz"}]
-        assert list_cases(Path("scan.NII")) == [{"case": "scan", "image": "scan.NII"}]
-
-    def test_a_file_that_does_not_exist_or_is_of_another_kind_is_a_case_for_the_loader_to_judge(self) -> None:
-        assert list_cases("/no/such/file.png") == [{"case": "file.png", "image": "/no/such/file.png"}]
-
-    def test_a_folder_is_the_nifti_files_directly_in_it_in_order(self, tmp_path: Path) -> None:
-        touch(tmp_path, "b.nii.gz", "a.nii", "C.NII.GZ", "notes.txt", "deeper/d.nii.gz")
-        assert names(list_cases(tmp_path)) == ["C", "a", "b"]
-        assert [case["image"] for case in list_cases(str(tmp_path))] == [
-            str(tmp_path / name) for name in ("C.NII.GZ", "a.nii", "b.nii.gz")
-        ]
-
-    def test_hidden_files_are_no_cases(self, tmp_path: Path) -> None:
-        """macOS leaves ``._a.nii.gz`` beside ``a.nii.gz`` in archives, those of the MSD among them."""
-        touch(tmp_path, "a.nii.gz", "._a.nii.gz", ".partial_b.nii.gz")
-        assert names(list_cases(tmp_path)) == ["a"]
-
-    def test_the_folder_of_the_results_is_no_input(self, tmp_path: Path) -> None:
-        """Else the next run would segment the label maps of this one."""
-        touch(tmp_path, "a.nii.gz")
-        assert list_cases(tmp_path, tmp_path / "out")
-        for source in (tmp_path, tmp_path / "a.nii.gz"):
-            with pytest.raises(DatalistError, match=r"a.nii.gz: lies in output_dir, among the results"):
-                list_cases(source, f"{tmp_path}/.")
-
-    def test_label_maps_of_an_earlier_run_in_the_folder_are_no_case_but_a_series_there_is_refused(
-        self, tmp_path: Path
-    ) -> None:
-        for name in ("a/1.dcm", "b/1.dcm", "out/a_seg.dcm"):
-            (touch(tmp_path, name) / name).write_bytes(bytes(128) + b"DICM")
-        (tmp_path / "out" / "a.json").touch()
-        assert names(list_cases(tmp_path, f"{tmp_path}/b/../out")) == ["a", "b"]
-        assert names(list_cases(tmp_path)) == ["a", "b", "out"]
-        with pytest.raises(DatalistError, match=r"b: lies in output_dir, among the results"):
-            list_cases(tmp_path, tmp_path / "b")
-
-    def test_no_case_has_the_name_of_the_summary(self, tmp_path: Path) -> None:
-        touch(tmp_path / "scans", "summary.nii.gz")
-        assert names(list_cases(tmp_path / "scans")) == ["scans_summary"]
-
-    def test_other_keys_of_a_datalist_do_not_reach_the_cases(self, tmp_path: Path) -> None:
-        item = {"image": "a.nii.gz", "case": "b", "failure": 1, "fold": 0}
-        path = write_json(tmp_path / "dataset.json", {"test": [item]})
-        assert list_cases(path) == [{"case": "a", "image": str(tmp_path / "a.nii.gz")}]
-
-    def test_a_relative_path_stays_relative(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-        touch(tmp_path, "a.nii.gz")
-        monkeypatch.chdir(tmp_path)
-        assert list_cases(".") == [{"case": "a", "image": "a.nii.gz"}]
-
-    def test_a_datalist_is_its_test_section(self, tmp_path: Path) -> None:
-        items = ["./imagesTs/b.nii.gz", {"image": "imagesTs/a.nii.gz", "label": "labelsTs/a.nii.gz"}]
-        path = write_json(tmp_path / "dataset.json", {"training": pairs("c"), "test": items})
-        assert list_cases(path) == [
-            {"case": "b", "image": str(tmp_path / "imagesTs/b.nii.gz")},
-            {"case": "a", "image": str(tmp_path / "imagesTs/a.nii.gz")},
-        ]
-
-    def test_nothing_named_is_an_error(self) -> None:
-        with pytest.raises(DatalistError, match="input is not set; pass --input"):
-            list_cases("")
-
-    def test_a_folder_without_nifti_files_is_an_error(self, tmp_path: Path) -> None:
-        with pytest.raises(DatalistError, match=f"{tmp_path}: the folder holds no .nii, .nii.gz, .nrrd"):
-            list_cases(touch(tmp_path, "a.dcm"))
-
-    @pytest.mark.parametrize("content", [{"training": []}, {"training": pairs("a"), "test": []}])
-    def test_a_datalist_without_test_images_is_an_error(self, content: Any, tmp_path: Path) -> None:
-        with pytest.raises(DatalistError, match="the section 'test' lists no image"):
-            list_cases(write_json(tmp_path / "dataset.json", content))
-
-
-class TestChannels:
-    """An image may have a file for every channel."""
-
-    def test_an_image_of_several_files_is_named_after_what_they_share(self, tmp_path: Path) -> None:
-        items = [
-            ["x/a_flair.nii.gz", "x/a_t1.nii.gz"],
-            ["b/flair.nii.gz", "b/t1.nii.gz"],
-            ["y/a_flair.nii.gz", "y/a_t1.nii.gz"],
-            ["c.nii.gz"],
-            ["flair.nii.gz", "t1.nii.gz"],
-        ]
-        path = write_json(tmp_path / "dataset.json", {"test": [{"image": item} for item in items]})
-        cases = list_cases(path)
-        assert names(cases) == ["x_a", "b", "y_a", "c", tmp_path.name]
-        assert cases[0]["image"] == [str(tmp_path / file) for file in items[0]]
-        assert cases[3]["image"] == str(tmp_path / "c.nii.gz")
-
-    def test_files_without_a_folder_are_named_after_the_first(self, tmp_path: Path, monkeypatch: Any) -> None:
-        monkeypatch.chdir(tmp_path)
-        write_json(Path("list.json"), {"test": [{"image": ["t1.nii", "t2.nii"]}]})
-        assert names(list_cases("list.json")) == ["t1"]
-
-    def test_a_folder_is_searched_for_the_modalities(self, tmp_path: Path) -> None:
-        touch(tmp_path, "b/b_t1.nii.gz", "b/b_t2.nii.gz", "a/t1.nii", "a/t2.nii", "c/c_t2.nii", "out/b_seg.nii.gz")
-        cases = list_cases(tmp_path, tmp_path / "out", modalities=["t2", "t1"])
-        assert names(cases) == ["a", "b"]
-        assert cases[1]["image"] == [str(tmp_path / "b" / f"b_{name}.nii.gz") for name in ("t2", "t1")]
-        with pytest.raises(DatalistError, match="holds no files whose names end with flair, t1"):
-            list_cases(tmp_path, modalities=["flair", "t1"])
-        with pytest.raises(DatalistError, match=r"t2.nii: lies in output_dir"):
-            list_cases(tmp_path, tmp_path / "a", modalities=["t2", "t1"])
-
-    def test_volumes_of_several_channels_are_files_as_ever(self, tmp_path: Path) -> None:
-        touch(tmp_path, "a.nii.gz")
-        assert names(list_cases(tmp_path, modalities=["flair", "t1"])) == ["a"]
-
-    def test_one_modality_is_a_file_as_ever(self, tmp_path: Path) -> None:
-        touch(tmp_path, "a.nii.gz")
-        assert list_cases(tmp_path, modalities=["T1"]) == [{"case": "a", "image": str(tmp_path / "a.nii.gz")}]
-
-    def test_two_images_of_one_name_tell_all_their_files(self, tmp_path: Path) -> None:
-        item = {"image": ["a_1.nii", "a_2.nii"]}
-        path = write_json(tmp_path / "dataset.json", {"test": [item, item]})
-        with pytest.raises(DatalistError, match=r"a_1.nii, .*a_2.nii, .*a_1.nii, .*a_2.nii; rename or remove"):
-            list_cases(path)
-
-
-class TestNames:
-    def test_the_same_name_in_two_folders_is_told_apart_by_the_folders(self, tmp_path: Path) -> None:
-        items = ["sub-01/T1.nii.gz", "sub-02/T1.nii.gz", "sub-02/T2.nii.gz"]
-        path = write_json(tmp_path / "dataset.json", {"test": items})
-        assert names(list_cases(path)) == ["sub-01_T1", "sub-02_T1", "T2"]
-
-    def test_as_many_folders_as_needed_are_taken(self, tmp_path: Path) -> None:
-        items = ["sub-01/anat/T1.nii.gz", "sub-02/anat/T1.nii.gz", "sub-03/T1.nii.gz"]
-        path = write_json(tmp_path / "dataset.json", {"test": items})
-        assert names(list_cases(path)) == ["sub-01_anat_T1", "sub-02_anat_T1", "sub-03_T1"]
-
-    def test_a_name_made_of_folders_does_not_meet_another_one(self, tmp_path: Path) -> None:
-        items = ["x/a/b.nii.gz", "y/c/b.nii.gz", "z/a_b.nii.gz"]
-        path = write_json(tmp_path / "dataset.json", {"test": items})
-        found = names(list_cases(path))
-        assert len(set(found)) == 3
-
-    def test_a_training_and_a_test_case_of_one_name_are_told_apart(self, tmp_path: Path) -> None:
-        test = [{"image": "imagesTs/a.nii.gz", "label": "labelsTs/a.nii.gz"}]
-        write_json(tmp_path / "dataset.json", {"training": pairs("a", "b"), "test": test})
-        lists = load_datalist(tmp_path)
-        assert names(lists["training"]) == ["imagesTr_a", "b"]
-        assert names(lists["test"]) == ["imagesTs_a"]
-
-    def test_two_files_that_differ_in_their_ending_alone_are_an_error(self, tmp_path: Path) -> None:
-        touch(tmp_path, "a.nii", "a.nii.gz", "b.nii")
-        with pytest.raises(DatalistError, match="these images would write the same output") as caught:
-            list_cases(tmp_path)
-        for name in ("a.nii", "a.nii.gz"):
-            assert str(tmp_path / name) in str(caught.value)
-        assert "b.nii" not in str(caught.value)
-
-
 class TestDatalist:
-    def test_a_dataset_in_msd_form_is_dealt_to_folds(self, tmp_path: Path) -> None:
+    def test_a_dataset_in_msd_form_is_assigned_to_folds(self, tmp_path: Path) -> None:
         content = {"name": "X", "numTraining": 11, "training": pairs(*"abcdefghijk"), "test": ["./imagesTs/z.nii.gz"]}
         write_json(tmp_path / "dataset.json", content)
         lists = load_datalist(tmp_path, folds=3)
@@ -237,49 +82,47 @@ class TestDatalist:
 
     def test_an_image_without_a_label_is_an_error(self, tmp_path: Path) -> None:
         touch(tmp_path, "images/a.nii.gz", "images/b.nii.gz", "labels/a.nii.gz")
-        with pytest.raises(DatalistError, match=r"no label for b.nii.gz; the names must be the same"):
+        with pytest.raises(DatalistError, match=r"no label for 1 images: b.nii.gz; remove them or add their labels"):
             load_datalist(tmp_path)
 
     @pytest.mark.parametrize("section", ["training", "validation"])
     def test_a_training_case_without_a_label_is_an_error(self, section: str, tmp_path: Path) -> None:
         write_json(tmp_path / "dataset.json", {section: [*pairs("a"), {"image": "imagesTr/b.nii.gz"}]})
-        with pytest.raises(DatalistError, match=r"b.nii.gz has no label, but stands among the cases to train with"):
+        with pytest.raises(DatalistError, match=r"b.nii.gz has no label, but is one of the training cases"):
             load_datalist(tmp_path)
 
-    def test_a_missing_file_that_is_listed_is_a_case_for_the_loader_to_judge(self, tmp_path: Path) -> None:
+    def test_a_missing_file_that_is_listed_is_a_case_that_the_loader_reports(self, tmp_path: Path) -> None:
         write_json(tmp_path / "dataset.json", {"training": pairs("missing")})
         assert names(load_datalist(tmp_path)["training"]) == ["missing"]
 
     @pytest.mark.parametrize("folder", ["", "missing", "file"])
-    def test_what_is_no_folder_is_an_error(self, folder: str, tmp_path: Path) -> None:
+    def test_what_is_not_a_folder_is_an_error(self, folder: str, tmp_path: Path) -> None:
         touch(tmp_path, "file")
         with pytest.raises(DatalistError, match="is not a folder; pass --dataset_dir DIR"):
             load_datalist(tmp_path / folder if folder else "")
 
     def test_an_empty_folder_is_an_error(self, tmp_path: Path) -> None:
-        with pytest.raises(
-            DatalistError, match=r"neither a dataset.json nor NIfTI files in imagesTr/labelsTr or images"
-        ):
+        with pytest.raises(DatalistError, match=r"neither a dataset.json nor volumes in imagesTr/labelsTr or images"):
             load_datalist(tmp_path)
 
     def test_a_missing_datalist_is_an_error(self, tmp_path: Path) -> None:
         with pytest.raises(
-            DatalistError, match=r"list.json: cannot be read .No such file or directory.*--datalist FILE"
+            DatalistError, match=r"list.json: cannot be read as JSON .No such file or directory.*--datalist FILE"
         ):
             load_datalist(tmp_path, tmp_path / "list.json")
 
     @pytest.mark.parametrize(
         ("content", "words"),
         [
-            ('{"training": [', "is not JSON"),
-            ([1, 2], "is no MSD datalist"),
-            ({"cases": []}, "is no MSD datalist"),
-            ({"training": None}, "the section 'training' is no list"),
-            ({"training": {"a": "b"}}, "the section 'training' is no list"),
+            ('{"training": [', "cannot be read as JSON"),
+            ([1, 2], "is not a JSON object"),
+            ({"cases": []}, "is not a datalist"),
+            ({"training": None}, "the section 'training' is not a list"),
+            ({"training": {"a": "b"}}, "the section 'training' is not a list"),
             ({"training": [{"label": "b"}]}, "an item needs an 'image'"),
             ({"training": [["a", "b"]]}, "an item needs an 'image'"),
-            ({"training": [{"image": [], "label": "c"}]}, "'image' is one path or a list of them, one a channel"),
-            ({"training": [{"image": ["a", 1], "label": "c"}]}, "'image' is one path or a list of them"),
+            ({"training": [{"image": [], "label": "c"}]}, "'image' is one path or a list of paths, one per channel"),
+            ({"training": [{"image": ["a", 1], "label": "c"}]}, "'image' is one path or a list of paths"),
             ({"training": [{"image": "a", "label": None}]}, "and 'label' is one path"),
         ],
     )
@@ -289,9 +132,9 @@ class TestDatalist:
             load_datalist(tmp_path)
         assert str(path) in str(caught.value)
 
-    def test_bytes_that_are_no_text_are_an_error(self, tmp_path: Path) -> None:
+    def test_bytes_that_are_not_text_are_an_error(self, tmp_path: Path) -> None:
         (tmp_path / "dataset.json").write_bytes(b"\xff\xfe\x00")
-        with pytest.raises(DatalistError, match="is not JSON"):
+        with pytest.raises(DatalistError, match="cannot be read as JSON"):
             load_datalist(tmp_path)
 
 
@@ -313,9 +156,9 @@ class TestSplit:
         assert names(select_cases(dataset, "test", fold=2)) == ["t"]
         assert names(select_cases(dataset, "all", fold=2)) == [*"abcdef", "t"]
 
-    def test_without_a_fold_all_are_to_train_with(self, dataset: Path) -> None:
+    def test_without_a_fold_all_are_training_cases(self, dataset: Path) -> None:
         assert names(select_cases(dataset, "training", fold=None)) == list("abcdef")
-        with pytest.raises(DatalistError, match=r"'validation' .fold None. holds no labelled case"):
+        with pytest.raises(DatalistError, match=r"'validation' .fold None. holds no labeled case"):
             select_cases(dataset, "validation", fold=None)
 
     def test_the_number_of_cases_is_logged(self, dataset: Path, caplog: pytest.LogCaptureFixture) -> None:
@@ -328,10 +171,10 @@ class TestSplit:
             select_cases(dataset, "train")
 
     @pytest.mark.parametrize("fold", ["a", None, 1.5, True])
-    def test_a_fold_that_is_no_whole_number_is_an_error(self, tmp_path: Path, fold: Any) -> None:
+    def test_a_fold_that_is_not_an_integer_is_an_error(self, tmp_path: Path, fold: Any) -> None:
         item = {"image": "a.nii.gz", "label": "a.nii.gz", "fold": fold}
         path = write_json(tmp_path / "dataset.json", {"training": [item]})
-        with pytest.raises(DatalistError, match=f"{path}: .*a.nii.gz has the fold {fold!r}; a fold is a whole number"):
+        with pytest.raises(DatalistError, match=f"{path}: .*a.nii.gz has the fold {fold!r}; a fold is an integer"):
             select_cases(tmp_path, "training")
 
     def test_a_datalist_of_a_windows_editor_is_read(self, tmp_path: Path) -> None:
@@ -340,18 +183,18 @@ class TestSplit:
         assert len(select_cases(tmp_path, "all")) == 2
 
     @pytest.mark.parametrize("split", ["training", "validation"])
-    def test_a_fold_that_is_not_there_is_an_error(self, dataset: Path, split: str) -> None:
+    def test_an_unknown_fold_is_an_error(self, dataset: Path, split: str) -> None:
         with pytest.raises(DatalistError, match=r"has no fold 9, only \[0, 1, 2\]; pass --fold"):
             select_cases(dataset, split, fold=9)
 
     def test_an_empty_split_is_an_error_that_counts_the_others(self, tmp_path: Path) -> None:
         for name in "ab":
             write_case(tmp_path, name)
-        with pytest.raises(DatalistError, match=r"'test' .fold 0. holds no labelled case.*validation 1, test 0, all 2"):
+        with pytest.raises(DatalistError, match=r"'test' .fold 0. holds no labeled case.*validation 1, test 0, all 2"):
             select_cases(tmp_path, "test")
 
 
-def test_notes_on_a_case_are_kept(tmp_path: Path) -> None:
+def test_fold_group_and_completeness_of_a_case_are_kept(tmp_path: Path) -> None:
     item = {"image": "a.nii.gz", "label": "a.json", "fold": 1, "group": "T2w", "complete": True, "age": 3}
     (tmp_path / "dataset.json").write_text(json.dumps({"training": [item]}))
     case = load_datalist(tmp_path)["training"][0]
@@ -363,7 +206,7 @@ def test_notes_on_a_case_are_kept(tmp_path: Path) -> None:
     }
 
 
-def test_cases_of_a_patient_are_dealt_to_one_fold(tmp_path: Path) -> None:
+def test_cases_of_a_patient_are_assigned_to_one_fold(tmp_path: Path) -> None:
     items = [
         {"image": f"p{patient}_{visit}.nii.gz", "label": f"l{patient}_{visit}.nii.gz", "group": f"p{patient}"}
         for visit in range(3)

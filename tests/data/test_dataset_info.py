@@ -51,12 +51,12 @@ def test_a_datalist_is_read_first_and_then_the_dataset(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("content", "message"),
     [
-        ([], "has no 'labels' with the names of the structures; pass --label_names"),
+        ([], "is not a JSON object"),
         ({"labels": ["a"]}, "has no 'labels'"),
         ({"labels": {"0": "background", "2": "a"}}, "'labels' must count from 0, the background, got"),
         ({"labels": {"0": "background"}}, "must count from 0"),
         ({"labels": {"background": True, "a": 1}}, "must count from 0"),
-        ("{", "is not JSON"),
+        ("{", "cannot be read as JSON"),
     ],
 )
 def test_labels_of_another_form_are_refused(content: Any, message: str, tmp_path: Path) -> None:

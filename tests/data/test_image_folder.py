@@ -1,15 +1,16 @@
-"""prepare_image_folder deals pictures with masks, of one folder or several, once each and never apart from copies."""
+"""prepare_image_folder assigns images with masks, of one folder or several, once each and never apart from copies."""
 
 from __future__ import annotations
 
+import json
 from collections import Counter
 from pathlib import Path
 
 import pytest
 
-from bundle.data import DatalistError, load_datalist
+from bundle.data import DatalistError, load_datalist, select_images
+from bundle.data.datalist_file import write_datalist
 from bundle.data.image_folder import prepare_image_folder
-from bundle.data.split import write_datalist
 
 
 def dataset(root: Path, count: int = 20, images: str = "images", masks: str = "masks") -> Path:
@@ -25,7 +26,7 @@ def images(items: list[dict]) -> list[str]:
 
 
 @pytest.mark.parametrize("folders", [("images", "masks"), ("images", "labels"), ("imagesTr", "labelsTr")])
-def test_every_picture_is_dealt_once(folders: tuple[str, str], tmp_path: Path) -> None:
+def test_every_image_is_assigned_once(folders: tuple[str, str], tmp_path: Path) -> None:
     content = prepare_image_folder(dataset(tmp_path, 20, *folders), test_share=0.25, folds=3)
     every = images(content["training"]) + images(content["test"])
     assert sorted(every) == sorted(f"{folders[0]}/{number}.jpg" for number in range(20))
@@ -49,7 +50,7 @@ def test_the_seed_decides(tmp_path: Path) -> None:
     assert prepare_image_folder(tmp_path, seed=3)["test"] != prepare_image_folder(tmp_path, seed=4)["test"]
 
 
-def test_copies_of_a_picture_at_two_sizes_stay_together(tmp_path: Path) -> None:
+def test_copies_of_a_image_at_two_sizes_stay_together(tmp_path: Path) -> None:
     dataset(tmp_path / "large")
     dataset(tmp_path / "small")
     content = prepare_image_folder(tmp_path, folds=3)
@@ -77,9 +78,9 @@ def test_what_cannot_be_used_is_refused(tmp_path: Path) -> None:
             prepare_image_folder(tmp_path, **options)
     with pytest.raises(DatalistError, match="is not a folder"):
         prepare_image_folder(tmp_path / "absent")
-    with pytest.raises(DatalistError, match="no pictures with masks in images/masks or"):
+    with pytest.raises(DatalistError, match="no images with masks in images/masks or"):
         prepare_image_folder(tmp_path)
-    with pytest.raises(DatalistError, match="2 pictures or blocks are left for 5 folds"):
+    with pytest.raises(DatalistError, match="2 images or blocks are left for 5 folds"):
         prepare_image_folder(dataset(tmp_path, 2))
 
 
@@ -90,3 +91,38 @@ def test_the_sample_data_is_listed(shared_data: Path) -> None:
     assert len(content["test"]) == 24
     content = prepare_image_folder(shared_data / "cells" / "myeloma_512", block=5, folds=3)
     assert len(content["training"]) + len(content["test"]) == 70
+
+
+def numbered(root: Path, count: int = 10) -> Path:
+    for folder in ("images", "masks"):
+        (root / folder).mkdir(parents=True)
+        for number in range(count):
+            (root / folder / f"ISIC_{number:07}.png").touch()
+    return root
+
+
+def names(cases: list[dict]) -> list[str]:
+    return [case["case"] for case in cases]
+
+
+def test_a_folder_without_a_datalist_is_assigned_to_folds(tmp_path: Path) -> None:
+    root = numbered(tmp_path)
+    training, validation = (select_images(root, split, fold=2) for split in ("training", "validation"))
+    assert (len(training), len(validation)) == (8, 2)
+    assert names(select_images(root, "all")) == sorted(names(training + validation))
+    assert all(Path(case[key]).is_file() for case in training for key in ("image", "label"))
+    for split, fold in (("test", 0), ("validation", 7)):
+        with pytest.raises(DatalistError, match="pass --datalist FILE"):
+            select_images(root, split, fold=fold)
+
+
+def test_a_datalist_is_read_where_there_is_one(tmp_path: Path) -> None:
+    root = numbered(tmp_path, 3)
+    items = [{"image": f"images/ISIC_{n:07}.png", "label": f"masks/ISIC_{n:07}.png"} for n in range(3)]
+    (root / "dataset.json").write_text(json.dumps({"training": items[:1], "validation": items[1:2], "test": items[2:]}))
+    assert names(select_images(root, "validation")) == ["ISIC_0000001"]
+    assert names(select_images(root, "test")) == ["ISIC_0000002"]
+    (root / "other.json").write_text(json.dumps({"training": items, "test": []}))
+    assert len(select_images(root, "all", root / "other.json")) == 3
+    with pytest.raises(DatalistError, match="is not a folder"):
+        select_images(root / "absent", "test")

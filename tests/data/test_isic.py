@@ -1,4 +1,4 @@
-"""The ISIC challenges are listed with their official split or the sizes of the papers, without what is no picture."""
+"""The ISIC challenges are listed with their official split or the sizes of the papers, without what is no image."""
 
 from __future__ import annotations
 
@@ -7,8 +7,8 @@ from pathlib import Path
 import pytest
 
 from bundle.data import DatalistError, load_datalist, select_classified
+from bundle.data.datalist_file import write_datalist
 from bundle.data.isic import ISIC2017_CLASSES, prepare_isic2017, prepare_isic2018
-from bundle.data.split import write_datalist
 
 COUNTS = {"Training": 40, "Validation": 3, "Test_v2": 6}
 
@@ -69,7 +69,7 @@ def test_the_official_split_is_that_of_the_folders(isic2017: Path) -> None:
 def test_the_split_of_the_papers_has_their_shares(isic2017: Path, caplog: pytest.LogCaptureFixture) -> None:
     content = prepare_isic2017(isic2017, split="paper")
     assert sizes(content) == (25, 3, 12)
-    assert "there are 40 pictures, not 2000" in caplog.text
+    assert "there are 40 images, not 2000" in caplog.text
     assert content == prepare_isic2017(isic2017, split="paper")
     assert content["test"] != prepare_isic2017(isic2017, split="paper", seed=1)["test"]
     every = content["training"] + content["test"]
@@ -95,12 +95,12 @@ def test_isic2018_is_listed_likewise(isic2018: Path, caplog: pytest.LogCaptureFi
     assert "not 2594" in caplog.text
 
 
-def test_parts_that_are_not_there_are_told(isic2018: Path, caplog: pytest.LogCaptureFixture) -> None:
+def test_missing_parts_are_logged(isic2018: Path, caplog: pytest.LogCaptureFixture) -> None:
     (isic2018 / "ISIC2018_Task1_Validation_GroundTruth").rename(isic2018 / "elsewhere")
     content = prepare_isic2018(isic2018)
     assert len(content["training"]) == 50
     assert "fold" not in content["training"][0]
-    assert "the validation part of the challenge, or its ground truth, is not there" in caplog.text
+    assert "the validation part of the challenge, or its ground truth, is missing" in caplog.text
 
 
 def test_what_cannot_be_used_is_refused(isic2017: Path, tmp_path: Path) -> None:
@@ -110,11 +110,11 @@ def test_what_cannot_be_used_is_refused(isic2017: Path, tmp_path: Path) -> None:
         prepare_isic2017(isic2017, task="detection")
     with pytest.raises(DatalistError, match="is not a folder"):
         prepare_isic2018(tmp_path / "absent")
-    with pytest.raises(DatalistError, match="holds no training pictures with their ground truth"):
+    with pytest.raises(DatalistError, match="holds no training images with their ground truth"):
         prepare_isic2018(isic2017)
     (isic2017 / "ISIC-2017_Training_Part3_GroundTruth.csv").unlink()
-    with pytest.raises(DatalistError, match="holds no training pictures"):
+    with pytest.raises(DatalistError, match="holds no training images"):
         prepare_isic2017(isic2017, task="classification")
     (isic2017 / "ISIC-2017_Training_Part1_GroundTruth" / "ISIC_0000007_segmentation.png").unlink()
-    with pytest.raises(DatalistError, match=r"no mask for 1 pictures: ISIC_0000007\.jpg"):
+    with pytest.raises(DatalistError, match=r"no label for 1 images: ISIC_0000007\.jpg"):
         prepare_isic2017(isic2017)

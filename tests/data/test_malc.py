@@ -41,7 +41,7 @@ def test_the_parts_of_the_challenge_are_kept(released: Path, caplog: pytest.LogC
         }
         for number in (1008, 1009)
     ]
-    assert "1023_3.nii.gz: left out, since it is a second scan of a person" in caplog.text
+    assert "1023_3.nii.gz: skipped, since it is a second scan of a person" in caplog.text
     assert len(prepare_malc(released, repeats=True)["test"]) == 4
 
 

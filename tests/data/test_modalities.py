@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from bundle.data import DatalistError
-from bundle.data.modalities import find_images, incomplete, shared_name
+from bundle.data.modalities import find_images, missing_modalities, shared_name
 
 MODALITIES = ("flair", "t1", "t1ce")
 
@@ -36,10 +36,10 @@ def test_names_may_be_those_of_the_modalities_alone_or_lie_all_in_one_folder(tmp
     assert found[0].label is None
 
 
-def test_an_image_that_lacks_a_modality_is_left_out_and_told(tmp_path: Path) -> None:
+def test_an_image_that_lacks_a_modality_is_skipped_and_logged(tmp_path: Path) -> None:
     touch(tmp_path, "a_flair.nii.gz", "a_t1.nii.gz", "b_flair.nii.gz", "b_t1.nii.gz", "b_t1ce.nii.gz", "notes.nii")
     assert [image.name for image in find_images(tmp_path, MODALITIES)] == ["b"]
-    assert incomplete(tmp_path, MODALITIES) == [f"{tmp_path / 'a'} lacks t1ce"]
+    assert missing_modalities(tmp_path, MODALITIES) == [f"{tmp_path / 'a'} lacks t1ce"]
 
 
 def test_two_files_of_one_modality_are_an_error(tmp_path: Path) -> None:

@@ -53,7 +53,7 @@ def write(root: Path, content: Any) -> None:
     (root / "dataset.json").write_text(content if isinstance(content, str) else json.dumps(content))
 
 
-def test_labeled_images_are_dealt_and_test_images_are_to_segment(task: Path) -> None:
+def test_labeled_images_are_assigned_and_test_images_are_to_segment(task: Path) -> None:
     content = prepare_msd(task, folds=4)
     assert (content["modality"], content["labels"]) == ({"0": "T2", "1": "ADC"}, LABELS)
     assert "label_values" not in content
@@ -62,19 +62,19 @@ def test_labeled_images_are_dealt_and_test_images_are_to_segment(task: Path) -> 
     assert {"image": "imagesTs/x.nii.gz"} in content["test"]
 
 
-def test_images_of_one_patient_are_not_parted(task: Path) -> None:
+def test_images_of_one_patient_stay_together(task: Path) -> None:
     content = prepare_msd(task, patient=r"_00(\d)", folds=2, test_share=0)
     assert [item["patient"] for item in content["training"]] == [str(number) for number in range(10)]
     content = prepare_msd(task, patient=r"scan_(0)", test_share=1)
     assert {item["group"] for item in content["test"] if "label" in item} == {"0"}
-    for pattern, words in ((r"scan_\d+", "put what names it in parentheses"), ("(", "is no regular expression")):
+    for pattern, words in ((r"scan_\d+", "put what names it in parentheses"), ("(", "is not a regular expression")):
         with pytest.raises(DatalistError, match=words):
             prepare_msd(task, patient=pattern)
     with pytest.raises(DatalistError, match="finds no patient in 'scan_000'"):
         prepare_msd(task, patient="(sub)")
 
 
-def test_a_file_that_is_listed_but_missing_is_left_out_and_told(task: Path, caplog: pytest.LogCaptureFixture) -> None:
+def test_a_file_that_is_listed_but_missing_is_skipped_and_logged(task: Path, caplog: pytest.LogCaptureFixture) -> None:
     (task / "labelsTr" / "scan_003.nii.gz").unlink()
     assert len(prepare_msd(task, test_share=0)["training"]) == 9
     assert "labelsTr/scan_003.nii.gz does not exist" in caplog.text
@@ -84,7 +84,7 @@ def test_a_file_that_is_listed_but_missing_is_left_out_and_told(task: Path, capl
     assert "since an image does not exist" in caplog.text
 
 
-def test_channels_of_nnunet_lie_in_files_of_their_own(nnunet: Path) -> None:
+def test_channels_of_nnunet_are_separate_files(nnunet: Path) -> None:
     content = prepare_msd(nnunet, folds=2, test_share=0)
     assert content["training"][1] == {
         "image": ["imagesTr/a_1_0000.nii.gz", "imagesTr/a_1_0001.nii.gz"],
@@ -135,11 +135,11 @@ def test_labels_of_another_form_are_refused(labels: Any, task: Path) -> None:
     ("content", "words"),
     [
         ("{", "cannot be read"),
-        ("[]", "is no dataset.json of the Decathlon"),
+        ("[]", "is not a JSON object"),
         ({"modality": ["MRI"]}, "must name the channels by '0', '1'"),
         ({"modality": {"1": "MRI"}}, "must name the channels"),
         ({"labels": LABELS}, "lists no image with a label map"),
-        ({"labels": LABELS, "training": [["a", "b"]]}, "'training' holds .*, which is no case"),
+        ({"labels": LABELS, "training": [["a", "b"]]}, "'training' holds .*, which is not a case"),
     ],
 )
 def test_a_dataset_json_of_another_form_is_refused(content: Any, words: str, tmp_path: Path) -> None:

@@ -7,8 +7,8 @@ from pathlib import Path
 import pytest
 
 from bundle.data import DatalistError, load_datalist
+from bundle.data.datalist_file import write_datalist
 from bundle.data.ph2 import prepare_ph2
-from bundle.data.split import write_datalist
 
 
 @pytest.fixture
@@ -26,7 +26,7 @@ def test_the_split_has_the_shares_of_the_papers(ph2: Path, caplog: pytest.LogCap
     content = prepare_ph2(ph2)
     folds = [item["fold"] for item in content["training"]]
     assert (folds.count(1), folds.count(0), len(content["test"])) == (8, 2, 10)
-    assert "there are 20 pictures, not 200" in caplog.text
+    assert "there are 20 images, not 200" in caplog.text
     assert content == prepare_ph2(ph2)
     assert content != prepare_ph2(ph2, seed=1)
     write_datalist(content, ph2 / "dataset.json")

@@ -1,4 +1,4 @@
-"""The cells of SegPC-2021 are put together to one mask a picture, and its parts become folds and test."""
+"""The cells of SegPC-2021 are put together to one mask an image, and its parts become folds and test."""
 
 from __future__ import annotations
 
@@ -9,8 +9,8 @@ import pytest
 from PIL import Image
 
 from bundle.data import DatalistError, load_datalist
+from bundle.data.datalist_file import write_datalist
 from bundle.data.segpc import prepare_segpc2021
-from bundle.data.split import write_datalist
 
 
 def cell(row: int, column: int, shape: tuple[int, int] = (24, 32)) -> np.ndarray:
@@ -43,7 +43,7 @@ def test_a_mask_holds_all_cells_and_a_nucleus_covers_a_cytoplasm(
     np.testing.assert_array_equal(found, np.select([highest >= 40, highest >= 20], levels[::-1]))
 
 
-def test_training_is_dealt_to_folds_and_validation_is_the_test(segpc: Path) -> None:
+def test_training_is_assigned_to_folds_and_validation_is_the_test(segpc: Path) -> None:
     content = prepare_segpc2021(segpc, folds=2)
     assert sorted(item["fold"] for item in content["training"]) == [0, 0, 1, 1]
     assert content["test"] == [
@@ -60,10 +60,10 @@ def test_masks_can_lie_elsewhere(segpc: Path) -> None:
     assert (segpc / "written" / "train" / "3.png").is_file()
 
 
-def test_a_picture_without_cells_is_left_out_and_told(segpc: Path, caplog: pytest.LogCaptureFixture) -> None:
+def test_an_image_without_cells_is_skipped_and_logged(segpc: Path, caplog: pytest.LogCaptureFixture) -> None:
     Image.new("RGB", (32, 24)).save(segpc / "data" / "train" / "x" / "9.bmp")
     assert len(prepare_segpc2021(segpc, folds=2)["training"]) == 4
-    assert "9.bmp: left out" in caplog.text
+    assert "9.bmp: skipped" in caplog.text
 
 
 def test_what_cannot_be_used_is_refused(segpc: Path) -> None:
@@ -73,8 +73,8 @@ def test_what_cannot_be_used_is_refused(segpc: Path) -> None:
         prepare_segpc2021(segpc / "absent")
     broken = segpc / "data" / "train" / "y" / "1_2.bmp"
     Image.fromarray(cell(2, 2, (24, 30))).save(broken)
-    with pytest.raises(DatalistError, match=r"1_2\.bmp: has the size \(24, 30\), its picture .*1\.bmp \(24, 32\)"):
+    with pytest.raises(DatalistError, match=r"1_2\.bmp: has the size \(24, 30\), its image .*1\.bmp \(24, 32\)"):
         prepare_segpc2021(segpc)
-    broken.write_bytes(b"no picture")
+    broken.write_bytes(b"no image")
     with pytest.raises(DatalistError, match=r"1_2\.bmp: cannot be read"):
         prepare_segpc2021(segpc)

@@ -1,4 +1,4 @@
-"""make_datalist deals every case once, the same way every time, and write_datalist writes what load_datalist reads."""
+"""make_datalist assigns every case once, reproducibly, and write_datalist writes what load_datalist reads."""
 
 from __future__ import annotations
 
@@ -10,7 +10,8 @@ from helpers.phantoms import write_case
 
 from bundle import ROOT
 from bundle.data import DatalistError, load_datalist
-from bundle.data.split import make_datalist, write_datalist
+from bundle.data.datalist_file import write_datalist
+from bundle.data.split import make_datalist
 
 
 def dataset(root: Path, count: int = 23) -> Path:
@@ -25,7 +26,7 @@ def images(items: list[dict]) -> list[str]:
     return [item["image"] for item in items]
 
 
-def test_every_case_is_dealt_once(tmp_path: Path) -> None:
+def test_every_case_is_assigned_once(tmp_path: Path) -> None:
     content = make_datalist(dataset(tmp_path), test_share=0.2, folds=4)
     every = images(content["training"]) + images(content["test"])
     assert sorted(every) == [f"images/case_{number:02}.nii.gz" for number in range(23)]
@@ -35,7 +36,7 @@ def test_every_case_is_dealt_once(tmp_path: Path) -> None:
     assert sorted(sizes) == [4, 4, 5, 5]
 
 
-def test_the_same_seed_deals_the_same_and_another_one_deals_otherwise(tmp_path: Path) -> None:
+def test_the_same_seed_gives_the_same_split_and_another_one_another(tmp_path: Path) -> None:
     here, there = dataset(tmp_path / "here"), dataset(tmp_path / "elsewhere")
     assert make_datalist(here, seed=3) == make_datalist(there, seed=3)
     assert images(make_datalist(here, seed=3)["test"]) != images(make_datalist(here, seed=4)["test"])
@@ -95,7 +96,7 @@ def test_more_folds_than_cases_are_refused(tmp_path: Path) -> None:
         make_datalist(tmp_path, test_share=0.3, folds=3)
 
 
-def test_scans_of_a_patient_are_never_parted(tmp_path: Path) -> None:
+def test_scans_of_a_patient_stay_together(tmp_path: Path) -> None:
     content = make_datalist(dataset(tmp_path), patient=r"case_(\d)\d", folds=2)
     assert {item["group"] for item in content["training"] + content["test"]} == {"0", "1", "2"}
     places = {(item["group"], item.get("fold")) for item in content["training"] + content["test"]}
@@ -103,13 +104,13 @@ def test_scans_of_a_patient_are_never_parted(tmp_path: Path) -> None:
     assert content["training"][0]["patient"] == content["training"][0]["group"]
 
 
-def test_what_a_dataset_tells_of_its_classes_is_kept(tmp_path: Path) -> None:
+def test_the_description_of_a_dataset_is_kept(tmp_path: Path) -> None:
     root = dataset(tmp_path)
-    told = {"modality": {"0": "CT"}, "labels": {"0": "background", "1": "liver"}}
+    described = {"modality": {"0": "CT"}, "labels": {"0": "background", "1": "liver"}}
     items = make_datalist(root)["training"]
-    (root / "dataset.json").write_text(json.dumps({"name": "x", **told, "training": items}))
+    (root / "dataset.json").write_text(json.dumps({"name": "x", **described, "training": items}))
     content = make_datalist(root)
-    assert {key: content.get(key) for key in ("modality", "labels", "name")} == {**told, "name": None}
+    assert {key: content.get(key) for key in ("modality", "labels", "name")} == {**described, "name": None}
     write_datalist(content, root / "dataset.json")
     assert make_datalist(root) == content
 

@@ -13,7 +13,7 @@ from helpers.workflows import SMALL
 
 from bundle import ROOT
 from bundle.data.brats2018 import prepare_brats2018
-from bundle.data.split import write_datalist
+from bundle.data.datalist_file import write_datalist
 from bundle.experiments import ExperimentError
 from bundle.experiments.crossval.crossval_plan import TRAIN, Plan, make_plan
 from bundle.phantoms.volumes.volume_phantoms import write_volume_phantoms

@@ -10,7 +10,7 @@ from monai.bundle import create_workflow
 
 from bundle import ROOT
 from bundle.data.classified_images import prepare_classified_folder
-from bundle.data.split import write_datalist
+from bundle.data.datalist_file import write_datalist
 
 CLASSES = ("melanoma", "seborrheic_keratosis")
 

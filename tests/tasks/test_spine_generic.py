@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from bundle.data import DatalistError, load_datalist
-from bundle.data.split import write_datalist
+from bundle.data.datalist_file import write_datalist
 from bundle.tasks.spine.spine_generic import prepare_spine_generic
 
 NEW, OTHER, OLD = "_label-discs_dlabel", "_space-other_label-discs_dlabel", "_labels-disc-manual"

@@ -18,7 +18,7 @@ from bundle import ROOT
 from bundle.attention.attention_factory import AttentionSpec
 from bundle.experiments.experiment_configs import load_configs, override_configs, resolved, root_cause
 from bundle.experiments.experiment_options import ExperimentError
-from bundle.experiments.fold_assignment import deal_folds
+from bundle.experiments.fold_datalist import datalist_with_folds
 from bundle.utils.versions import versions
 
 from .comparison_options import REFERENCE
@@ -144,7 +144,7 @@ def make_plan(
     train.update({"epochs": epochs, "val_interval": epochs + 1})
     if "early_stop" in train:
         train["early_stop"] = None
-    cases = deal_folds(dataset_dir, datalist, folds, split_seed)
+    cases = datalist_with_folds(dataset_dir, datalist, folds, split_seed)
     numbers = sorted({case["fold"] for case in cases["training"]})[:folds]
     labels = _labels(attention)
     plan = Plan(Path(dataset_dir), labels, numbers, list(range(seeds)), epochs, train, evaluation, cases)

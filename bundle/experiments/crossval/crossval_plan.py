@@ -10,9 +10,10 @@ from pathlib import Path
 from typing import Any
 
 from bundle import ROOT
+from bundle.data.datalist_file import relative_files
 from bundle.experiments.experiment_configs import load_configs, override_configs, resolved
 from bundle.experiments.experiment_options import ExperimentError
-from bundle.experiments.fold_assignment import deal_folds, relative_files
+from bundle.experiments.fold_datalist import datalist_with_folds
 from bundle.utils.versions import versions
 
 KIND = "cross-validation"
@@ -123,7 +124,7 @@ def make_plan(
     _budget(configs["train"], epochs, _data(dataset_dir, datalist))
     dealt = None
     if folds is not None or split_seed is not None:
-        dealt = deal_folds(dataset_dir, datalist, folds or 5, split_seed, test=True)
+        dealt = datalist_with_folds(dataset_dir, datalist, folds or 5, split_seed, test=True)
     cases = dealt["training"] + dealt["test"] if dealt else _cases(configs["evaluation"], dataset_dir, datalist)
     by_fold, test = _by_fold(cases, str(datalist or dataset_dir))
     if folds is not None and folds != len(by_fold):

@@ -10,7 +10,7 @@ import numpy as np
 import torch
 from torch.utils.data import Dataset
 
-from bundle.data.datalist import select_cases
+from bundle.data.datalist import Split, select_cases
 from bundle.losses.candidate_loss import ABSENT
 from bundle.tasks.spine.discs.disc_points import to_array
 from bundle.tasks.spine.discs.disc_reader import read_discs
@@ -120,7 +120,7 @@ class CandidateDataset(Dataset):
 
 
 def listed_spines(
-    dataset_dir: str | Path, split: str = "training", *, datalist: str | Path | None = None, fold: int = 0
+    dataset_dir: str | Path, split: Split = "training", *, datalist: str | Path | None = None, fold: int = 0
 ) -> list[Spine]:
     """Return the discs of the labeled cases of a dataset; images are not read.
 

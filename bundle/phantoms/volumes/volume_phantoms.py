@@ -11,7 +11,7 @@ import nibabel as nib
 import numpy as np
 from scipy.ndimage import gaussian_filter
 
-from bundle.data.datalist_error import DatalistError
+from bundle.data.datalist_file import DatalistError
 
 from .dataset_layouts import bids, brats2018, folder_pairs, hvsmr, malc, msd, split_folders
 from .volume_anatomy import ABDOMEN, GLIOMA, HEART, HIPPOCAMPUS, STRUCTURES, TISSUES, Anatomy, Ellipsoid

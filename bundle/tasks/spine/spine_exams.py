@@ -8,18 +8,14 @@ its points. As the masks may lack levels that are in view, no case is ``complete
 from __future__ import annotations
 
 import logging
-import random
-from collections.abc import Iterable
-from itertools import count
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import nibabel as nib
 import numpy as np
 
-from bundle.data.datalist import Case
-from bundle.data.datalist_error import DatalistError
-from bundle.data.split import write_datalist
+from bundle.data.datalist_file import Case, DatalistError, write_datalist
+from bundle.data.fold_assignment import cycle_folds
 
 from .discs.disc_json import write_disc_json
 from .discs.disc_label_map import read_label_map
@@ -83,7 +79,7 @@ def prepare_spine_exams(
         )
     exams = [_read_exam(mask, point) for mask in masks]
     persons = [_person(exam) for exam in exams]
-    fold_of = _assign_folds(persons, folds, seed)
+    fold_of = cycle_folds(sorted(persons), folds, seed=seed, stratum=lambda person: person[0])
     assigned = [(exam, fold_of[person]) for exam, person in zip(exams, persons, strict=True)]
     if point == "posterior":
         assigned += [(exam, folds) for exam in _templates(Path(root))]
@@ -123,17 +119,6 @@ def _templates(root: Path) -> list[_Exam]:
 def _person(exam: _Exam) -> tuple[str, str]:
     name = exam.name.removesuffix("_iso")
     return exam.folder, SAME_PERSON.get((exam.folder, name), name)
-
-
-def _assign_folds(persons: Iterable[tuple[str, str]], folds: int, seed: int) -> dict[tuple[str, str], int]:
-    """Assign persons to folds in turn, folder by folder, each folder shuffled."""
-    shuffler, position = random.Random(seed), count()
-    fold_of = {}
-    for folder in sorted({folder for folder, _ in persons}):
-        names = sorted({name for where, name in persons if where == folder})
-        shuffler.shuffle(names)
-        fold_of.update({(folder, name): next(position) % folds for name in names})
-    return fold_of
 
 
 def _write_exam(exam: _Exam, output: Path) -> Case:

@@ -16,8 +16,8 @@ from fnmatch import fnmatch
 from pathlib import Path
 from typing import Any, Literal, get_args
 
-from bundle.data.datalist import Case
-from bundle.data.datalist_error import DatalistError
+from bundle.data.datalist_file import Case, DatalistError
+from bundle.data.fold_assignment import balance_folds, hold_out
 
 logger = logging.getLogger(__name__)
 
@@ -132,13 +132,7 @@ def _assign_folds(unit_of: Mapping[str, str], test_share: float, folds: int, see
     sizes = Counter(unit_of.values())
     units = sorted(sizes)
     random.Random(seed).shuffle(units)
-    wanted = round(len(unit_of) * test_share)
-    held, fold_of = 0, {}
-    for unit in units:
-        if abs(held + sizes[unit] - wanted) < abs(held - wanted):
-            held, fold_of[unit] = held + sizes[unit], TEST_FOLD
-    filled = [0] * folds
-    for unit in sorted((unit for unit in units if unit not in fold_of), key=lambda unit: -sizes[unit]):
-        fold_of[unit] = filled.index(min(filled))
-        filled[fold_of[unit]] += sizes[unit]
-    return {subject: fold_of[unit] for subject, unit in unit_of.items()}
+    is_held = dict(zip(units, hold_out([sizes[unit] for unit in units], test_share), strict=True))
+    others = sorted((unit for unit in units if not is_held[unit]), key=lambda unit: -sizes[unit])
+    fold_of = dict(zip(others, balance_folds([sizes[unit] for unit in others], folds), strict=True))
+    return {subject: fold_of.get(unit, TEST_FOLD) for subject, unit in unit_of.items()}

@@ -10,8 +10,7 @@ from typing import Any
 import pytest
 from helpers.phantoms import write_case
 
-from bundle.experiments import ExperimentError, deal_folds
-from bundle.experiments.fold_assignment import relative_files
+from bundle.experiments import ExperimentError, datalist_with_folds
 
 
 @pytest.fixture
@@ -22,7 +21,7 @@ def folder(tmp_path: Path) -> Path:
 
 
 def write(folder: Path, **keys: Any) -> Path:
-    """Write a datalist of six training cases and one for the test; ``keys`` are lists, an entry a case."""
+    """Write a datalist of six training cases and one for the test; ``keys`` are lists, one entry per case."""
     items = [{"image": f"images/case{i}.nii.gz", "label": f"labels/case{i}.nii.gz"} for i in range(7)]
     training = [{**item, **{key: values[i] for key, values in keys.items()}} for i, item in enumerate(items[:6])]
     path = folder / "list.json"
@@ -35,32 +34,32 @@ def folds_of(datalist: dict[str, Any]) -> list[int]:
 
 
 def test_folds_that_the_datalist_names_are_kept(folder: Path) -> None:
-    found = deal_folds(folder, write(folder, fold=[0, 1, 2, 0, 1, 2]), 2, None)
+    found = datalist_with_folds(folder, write(folder, fold=[0, 1, 2, 0, 1, 2]), 2, None)
     assert folds_of(found) == [0, 1, 2, 0, 1, 2]
     assert found["training"][0] == {"image": "images/case0.nii.gz", "label": "labels/case0.nii.gz", "fold": 0}
     assert found["test"] == []
 
 
-def test_folds_are_dealt_evenly_where_none_are_named(folder: Path) -> None:
-    assert sorted(Counter(folds_of(deal_folds(folder, None, 3, None))).values()) == [2, 2, 3]
+def test_cases_are_assigned_evenly_where_none_are_named(folder: Path) -> None:
+    assert sorted(Counter(folds_of(datalist_with_folds(folder, None, 3, None))).values()) == [2, 2, 3]
 
 
 def test_the_test_cases_are_kept_on_request(folder: Path) -> None:
-    found = deal_folds(folder, write(folder), 2, None, test=True)
+    found = datalist_with_folds(folder, write(folder), 2, None, test=True)
     assert found["test"] == [{"image": "images/case6.nii.gz", "label": "labels/case6.nii.gz"}]
 
 
-def test_a_seed_deals_new_folds_and_another_seed_others(folder: Path) -> None:
+def test_a_seed_assigns_new_folds_and_another_seed_others(folder: Path) -> None:
     datalist = write(folder, fold=[0, 1, 2, 0, 1, 2])
-    first, second = (deal_folds(folder, datalist, 2, seed) for seed in (0, 1))
+    first, second = (datalist_with_folds(folder, datalist, 2, seed) for seed in (0, 1))
     assert Counter(folds_of(first)) == {0: 3, 1: 3}
     assert folds_of(first) != folds_of(second)
-    assert deal_folds(folder, datalist, 2, 0) == first
+    assert datalist_with_folds(folder, datalist, 2, 0) == first
 
 
 @pytest.mark.parametrize("seed", range(5))
 def test_cases_of_one_group_stay_together(seed: int, folder: Path) -> None:
-    found = deal_folds(folder, write(folder, group=["a", "a", "b", "b", "c", "c"]), 3, seed)["training"]
+    found = datalist_with_folds(folder, write(folder, group=["a", "a", "b", "b", "c", "c"]), 3, seed)["training"]
     assert [case["group"] for case in found] == ["a", "a", "b", "b", "c", "c"]
     assert sorted(folds_of({"training": found[::2]})) == [0, 1, 2]
     assert folds_of({"training": found[::2]}) == folds_of({"training": found[1::2]})
@@ -68,19 +67,14 @@ def test_cases_of_one_group_stay_together(seed: int, folder: Path) -> None:
 
 @pytest.mark.parametrize("folds", [1, 8])
 def test_too_few_cases_or_folds_are_refused(folds: int, folder: Path) -> None:
-    with pytest.raises(ExperimentError, match=f"got {folds}; pass --split_seed 0 to deal the 7 cases"):
-        deal_folds(folder, None, folds, None)
+    with pytest.raises(ExperimentError, match=f"got {folds}; pass --split_seed 0 to assign the 7 cases"):
+        datalist_with_folds(folder, None, folds, None)
 
 
-def test_a_case_of_several_files_has_several_paths() -> None:
-    assert relative_files(["/a/b/c.nii", "/a/d.nii"], "/a/b") == ["c.nii", "../d.nii"]
-    assert relative_files("/a/b/c.nii", "/a/b") == "c.nii"
-
-
-def test_what_a_datalist_tells_of_the_dataset_is_kept(folder: Path) -> None:
+def test_the_description_in_a_datalist_is_kept(folder: Path) -> None:
     path = write(folder)
     content = {**json.loads(path.read_text()), "labels": {"0": "background", "1": "liver"}, "name": "x"}
     path.write_text(json.dumps(content))
-    found = deal_folds(folder, path, 2, 0)
+    found = datalist_with_folds(folder, path, 2, 0)
     assert found["labels"] == content["labels"]
     assert "name" not in found

@@ -1,0 +1,129 @@
+"""Lists of the cases to segment, from what a user names: a file, a folder, or a ``dataset.json``."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+from bundle.io.volume_files import files_of, is_dicom, series_in, volumes_in
+
+from .case_names import name_cases, name_images
+from .datalist_file import Case, DatalistError, read_datalist, read_section
+from .modalities import find_images
+from .pairing import images_in
+
+LABEL_MAP = "_seg.dcm"
+"""How the names of label maps in DICOM end."""
+
+
+def list_cases(
+    input: str | Path,  # noqa: A002 - the config id that users set
+    output_dir: str | Path | None = None,
+    *,
+    modalities: Sequence[str] | None = None,
+) -> list[Case]:
+    """List the cases to segment.
+
+    Args:
+        input: a volume (NIfTI, NRRD, MetaImage, or a zip archive with a DICOM series), a folder, or a ``dataset.json``
+            in MSD form (its ``test`` section; paths relative to the file). Of a folder, the volumes directly in it
+            are listed or, where there are none, the DICOM series in it or in its folders.
+        output_dir: where results will go; no image may lie in it. A folder of results in ``input`` is not a case.
+        modalities: names of the channels of an image, in their order. Where there are several, files
+            ``<case>_<modality>``, or ``<modality>`` in a folder of the case, at whatever depth of the folder, are
+            channels of one image.
+
+    Returns:
+        The cases, sorted by path. A path that does not exist is a case too: loading it reports what is wrong.
+
+    Raises:
+        DatalistError: when nothing is named, a folder holds no volume, a JSON file is not a datalist, or an image lies
+            in ``output_dir``.
+    """
+    if not str(input):
+        raise DatalistError("input is not set; pass --input with a volume, a folder of them, or a dataset.json.")
+    path = Path(str(input))
+    if modalities is not None and len(modalities) > 1 and path.is_dir():
+        found = find_images(path, modalities)
+        if found:
+            return _require_outside(name_cases({"image": image.files} for image in found), output_dir)
+        if not volumes_in(path):
+            raise DatalistError(
+                f"{path}: the folder holds no files whose names end with {', '.join(modalities)}; pass --input with a "
+                "folder that does, of 4-D volumes, or a dataset.json."
+            )
+    cases = _list_volumes(path, output_dir)
+    return _require_outside(cases, output_dir)
+
+
+def list_images(
+    input: str | Path,  # noqa: A002 - the config id that users set
+    output_dir: str | Path | None = None,
+) -> list[Case]:
+    """List the 2D images to segment or classify, as :func:`list_cases` does volumes.
+
+    Args:
+        input: an image, a folder of images, or a ``dataset.json`` (its ``test`` section; paths relative to it).
+        output_dir: where results will go; no image may lie in it.
+
+    Returns:
+        The cases ``{"case": name, "image": path}``, sorted by path. A path that does not exist is a case too: loading
+        it reports what is wrong.
+
+    Raises:
+        DatalistError: when nothing is named, a folder holds no image, a JSON file is not a datalist, two images would
+            write the same output, or an image lies in ``output_dir``.
+    """
+    if not str(input):
+        raise DatalistError("input is not set; pass --input with an image, a folder of them, or a dataset.json.")
+    path = Path(str(input))
+    if path.is_dir():
+        found = [{"image": str(file)} for file in images_in(path)]
+        if not found:
+            raise DatalistError(f"{path}: the folder holds no image; pass --input FILE_OR_FOLDER.")
+    elif path.suffix.lower() == ".json":
+        found = [{"image": item["image"]} for item in read_section(read_datalist(path), "test", path)]
+        if not found:
+            raise DatalistError(f"{path}: the section 'test' lists no image.")
+    else:
+        found = [{"image": str(path)}]
+    return _require_outside(name_images(found), output_dir)
+
+
+def _list_volumes(path: Path, output_dir: str | Path | None) -> list[Case]:
+    if path.is_dir():
+        images = volumes_in(path) or [folder for folder in series_in(path) if not _holds_results(folder, output_dir)]
+        if not images:
+            raise DatalistError(
+                f"{path}: the folder holds no .nii, .nii.gz, .nrrd, .mha, .mhd or .zip file and no DICOM series; "
+                "pass --input FILE_OR_FOLDER."
+            )
+        return name_cases({"image": str(image)} for image in images)
+    if path.suffix.lower() == ".json":
+        items = read_section(read_datalist(path), "test", path)
+        if not items:
+            raise DatalistError(f"{path}: the section 'test' lists no image to segment.")
+        return name_cases({"image": item["image"]} for item in items)
+    return name_cases([{"image": str(path)}])
+
+
+def _holds_results(folder: Path, output_dir: str | Path | None) -> bool:
+    """Return whether a folder is that of the results, with label maps as its only DICOM files."""
+    if output_dir is None or folder.resolve() != Path(str(output_dir)).resolve():
+        return False
+    return all(file.name.endswith(LABEL_MAP) for file in folder.glob("*") if is_dicom(file))
+
+
+def _require_outside(cases: list[Case], output_dir: str | Path | None) -> list[Case]:
+    """Return the cases.
+
+    Raises:
+        DatalistError: when an image lies in the folder of the results, which could overwrite
+            it or be taken for input later.
+    """
+    for case in cases:
+        for file in files_of(case["image"]):
+            image = Path(file).resolve()
+            if output_dir is not None and Path(str(output_dir)).resolve() in (image.parent, image):
+                raise DatalistError(f"{file}: lies in output_dir, among the results; pass another --output_dir.")
+    return cases
