@@ -47,4 +47,4 @@ def test_a_phantom_is_listed_loads_and_has_no_fault(name: str, layout: str, tmp_
 
 def test_a_mistake_is_told(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
     assert commands.main(["prepare", "phantom", "msd", str(tmp_path), "--layout", "original"]) == 2
-    assert "the original project knows no msd" in caplog.text
+    assert "the original project has no msd" in caplog.text

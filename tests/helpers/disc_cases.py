@@ -32,7 +32,7 @@ def make_disc_workflow(name: str, **overrides: Any) -> Any:
 
 
 def run_disc_workflow(name: str, **overrides: Any) -> Any:
-    """Run a workflow of disc labeling at test size; raises SystemExit when cases were left out."""
+    """Run a workflow of disc labeling at test size; raises SystemExit when cases were skipped."""
     workflow = make_disc_workflow(name, **overrides)
     workflow.run()
     workflow.finalize()

@@ -43,8 +43,8 @@ def test_dice_on_unseen_cases_is_above_the_bar(statistics: dict, structure: str,
 
 @pytest.mark.real_data
 @pytest.mark.xdist_group("model")
-def test_the_metadata_tells_what_is_measured(statistics: dict) -> None:
-    told = json.loads(Path(ROOT, "configs", "metadata.json").read_text())["eval_metrics"]["structures"]
-    for structure, metrics in told.items():
+def test_the_metadata_has_the_measured_metrics(statistics: dict) -> None:
+    measured = json.loads(Path(ROOT, "configs", "metadata.json").read_text())["eval_metrics"]["structures"]
+    for structure, metrics in measured.items():
         for name, values in metrics.items():
             assert statistics[structure][name]["mean"] == pytest.approx(values["mean"], abs=2e-3), f"{structure} {name}"

@@ -217,9 +217,9 @@ def test_a_single_disc_in_view_is_nowhere_else(spine: str, answers: Answers) -> 
 
 
 @pytest.mark.parametrize("case", [("noise", ""), ("nothing", ""), ("lumbar", "the back"), ("cervical", "the back")])
-def test_where_no_disc_is_in_view_none_is_found(case: tuple[str, str], answers: Answers) -> None:
+def test_volumes_without_a_disc_have_no_prediction(case: tuple[str, str], answers: Answers) -> None:
     assert answers.found[case] == {}
 
 
-def test_no_volume_is_left_out(answers: Answers) -> None:
+def test_no_volume_is_skipped(answers: Answers) -> None:
     assert answers.summary["failures"] == []

@@ -66,10 +66,10 @@ def test_unseen_images_are_above_the_bar(task: str, metric: str, bar: float, sta
 
 @pytest.mark.real_data
 @pytest.mark.parametrize("task", TASKS)
-def test_the_metadata_tells_what_is_measured(task: str, statistics: Statistics) -> None:
-    told = json.loads(Path(ROOT, "configs", task, "metadata.json").read_text())["eval_metrics"]["structures"]
+def test_the_metadata_has_the_measured_metrics(task: str, statistics: Statistics) -> None:
+    measured = json.loads(Path(ROOT, "configs", task, "metadata.json").read_text())["eval_metrics"]["structures"]
     for way, center in (("per_image", "mean"), ("pooled", "value")):
-        for metric, values in told[way.replace("_", " ")].items():
+        for metric, values in measured[way.replace("_", " ")].items():
             found = statistics(task)[way][TASKS[task][2]][metric][center]
             assert found == pytest.approx(values["value"], abs=2e-3), f"{way} {metric}"
 
@@ -92,13 +92,13 @@ def dice(one: np.ndarray, other: np.ndarray) -> float:
 
 
 def test_size_and_kind_of_a_file_hardly_matter(tmp_path: Path) -> None:
-    """A drawn spot as color, grey, with a transparent layer, turned by EXIF, large and narrow."""
+    """A drawn spot as color, gray, with a transparent layer, turned by EXIF, large and narrow."""
     pixels, mask = draw_lesion(300, 400, seed=3)
     inside, image = mask > 0, Image.fromarray(pixels)
     source = tmp_path / "in"
     source.mkdir()
     image.save(source / "color.png")
-    image.convert("L").save(source / "grey.png")
+    image.convert("L").save(source / "gray.png")
     image.convert("RGBA").save(source / "transparent.png")
     image.resize((1600, 1200)).save(source / "large.jpg")
     exif = Image.Exif()
@@ -106,13 +106,13 @@ def test_size_and_kind_of_a_file_hardly_matter(tmp_path: Path) -> None:
     image.transpose(Image.Transpose.ROTATE_90).save(source / "turned.jpg", exif=exif)
     found = segment(source, tmp_path / "out")
     assert {name: of.shape for name, of in found.items() if name != "large"} == {
-        **dict.fromkeys(("color", "grey", "transparent"), (300, 400)),
+        **dict.fromkeys(("color", "gray", "transparent"), (300, 400)),
         "turned": (400, 300),
     }
     assert found["large"].shape == (1200, 1600)
     assert dice(found["color"], inside) > 0.85
     for name, of in (
-        ("grey", found["grey"]),
+        ("gray", found["gray"]),
         ("transparent", found["transparent"]),
         ("large", found["large"][2::4, 2::4]),
         ("turned", np.rot90(found["turned"], -1)),

@@ -62,7 +62,7 @@ def test_coordinates_alone_have_no_features() -> None:
     assert network(item["image"][None], item["mask"][None], item["features"][None]).shape == (1, 12, 7)
 
 
-def test_of_too_many_candidates_false_ones_are_left_out() -> None:
+def test_of_too_many_candidates_false_ones_are_dropped() -> None:
     options = {"strays": (40, 40), "least": 6, "missing": (0, 0)}
     item = CandidateDataset([[SPINE]], 1, **{**SMALL, "size": 8}, options=options)[0]
     assert item["mask"].all()
@@ -105,7 +105,7 @@ def test_spines_of_a_datalist_are_the_points_of_its_cases(tmp_path: Path) -> Non
         listed_spines(tmp_path, fold=7)
 
 
-def test_drawn_spines_are_whole_and_begin_alike() -> None:
+def test_drawn_spines_are_complete_and_begin_alike() -> None:
     few, many = drawn_spines(2, seed=3), drawn_spines(4, seed=3)
     for one, same in zip(few, many, strict=False):
         np.testing.assert_array_equal(one, same)
@@ -115,7 +115,7 @@ def test_drawn_spines_are_whole_and_begin_alike() -> None:
     assert drawn_spines(0) == []
 
 
-def test_spines_of_a_prior_vary_as_it_says_and_run_downward() -> None:
+def test_spines_of_a_prior_have_its_spread_and_run_downward() -> None:
     means = np.column_stack([np.zeros(5), -30.0 * np.arange(5)])
     prior = SkeletonPrior((3, 4, 5, 6, 7), means, np.full((5, 2), [5.0, 1.0]), (9,) * 5)
     spines = np.stack(prior_spines(prior, 300))

@@ -21,7 +21,7 @@ EXACT: dict[str, Any] = {
     "strays": (0, 0),
     "least": 24,
 }
-"""Candidates that are the discs of the whole spine."""
+"""Candidates that are the discs of the complete spine."""
 
 
 def draw(seed: int = 0, **options: Any) -> CandidateSet:
@@ -34,7 +34,7 @@ def test_without_any_mistake_the_candidates_are_the_discs() -> None:
     assert sorted(drawn.classes) == list(range(24))
 
 
-def test_the_order_tells_nothing() -> None:
+def test_the_order_has_no_information() -> None:
     drawn = draw(**EXACT)
     assert list(drawn.classes) != sorted(drawn.classes)
 
@@ -60,13 +60,16 @@ def test_some_discs_are_missing_but_never_all() -> None:
 
 def test_spines_are_turned_and_scaled_about_nothing_that_the_network_could_see() -> None:
     drawn = draw(1, **{**EXACT, "rotation": 30.0, "scale": 0.1})
-    truth = SPINE[drawn.classes, 2:]
-    ratio = np.linalg.norm(drawn.places - drawn.places[0], axis=1)[1:] / np.linalg.norm(truth - truth[0], axis=1)[1:]
+    reference = SPINE[drawn.classes, 2:]
+    ratio = (
+        np.linalg.norm(drawn.places - drawn.places[0], axis=1)[1:]
+        / np.linalg.norm(reference - reference[0], axis=1)[1:]
+    )
     assert ratio == pytest.approx(np.full(23, ratio[0]))
     assert ratio[0] != pytest.approx(1.0, abs=1e-3)
 
 
-def test_jitter_moves_each_disc_by_itself() -> None:
+def test_jitter_moves_each_disc_independently() -> None:
     offsets = np.concatenate(
         [(lambda d: d.places - SPINE[d.classes, 2:])(draw(s, **{**EXACT, "jitter": (2, 2)})) for s in range(40)]
     )
@@ -117,9 +120,9 @@ def test_scores_are_a_hill_of_their_width_off_by_their_errors(common: float, own
         drawn = draw(seed, **{**EXACT, **options})
         middle = (drawn.classes > 6) & (drawn.classes < 17)
         score = drawn.scores[middle] / drawn.scores[middle].sum(1, keepdims=True)
-        told = (score * np.arange(24)).sum(1)
-        error = told - drawn.classes[middle]
-        widths.append((score * (np.arange(24) - told[:, None]) ** 2).sum(1).mean())
+        mean_level = (score * np.arange(24)).sum(1)
+        error = mean_level - drawn.classes[middle]
+        widths.append((score * (np.arange(24) - mean_level[:, None]) ** 2).sum(1).mean())
         shared.append(error.mean())
         single.append(error.std())
     assert np.std(shared) == pytest.approx(np.hypot(common, own / np.sqrt(10)), rel=0.15)
@@ -148,7 +151,7 @@ def test_one_generator_gives_one_set() -> None:
     assert first.places.shape != other.places.shape or not np.array_equal(first.places, other.places)
 
 
-def test_levels_of_no_interest_are_left_out_and_defaults_serve() -> None:
+def test_other_levels_are_ignored_and_options_have_defaults() -> None:
     spine = np.concatenate([[[1.0, 0.0, 0.0, 0.0]], SPINE])
     classes = [draw_candidates(np.random.default_rng(s), spine, range(20, 26)).classes for s in range(20)]
     assert max(np.concatenate(classes)) <= 6

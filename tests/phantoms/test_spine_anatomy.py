@@ -79,7 +79,7 @@ def test_the_canal_holds_the_cord_in_fluid_down_to_the_conus_and_roots_below(
     assert np.abs(lines - TISSUE["csf"]).max() > 0.5 * abs(TISSUE["roots"] - TISSUE["csf"])
 
 
-def test_spinous_processes_stand_behind_the_canal_with_gaps_between_them(
+def test_spinous_processes_are_posterior_to_the_canal_with_gaps_between_them(
     spine: tuple[SpineGeometry, SpineTables],
 ) -> None:
     geometry, tables = spine
@@ -91,7 +91,7 @@ def test_spinous_processes_stand_behind_the_canal_with_gaps_between_them(
         assert 2 <= np.count_nonzero(np.diff(marrow.astype(int)) == 1) + marrow[0] <= 4, name
 
 
-def test_beside_the_canal_pedicles_alternate_with_foramina_of_fat(spine: tuple[SpineGeometry, SpineTables]) -> None:
+def test_lateral_to_the_canal_pedicles_alternate_with_foramina_of_fat(spine: tuple[SpineGeometry, SpineTables]) -> None:
     geometry, tables = spine
     t = np.linspace(*centers(spine, "L1 L4"), 400)
     canal = tables.canal[geometry.index(t)]
@@ -100,7 +100,7 @@ def test_beside_the_canal_pedicles_alternate_with_foramina_of_fat(spine: tuple[S
     assert np.isclose(side, 0.9 * TISSUE["fat"] + 0.1 * OUTSIDE, rtol=0.2).sum() > 40
 
 
-def test_there_are_ribs_and_lung_beside_the_chest_only(spine: tuple[SpineGeometry, SpineTables]) -> None:
+def test_there_are_ribs_and_lung_only_lateral_to_the_thoracic_spine(spine: tuple[SpineGeometry, SpineTables]) -> None:
     geometry, _ = spine
     chest = [disc.t for disc in geometry.discs[8:16]]
     loin = [disc.t for disc in geometry.discs[20:22]]
@@ -111,7 +111,7 @@ def test_there_are_ribs_and_lung_beside_the_chest_only(spine: tuple[SpineGeometr
     assert painted(spine, loin, -9.0, v=40.0) == pytest.approx(OUTSIDE)
 
 
-def test_the_atlas_has_an_arch_before_and_one_behind_the_dens(spine: tuple[SpineGeometry, SpineTables]) -> None:
+def test_the_atlas_has_an_anterior_and_a_posterior_arch(spine: tuple[SpineGeometry, SpineTables]) -> None:
     scale = spine[0].levels[0].scale
     dens = 0.7 * 15.0 * scale
     assert painted(spine, 9 * scale, dens + 1.5 + 3) == pytest.approx(TISSUE["marrow"])
@@ -124,10 +124,10 @@ def test_veins_clefts_and_grain_are_painted_by_the_appearance(spine: tuple[Spine
     l3 = float(centers(spine, "L3")[0])
     assert painted(spine, l3, 2.0, appearance=Appearance(0.8, 0.0, False, 1.0, 1.5)) == pytest.approx(TISSUE["vein"])
     disc = geometry.discs[20]
-    whole, split = (
+    intact, split = (
         painted(spine, disc.t, 12.0, appearance=Appearance(0.8, 0, cleft, 0, 1.5))[0] for cleft in (False, True)
     )
-    assert split == pytest.approx(0.65 * whole, rel=0.02)
+    assert split == pytest.approx(0.65 * intact, rel=0.02)
 
 
 def test_nothing_is_painted_far_to_the_side(spine: tuple[SpineGeometry, SpineTables]) -> None:

@@ -25,7 +25,7 @@ def test_fluid_is_bright_in_t2_and_dark_in_t1_and_fat_is_dark_where_it_is_suppre
     assert tissue["ffe"]["nucleus"] > tissue["ffe"]["marrow"]
 
 
-def test_a_sequence_that_is_not_named_is_drawn_as_often_as_the_table_says() -> None:
+def test_a_sequence_that_is_not_named_is_drawn_with_its_frequency() -> None:
     rng = np.random.default_rng(2)
     drawn = [draw_contrast(rng)[0] for _ in range(2000)]
     assert sum(FREQUENCY.values()) == pytest.approx(1)

@@ -31,7 +31,7 @@ def test_the_distance_from_the_curve_is_that_of_its_nearest_point() -> None:
     assert np.allclose(t, nearest.argmin(axis=1) * STEP - ABOVE, atol=0.6)
 
 
-def test_tips_lie_behind_the_wall_by_the_bulge_of_their_disc() -> None:
+def test_tips_are_posterior_to_the_wall_by_the_bulge_of_their_disc() -> None:
     geometry = spine(4, scoliosis=0)
     bulges = {disc.value: disc.bulge for disc in geometry.discs if disc.value}
     for value, _, a, s in geometry.tips():

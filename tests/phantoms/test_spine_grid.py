@@ -44,7 +44,7 @@ def test_fields_are_of_the_size_of_real_ones() -> None:
         assert 145 < extent[2] < 900
 
 
-def test_shape_and_spacing_are_those_asked_for_and_the_middle_of_the_field_stays() -> None:
+def test_shape_and_spacing_are_as_requested_and_the_middle_of_the_field_is_kept() -> None:
     grids = [
         draw_grid(np.random.default_rng(1), GEOMETRY, "lumbar", shape=shape, spacing=(4, 1.5, 2))
         for shape in ((5, 40, 30), (5, 40, 90))
@@ -73,7 +73,7 @@ def test_the_affine_maps_voxels_to_their_places() -> None:
         ({"spacing": (1, 1)}, "spacing must be three positive"),
     ],
 )
-def test_a_wrong_option_is_an_error_that_says_what_is_possible(options: dict, message: str) -> None:
+def test_an_invalid_option_is_an_error_that_lists_the_choices(options: dict, message: str) -> None:
     with pytest.raises(ValueError, match=message):
         draw_grid(np.random.default_rng(0), GEOMETRY, **options)
 
@@ -103,6 +103,6 @@ def test_turned_arrays_show_the_same_voxels_at_the_same_places(codes: str) -> No
 
 
 @pytest.mark.parametrize("codes", ["RA", "RRS", "XYZ"])
-def test_codes_that_are_no_orientation_are_an_error(codes: str) -> None:
+def test_codes_that_are_not_an_orientation_are_an_error(codes: str) -> None:
     with pytest.raises(ValueError, match=f"orientation must be three axis codes .* got '{codes}'"):
         reorient(np.zeros((2, 2, 2)), np.eye(4), codes)

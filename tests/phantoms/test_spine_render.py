@@ -30,7 +30,7 @@ def test_signals_are_finite_and_from_0_to_about_1(spacing: float, slices: int) -
     assert 0.5 < signal.max() < 2
 
 
-def test_a_field_beside_the_spine_shows_none_of_it() -> None:
+def test_a_field_lateral_to_the_spine_shows_none_of_it() -> None:
     assert np.isfinite(rendered(4.0, 1, forward=400.0)).all()
     assert rendered(4.0, 1, forward=400.0).max() == 0
 

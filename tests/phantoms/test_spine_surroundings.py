@@ -49,7 +49,7 @@ def test_the_fat_under_the_skin_is_as_thick_as_drawn(patient: tuple[SpineGeometr
     assert signal[in_fat] == pytest.approx(tissue["fat"], rel=1e-3)
 
 
-def test_the_skin_lies_behind_the_spinous_processes(patient: tuple[SpineGeometry, SpineTables, Body]) -> None:
+def test_the_skin_is_posterior_to_the_spinous_processes(patient: tuple[SpineGeometry, SpineTables, Body]) -> None:
     _, tables, body = patient
     near = (np.abs(body.u + tables.canal[body.sample] + tables.spinous_length[body.sample]) < 3) & (body.t > 60)
     assert (body.behind[near & (body.t < 480)] > 0).all()

@@ -1,4 +1,4 @@
-"""What a phantom shows is told for every tissue."""
+"""Every tissue of a phantom has gray values and labels."""
 
 from __future__ import annotations
 

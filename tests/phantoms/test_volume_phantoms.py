@@ -37,7 +37,7 @@ def test_a_case_comes_out_the_same_by_its_seed_and_differs_from_others() -> None
 
 
 def test_tissues_differ_in_their_gray_values() -> None:
-    """A network can tell by the T1 with contrast agent what enhances."""
+    """The enhancing tissue is visible in T1 with contrast agent."""
     images, label = render(GLIOMA, size=40, seed=0)
     gray, values = np.asarray(images["t1ce"].dataobj), np.asarray(label.dataobj)
     assert gray[values == 4].mean() > 1.4 * max(gray[values == value].mean() for value in (0, 1, 2))
@@ -51,14 +51,14 @@ def test_left_and_right_have_values_of_their_own() -> None:
     assert left < 20 < right
 
 
-def test_what_there_is_no_phantom_of_is_refused(tmp_path: Path) -> None:
+def test_unknown_phantoms_are_refused(tmp_path: Path) -> None:
     with pytest.raises(
         DatalistError, match="there are phantoms of bids, brats2018, folder, hvsmr, malc, msd in the lay"
     ):
         write_volume_phantoms("kits", tmp_path)
     with pytest.raises(DatalistError, match="in the layouts released, original, not of 'malc' in 'mine'"):
         write_volume_phantoms("malc", tmp_path, layout="mine")
-    with pytest.raises(DatalistError, match="the original project knows no msd"):
+    with pytest.raises(DatalistError, match="the original project has no msd"):
         write_volume_phantoms("msd", tmp_path, layout="original")
     for options in ({"count": 1}, {"size": 10}, {"size": 100}):
         with pytest.raises(DatalistError, match="count must be 2 or more and size from 24 to 96"):

@@ -68,7 +68,7 @@ def test_the_key_metric_is_the_mean_auc_of_the_classes() -> None:
     assert found["mean_auc"] == pytest.approx(np.mean(areas))
 
 
-def test_a_class_without_positives_is_left_out_of_the_mean() -> None:
+def test_a_class_without_positives_is_not_in_the_mean() -> None:
     probability, labels = images()
     labels[:, 1] = 0
     found = run(ClassificationMetrics(NAMES), probability, labels).state.metrics
@@ -121,7 +121,7 @@ def test_a_threshold_above_all_scores_has_no_precision(tmp_path: Path) -> None:
     assert point == {"threshold": 0.5, "false_positive_rate": 0, "true_positive_rate": 0, "precision": None}
 
 
-def test_calibration_finds_how_much_too_sure_the_network_is(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+def test_calibration_finds_the_overconfidence_of_the_network(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
     probability, labels = images(400)
     labels[:, 1] = 1
     with caplog.at_level(logging.INFO):
@@ -164,14 +164,16 @@ def test_invalid_arguments_are_refused(names: list[str], thresholds: Any, messag
         ClassificationMetrics(names, thresholds=thresholds)
 
 
-def test_of_exclusive_classes_the_most_probable_one_is_judged(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+def test_of_exclusive_classes_the_most_probable_one_is_evaluated(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
     probability, _ = images(30)
     labels = np.eye(2)[np.arange(30) % 3 // 2]
     with caplog.at_level(logging.INFO):
         run(ClassificationMetrics(NAMES, output_dir=tmp_path, exclusive="true"), probability, labels)
     found = read(tmp_path / "metrics.json")["balanced_accuracy"]
-    called, truth = probability.argmax(axis=1), labels.argmax(axis=1)
-    assert found["value"] == pytest.approx(metrics.balanced_accuracy_score(truth, called))
+    predicted, reference = probability.argmax(axis=1), labels.argmax(axis=1)
+    assert found["value"] == pytest.approx(metrics.balanced_accuracy_score(reference, predicted))
     assert found["low"] < found["value"] < found["high"]
     assert "balanced accuracy of the most probable class: 0." in caplog.text
 
@@ -202,18 +204,18 @@ def folds(tmp_path: Path) -> list[Path]:
     return [tmp_path / "fold0", tmp_path / "fold1"]
 
 
-def test_folds_are_judged_together_as_one_evaluation(folds: list[Path], tmp_path: Path) -> None:
+def test_folds_are_pooled_to_one_evaluation(folds: list[Path], tmp_path: Path) -> None:
     probability, labels = images()
     options: dict[str, Any] = {"thresholds": {"melanoma": 0.3, "keratosis": 0.6}, "calibrate": True}
-    run(ClassificationMetrics(NAMES, output_dir=tmp_path / "whole", **options), probability, labels)
+    run(ClassificationMetrics(NAMES, output_dir=tmp_path / "complete", **options), probability, labels)
     pool_scores(folds, NAMES, output_dir=tmp_path / "pooled", **options)
-    whole, pooled = (read(tmp_path / name / "metrics.json") for name in ("whole", "pooled"))
-    assert sorted(pooled.pop("cases"), key=str) == sorted(whole.pop("cases"), key=str)
+    complete, pooled = (read(tmp_path / name / "metrics.json") for name in ("complete", "pooled"))
+    assert sorted(pooled.pop("cases"), key=str) == sorted(complete.pop("cases"), key=str)
     for name in NAMES:
-        for metric, values in whole["summary"][name].items():
+        for metric, values in complete["summary"][name].items():
             assert pooled["summary"][name][metric]["value"] == pytest.approx(values["value"]), metric
             assert pooled["summary"][name][metric]["n"] == 40
-        assert pooled["calibration"][name] == pytest.approx(whole["calibration"][name])
+        assert pooled["calibration"][name] == pytest.approx(complete["calibration"][name])
     assert (tmp_path / "pooled" / "curves.json").is_file()
 
 

@@ -68,8 +68,8 @@ def test_crops_lie_within_images_of_any_size(size: tuple[int, int]) -> None:
         ({"batch_size": 0}, "batch_size one"),
         ({"scales": [1.2]}, r"scales must lie in \(0, 1\]"),
         ({"jitter": -0.1}, "jitter be negative"),
-        ({"crops": 0, "whole": False}, "one scale and one crop are needed"),
-        ({"scales": [], "whole": False}, "one scale and one crop are needed"),
+        ({"crops": 0, "whole": False}, "at least one scale and one crop are needed"),
+        ({"scales": [], "whole": False}, "at least one scale and one crop are needed"),
     ],
 )
 def test_invalid_arguments_are_refused(options: dict[str, Any], message: str) -> None:

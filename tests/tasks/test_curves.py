@@ -45,7 +45,7 @@ def test_without_curves_nothing_is_drawn(tmp_path: Path) -> None:
     assert list(tmp_path.iterdir()) == []
 
 
-def test_without_matplotlib_nothing_is_drawn_and_it_is_said(
+def test_without_matplotlib_nothing_is_drawn_but_a_warning_is_logged(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     monkeypatch.setattr(module, "find_spec", lambda _: None)

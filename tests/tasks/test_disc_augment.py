@@ -34,7 +34,7 @@ def pixels_of(image: MetaTensor, points: np.ndarray) -> np.ndarray:
 
 
 @pytest.mark.parametrize("seed", range(5))
-def test_the_affine_of_monai_after_augmentation_tells_where_every_pixel_came_from(seed: int) -> None:
+def test_the_affine_of_monai_after_augmentation_gives_the_origin_of_every_pixel(seed: int) -> None:
     image = slab()
     transform = Compose(
         [
@@ -66,7 +66,7 @@ def test_the_affine_of_monai_after_augmentation_tells_where_every_pixel_came_fro
     np.testing.assert_allclose(there[0], 0, atol=1e-9)
 
 
-def test_a_window_shows_some_discs_at_their_places_and_marks_the_others() -> None:
+def test_a_window_shows_some_discs_at_their_positions_and_makes_the_others_nan() -> None:
     image = slab()
     points = points_of(image)
     transform = RandFieldOfViewd("image", prob=1.0, height=(50, 250), depth=(90, 160))

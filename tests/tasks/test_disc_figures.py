@@ -75,7 +75,7 @@ def test_every_disc_has_its_color_and_name(tmp_path: Path) -> None:
     assert (named[:, column] != bare[:, column]).any(), "names are next to the figure"
 
 
-def test_names_keep_the_order_do_not_overlap_and_tell_the_confidence() -> None:
+def test_names_keep_the_order_do_not_overlap_and_show_the_confidence() -> None:
     figure = Figure(figsize=(6, 7))
     panel = figure.add_axes((0, 0, 0.7, 1))
     draw_slice(panel, np.zeros((20, 40)), AFFINE)
@@ -86,7 +86,7 @@ def test_names_keep_the_order_do_not_overlap_and_tell_the_confidence() -> None:
     assert all(box.x0 > panel.get_window_extent().x1 for box in boxes)
 
 
-def test_a_given_disc_has_no_confidence_beside_its_name() -> None:
+def test_an_annotated_disc_has_no_confidence_next_to_its_name() -> None:
     panel = Figure().add_subplot()
     draw_slice(panel, np.zeros((20, 40)), AFFINE)
     draw_discs(panel, discs_at((5, 5)), AFFINE)
@@ -95,7 +95,7 @@ def test_a_given_disc_has_no_confidence_beside_its_name() -> None:
     assert len(panel.texts) == 1
 
 
-def test_the_surer_the_more_opaque() -> None:
+def test_opacity_increases_with_the_confidence() -> None:
     assert opacity_of(Disc(3, (0, 0, 0), 0.0)) == MIN_OPACITY
     assert opacity_of(Disc(3, (0, 0, 0), 1.0)) == opacity_of(Disc(3, (0, 0, 0))) == 1
     assert len({color_of(Disc(value, (0, 0, 0))) for value in range(3, 10)}) == 7
@@ -111,7 +111,7 @@ def test_reference_points_are_circles(tmp_path: Path) -> None:
     assert not has_color(middle[None], color_of(known[0]))
 
 
-def test_attention_gets_a_panel_of_its_own(tmp_path: Path) -> None:
+def test_attention_has_a_separate_panel(tmp_path: Path) -> None:
     image, attention = np.zeros((20, 40)), np.zeros((5, 10))
     attention[4, 9] = 1
     save_disc_figure(image, [], tmp_path / "one.png", affine=AFFINE)

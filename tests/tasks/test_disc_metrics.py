@@ -65,14 +65,14 @@ def test_a_reversed_labeling_scores_zero_even_in_its_middle(levels: list[int]) -
     )
 
 
-def test_the_order_is_judged_along_s_where_the_reference_has_no_direction() -> None:
+def test_the_order_is_evaluated_along_s_where_the_reference_has_no_direction() -> None:
     pred = {20: (0.0, 0.0, 0.0), 21: (0.0, 0.0, 30.0)}
     assert metrics(pred, {})["reversed"] == metrics(pred, {20: (0.0, 0.0, 0.0)})["reversed"] == 1
     assert metrics({20: (0.0, 0.0, 0.0)}, SPINE)["reversed"] == 0
 
 
 @pytest.mark.parametrize("shift", [-1, 1, 2])
-def test_a_shifted_labeling_is_told_by_its_shift(shift: int) -> None:
+def test_a_shifted_labeling_has_its_shift(shift: int) -> None:
     found = metrics(moved(shift), SPINE)
     assert found["shift"] == shift
     assert found["off_by_one"] == (abs(shift) == 1)
@@ -170,7 +170,7 @@ def test_distances_can_be_limited_in_the_plane_alone() -> None:
     assert (found["distance_median_mm"], found["in_plane_median_mm"]) == (8, 0)
 
 
-def test_predictions_beyond_an_incomplete_reference_are_not_judged() -> None:
+def test_predictions_beyond_an_incomplete_reference_are_ignored() -> None:
     reference = {value: SPINE[value] for value in (22, 23)}
     assert metrics(SPINE, reference)["false_positives"] == 4
     found = metrics(SPINE, reference, complete=False)
@@ -181,18 +181,22 @@ def test_predictions_beyond_an_incomplete_reference_are_not_judged() -> None:
 
 
 def test_exams_without_discs_are_defined() -> None:
-    nothing, missed, invented = metrics({}, {}), metrics({}, SPINE), metrics(SPINE, {})
+    nothing, unpredicted, unreferenced = metrics({}, {}), metrics({}, SPINE), metrics(SPINE, {})
     counts = ("references", "predictions", "false_negatives", "false_positives", "reversed")
     assert [nothing[name] for name in counts] == [0, 0, 0, 0, 0]
     assert all(math.isnan(nothing[name]) for name in DISC_METRICS if name not in counts)
-    assert [missed[name] for name in counts] == [6, 0, 6, 0, 0]
-    assert (missed["identification_rate"], missed["false_negative_rate"], missed["level_right"]) == (0, 1, 0)
-    assert math.isnan(missed["false_positive_rate"])
-    assert [invented[name] for name in counts] == [0, 6, 0, 6, 0]
+    assert [unpredicted[name] for name in counts] == [6, 0, 6, 0, 0]
+    assert (unpredicted["identification_rate"], unpredicted["false_negative_rate"], unpredicted["level_right"]) == (
+        0,
+        1,
+        0,
+    )
+    assert math.isnan(unpredicted["false_positive_rate"])
+    assert [unreferenced[name] for name in counts] == [0, 6, 0, 6, 0]
     assert (
-        invented["false_positive_rate"],
-        math.isnan(invented["false_negative_rate"]),
-        math.isnan(invented["identification_rate"]),
+        unreferenced["false_positive_rate"],
+        math.isnan(unreferenced["false_negative_rate"]),
+        math.isnan(unreferenced["identification_rate"]),
     ) == (1, 1, 1)
 
 

@@ -44,7 +44,7 @@ def test_an_array_gives_the_discs_from_head_to_foot_and_back() -> None:
 
 
 @pytest.mark.parametrize("empty", [[], np.zeros((0, 4)), np.zeros((0,))])
-def test_no_points_are_no_discs(empty: object) -> None:
+def test_an_empty_array_gives_no_discs(empty: object) -> None:
     assert from_array(empty) == []  # type: ignore[arg-type]
     assert to_array([]).shape == (0, 4)
 

@@ -38,7 +38,7 @@ def test_values_that_agree_within_exams_say_as_much_as_one_an_exam() -> None:
     assert often["n"] == 9 * once["n"]
 
 
-def test_little_is_said_of_little() -> None:
+def test_few_exams_have_no_interval() -> None:
     nothing = pooled_interval([np.array([math.nan])], {"mean": np.mean})["mean"]
     assert nothing["n"] == 0
     assert math.isnan(nothing["value"])

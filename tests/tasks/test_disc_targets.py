@@ -99,14 +99,14 @@ def test_in_a_complete_case_all_other_levels_are_absent() -> None:
     assert not targets({}).any()
 
 
-def test_in_an_incomplete_case_levels_near_the_labelled_ones_are_unknown() -> None:
+def test_in_an_incomplete_case_levels_near_the_labeled_ones_are_unknown() -> None:
     found = kinds(targets({19: (0, 30, 90), 20: (0, 30, 70), 22: (0, 30, 50)}, complete=False))
     assert found["seen"] == [19, 20, 22]
     assert found["unknown"] == [16, 17, 18, 21, 23, 24, 25]
     assert kinds(targets({9: (0, 30, 50)}, complete=False, unknown_margin=1))["unknown"] == [8, 10]
 
 
-def test_beyond_a_labelled_level_out_of_view_nothing_is_unknown() -> None:
+def test_beyond_a_labeled_level_out_of_view_nothing_is_unknown() -> None:
     found = kinds(targets({19: (0, 30, 140), 20: (0, 30, 70), 21: (0, 30, 50)}, complete=False))
     assert found["unknown"] == [22, 23, 24]
     found = kinds(targets({19: (0, 30, 90), 20: (0, 30, 70), 21: (0, 30, -20)}, complete=False))
@@ -115,7 +115,7 @@ def test_beyond_a_labelled_level_out_of_view_nothing_is_unknown() -> None:
     assert found["unknown"] == [16, 17, 18, 21, 22, 23]
 
 
-def test_nothing_is_known_of_an_incomplete_case_without_points() -> None:
+def test_in_an_incomplete_case_without_points_all_levels_are_unknown() -> None:
     assert targets({}, complete=False).isnan().all()
 
 

@@ -87,7 +87,7 @@ def test_thin_and_thick_slices_give_the_same_tips(spacing: tuple[float, float, f
     assert_at(disc, spine.tip(21), 1.5)
 
 
-def test_a_spinous_process_is_no_body() -> None:
+def test_a_spinous_process_is_not_a_body() -> None:
     spine = Spine(range(20, 23), tilt=0.0)
     plain = discs_from_vertebra_masks(spine.mask, spine.affine)
     for number in range(20, 23):
@@ -135,13 +135,13 @@ def test_the_disc_below_a_lone_vertebra_has_a_typical_height() -> None:
 
 
 @pytest.mark.parametrize("numbers", [range(24, 26), range(1, 2)])
-def test_below_s1_and_c1_no_disc_is_guessed(numbers: range) -> None:
+def test_below_s1_and_c1_no_disc_is_extrapolated(numbers: range) -> None:
     spine = Spine(numbers)
     assert disc_below(spine.mask, spine.affine) is None
 
 
 @pytest.mark.parametrize("angle", [-30.0, 0.0, 40.0])
-def test_the_tip_of_a_masked_disc_is_the_hind_end_of_its_long_axis(angle: float) -> None:
+def test_the_tip_of_a_masked_disc_is_the_posterior_end_of_its_long_axis(angle: float) -> None:
     places = np.moveaxis(np.indices((20, 90, 90)), 0, -1) * [2.0, 1.0, 1.0] - [20.0, 45.0, 45.0]
     turn = np.radians(angle)
     front = np.array([np.cos(turn), np.sin(turn)])

@@ -34,13 +34,13 @@ def test_cells_of_a_stride_lie_at_the_middle_of_their_pixels() -> None:
     assert float(make_heatmaps([[5.5, 1.5]], (4, 4), sigma=4.0, stride=4)[0, 1, 0]) == 1.0
 
 
-def test_at_whole_pixels_the_map_is_that_of_monai() -> None:
+def test_at_integer_pixels_the_map_is_that_of_monai() -> None:
     points = np.array([[20.0, 31.0], [40.0, 12.0]], dtype=np.float32)
     expected = GenerateHeatmap(sigma=4.0)(points, (64, 48))
     np.testing.assert_allclose(make_heatmaps(points, (64, 48), sigma=4.0).numpy(), expected, atol=4e-3)
 
 
-def test_an_absent_point_has_a_silent_channel() -> None:
+def test_an_absent_point_has_a_channel_of_zeros() -> None:
     maps = make_heatmaps(torch.tensor([[math.nan, 3.0], [3.0, math.nan], [3.0, 3.0]]), (8, 8), sigma=1.0)
     assert maps.amax((1, 2)).tolist() == [0.0, 0.0, 1.0]
 

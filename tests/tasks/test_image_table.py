@@ -20,7 +20,7 @@ def lesion(area: int) -> list[dict[str, object]]:
     return [{"structure": "lesion", "area_px": area}]
 
 
-def test_rows_come_one_behind_the_other(tmp_path: Path) -> None:
+def test_rows_are_in_the_order_of_the_images(tmp_path: Path) -> None:
     table = ImageTable(tmp_path / "new" / "a.csv")
     table.put("one", lesion(3))
     table.put("two, too", [{"structure": "a", "area_px": 1}, {"structure": "b", "area_px": 2}])
@@ -41,7 +41,7 @@ def test_a_file_of_other_columns_is_replaced(tmp_path: Path) -> None:
     assert rows(tmp_path / "a.csv") == [("two", "lesion", "4")]
 
 
-def test_numbers_are_short_and_what_is_not_known_is_empty(tmp_path: Path) -> None:
+def test_numbers_are_short_and_missing_values_are_empty(tmp_path: Path) -> None:
     ImageTable(tmp_path / "a.csv").put(
         "one", [{"structure": "lesion", "area_percent": 100 / 3, "border_irregularity": math.nan, "box_x": None}]
     )

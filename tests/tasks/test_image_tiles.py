@@ -20,7 +20,7 @@ IMAGE += 0.02 * torch.randn(IMAGE.shape, generator=torch.Generator().manual_seed
 
 
 class Contrast:
-    """A stand-in for a network: dark is lesion, by the middle of what it sees; it tells nothing from an even tile."""
+    """A stand-in for a network: pixels darker than the mean of the input are lesion; even tiles have no contrast."""
 
     def __init__(self, sharpness: float = 40.0) -> None:
         self.sharpness, self.seen = sharpness, 0
@@ -57,17 +57,17 @@ def test_no_step_is_larger_than_those_of_the_image() -> None:
     assert float(scores.diff(dim=1).abs().max()) < 0.6
 
 
-def test_tiles_are_finer_than_the_whole() -> None:
+def test_tiles_are_finer_than_the_complete_image() -> None:
     stripes = torch.where((COLUMNS - 330).abs() < 4, 0.3, 0.8).repeat(1, 3, 1, 1)
-    truth = (COLUMNS - 330).abs() < 4
+    reference = (COLUMNS - 330).abs() < 4
     errors = [
-        int(((ImageTilesInferer((64, 64), tile_size=tile)(stripes, Contrast(20))[0, 0] > 0) != truth).sum())
+        int(((ImageTilesInferer((64, 64), tile_size=tile)(stripes, Contrast(20))[0, 0] > 0) != reference).sum())
         for tile in (None, 64)
     ]
     assert errors[1] < 0.5 * errors[0]
 
 
-def test_tiles_without_doubt_are_not_computed() -> None:
+def test_tiles_without_uncertainty_are_not_computed() -> None:
     network = Contrast()
     ImageTilesInferer((64, 64), tile_size=64, reach=0)(IMAGE, network)
     everywhere = Contrast()
@@ -94,7 +94,7 @@ def test_tiles_alone_are_blended_as_monai_does() -> None:
     torch.testing.assert_close(inferer(image, Contrast()), theirs, rtol=1e-4, atol=1e-4)
 
 
-def test_several_classes_are_in_doubt_where_two_are_alike() -> None:
+def test_several_classes_are_uncertain_where_two_are_similar() -> None:
     def classes(parts: torch.Tensor) -> torch.Tensor:
         lesion = Contrast()(parts)
         return torch.cat([-lesion, lesion, -20 + 0 * lesion], dim=1)

@@ -73,8 +73,8 @@ def test_the_network_sees_mm_along_the_axes_of_the_slabs() -> None:
 
 
 def test_a_disc_next_to_the_plane_is_placed_between_left_and_right() -> None:
-    beside = {value: place + np.array([6.0, 0.0, 0.0]) for value, place in PLACES.items()}
-    found = label(slabs_of(beside, (-12.0, -6.0, 0.0, 6.0, 12.0)))
+    lateral = {value: place + np.array([6.0, 0.0, 0.0]) for value, place in PLACES.items()}
+    found = label(slabs_of(lateral, (-12.0, -6.0, 0.0, 6.0, 12.0)))
     assert all(abs(disc.position[0] - (ORIGIN[0] + 6.0)) < 1.5 for disc in found)
 
 

@@ -40,8 +40,8 @@ def test_the_choice_is_the_best_of_all_that_are_in_order(seed: int) -> None:
 def test_the_order_of_the_candidates_does_not_matter() -> None:
     rng = np.random.default_rng(3)
     heights, table, order = rng.uniform(0, 200, 12), rng.normal(0, 3, (12, 9)), rng.permutation(12)
-    whole = assign_levels(heights, table)
-    assert assign_levels(heights[order], table[order]) == tuple(whole[row] for row in order)
+    expected = assign_levels(heights, table)
+    assert assign_levels(heights[order], table[order]) == tuple(expected[row] for row in order)
 
 
 def test_logits_do_as_well_as_probabilities() -> None:

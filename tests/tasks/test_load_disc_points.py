@@ -21,7 +21,7 @@ def entry(value: int, name: str, *position: float, **more: Any) -> dict[str, Any
     return {"value": value, "name": name, "position": list(position), "confidence": None, **more}
 
 
-def test_points_of_a_json_file_are_an_array_by_rising_value(tmp_path: Path) -> None:
+def test_points_of_a_json_file_are_an_array_by_increasing_value(tmp_path: Path) -> None:
     file = write_points(tmp_path / "a.json", entry(4, "C3-C4", 1, 2.5, -30), entry(3, "C2-C3", 1, 2, -10))
     made = LoadDiscPointsd("label")({"label": str(file), "complete": True, "case": "a"})
     assert made["points"].dtype == np.float64
@@ -30,7 +30,7 @@ def test_points_of_a_json_file_are_an_array_by_rising_value(tmp_path: Path) -> N
     assert made["complete"] is True
 
 
-def test_points_of_a_label_map_lie_where_its_own_affine_says(tmp_path: Path) -> None:
+def test_points_of_a_label_map_are_placed_by_its_affine(tmp_path: Path) -> None:
     label = np.zeros((5, 6, 30), dtype=np.uint8)
     label[2, 3, 20], label[2, 4, 10] = 3, 4
     file = write_nifti(tmp_path / "a_labels-disc.nii.gz", label, np.diag([4.0, 1.0, 1.0, 1.0]))

@@ -12,17 +12,21 @@ SPINE = {value: (0.0, 0.0, -30.0 * value) for value in range(3, 10)}
 
 def literal(pred: np.ndarray, reference: np.ndarray) -> dict[str, float]:
     """Return the definitions of the numbers, one point after the other; points are (A, S) in pixels."""
-    l2, z, missed, invented = [], [], 0, 0
+    l2, z, false_negatives, false_positives = [], [], 0, 0
     for point in reference:
         nearest = min(pred, key=lambda other: math.dist(point, other))
         l2.append(math.dist(point, nearest))
         z.append(abs(point[1] - nearest[1]))
-        missed += z[-1] > 7
+        false_negatives += z[-1] > 7
     for point in pred:
         nearest = min(reference, key=lambda other: math.dist(point, other))
-        invented += abs(point[1] - nearest[1]) > 10
-    values = (np.median(l2), np.std(l2), np.mean(z), np.std(z), missed, invented)
-    return dict(zip(ORIGINAL_METRICS, (*values, missed / len(reference), invented / len(reference)), strict=True))
+        false_positives += abs(point[1] - nearest[1]) > 10
+    values = (np.median(l2), np.std(l2), np.mean(z), np.std(z), false_negatives, false_positives)
+    return dict(
+        zip(
+            ORIGINAL_METRICS, (*values, false_negatives / len(reference), false_positives / len(reference)), strict=True
+        )
+    )
 
 
 def test_the_numbers_are_those_of_their_definitions() -> None:
@@ -58,12 +62,12 @@ def test_the_summary_is_over_the_points_of_all_exams() -> None:
 
 
 def test_exams_without_discs_are_defined() -> None:
-    missed = original_summary([original_errors({}, SPINE)])
-    assert (missed["FN"], missed["FNR"], missed["FP"]) == (7, 1, 0)
-    assert math.isnan(missed["median_l2_px"])
-    invented = original_summary([original_errors(SPINE, {})])
-    assert invented["FP"] == 7
-    assert math.isnan(invented["FPR"])
+    false_negatives = original_summary([original_errors({}, SPINE)])
+    assert (false_negatives["FN"], false_negatives["FNR"], false_negatives["FP"]) == (7, 1, 0)
+    assert math.isnan(false_negatives["median_l2_px"])
+    false_positives = original_summary([original_errors(SPINE, {})])
+    assert false_positives["FP"] == 7
+    assert math.isnan(false_positives["FPR"])
     assert math.isnan(original_summary([])["FNR"])
 
 

@@ -52,7 +52,7 @@ def test_a_gaussian_is_found_at_a_fraction_of_a_pixel(stride: int, sigma: float,
     assert np.abs(np.concatenate([c.positions for c in found]) - points).max() < bound
 
 
-def test_a_silent_channel_has_no_candidate() -> None:
+def test_a_channel_without_a_response_has_no_candidate() -> None:
     maps = torch.stack([torch.zeros(8, 8), torch.full((8, 8), -1.0), 0.09 * torch.rand(8, 8)])
     assert [len(c) for c in find_candidates(maps)] == [0, 0, 0]
 

@@ -47,7 +47,7 @@ def test_a_classified_image_has_no_mask(tmp_path: Path) -> None:
     assert cell_of({"image": CASE["image"]}, tmp_path).shape == (40, 60, 3)
 
 
-def test_values_beyond_0_to_1_are_stretched_and_other_channels_left_out(tmp_path: Path) -> None:
+def test_values_beyond_0_to_1_are_rescaled_and_other_channels_ignored(tmp_path: Path) -> None:
     image = torch.cat([4 * MASK.repeat(3, 1, 1) - 2, 100 + MASK])
     found = cell_of({"image": image}, tmp_path)
     np.testing.assert_array_equal(found[..., 1], 255 * MASK[0].numpy())

@@ -1,4 +1,4 @@
-"""RandColord changes colors as the definitions of brightness, contrast, saturation and hue say."""
+"""RandColord changes colors by the definitions of brightness, contrast, saturation and hue."""
 
 from __future__ import annotations
 
@@ -26,12 +26,12 @@ def test_each_change_is_that_of_its_definition() -> None:
     torch.testing.assert_close(change_colors(IMAGE, 1.2, 1, 1, 0), IMAGE * 1.2)
     mean = luma(IMAGE).mean()
     torch.testing.assert_close(change_colors(IMAGE, 1, 0.7, 1, 0), mean + 0.7 * (IMAGE - mean))
-    grey = luma(IMAGE)[None]
-    torch.testing.assert_close(change_colors(IMAGE, 1, 1, 0.6, 0), grey + 0.6 * (IMAGE - grey))
-    torch.testing.assert_close(change_colors(IMAGE, 1, 1, 0, 0), grey.expand(3, -1, -1))
+    gray = luma(IMAGE)[None]
+    torch.testing.assert_close(change_colors(IMAGE, 1, 1, 0.6, 0), gray + 0.6 * (IMAGE - gray))
+    torch.testing.assert_close(change_colors(IMAGE, 1, 1, 0, 0), gray.expand(3, -1, -1))
 
 
-def test_all_changes_at_once_are_one_behind_the_other() -> None:
+def test_all_changes_at_once_equal_one_after_the_other() -> None:
     image = IMAGE * 0.5 + 0.2
     expected = change_colors(image, 1.1, 1, 1, 0)
     for step in ((1, 0.9, 1, 0), (1, 1, 0.8, 0), (1, 1, 1, 20)):
@@ -51,9 +51,9 @@ def test_a_third_of_a_turn_exchanges_the_channels(degrees: int) -> None:
     assert hue == pytest.approx((red + degrees / 360) % 1, abs=1e-5)
 
 
-def test_grey_keeps_its_color_whatever_the_hue_and_saturation() -> None:
-    grey = torch.full((3, 2, 2), 0.4)
-    torch.testing.assert_close(change_colors(grey, 1, 1, 0.3, 77), grey)
+def test_gray_keeps_its_color_whatever_the_hue_and_saturation() -> None:
+    gray = torch.full((3, 2, 2), 0.4)
+    torch.testing.assert_close(change_colors(gray, 1, 1, 0.3, 77), gray)
 
 
 def test_values_stay_between_0_and_1() -> None:

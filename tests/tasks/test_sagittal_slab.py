@@ -33,7 +33,7 @@ def points_at(image: MetaTensor, *slices: float) -> np.ndarray:
 
 
 def place_of(slab: MetaTensor, image: MetaTensor) -> float:
-    """Return where the slab says it lies, in mm along the first axis of its volume."""
+    """Return the position of a slab by its affine, in mm along the first axis of its volume."""
     origin = np.linalg.inv(np.asarray(image.affine)) @ np.asarray(slab.affine)[:, 3]
     return float(origin[0] * SPACING[0])
 
@@ -41,7 +41,7 @@ def place_of(slab: MetaTensor, image: MetaTensor) -> float:
 @pytest.mark.parametrize("turn", [0.0, 12.0])
 @pytest.mark.parametrize("offset", [-10.0, -1.3, 0.0, 2.0, 5.2])
 @pytest.mark.parametrize("thickness", [4.0, 6.0, 9.5])
-def test_intensity_and_affine_tell_the_same_place(turn: float, offset: float, thickness: float) -> None:
+def test_intensity_and_affine_give_the_same_position(turn: float, offset: float, thickness: float) -> None:
     image = ramp(turn=turn)
     slab = SagittalSlabd("image", thickness=thickness, center="points", offset=offset)(
         {"image": image, "points": points_at(image, 4.0, 6.0, 11.0)}
@@ -132,7 +132,7 @@ def test_several_slabs_are_single_slabs_at_their_offsets() -> None:
         np.testing.assert_allclose(affine, single.affine)
 
 
-def test_slabs_outside_a_thin_volume_are_left_out_but_for_one() -> None:
+def test_slabs_outside_a_thin_volume_are_skipped_except_one() -> None:
     image = symmetric(2, slices=5)
     slabs = SagittalSlabsd("image", offsets=[-40.0, -4.0, 4.0, 40.0])({"image": image})["image"]
     assert slabs.meta["slab_positions_mm"].tolist() == pytest.approx([-4.0, 4.0])

@@ -52,7 +52,7 @@ def test_the_label_map_lies_on_the_grid_of_the_input(image: MetaTensor, tmp_path
     assert sidecar["SpatialReference"] == "orig"
 
 
-def test_the_record_tells_what_was_made_and_from_what(image: MetaTensor, tmp_path: Path) -> None:
+def test_the_record_names_the_files_and_their_provenance(image: MetaTensor, tmp_path: Path) -> None:
     record = saved(image, tmp_path / "out")
     assert record == json.loads((tmp_path / "out" / "spine.json").read_text())
     assert record["discs"][1] == {
@@ -66,7 +66,7 @@ def test_the_record_tells_what_was_made_and_from_what(image: MetaTensor, tmp_pat
     assert record["seconds"] is None
 
 
-def test_a_later_run_can_tell_what_a_result_was_made_from(image: MetaTensor, tmp_path: Path) -> None:
+def test_a_later_run_finds_the_provenance_of_a_result(image: MetaTensor, tmp_path: Path) -> None:
     case = {"discs": DISCS, "image": image, "case": "a", "started": 0.0, MADE_FROM: "settings state"}
     record = SaveDiscsd("discs", output_dir=tmp_path / "out")(case)["result"]
     assert record[MADE_FROM] == {"settings": "settings", "input": "state"}

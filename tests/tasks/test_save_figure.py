@@ -54,7 +54,7 @@ def test_without_discs_the_middle_is_drawn(drawn: list, tmp_path: Path) -> None:
     assert np.unique(drawn[0]["image"]).tolist() == [1.0]
 
 
-def test_the_gate_of_a_network_is_drawn_beside_it(drawn: list, tmp_path: Path) -> None:
+def test_the_gate_of_a_network_is_drawn_next_to_it(drawn: list, tmp_path: Path) -> None:
     SaveDiscFigured("discs", output_dir=tmp_path, network=Gated())(case([]))
     np.testing.assert_array_equal(drawn[0]["attention"], np.ones((8, 12)))
 
@@ -70,7 +70,7 @@ def test_figures_can_be_turned_off(enabled: bool | str, drawn: list, tmp_path: P
     assert not drawn
 
 
-def test_without_matplotlib_it_says_so_and_goes_on(
+def test_without_matplotlib_it_warns_and_continues(
     drawn: list, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     monkeypatch.setattr(save_figure, "find_spec", lambda _: None)

@@ -28,7 +28,7 @@ def extents(result: torch.Tensor) -> tuple[float, float]:
     return height, width
 
 
-def test_every_scale_and_the_whole_come_as_often_as_they_should() -> None:
+def test_every_scale_and_the_complete_image_have_their_frequency() -> None:
     found: Counter[float] = Counter()
     for seed in range(300):
         result = crop(seed)

@@ -85,7 +85,7 @@ def test_cases_that_share_one_level_are_joined_there_in_their_own_size() -> None
     assert same_shape(prior.means, spine()[:6]) < 1e-6
 
 
-def test_cases_that_share_no_level_are_left_out_and_said(caplog: pytest.LogCaptureFixture) -> None:
+def test_cases_that_share_no_level_are_skipped_and_logged(caplog: pytest.LogCaptureFixture) -> None:
     with caplog.at_level(logging.WARNING):
         prior = SkeletonPrior.fit([case([18, 19, 20]), case([23, 24])])
     assert prior.levels == (18, 19, 20)

@@ -168,7 +168,7 @@ def test_no_candidate_gives_no_disc() -> None:
     assert search_skeleton(nothing, prior.levels, prior) == SkeletonMatch((None,) * 3, 60.0)
 
 
-def test_channels_that_the_prior_does_not_know_get_no_disc() -> None:
+def test_channels_that_are_not_in_the_prior_have_no_disc() -> None:
     prior = make_prior(3, np.random.default_rng(8), first=5)
     found = planted(prior)
     stray = Candidates(np.zeros((1, 2)), np.ones(1))

@@ -32,7 +32,7 @@ def test_two_candidates_of_a_level_at_one_place_are_its_most_confident() -> None
     np.testing.assert_array_equal(moved.confidence, [0.9, 0.6, 0.3])
 
 
-def test_each_level_is_moved_by_itself() -> None:
+def test_each_level_is_moved_independently() -> None:
     moved = snap_candidates([candidates((0, 19, 0.9)), candidates(), candidates((0, 21, 0.7))], PLACES, reach=5)
     assert [len(of) for of in moved] == [1, 0, 1]
     np.testing.assert_array_equal(moved[0].positions, moved[2].positions)

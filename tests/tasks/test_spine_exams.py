@@ -16,7 +16,7 @@ DOWN_BACK_RIGHT = np.array([[0, 0, 4, 0], [0, -1, 0, 0], [-1, 0, 0, 0], [0, 0, 0
 
 
 def vertebrae(*values: int) -> np.ndarray:
-    """Return boxes 20 mm high from row 10 on, 8 mm apart, from 10 to 29 mm behind the origin, in slices 2 to 4."""
+    """Return boxes 20 mm high from row 10 on, 8 mm apart, 10 to 29 mm posterior to the origin, in slices 2 to 4."""
     mask = np.zeros((170, 60, 7), dtype=np.uint8)
     for place, value in enumerate(values):
         mask[10 + 28 * place : 30 + 28 * place, 10:30, 2:5] = value
@@ -50,7 +50,7 @@ def test_tips_lie_between_the_hind_corners_of_vertebrae(tmp_path: Path) -> None:
     assert "extrapolated" not in discs[24]
 
 
-def test_the_disc_below_the_last_vertebra_is_marked_as_extrapolated(tmp_path: Path) -> None:
+def test_the_disc_below_the_last_vertebra_is_flagged_as_extrapolated(tmp_path: Path) -> None:
     add_exam(tmp_path, "spines", "exam01")
     add_exam(tmp_path, "spines", "exam02", vertebrae(23, 24, 25))
     prepare_spine_exams(tmp_path, tmp_path / "out", folds=2)
@@ -73,7 +73,7 @@ def test_masks_of_discs_give_their_tips_or_centers(tmp_path: Path) -> None:
     assert list(tips) == list(centers) == [24, 25]
 
 
-def test_folds_are_dealt_by_person_and_spread_over_the_folders(tmp_path: Path) -> None:
+def test_folds_are_assigned_by_person_and_spread_over_the_folders(tmp_path: Path) -> None:
     for number in range(6):
         add_exam(tmp_path, "many", f"exam{number:02}")
     add_exam(tmp_path, "many", "exam03_iso")

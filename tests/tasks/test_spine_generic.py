@@ -70,11 +70,11 @@ def test_body_labels_are_not_disc_labels_and_missing_labels_are_logged(
     with caplog.at_level(logging.WARNING):
         content = prepare_spine_generic(tmp_path, contrasts=("T2w",), test_share=0.0, folds=2)
     assert sorted(parts(content)) == ["sub-amu01", "sub-amu02"]
-    told = "\n".join(record.message for record in caplog.records)
-    assert "sub-amu03_T2w: skipped, since it has no disc labels, only those of vertebral bodies." in told
-    assert "sub-amu04_T2w: skipped, since it has no disc labels." in told
-    assert "sub-amu05_T2w.nii.gz is a broken link; fetch it (git annex get)." in told
-    assert "sub-amu06_T2w.nii.gz does not exist." in told
+    logged = "\n".join(record.message for record in caplog.records)
+    assert "sub-amu03_T2w: skipped, since it has no disc labels, only those of vertebral bodies." in logged
+    assert "sub-amu04_T2w: skipped, since it has no disc labels." in logged
+    assert "sub-amu05_T2w.nii.gz is a broken link; fetch it (git annex get)." in logged
+    assert "sub-amu06_T2w.nii.gz does not exist." in logged
 
 
 def test_a_label_that_was_not_fetched_is_logged(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:

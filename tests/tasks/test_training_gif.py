@@ -110,7 +110,7 @@ def test_frames_keep_their_distance_but_the_last_epoch_has_one(tmp_path: Path) -
 
 
 @pytest.mark.usefixtures("_plain_frames")
-def test_a_resumed_training_goes_on_and_a_new_one_starts_anew(tmp_path: Path) -> None:
+def test_a_resumed_training_keeps_its_frames_and_a_new_one_removes_them(tmp_path: Path) -> None:
     train(tmp_path, epochs=3, cases=1)
     kept = (tmp_path / "progress" / "epoch_00001.png").stat().st_mtime_ns
     (tmp_path / "progress" / "epoch_00009.png").write_bytes(b"of a longer run")

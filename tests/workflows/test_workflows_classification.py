@@ -74,7 +74,7 @@ def test_a_training_leaves_weights_state_summary_and_scalars(trained: Path) -> N
 
 def test_a_resumed_training_ends_bit_equal_to_an_uninterrupted_one(dataset: Path, tmp_path: Path) -> None:
     options = {"dataset_dir": str(dataset), "epochs": 2, "seed": 3, **TRAINING}
-    run_classification("train", output_dir=str(tmp_path / "whole"), **options)
+    run_classification("train", output_dir=str(tmp_path / "complete"), **options)
 
     class CrashError(Exception):
         pass
@@ -88,10 +88,10 @@ def test_a_resumed_training_ends_bit_equal_to_an_uninterrupted_one(dataset: Path
         interrupted.run()
     assert state(tmp_path / "parts")["epoch"] == 1
     run_classification("train", output_dir=str(tmp_path / "parts"), resume=True, **options)
-    whole, parts = state(tmp_path / "whole"), state(tmp_path / "parts")
-    assert whole["epoch"] == parts["epoch"] == 2
-    torch.testing.assert_close(parts["network"], whole["network"], rtol=0, atol=0)
-    torch.testing.assert_close(parts["optimizer"]["state"], whole["optimizer"]["state"], rtol=0, atol=0)
+    complete, parts = state(tmp_path / "complete"), state(tmp_path / "parts")
+    assert complete["epoch"] == parts["epoch"] == 2
+    torch.testing.assert_close(parts["network"], complete["network"], rtol=0, atol=0)
+    torch.testing.assert_close(parts["optimizer"]["state"], complete["optimizer"]["state"], rtol=0, atol=0)
 
 
 def test_a_training_skips_images_that_cannot_be_read(dataset: Path, tmp_path: Path) -> None:
@@ -175,7 +175,7 @@ def test_the_temperature_changes_probabilities_as_it_should(
         assert after["probability"] == pytest.approx(expected, abs=1e-4)
 
 
-def test_seven_exclusive_classes_are_trained_and_judged_as_isic_2018_does(tmp_path: Path) -> None:
+def test_seven_exclusive_classes_are_trained_and_evaluated_as_in_isic_2018(tmp_path: Path) -> None:
     names = TABLES["isic2018_task3"][1:]
     folder = write_classified(tmp_path / "data", 6, classes=names)
     content = read(folder / "dataset.json")
@@ -209,9 +209,9 @@ def test_an_inference_writes_predictions_and_a_submission(dataset: Path, checkpo
     assert [row["case"] for row in predicted] == names
     assert {(row["melanoma_positive"], row["seborrheic_keratosis_positive"]) for row in predicted} == {("1", "0")}
     assert check_confidences(tmp_path / "out" / "submission.csv", names) == []
-    told = read(tmp_path / "out" / "ISIC_0000001.json")
-    assert told["classes"]["melanoma"]["probability"] == pytest.approx(float(predicted[1]["melanoma"]))
-    assert told["checkpoint"]["path"] == checkpoint
+    record = read(tmp_path / "out" / "ISIC_0000001.json")
+    assert record["classes"]["melanoma"]["probability"] == pytest.approx(float(predicted[1]["melanoma"]))
+    assert record["checkpoint"]["path"] == checkpoint
 
 
 def test_the_scores_of_an_inference_are_those_of_the_evaluation(

@@ -74,7 +74,7 @@ def test_the_committed_weights_are_of_that_network_and_small() -> None:
     assert Path(ROOT, "models", "disc_labeling", "candidates.pt").stat().st_size < 1_000_000
 
 
-def test_a_training_writes_weights_and_tells_the_identification(phantoms: Path, tmp_path: Path) -> None:
+def test_a_training_writes_weights_and_logs_the_identification(phantoms: Path, tmp_path: Path) -> None:
     options = {f"network_def#{name}": value for name, value in TINY.items()}
     sizes = {"epochs": 2, "samples_per_epoch": 16, "batch_size": 8, "val_samples": 5, "drawn_spines": 3}
     workflow = create_workflow(

@@ -1,4 +1,4 @@
-"""Training, evaluation and inference of disc labeling as a whole, on small phantoms."""
+"""Training, evaluation and inference of disc labeling on small phantoms."""
 
 from __future__ import annotations
 
@@ -73,7 +73,7 @@ def test_a_training_leaves_weights_state_summary_scalars_and_an_animation(traine
 
 def test_a_resumed_training_ends_bit_equal_to_an_uninterrupted_one(dataset: Path, tmp_path: Path) -> None:
     options = {"dataset_dir": str(dataset), "phantom_dir": str(dataset), "epochs": 2, "seed": 3, **TRAINING}
-    run_disc_workflow("train", output_dir=str(tmp_path / "whole"), **options)
+    run_disc_workflow("train", output_dir=str(tmp_path / "complete"), **options)
 
     class CrashError(Exception):
         pass
@@ -87,10 +87,10 @@ def test_a_resumed_training_ends_bit_equal_to_an_uninterrupted_one(dataset: Path
         interrupted.run()
     assert state(tmp_path / "parts")["epoch"] == 1
     run_disc_workflow("train", output_dir=str(tmp_path / "parts"), resume=True, **options)
-    whole, parts = state(tmp_path / "whole"), state(tmp_path / "parts")
-    assert whole["epoch"] == parts["epoch"] == 2
-    torch.testing.assert_close(parts["network"], whole["network"], rtol=0, atol=0)
-    torch.testing.assert_close(parts["optimizer"]["state"], whole["optimizer"]["state"], rtol=0, atol=0)
+    complete, parts = state(tmp_path / "complete"), state(tmp_path / "parts")
+    assert complete["epoch"] == parts["epoch"] == 2
+    torch.testing.assert_close(parts["network"], complete["network"], rtol=0, atol=0)
+    torch.testing.assert_close(parts["optimizer"]["state"], complete["optimizer"]["state"], rtol=0, atol=0)
 
 
 def test_the_size_of_the_training_images_is_an_option(dataset: Path, tmp_path: Path) -> None:
@@ -148,7 +148,7 @@ def test_an_evaluation_on_one_fold_leaves_out_bad_points(dataset: Path, checkpoi
     assert [case["case"] for case in cases] == ["phantom00000"]
 
 
-def test_all_files_of_a_case_tell_the_same_discs(dataset: Path, checkpoint: str, tmp_path: Path) -> None:
+def test_all_files_of_a_case_have_the_same_discs(dataset: Path, checkpoint: str, tmp_path: Path) -> None:
     label(dataset / "images", tmp_path, checkpoint, figure=True)
     names = [f"phantom{number:05d}" for number in range(5)]
     expected = {f"{name}{ending}" for name in names for ending in (*ENDINGS, ".png")} | {"summary.json"}
@@ -226,8 +226,8 @@ def bad_files(folder: Path) -> dict[str, str]:
     write_nifti(folder / "slice.nii.gz", good[0])
     write_nifti(folder / "fine.nii.gz", good, np.diag([3, 0.05, 0.05, 1]))
     write_nifti(folder / "coarse.nii.gz", good, np.diag([20, 1, 1, 1.0]))
-    whole = write_nifti(folder / "cut.nii.gz", good).read_bytes()
-    (folder / "cut.nii.gz").write_bytes(whole[: len(whole) // 2])
+    complete = write_nifti(folder / "cut.nii.gz", good).read_bytes()
+    (folder / "cut.nii.gz").write_bytes(complete[: len(complete) // 2])
     (folder / "empty.nii.gz").touch()
     return {
         "nan": "NonFiniteVoxelsError",
@@ -240,7 +240,7 @@ def bad_files(folder: Path) -> dict[str, str]:
     }
 
 
-def test_bad_files_beside_good_ones(dataset: Path, checkpoint: str, tmp_path: Path) -> None:
+def test_invalid_files_among_valid_ones(dataset: Path, checkpoint: str, tmp_path: Path) -> None:
     """The good ones are labeled; the others have typed messages that name the file; exit status 2, no traceback."""
     folder, output = tmp_path / "in", tmp_path / "out"
     expected = bad_files(folder)
@@ -266,7 +266,7 @@ def test_volumes_of_any_size_are_labeled(shape: tuple[int, ...], checkpoint: str
     assert nib.load(tmp_path / "out" / f"scan{ENDINGS[0]}").shape == shape
 
 
-def test_a_case_without_discs_has_all_files_and_says_so(dataset: Path, checkpoint: str, tmp_path: Path) -> None:
+def test_a_case_without_discs_has_all_files_and_a_remark(dataset: Path, checkpoint: str, tmp_path: Path) -> None:
     image = dataset / "images" / "phantom00000.nii.gz"
     label(image, tmp_path, checkpoint, figure=True, **{"postprocessing#transforms#0#peaks": {"threshold": 2.0}})
     expected = {f"phantom00000{ending}" for ending in (*ENDINGS, ".png")} | {"summary.json"}
@@ -295,7 +295,7 @@ def test_the_skeleton_is_read_from_the_file_that_is_named(dataset: Path, checkpo
     assert str(tmp_path / "no.json") in str(cause)
 
 
-def test_a_single_bad_input_is_told_without_a_traceback(checkpoint: str, tmp_path: Path) -> None:
+def test_a_single_invalid_input_is_reported_without_a_traceback(checkpoint: str, tmp_path: Path) -> None:
     with pytest.raises(SystemExit) as end:
         label(tmp_path / "no.nii.gz", tmp_path / "out", checkpoint)
     assert end.value.code == 2

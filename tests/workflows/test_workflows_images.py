@@ -108,12 +108,12 @@ def test_every_overlay_maps_the_image_of_the_configs_to_one_mask(overlay: str) -
 
 def test_a_resumed_training_ends_bit_equal_to_an_uninterrupted_one(dataset: Path, tmp_path: Path) -> None:
     options = {"dataset_dir": str(dataset), "lr_schedule": "constant", **TRAINING}
-    for folder, epochs, resume in (("whole", 2, False), ("parts", 1, False), ("parts", 2, True)):
+    for folder, epochs, resume in (("complete", 2, False), ("parts", 1, False), ("parts", 2, True)):
         run_images(TASKS[0], "train", output_dir=str(tmp_path / folder), epochs=epochs, resume=resume, **options)
-    whole, parts = (
-        torch.load(tmp_path / name / "last.pt", weights_only=True)["network"] for name in ("whole", "parts")
+    complete, parts = (
+        torch.load(tmp_path / name / "last.pt", weights_only=True)["network"] for name in ("complete", "parts")
     )
-    assert all(torch.equal(value, parts[key]) for key, value in whole.items())
+    assert all(torch.equal(value, parts[key]) for key, value in complete.items())
 
 
 def test_the_preview_shows_augmented_images(dataset: Path, tmp_path: Path) -> None:
@@ -123,7 +123,7 @@ def test_the_preview_shows_augmented_images(dataset: Path, tmp_path: Path) -> No
         assert sheet.width > 4 * sheet.height / 5
 
 
-def test_an_evaluation_tells_metrics_per_image_and_pooled(dataset: Path, checkpoint: str, tmp_path: Path) -> None:
+def test_an_evaluation_reports_metrics_per_image_and_pooled(dataset: Path, checkpoint: str, tmp_path: Path) -> None:
     options = {"dataset_dir": str(dataset), "checkpoint": checkpoint, "output_dir": str(tmp_path), "save_masks": True}
     run_images(TASKS[0], "evaluate", **options)
     content = json.loads((tmp_path / "metrics.json").read_text())
@@ -171,8 +171,8 @@ def test_fine_tuning_starts_from_the_weights_of_a_training(dataset: Path, checkp
     assert all(torch.allclose(start[key], end[key], atol=1e-3) for key in start if key.endswith("conv.weight"))
 
 
-def test_parts_of_cells_are_told_apart(tmp_path: Path) -> None:
-    """White blood cells: cytoplasm is grey 128, the nucleus 255."""
+def test_parts_of_cells_are_distinguished(tmp_path: Path) -> None:
+    """White blood cells: cytoplasm is gray 128, the nucleus 255."""
     dataset = write_lesions(tmp_path / "cells", 5)
     for path in (dataset / "masks").iterdir():
         mask = np.array(Image.open(path))

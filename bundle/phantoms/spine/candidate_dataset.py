@@ -140,7 +140,7 @@ def listed_spines(
 
 
 def drawn_spines(count: int, *, seed: int = 0) -> list[Spine]:
-    """Return the discs of random whole spines (:func:`bundle.phantoms.spine.spine_geometry.draw_spine`).
+    """Return the discs of random complete spines (:func:`bundle.phantoms.spine.spine_geometry.draw_spine`).
 
     They differ from the spines of the phantoms of the same seed.
 

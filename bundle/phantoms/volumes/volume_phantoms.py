@@ -94,7 +94,7 @@ def write_volume_phantoms(
     phantom = PHANTOMS[name]
     writer = phantom.original if layout == "original" else phantom.released
     if writer is None:
-        raise DatalistError(f"the original project knows no {name}; leave out --layout original.")
+        raise DatalistError(f"the original project has no {name}; do not pass --layout original.")
     if count < 2 or not SIZES[0] <= size <= SIZES[1]:
         raise DatalistError(f"count must be 2 or more and size from {SIZES[0]} to {SIZES[1]}, got {count} and {size}.")
     anatomy = phantom.anatomy if layout == "released" else replace(phantom.anatomy, labels=phantom.original_labels)

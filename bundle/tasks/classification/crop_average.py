@@ -61,7 +61,7 @@ class CropAverageInferer(Inferer):
                 f"got {list(scales)}, {crops} and {jitter}."
             )
         if not whole and (not crops or not scales):
-            raise ValueError("without the whole image, one scale and one crop are needed at least.")
+            raise ValueError("without the complete image, at least one scale and one crop are needed.")
         self.spatial_size, self.batch_size = tuple(spatial_size), batch_size
         self.scales, self.crops, self.jitter, self.whole = list(scales), crops, jitter, whole
 

@@ -44,16 +44,16 @@ class ImageTable:
 
     def put(self, case: str, rows: Sequence[Mapping[str, Any]]) -> None:
         """Write the rows of a case, with the columns :data:`COLUMNS` except ``"case"``; missing values are empty."""
-        known = self._read() if self._rows is None else self._rows
-        self._rows = known
-        is_update = case in known
-        known[case] = [{name: _text(row.get(name)) for name in COLUMNS} | {"case": case} for row in rows]
+        rows_by_case = self._read() if self._rows is None else self._rows
+        self._rows = rows_by_case
+        is_update = case in rows_by_case
+        rows_by_case[case] = [{name: _text(row.get(name)) for name in COLUMNS} | {"case": case} for row in rows]
         self.path.parent.mkdir(parents=True, exist_ok=True)
         if is_update or not self.path.is_file():
             with atomic_write(self.path) as file:
-                self._write(file, [row for stored in known.values() for row in stored], header=True)
+                self._write(file, [row for each in rows_by_case.values() for row in each], header=True)
         else:
-            self._write(self.path, known[case], header=False)
+            self._write(self.path, rows_by_case[case], header=False)
 
     def _read(self) -> dict[str, list[dict[str, str]]]:
         if not self.path.is_file():
@@ -64,10 +64,10 @@ class ImageTable:
         if tuple(reader.fieldnames or ()) != COLUMNS:
             self.path.unlink()
             return {}
-        known: dict[str, list[dict[str, str]]] = {}
+        rows_by_case: dict[str, list[dict[str, str]]] = {}
         for row in rows:
-            known.setdefault(row["case"], []).append(row)
-        return known
+            rows_by_case.setdefault(row["case"], []).append(row)
+        return rows_by_case
 
     def _write(self, file: Path, rows: Sequence[Mapping[str, str]], *, header: bool) -> None:
         with open(file, "w" if header else "a", newline="", encoding="utf-8") as stream:

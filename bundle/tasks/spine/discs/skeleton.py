@@ -188,15 +188,15 @@ def _join_cases(points: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     shared = present.sum(1)
     while not joined.all() and shared[~joined].max() > 0:
         case = int(np.argmax(np.where(joined, -1, shared)))
-        known = np.isfinite(means[:, 0])
-        both = known & present[case]
+        fitted = np.isfinite(means[:, 0])
+        both = fitted & present[case]
         scale, shift = 1.0, np.zeros(2)
         if both.sum() > 1:
             scales, shifts = align(means[both], points[case][None, both])
             scale, shift = float(scales[0]), shifts[0]
         elif both.any():
             shift = points[case][both][0] - means[both][0]
-        new = present[case] & ~known
+        new = present[case] & ~fitted
         means[new] = (points[case][new] - shift) / scale
         joined[case] = True
         shared = (present & np.isfinite(means[:, 0])).sum(1)

@@ -41,6 +41,14 @@ class SkeletonMatch:
         cost: cost of the choice.
         scale: size relative to the mean body of the prior; None when fewer than two discs were found.
         anchors: channels of the two discs that define scale and translation; empty when fewer than two were found.
+
+    Examples:
+        >>> means = np.array([[0.0, 40.0], [0.0, 0.0], [0.0, -40.0]])
+        >>> prior = SkeletonPrior((20, 21, 22), means, np.full((3, 2), 5.0), (1, 1, 1))
+        >>> points = [[[50.0, 90.0]], [[20.0, 70.0], [51.0, 50.0]], [[49.0, 10.0]]]
+        >>> candidates = [Candidates(np.array(places), np.ones(len(places))) for places in points]
+        >>> search_skeleton(candidates, (20, 21, 22), prior).choice
+        (0, 1, 0)
     """
 
     choice: tuple[int | None, ...]
@@ -89,14 +97,6 @@ def search_skeleton(
 
     Raises:
         ValueError: when there is not one level per channel, they are not ascending, or an option is out of range.
-
-    Examples:
-        >>> means = np.array([[0.0, 40.0], [0.0, 0.0], [0.0, -40.0]])
-        >>> prior = SkeletonPrior((20, 21, 22), means, np.full((3, 2), 5.0), (1, 1, 1))
-        >>> points = [[[50.0, 90.0]], [[20.0, 70.0], [51.0, 50.0]], [[49.0, 10.0]]]
-        >>> candidates = [Candidates(np.array(places), np.ones(len(places))) for places in points]
-        >>> search_skeleton(candidates, (20, 21, 22), prior).choice
-        (0, 1, 0)
     """
     _check_options(scale_range, missing, confidence_weight, min_gap, min_spread)
     if len(levels) != len(candidates) or any(b <= a for a, b in itertools.pairwise(levels)):
@@ -105,9 +105,9 @@ def search_skeleton(
         )
     row_of = {value: row for row, value in enumerate(prior.levels)}
     used = [channel for channel, value in enumerate(levels) if value in row_of and len(candidates[channel])]
-    known = sum(value in row_of for value in levels)
+    covered = sum(value in row_of for value in levels)
     if not used:
-        return SkeletonMatch((None,) * len(levels), missing * known)
+        return SkeletonMatch((None,) * len(levels), missing * covered)
     rows = [row_of[levels[channel]] for channel in used]
     spread = np.maximum(prior.spread[rows], min_spread)
     problem = _Problem([candidates[c] for c in used], prior.means[rows], spread, missing, confidence_weight, min_gap)
@@ -115,7 +115,7 @@ def search_skeleton(
     full: list[int | None] = [None] * len(levels)
     for channel, index in choice.items():
         full[used[channel]] = index
-    return SkeletonMatch(tuple(full), cost + missing * known, scale, tuple(used[channel] for channel in anchors))
+    return SkeletonMatch(tuple(full), cost + missing * covered, scale, tuple(used[channel] for channel in anchors))
 
 
 def anchored_search(
