@@ -12,7 +12,7 @@ REPORT := --cov --cov-report=term-missing:skip-covered
 export PIP_CONSTRAINT := $(HERE)/constraints.txt
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
-.PHONY: help demo test test-all test-main test-label lint types format bench label-server card configs clean
+.PHONY: help demo test test-all test-main test-label lint types format bench docs label-server card configs wheel clean
 
 help:            ## list the targets
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*##/:/'
@@ -52,6 +52,13 @@ bench: $(VENV)/.test  ## print the ratios of docs/benchmarks.md anew
 	$(BIN)/python benchmarks/resample.py
 	$(BIN)/python benchmarks/share.py
 
+docs: $(VENV)/.test  ## write the documentation site to site/
+	NO_MKDOCS_2_WARNING=1 $(BIN)/python -m mkdocs build --strict
+
+wheel: $(VENV)/.test  ## write the wheel and the source distribution to dist/
+	$(BIN)/python -c 'from setuptools.build_meta import build_sdist; build_sdist("dist")'
+	$(BIN)/pip wheel --quiet --no-deps --no-build-isolation --wheel-dir dist dist/keyslice-*.tar.gz
+
 label-server: $(LABEL)/.label  ## start the MONAI Label server on the hippocampi of the MNI152 template
 	test -d "$(SAMPLE)" || { $(LABEL_BIN)/python -W ignore -m bundle demo --output_dir demo && mkdir -p "$(SAMPLE)" && cp demo/crops/*.nii.gz "$(SAMPLE)"; }
 	$(LABEL_BIN)/python -W ignore -m bundle label --studies "$(SAMPLE)"
@@ -66,7 +73,7 @@ configs: $(VENV)/.demo  ## write the workflows in configs/ from tools/config_sou
 	$(BIN)/python tools/make_configs.py
 
 clean:           ## remove what the targets made
-	rm -rf $(VENV) $(LABEL) demo runs
+	rm -rf $(VENV) $(LABEL) build demo dist runs site
 
 # torch goes first and by itself, so that no other package chooses its build.
 $(VENV)/.torch: constraints.txt

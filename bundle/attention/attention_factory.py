@@ -26,6 +26,8 @@ AttentionSpec = str | Sequence[Any] | None
 """How a config names a mechanism: ``"pam"``, ``("pam", {"key_gradient": False})``, or None for none."""
 
 Attention = LayerFactory("Attention layers", "Factory for the attention mechanisms of the project.")
+"""The attention mechanisms by name, a :class:`monai.networks.layers.factories.LayerFactory`."""
+
 Attention.add_factory_class("se", SqueezeExcitation)
 Attention.add_factory_class("sa", SliceAttention)
 Attention.add_factory_class("csa", ChannelSliceAttention)

@@ -8,6 +8,7 @@ from monai.networks.layers.factories import LayerFactory
 from torch import nn
 
 Network = LayerFactory("Networks", "Registry of the networks of the project; :mod:`bundle.networks` fills it.")
+"""The networks by name, a :class:`monai.networks.layers.factories.LayerFactory`."""
 
 
 def get_network(name: str, spatial_dims: int, in_channels: int, out_channels: int, **options: Any) -> nn.Module:
