@@ -22,7 +22,7 @@ DATA = Path(os.environ.get("KEYSLICE_DATA", Path(ROOT).parent / "shared" / "data
 """Folder of the sample data."""
 
 PATIENCE = 900
-"""Seconds after which a start counts as failed; it takes about ten."""
+"""Seconds after which a start or a background task counts as failed."""
 
 
 def free_port() -> int:
@@ -89,6 +89,14 @@ class Server:
 
     def delete(self, path: str, **kwargs: Any) -> Any:
         return self.request("DELETE", path, **kwargs)
+
+    def wait_for_task(self, path: str) -> dict[str, Any]:
+        """Wait until a background task has ended; return its record."""
+        end = time.monotonic() + PATIENCE
+        while (record := self.get(path).json())["status"] in ("SUBMITTED", "RUNNING"):
+            assert time.monotonic() < end, f"{path} has not ended in {PATIENCE} s: {record}"
+            time.sleep(0.5)
+        return record
 
     @property
     def memory(self) -> int:

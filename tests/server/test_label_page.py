@@ -5,7 +5,6 @@ from __future__ import annotations
 import re
 import shlex
 import subprocess
-import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -21,7 +20,6 @@ PAGE = Path(ROOT, "docs", "label.md")
 BLOCKS = re.findall(r"```sh\n(.*?)```", PAGE.read_text(encoding="utf-8"), flags=re.DOTALL)
 COMMANDS = [line for block in BLOCKS for line in block.splitlines()]
 JOBS = re.compile(r"-X POST .*?/(train|scoring|batch/infer)/")
-PATIENCE = 400
 
 
 @pytest.fixture(scope="module")
@@ -60,15 +58,6 @@ def follow(command: str, server: Any, place: Path) -> str:
     return run.stdout
 
 
-def wait_for(job: str, server: Any) -> str:
-    """Wait until a job of the server is over; return its status."""
-    end = time.monotonic() + PATIENCE
-    while server.get(f"/{job}/?check_if_running=true").status_code == 200:
-        assert time.monotonic() < end, server.get(f"/{job}/").text
-        time.sleep(1)
-    return str(server.get(f"/{job}/").json()["status"])
-
-
 def test_the_installation_command_is_a_target_of_the_makefile() -> None:
     made = [command for command in COMMANDS if command.startswith("make ")]
     assert made == ["make .venv-label/.label"]
@@ -83,7 +72,8 @@ def test_the_page_leads_from_a_folder_of_images_to_trained_weights(page_server: 
         output = follow(command, page_server, place)
         job = JOBS.search(command)
         if job:
-            assert wait_for(job[1], page_server) == "DONE", page_server.get(f"/{job[1]}/").text
+            record = page_server.wait_for_task(f"/{job[1]}/")
+            assert record["status"] == "DONE", record
         if "activelearning" in command:
             assert '"id":"case_00' in output
     seg, image = (nib.load(place / name) for name in ("case_001_seg.nii.gz", "STUDIES/case_001.nii.gz"))

@@ -24,17 +24,6 @@ SHIPPED = TASKS[0].shipped_weights
 STRATEGIES = ("random", "first", "uncertainty")
 
 
-def ended(server: Any, path: str) -> dict[str, Any]:
-    """Wait until a task of the server has ended; return its record."""
-    end = time.monotonic() + PATIENCE
-    while time.monotonic() < end:
-        found = server.get(path).json()
-        if found["status"] not in ("SUBMITTED", "RUNNING"):
-            return found
-        time.sleep(0.5)
-    raise AssertionError(f"{path} has not ended in {PATIENCE} s: {found}")
-
-
 def running(server: Any, path: str) -> dict[str, Any]:
     """Wait until a task of the server runs its workflow."""
     end = time.monotonic() + PATIENCE
@@ -107,7 +96,7 @@ def trained(server: Any, client: Any, labels: Path, names: list[str]) -> dict[st
     with ThreadPoolExecutor(2) as pool:
         answers = list(pool.map(lambda _: server.post("/train/volumes", **asked), range(2)))
     assert client.train_status(check_if_running=True) in (True, False)
-    return {"before": before, "weights": weights, "answers": answers, "task": ended(server, "/train/")}
+    return {"before": before, "weights": weights, "answers": answers, "task": server.wait_for_task("/train/")}
 
 
 def test_training_and_scoring_without_labels_are_refused(server: Any) -> None:
@@ -179,7 +168,7 @@ def test_labels_with_unknown_values_are_reported_and_nothing_is_trained(trained,
     client.save_label(name, str(bad), tag="final")
     before = (server.work / "model" / "volumes" / "model.pt").read_bytes()
     assert server.post("/train/volumes", json={"max_epochs": 1}).status_code == 200
-    task = ended(server, "/train/")
+    task = server.wait_for_task("/train/")
     client.save_label(name, str(good), tag="final")
     log = "\n".join(task["details"])
     assert task["status"] == "ERROR"
@@ -194,14 +183,14 @@ def test_a_training_can_be_stopped(trained, server: Any) -> None:
     running(server, "/train/")
     before = (server.work / "model" / "volumes" / "model.pt").read_bytes()
     assert server.delete("/train/").json()["status"] == "STOPPED"
-    assert ended(server, "/train/")["status"] == "STOPPED"
+    assert server.wait_for_task("/train/")["status"] == "STOPPED"
     assert psutil.wait_procs(children(server), timeout=60)[1] == []
     assert (server.work / "model" / "volumes" / "model.pt").read_bytes() == before
 
 
 def test_the_model_is_compared_with_the_final_labels(trained, server, client, labels, names: list[str]) -> None:
     assert server.post("/scoring/dice", json={"device": "cpu"}).status_code == 200
-    task = ended(server, "/scoring/")
+    task = server.wait_for_task("/scoring/")
     log = next(line for line in task["details"] if "Result: " in line)
     result = json.loads(log.split("Result: ")[1])
     assert task["status"] == "DONE"
@@ -219,7 +208,7 @@ def test_the_model_is_compared_with_the_final_labels(trained, server, client, la
 
 
 def test_values_of_earlier_weights_are_recomputed(trained, server: Any, names: list[str]) -> None:
-    ended(server, "/scoring/")
+    server.wait_for_task("/scoring/")
     found = server.post("/scoring/uncertainty?run_sync=true", json={}).json()
     assert sorted(found["uncertainty"]) == names[3:]
     stamp = str((server.work / "model" / "volumes" / "model.pt").stat().st_mtime_ns)
@@ -235,7 +224,7 @@ def test_a_batch_labels_all_valid_images(trained, server: Any, studies: Path, na
     broken.write_bytes(b"no volume")
     seen(server, "broken")
     assert server.post("/batch/infer/volumes?images=unlabeled").status_code == 200
-    task = ended(server, "/batch/infer")
+    task = server.wait_for_task("/batch/infer")
     broken.unlink()
     log = "\n".join(task["details"])
     assert task["status"] == "DONE", log
