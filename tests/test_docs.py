@@ -75,7 +75,7 @@ def arguments(command: str, folder: Path) -> list[str]:
     elif "train.json" in command:
         module += ["--epochs", "1", "--attention", "pam", *small_options()]
         if "vnet" in command:
-            module += ["--network_def#convs", "[1]"]
+            module += ["--network_def#levels#convs", "[1]"]
     return module
 
 

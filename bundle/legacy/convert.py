@@ -91,6 +91,7 @@ def convert_checkpoint(
     options |= _layer_options(order, groups)
     mover = WeightMover(source, order, mechanism, poolings)
     shape = mover.unet() if kind == "unet" else mover.vnet()
+    shape["levels"]["adn_ordering"] = "D".join("A" if letter in ACTS else "N" for letter in order[1:])
     network_def = {"_target_": f"bundle.networks.{NETWORKS[kind].__name__}", "spatial_dims": 3, **shape, **options}
     state = _checked(source, name, NETWORKS[kind], network_def, mover.state)
     return Converted(source.file, name, state, network_def, _describe(name, order, network_def))
@@ -240,15 +241,16 @@ def _attention_options(
             raise ConvertError(f"checkpoint {source.file} has gates that no reduction gives: {sorted(pairs)}.")
         return ratio
 
+    decoder: dict[str, Any] = {"upsample": "linear" if mechanism in ("pe", "pam") else "nearest"}
     options: dict[str, Any] = {"attention": None, "spatial_size": None}
     if mechanism == "pe":
         pe = {"reduction": reduction(r"pe_layer\.conv_c"), "projection": "mean", "act": "prelu"}
-        options |= {"attention": ["pe", pe], "decoder_attention": None}
+        options["attention"], decoder["attention"] = ["pe", pe], None
     elif mechanism is not None:
         channel = {"reduction": reduction(CHANNEL_GATE), "pooling": poolings["channel"]}
         options["attention"] = ["se", channel]
         if kind == "vnet":
-            options["bottleneck_attention"] = ["se", channel]
+            options["bottleneck"] = {"attention": ["se", channel]}
     if mechanism in SLICED:
         gates: dict[str, Any] = {"slice_dim": 0, **({"key_gradient": False} if mechanism == "pam" else {})}
         ratios = {"slice": reduction(SLICE_GATE, limited=mechanism != "pam"), "channel": channel["reduction"]}
@@ -258,7 +260,7 @@ def _attention_options(
         options |= {"attention": [mechanism, gates], "spatial_size": [slices] * 3}
     if kind == "vnet":
         return {**options, "upsample_adn": True}
-    return {**options, "upsample": "linear" if mechanism in ("pe", "pam") else "nearest"}
+    return {**options, "decoder": decoder}
 
 
 def _layer_order_of(source: OriginalState, kind: str, told: str | None) -> str:
@@ -297,7 +299,6 @@ def _layer_options(order: str, groups: int) -> dict[str, Any]:
     return {
         "act": next((ACTS[letter] for letter in order if letter in ACTS), None),
         "norm": next((norms[letter] for letter in order if letter in norms), None),
-        "adn_ordering": "D".join("A" if letter in ACTS else "N" for letter in order[1:]),
     }
 
 

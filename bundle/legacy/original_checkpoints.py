@@ -133,7 +133,7 @@ class WeightMover:
             "in_channels": first.shape[1],
             "out_channels": self._copy("final_conv", "heads.2"),
             "channels": widths,
-            "kernel_size": first.shape[-1],
+            "levels": {"kernel_size": first.shape[-1]},
         }
 
     def vnet(self) -> dict[str, Any]:
@@ -157,8 +157,7 @@ class WeightMover:
             "in_channels": first.shape[1],
             "out_channels": self._copy("final_conv", "heads.3"),
             "channels": widths,
-            "convs": list(VNET_CONVS),
-            "kernel_size": first.shape[-1],
+            "levels": {"convs": list(VNET_CONVS), "kernel_size": first.shape[-1]},
         }
 
     def _conv(self, key: str) -> torch.Tensor:

@@ -1,33 +1,35 @@
 """Attention residual learning network (ARL-CNN), a classifier in 2D or 3D.
 
 Paper: Attention Residual Learning for Skin Lesion Classification (Zhang et al. 2019), IEEE Transactions on Medical
-Imaging 38 (9). A residual block adds its own feature, normalized over the positions of the image, as a gate of its
-shortcut; that costs one weight a block. Differs from the paper: any input size, 3D, width, and the normalization can
+Imaging 38 (9). A residual block uses its own feature, normalized over the positions of the image, as a gate of its
+shortcut; that costs one weight per block. Differs from the paper: any input size, 3D, width, and the normalization can
 run over the channels, as in a published re-implementation.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, Literal
 
 import torch
 from monai.networks.layers.factories import Pool
 from monai.networks.nets.resnet import ResNetBlock, ResNetBottleneck
 from torch import nn
 
-from .backbones.resnet import DEPTHS, ResNetTrunk
+from bundle.utils.option_checks import check_choice
+
+from .backbones.resnet import DEPTHS, BlockName, ResNetTrunk
 
 ARL_DEPTHS: dict[int, Sequence[int] | int] = {14: (1, 1, 1, 1), **{depth: depth for depth in DEPTHS}}
-NORMALIZATIONS = ("spatial", "channel")
+GateNormalization = Literal["spatial", "channel"]
 
 
 class AttentionResidual(nn.Module):
     """Join a feature F and a shortcut x to ``F + x + alpha softmax(F) x``.
 
     Args:
-        normalize: ``"spatial"``, softmax over all positions, every channel by itself; or ``"channel"``, softmax over
-            the channels, every position by itself.
+        normalize: ``"spatial"``, softmax over all positions, separate for every channel; or ``"channel"``, softmax
+            over the channels, separate for every position.
         alpha_init: alpha before training.
         learnable_alpha: whether alpha is trained.
 
@@ -35,10 +37,11 @@ class AttentionResidual(nn.Module):
         ValueError: when ``normalize`` is unknown.
     """
 
-    def __init__(self, *, normalize: str = "spatial", alpha_init: float = 0.001, learnable_alpha: bool = True) -> None:
+    def __init__(
+        self, *, normalize: GateNormalization = "spatial", alpha_init: float = 0.001, learnable_alpha: bool = True
+    ) -> None:
         super().__init__()
-        if normalize not in NORMALIZATIONS:
-            raise ValueError(f"normalize must be one of {', '.join(NORMALIZATIONS)}, got {normalize!r}.")
+        check_choice("normalize", normalize, GateNormalization)
         self.spatial = normalize == "spatial"
         self.alpha: torch.Tensor
         if learnable_alpha:
@@ -56,11 +59,11 @@ class AttentionResidual(nn.Module):
 
 
 class AttentionResidualBlock(nn.Module):
-    """A block of a ResNet whose sum is an :class:`AttentionResidual`; it takes over the layers and their names.
+    """A block of a ResNet with an :class:`AttentionResidual` in place of its sum; layers and their names are the same.
 
     Args:
-        block: block to take the layers of.
-        attention: what joins feature and shortcut.
+        block: block whose layers are used.
+        attention: joins feature and shortcut.
     """
 
     def __init__(self, block: ResNetBlock | ResNetBottleneck, attention: AttentionResidual) -> None:
@@ -85,7 +88,7 @@ class ARLNet(nn.Module):
     """ResNet with attention residual blocks, mean over the positions, and one linear layer; returns logits.
 
     :func:`bundle.networks.backbones.torchvision_weights.load_torchvision_weights` loads torchvision's weights of the
-    same depth into all but the gates and the last layer.
+    same depth into all layers except the gates and the last one.
 
     Args:
         spatial_dims: 2 or 3.
@@ -103,6 +106,13 @@ class ARLNet(nn.Module):
 
     Raises:
         ValueError: when an option is unknown.
+
+    Examples:
+        >>> net = ARLNet(2, 3, 7, depth=14, width=0.125)
+        >>> net.eval()(torch.rand(1, 3, 64, 64)).shape
+        torch.Size([1, 7])
+        >>> net.alphas()[0]
+        0.0010000000474974513
     """
 
     def __init__(
@@ -112,9 +122,9 @@ class ARLNet(nn.Module):
         out_channels: int,
         *,
         depth: int | Sequence[int] = 50,
-        block: str | None = None,
+        block: BlockName | None = None,
         width: float = 1.0,
-        normalize: str = "spatial",
+        normalize: GateNormalization = "spatial",
         alpha_init: float = 0.001,
         learnable_alpha: bool = True,
         act: Any = "relu",

@@ -2,13 +2,13 @@
 
 Paper: Progressive attention module for segmentation of volumetric medical images, Medical Physics (2022), where the
 levels of the 3D U-Net (Cicek et al., https://arxiv.org/abs/1606.06650) end in the attention block. Levels,
-convolutions per level, normalization, activation and upsampling are arguments; the published tables compare
-mechanisms across *different* upsampling, here it is the same for all.
+convolutions per level, normalization, activation and upsampling are arguments. The published tables compare
+mechanisms with *different* upsampling; here it is the same for all.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any, Union
 
 import torch
@@ -16,9 +16,13 @@ from monai.networks.layers.factories import Conv, Pool
 from torch import nn
 
 from bundle.attention.attention_factory import AttentionSpec
+from bundle.utils.option_checks import check_group_positive, check_level_channels, check_spatial_dims, fill_options
 
 from .blocks.conv_adn import Upsample, conv_stack, level_attention, level_sizes, skip_attention
 from .blocks.fused import FusedLevel
+
+LEVELS_DEFAULTS: dict[str, Any] = {"convs": 2, "kernel_size": 3, "dropout": None, "adn_ordering": "ADN"}
+DECODER_DEFAULTS: dict[str, Any] = {"attention": "same", "upsample": "linear"}
 
 
 class AttentionUNet(nn.Module):
@@ -29,24 +33,31 @@ class AttentionUNet(nn.Module):
         in_channels: channels of the input.
         out_channels: number of classes.
         channels: channels of every level, from the finest; its length is the number of levels.
-        convs: convolutions of every level.
-        kernel_size: odd size of their kernels.
+        levels: options of the layers of every level: ``convs``, number of convolutions (2); ``kernel_size``, their odd
+            size (3); ``dropout``, probability of dropping a channel after a convolution, or None (None);
+            ``adn_ordering``, order of activation, dropout and normalization after a convolution ("ADN").
         attention: mechanism at the end of every level, see :func:`bundle.attention.get_attention_layer`; ``"ag"``
             weights the skip connections instead.
-        decoder_attention: mechanism of the decoder levels; ``"same"`` as ``attention``.
-        fused: run the last normalization of a level and its slice attention as one, see
+        decoder: options of the decoder alone: ``attention``, mechanism of its levels ("same" as ``attention``);
+            ``upsample``, ``"linear"``, ``"nearest"`` or ``"deconv"`` ("linear").
+        fused: run the last normalization of a level and its slice attention in one step, see
             :mod:`bundle.networks.blocks.fused`; the numbers and the weights are the same.
-        spatial_size: spatial size of the training patch. The slice mechanisms need it; it limits no input.
+        spatial_size: spatial size of the training patch. The slice mechanisms need it; it does not limit the input.
         act: MONAI activation option.
         norm: MONAI normalization option.
-        dropout: probability of dropping a channel after a convolution, or None.
-        adn_ordering: order of activation, dropout and normalization behind a convolution.
-        upsample: ``"linear"``, ``"nearest"`` or ``"deconv"``.
         deep_supervision: in training, return a list of logits: full size first, then those of the coarser decoder
             levels at their own sizes.
 
     Raises:
         ValueError: when there are fewer than two levels, no convolution, or an option is unknown.
+
+    Examples:
+        >>> net = AttentionUNet(3, 1, 3, channels=[8, 16], attention="pam", spatial_size=[16, 16, 16])
+        >>> net(torch.rand(1, 1, 16, 16, 20)).shape
+        torch.Size([1, 3, 16, 16, 20])
+        >>> net = AttentionUNet(2, 3, 1, channels=[8, 16], attention=("se", {"reduction": 4}), levels={"convs": 1})
+        >>> net(torch.rand(1, 3, 32, 48)).shape
+        torch.Size([1, 1, 32, 48])
     """
 
     def __init__(
@@ -56,46 +67,44 @@ class AttentionUNet(nn.Module):
         out_channels: int,
         *,
         channels: Sequence[int] = (16, 32, 64, 128),
-        convs: int = 2,
-        kernel_size: int = 3,
+        levels: Mapping[str, Any] | None = None,
         attention: AttentionSpec = "pam",
-        decoder_attention: AttentionSpec = "same",
+        decoder: Mapping[str, Any] | None = None,
         fused: bool = False,
         spatial_size: Sequence[int] | None = None,
         act: Any = "prelu",
         norm: Any = "instance",
-        dropout: float | None = None,
-        adn_ordering: str = "ADN",
-        upsample: str = "linear",
         deep_supervision: bool = False,
     ) -> None:
         super().__init__()
-        _check(spatial_dims, channels, convs)
-        levels = len(channels)
-        decoder_attention = attention if decoder_attention == "same" else decoder_attention
+        check_spatial_dims(spatial_dims)
+        check_level_channels(channels)
+        stack_options = {**fill_options("levels", levels, LEVELS_DEFAULTS), "act": act, "norm": norm}
+        check_group_positive("levels", stack_options, "convs")
+        decoder = fill_options("decoder", decoder, DECODER_DEFAULTS)
+        decoder_attention = attention if decoder["attention"] == "same" else decoder["attention"]
         level_kind = FusedLevel if fused else nn.Sequential
-        sizes = level_sizes(spatial_size, levels)
-        conv = {"kernel_size": kernel_size, "act": act, "norm": norm, "dropout": dropout, "adn_ordering": adn_ordering}
+        sizes = level_sizes(spatial_size, len(channels))
         self.pool = Pool[Pool.MAX, spatial_dims](kernel_size=2)
         self.encoders, self.decoders = nn.ModuleList(), nn.ModuleList()
         self.skips, self.upsamples, self.heads = nn.ModuleList(), nn.ModuleList(), nn.ModuleList()
 
         for level, width in enumerate(channels):
             below = channels[level - 1] if level else in_channels
-            stack = conv_stack(spatial_dims, below, max(width // 2, below), width, convs=convs, **conv)
+            stack = conv_stack(spatial_dims, below, max(width // 2, below), width, **stack_options)
             gate = level_attention(attention, spatial_dims, width, sizes[level])
             self.encoders.append(level_kind(stack, gate))
-        for level in reversed(range(levels - 1)):
+        for level in reversed(range(len(channels) - 1)):
             width, below = channels[level], channels[level + 1]
-            stack = conv_stack(spatial_dims, width + below, width, width, convs=convs, **conv)
+            stack = conv_stack(spatial_dims, width + below, width, width, **stack_options)
             gate = level_attention(decoder_attention, spatial_dims, width, sizes[level])
             self.decoders.append(level_kind(stack, gate))
             self.skips.append(skip_attention(decoder_attention, spatial_dims, width, below, norm))
-            self.upsamples.append(Upsample(spatial_dims, below, upsample))
+            self.upsamples.append(Upsample(spatial_dims, below, decoder["upsample"]))
             supervised = level == 0 or deep_supervision
             self.heads.append(Conv[Conv.CONV, spatial_dims](width, out_channels, 1) if supervised else nn.Identity())
         self.deep_supervision = deep_supervision
-        self.min_size = 2 ** (levels - 1)
+        self.min_size = 2 ** (len(channels) - 1)
 
     def forward(self, x: torch.Tensor) -> Union[torch.Tensor, list[torch.Tensor]]:  # noqa: UP007 - TorchScript reads it
         """Return the logits ``(B, out_channels, ...)`` of ``x`` ``(B, in_channels, ...)``.
@@ -103,7 +112,7 @@ class AttentionUNet(nn.Module):
         With ``deep_supervision``, training returns a list of them, finest first.
 
         Raises:
-            ValueError: when a spatial axis is shorter than ``2 ** (levels - 1)``, so that it would vanish.
+            ValueError: when a spatial axis is shorter than ``2 ** (len(channels) - 1)``, so that it would vanish.
         """
         if min(list(x.shape[2:])) < self.min_size:
             raise ValueError(f"every spatial axis needs at least {self.min_size} voxels, got {list(x.shape[2:])}.")
@@ -121,12 +130,3 @@ class AttentionUNet(nn.Module):
         if self.deep_supervision and self.training:
             return logits[::-1]
         return logits[-1]
-
-
-def _check(spatial_dims: int, channels: Sequence[int], convs: int) -> None:
-    if spatial_dims not in (2, 3):
-        raise ValueError(f"spatial_dims must be 2 or 3, got {spatial_dims}.")
-    if len(channels) < 2 or min(channels) < 1:
-        raise ValueError(f"channels needs two positive widths or more, one a level, got {list(channels)}.")
-    if convs < 1:
-        raise ValueError(f"convs must be at least 1, got {convs}.")

@@ -9,7 +9,7 @@ sizes that 16 does not divide, and widths, depth and convolutions per level are 
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any, Union
 
 import torch
@@ -17,14 +17,18 @@ from monai.networks.layers.factories import Conv
 from torch import nn
 
 from bundle.attention.attention_factory import AttentionSpec, get_attention_layer, is_skip_gate
+from bundle.utils.option_checks import check_group_positive, check_level_channels, check_spatial_dims, fill_options
 
 from .blocks.conv_adn import ConvADN, Upsample, adn, conv_stack, level_attention, level_sizes, skip_attention
+
+LEVELS_DEFAULTS: dict[str, Any] = {"convs": (1, 2, 3, 3), "kernel_size": 5, "dropout": None, "adn_ordering": "ADN"}
+BOTTLENECK_DEFAULTS: dict[str, Any] = {"convs": 1, "attention": "se"}
 
 
 class ResidualLevel(nn.Module):
     """Convolutions, plus a shortcut, then activation and attention.
 
-    The last convolution has no activation of its own: it follows the addition.
+    The activation of the last convolution follows the addition.
 
     Args:
         spatial_dims: number of spatial axes, 2 or 3.
@@ -77,23 +81,29 @@ class AttentionVNet(nn.Module):
         in_channels: channels of the input.
         out_channels: number of classes.
         channels: channels of every level, from the finest, then those of the bottleneck.
-        convs: convolutions of every level; the decoder level has as many as the encoder level.
-        bottleneck_convs: convolutions of the bottleneck.
-        kernel_size: odd size of their kernels.
+        levels: options of the layers of every level: ``convs``, number of convolutions of every level, the same in
+            encoder and decoder ((1, 2, 3, 3)); ``kernel_size``, their odd size (5); ``dropout``, probability of
+            dropping a channel after a convolution, or None (None); ``adn_ordering``, order of activation, dropout and
+            normalization after a convolution ("ADN").
         attention: mechanism at the end of every level, see :func:`bundle.attention.get_attention_layer`; ``"ag"``
             weights the skip connections instead.
-        bottleneck_attention: mechanism at the end of the bottleneck, where the levels have one.
-        upsample_adn: activation and normalization behind the transposed convolutions too, as in the original code.
-        spatial_size: spatial size of the training patch. The slice mechanisms need it; it limits no input.
+        bottleneck: options of the bottleneck: ``convs``, number of convolutions (1); ``attention``, mechanism at its
+            end if the levels have one ("se").
+        upsample_adn: activation and normalization also after the transposed convolutions, as in the original code.
+        spatial_size: spatial size of the training patch. The slice mechanisms need it; it does not limit the input.
         act: MONAI activation option.
         norm: MONAI normalization option.
-        dropout: probability of dropping a channel after a convolution, or None.
-        adn_ordering: order of activation, dropout and normalization behind a convolution.
         deep_supervision: in training, return a list of logits: full size first, then those of the coarser decoder
             levels at their own sizes.
 
     Raises:
         ValueError: when there are fewer than two widths, ``convs`` does not fit them, or an option is unknown.
+
+    Examples:
+        >>> levels = {"convs": [1, 2], "kernel_size": 3}
+        >>> net = AttentionVNet(3, 1, 3, channels=[4, 8, 16], levels=levels, attention="se")
+        >>> net(torch.rand(1, 1, 16, 16, 20)).shape
+        torch.Size([1, 3, 16, 16, 20])
     """
 
     def __init__(
@@ -103,31 +113,31 @@ class AttentionVNet(nn.Module):
         out_channels: int,
         *,
         channels: Sequence[int] = (8, 16, 32, 64, 128),
-        convs: Sequence[int] = (1, 2, 3, 3),
-        bottleneck_convs: int = 1,
-        kernel_size: int = 5,
+        levels: Mapping[str, Any] | None = None,
         attention: AttentionSpec = "pam",
-        bottleneck_attention: AttentionSpec = "se",
+        bottleneck: Mapping[str, Any] | None = None,
         upsample_adn: bool = False,
         spatial_size: Sequence[int] | None = None,
         act: Any = "prelu",
         norm: Any = "instance",
-        dropout: float | None = None,
-        adn_ordering: str = "ADN",
         deep_supervision: bool = False,
     ) -> None:
         super().__init__()
-        _check(spatial_dims, channels, convs, bottleneck_convs)
-        levels = len(channels) - 1
-        sizes = level_sizes(spatial_size, levels)
-        conv = {"kernel_size": kernel_size, "act": act, "norm": norm, "dropout": dropout, "adn_ordering": adn_ordering}
+        check_spatial_dims(spatial_dims)
+        check_level_channels(channels)
+        conv = {**fill_options("levels", levels, LEVELS_DEFAULTS), "act": act, "norm": norm}
+        convs = _convs_per_level(conv.pop("convs"), len(channels) - 1)
+        bottleneck = fill_options("bottleneck", bottleneck, BOTTLENECK_DEFAULTS)
+        check_group_positive("bottleneck", bottleneck, "convs")
+        sizes = level_sizes(spatial_size, len(convs))
         down = {**conv, "kernel_size": 2, "stride": 2}
-        behind = {"act": act, "norm": norm, "dropout": dropout, "ordering": adn_ordering if upsample_adn else ""}
+        up_adn = {"act": act, "norm": norm, "dropout": conv["dropout"], "ordering": conv["adn_ordering"]}
+        has_up_adn = upsample_adn and bool(up_adn["ordering"])
         self.encoders, self.downs = nn.ModuleList(), nn.ModuleList()
         self.decoders, self.skips = nn.ModuleList(), nn.ModuleList()
         self.upsamples, self.upsample_adns, self.heads = nn.ModuleList(), nn.ModuleList(), nn.ModuleList()
 
-        for level in range(levels):
+        for level in range(len(convs)):
             width, below = channels[level], channels[level + 1]
             source = width if level else in_channels
             gate = level_attention(attention, spatial_dims, width, sizes[level])
@@ -137,21 +147,21 @@ class AttentionVNet(nn.Module):
         width = channels[-1]
         plain = attention is None or is_skip_gate(attention)
         self.bottleneck = nn.Sequential(
-            conv_stack(spatial_dims, width, width, width, convs=bottleneck_convs, **conv),
-            get_attention_layer(None if plain else bottleneck_attention, spatial_dims, width),
+            conv_stack(spatial_dims, width, width, width, convs=bottleneck["convs"], **conv),
+            get_attention_layer(None if plain else bottleneck["attention"], spatial_dims, width),
         )
-        for level in reversed(range(levels)):
+        for level in reversed(range(len(convs))):
             width, below = channels[level], channels[level + 1]
             gate = level_attention(attention, spatial_dims, width, sizes[level])
             shared = {"convs": convs[level], "attention": gate, **conv}
             self.skips.append(skip_attention(attention, spatial_dims, width, below, norm))
             self.upsamples.append(Upsample(spatial_dims, below, "deconv", out_channels=width))
-            self.upsample_adns.append(adn(spatial_dims, width, **behind) if behind["ordering"] else nn.Identity())
+            self.upsample_adns.append(adn(spatial_dims, width, **up_adn) if has_up_adn else nn.Identity())
             self.decoders.append(ResidualLevel(spatial_dims, 2 * width, width, width, **shared))
             supervised = level == 0 or deep_supervision
             self.heads.append(Conv[Conv.CONV, spatial_dims](width, out_channels, 1) if supervised else nn.Identity())
         self.deep_supervision = deep_supervision
-        self.min_size = 2**levels
+        self.min_size = 2 ** len(convs)
 
     def forward(self, x: torch.Tensor) -> Union[torch.Tensor, list[torch.Tensor]]:  # noqa: UP007 - TorchScript reads it
         """Return the logits ``(B, out_channels, ...)`` of ``x`` ``(B, in_channels, ...)``.
@@ -170,11 +180,11 @@ class AttentionVNet(nn.Module):
             x = down(x)
         x = self.bottleneck(x)
         logits: list[torch.Tensor] = []
-        for decoder, gate, upsample, behind, head in zip(  # noqa: B905 - TorchScript
+        for decoder, gate, upsample, up_adn, head in zip(  # noqa: B905 - TorchScript
             self.decoders, self.skips, self.upsamples, self.upsample_adns, self.heads
         ):
             skip = gate(skips.pop(), x)
-            x = behind(upsample(x, skip.shape[2:]))
+            x = up_adn(upsample(x, skip.shape[2:]))
             x = decoder(torch.cat([skip, x], dim=1), x)
             if (self.deep_supervision and self.training) or len(skips) == 0:
                 logits.append(head(x))
@@ -183,15 +193,11 @@ class AttentionVNet(nn.Module):
         return logits[-1]
 
 
-def _check(spatial_dims: int, channels: Sequence[int], convs: Sequence[int], bottleneck_convs: int) -> None:
-    if spatial_dims not in (2, 3):
-        raise ValueError(f"spatial_dims must be 2 or 3, got {spatial_dims}.")
-    if len(channels) < 2 or min(channels) < 1:
-        raise ValueError(f"channels needs two positive widths or more, one a level, got {list(channels)}.")
-    if len(convs) != len(channels) - 1 or min(convs) < 1:
+def _convs_per_level(convs: Sequence[int], levels: int) -> list[int]:
+    """Check and return the number of convolutions of every level."""
+    if len(convs) != levels or min(convs) < 1:
         raise ValueError(
-            f"convs needs a positive number for every width of channels but the last, {len(channels) - 1} in all, got "
+            f"levels#convs needs a positive number for every width of channels except the last, {levels} in total, got "
             f"{list(convs)}."
         )
-    if bottleneck_convs < 1:
-        raise ValueError(f"bottleneck_convs must be at least 1, got {bottleneck_convs}.")
+    return list(convs)

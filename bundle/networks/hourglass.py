@@ -1,9 +1,9 @@
 """Stacked hourglass: heat maps of landmarks, refined from stack to stack.
 
 Papers: Newell et al., Stacked Hourglass Networks for Human Pose Estimation, https://arxiv.org/abs/1603.06937; with
-attention over the levels of all stacks, for the labelling of intervertebral discs, Azad et al.,
-https://arxiv.org/abs/2108.06554. Differs from them: any number of input channels, any size of input, and heat maps at a
-quarter of its size on request.
+attention over the levels of all stacks, for the labeling of intervertebral discs, Azad et al.,
+https://arxiv.org/abs/2108.06554. Differs from them: any number of input channels, any size of input, and optionally
+heat maps at a quarter of its size.
 """
 
 from __future__ import annotations
@@ -18,35 +18,37 @@ from torch import nn
 from torch.nn import functional
 
 from bundle.attention.attention_factory import AttentionSpec, get_attention_layer
+from bundle.utils.option_checks import check_group_positive, check_positive, check_spatial_dims, fill_options
 
 from .blocks.conv_adn import adn
 from .blocks.padding import crop_to_image, pad_to_multiple
 
 STRIDE = 4
-"""Pixels of the image along a side of a cell of the maps that the stacks work on."""
+"""Pixels of the image per cell of the maps that the stacks work on, along an axis."""
 
 RELU = ("relu", {"inplace": True})
+HOURGLASS_DEFAULTS: dict[str, Any] = {"depth": 4, "blocks": 1}
 
 
 class StackedHourglass(nn.Module):
     """Stacked hourglass network in 2D or 3D; returns heat maps without an activation.
 
     A cell i of a map of a quarter of the size has its center at input pixel ``(i + 0.5) * 4 - 0.5``. Inputs whose sides
-    are no multiples of ``4 * 2 ** depth`` are padded with zeros at the far ends, and the maps cropped.
+    are not multiples of ``4 * 2 ** depth`` are padded with zeros at the far ends, and the maps are cropped.
 
     Args:
         spatial_dims: 2 or 3.
         in_channels: channels of the input.
         out_channels: number of landmarks.
         stacks: number of hourglasses, each of which sees the maps of the one before.
-        blocks: residual blocks at every place of an hourglass.
-        depth: how often an hourglass halves its maps.
+        hourglass: options of an hourglass: ``depth``, how often it halves its maps (4); ``blocks``, residual blocks at
+            every scale (1).
         width: channels inside the residual blocks; the maps between them have twice as many. Even.
-        attention: True for the published gate: one number a cell, read off the features of all stacks, weights the
-            features of the last one. Or the name of a mechanism between an hourglass and its output, see
+        attention: True for the published gate: one number per cell, computed from the features of all stacks, weights
+            the features of the last one. Or the name of a mechanism between an hourglass and its output, see
             :func:`bundle.attention.get_attention_layer`; ``"lka"`` is that of HCA-Net
             (https://arxiv.org/abs/2311.12486). False or None for none.
-        spatial_size: spatial size of the training patch. The slice mechanisms need it; it limits no input.
+        spatial_size: spatial size of the training patch. The slice mechanisms need it; it does not limit the input.
         upsample: enlarge the maps linearly to the size of the input, as published; otherwise they keep a quarter of
             it, rounded up.
         deep_supervision: in training, return a list with the maps of every stack, those of the last one first.
@@ -56,6 +58,13 @@ class StackedHourglass(nn.Module):
 
     Raises:
         ValueError: when an option is out of range; the message starts with its name.
+
+    Examples:
+        >>> net = StackedHourglass(2, 1, 11, width=8, hourglass={"depth": 2})
+        >>> [maps.shape for maps in net(torch.rand(1, 1, 64, 48))]
+        [torch.Size([1, 11, 64, 48]), torch.Size([1, 11, 64, 48])]
+        >>> net.eval()(torch.rand(1, 1, 64, 48)).shape
+        torch.Size([1, 11, 64, 48])
     """
 
     STEM = "stem.0.weight"
@@ -68,8 +77,7 @@ class StackedHourglass(nn.Module):
         out_channels: int,
         *,
         stacks: int = 2,
-        blocks: int = 1,
-        depth: int = 4,
+        hourglass: Mapping[str, Any] | None = None,
         width: int = 128,
         attention: bool | AttentionSpec = True,
         spatial_size: Sequence[int] | None = None,
@@ -79,8 +87,13 @@ class StackedHourglass(nn.Module):
         norm: Any = "batch",
     ) -> None:
         super().__init__()
-        _check(spatial_dims, stacks, blocks, depth, width)
-        gated, mechanism = _split(attention)
+        check_spatial_dims(spatial_dims)
+        check_positive(stacks=stacks)
+        hourglass = fill_options("hourglass", hourglass, HOURGLASS_DEFAULTS)
+        check_group_positive("hourglass", hourglass, *hourglass)
+        if width < 2 or width % 2:
+            raise ValueError(f"width must be even and at least 2, got {width}.")
+        gated, mechanism = _split_attention(attention)
         options = {"act": act, "norm": norm}
         features, size = 2 * width, None if spatial_size is None else [-(-int(side) // STRIDE) for side in spatial_size]
         conv = Conv[Conv.CONV, spatial_dims]
@@ -95,7 +108,7 @@ class StackedHourglass(nn.Module):
         self.stages, self.heads, self.feedbacks = nn.ModuleList(), nn.ModuleList(), nn.ModuleList()
         for stack in range(stacks):
             gate = get_attention_layer(mechanism, spatial_dims, features, size)
-            self.stages.append(_stage(spatial_dims, features, depth, blocks, gate, **options))
+            self.stages.append(_stage(spatial_dims, features, gate, **hourglass, **options))
             self.heads.append(conv(features, out_channels, 1))
             if stack < stacks - 1:
                 self.feedbacks.append(Feedback(spatial_dims, features, out_channels))
@@ -103,7 +116,7 @@ class StackedHourglass(nn.Module):
         self.gate = LevelGate(spatial_dims, stacks * features, width, **options) if gated else None
         self.deep_supervision, self.upsample = deep_supervision, upsample
         self.mode = {2: "bilinear", 3: "trilinear"}[spatial_dims]
-        self.factor = STRIDE * 2**depth
+        self.factor = STRIDE * 2 ** hourglass["depth"]
 
     def forward(self, x: torch.Tensor) -> Union[torch.Tensor, list[torch.Tensor]]:  # noqa: UP007 - TorchScript reads it
         """Return the heat maps ``(B, out_channels, ...)`` of ``x`` ``(B, in_channels, ...)``.
@@ -154,7 +167,7 @@ class StackedHourglass(nn.Module):
 
 
 class PreActResidual(nn.Module):
-    """Bottleneck behind normalization and activation: 1x1, 3x3 and 1x1 convolution, plus the shortcut.
+    """Pre-activated bottleneck: 1x1, 3x3 and 1x1 convolution, plus the shortcut.
 
     Args:
         spatial_dims: number of spatial axes, 2 or 3.
@@ -185,13 +198,13 @@ class PreActResidual(nn.Module):
 
 
 class Hourglass(nn.Module):
-    """Halve a map ``depth`` times and enlarge it again, with a residual branch at every size.
+    """Halve a map ``depth`` times and enlarge it again, with a residual branch at every scale.
 
     Args:
         spatial_dims: number of spatial axes, 2 or 3.
         channels: channels of the map, even.
         depth: how often the map is halved.
-        blocks: residual blocks at every place.
+        blocks: residual blocks at every scale.
         act: MONAI activation option.
         norm: MONAI normalization option.
     """
@@ -229,7 +242,7 @@ class Feedback(nn.Module):
 
 
 class LevelGate(nn.Sequential):
-    """One gate a cell, 0 to 1, from the features of all stacks: 1x1 convolutions to width, its 8th, its 16th, one."""
+    """One gate per cell, 0 to 1, from the features of all stacks: 1x1 convolutions to width, its 8th, its 16th, one."""
 
     def __init__(self, spatial_dims: int, in_channels: int, width: int, *, act: Any, norm: Any) -> None:
         widths = [in_channels, width, max(width // 8, 1), max(width // 16, 1)]
@@ -262,9 +275,9 @@ def _residuals(spatial_dims: int, channels: int, blocks: int, **options: Any) ->
 
 
 def _stage(
-    spatial_dims: int, channels: int, depth: int, blocks: int, attention: nn.Module, **options: Any
+    spatial_dims: int, channels: int, attention: nn.Module, *, depth: int, blocks: int, **options: Any
 ) -> nn.Sequential:
-    """Build an hourglass and what leads from it to the features of its stack."""
+    """Build an hourglass and the layers from it to the features of its stack."""
     return nn.Sequential(
         Hourglass(spatial_dims, channels, depth, blocks, **options),
         _residuals(spatial_dims, channels, blocks, **options),
@@ -274,23 +287,13 @@ def _stage(
     )
 
 
-def _split(attention: bool | AttentionSpec) -> tuple[bool, AttentionSpec]:
-    """Tell whether the gate over the levels is asked for, and which mechanism within the stages.
+def _split_attention(attention: bool | AttentionSpec) -> tuple[bool, AttentionSpec]:
+    """Return whether there is a gate over the levels, and the mechanism within the stages.
 
-    MONAI hands ``--attention false`` on as the text ``"false"``.
+    MONAI passes ``--attention false`` on as the text ``"false"``.
     """
     if isinstance(attention, bool):
         return attention, None
     if isinstance(attention, str) and attention.lower() in ("true", "false"):
         return attention.lower() == "true", None
     return False, attention
-
-
-def _check(spatial_dims: int, stacks: int, blocks: int, depth: int, width: int) -> None:
-    if spatial_dims not in (2, 3):
-        raise ValueError(f"spatial_dims must be 2 or 3, got {spatial_dims}.")
-    for name, value in (("stacks", stacks), ("blocks", blocks), ("depth", depth)):
-        if value < 1:
-            raise ValueError(f"{name} must be at least 1, got {value}.")
-    if width < 2 or width % 2:
-        raise ValueError(f"width must be even and at least 2, got {width}.")

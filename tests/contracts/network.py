@@ -1,18 +1,22 @@
 """What every network must do.
 
-A new network is covered by naming it in :data:`NETWORKS`; ``tests/test_networks_factory.py`` runs the contract and
-proves that the list names the whole registry. A statement about an option holds for every network that has the option.
+A new network is covered by naming it in :data:`NETWORKS`; ``tests/networks/test_network_factory.py`` runs the contract
+and proves that the list names the whole registry. A statement about an option holds for every network that has the
+option. Networks are exported without attention, which the contract of the mechanisms exports, except for
+:data:`EXPORTED_WITH_ATTENTION`.
 """
 
 from __future__ import annotations
 
 import inspect
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from functools import cache
 from pathlib import Path
 from typing import Any
 
 import pytest
 import torch
+from helpers.options import with_options
 from torch import nn
 
 from bundle.attention import Attention, is_skip_gate
@@ -23,6 +27,8 @@ from .attention import VOLUME_ONLY, assert_onnx_equals, assert_state_dict_carrie
 CLASSES = 3
 ODD_SIZE = [33, 37, 35]
 ATTENTION = {2: ("se", {"reduction": 1}), 3: ("pam", {"channel_reduction": 1})}
+EXPORTED_WITH_ATTENTION = ("unet", "hdenseunet")
+"""Networks that are exported with attention: in its usual place, and on a batch of slices that it sees as volumes."""
 
 
 @dataclass(frozen=True)
@@ -37,6 +43,7 @@ class Case:
         strides: what the outputs of deep supervision divide the size by.
         skips: whether it has skip connections for an attention gate.
         in_plane: whether its attention sees slices as images, so that slice mechanisms have no place.
+        grouped: names, as in a config, of options that are part of a group of options.
         refused: options and values that it must refuse.
     """
 
@@ -47,15 +54,21 @@ class Case:
     strides: tuple[int, ...] = ()
     skips: bool = False
     in_plane: bool = False
+    grouped: dict[str, str] = field(default_factory=dict)
     refused: tuple[tuple[str, Any], ...] = ()
 
     def takes(self, option: str) -> bool:
-        """Tell whether the network has an option."""
+        """Return whether the network has an option."""
         names = inspect.signature(Network[self.name]).parameters
-        return option in names or (self.in_plane and option in ("attention", "spatial_size"))
+        return option in names or option in self.grouped or (self.in_plane and option in ("attention", "spatial_size"))
 
 
-REFUSED_LEVELS = (("kernel_size", 2), ("kernel_size", 0), ("channels", [8]), ("channels", [8, 0]))
+LEVEL_OPTIONS = {name: f"levels#{name}" for name in ("kernel_size", "dropout", "adn_ordering")}
+REFUSED_LEVELS = (
+    *(("levels#kernel_size", 2), ("levels#kernel_size", 0), ("levels", {"depth": 3}), ("levels", 3)),
+    *(("channels", [8]), ("channels", [8, 0])),
+)
+SMALL_DENSE = {"blocks": [1, 1], "growth": 4, "stem": 8, "decoder": [8, 8, 8]}
 GROUPS = ("group", {"num_groups": 2})
 NETWORKS = (
     Case("anatomynet", small={"channels": [8, 8, 8, 8], "norm": "instance"}, least=2, refused=(("blocks", 0),)),
@@ -63,13 +76,15 @@ NETWORKS = (
         "attention_deeplabv3plus",
         small={
             "trunk": ["resnet", {"width": 0.0625, "depth": [1, 1, 1, 1]}],
-            **{"aspp_channels": 8, "low_channels": 4, "decoder_channels": 8, "head_channels": 8, "reduction": 1},
-            **{"norm": GROUPS, "dropout": None, "dense_dropout": None},
+            "aspp": {"channels": 8, "reduction": 1, "dropout": None},
+            "decoder": {"low_channels": 4, "channels": 8, "head_channels": 8},
+            **{"norm": GROUPS, "dropout": None},
         },
         least=16,
         refused=(
-            *(("output_stride", 32), ("trunk", "vgg"), ("rates", []), ("reduction", 0)),
-            *((f"{part}_channels", 0) for part in ("aspp", "low", "decoder", "head")),
+            *(("output_stride", 32), ("trunk", "vgg"), ("aspp#rates", []), ("aspp#reduction", 0), ("aspp#channels", 0)),
+            *((f"decoder#{name}", 0) for name in ("low_channels", "channels", "head_channels")),
+            *(("aspp", {"width": 8}), ("decoder", {"separable": True})),
         ),
     ),
     Case(
@@ -83,25 +98,32 @@ NETWORKS = (
         "contextual_attention_unet",
         small={
             "trunk": ["resnet", {"width": 0.0625, "depth": [1, 1, 1, 1]}],
-            **{"channels": [8, 8, 8, 8, 8], "patch_size": 8, "patch_channels": [4, 8], "depth": 1, "heads": 2},
-            **{"context_channels": 4, "boundary_channels": 4, "norm": GROUPS},
+            "decoder": {"channels": [8, 8, 8, 8, 8]},
+            "transformer": {"patch_size": 8, "channels": [4, 8], "depth": 1, "heads": 2},
+            "head": {"context_channels": 4, "boundary_channels": 4},
+            "norm": GROUPS,
         },
         least=32,
         refused=(
-            *(("trunk", "vgg"), ("channels", [8] * 4), ("patch_size", 2), ("patch_channels", []), ("depth", 0)),
-            *(("heads", 0), ("heads", 3), ("context_channels", 0), ("boundary_channels", 0)),
+            *(("trunk", "vgg"), ("decoder#channels", [8] * 4), ("transformer#patch_size", 2)),
+            *(("transformer#channels", []), ("transformer#depth", 0), ("transformer#heads", 0)),
+            *(("transformer#heads", 3), ("head#context_channels", 0), ("head#boundary_channels", 0)),
+            *(("decoder", {"width": 8}), ("transformer", {"mlp": 8}), ("head", {"channels": 8})),
         ),
     ),
     Case(
         "deeplabv3plus",
         small={
             "trunk": ["resnet", {"width": 0.0625, "depth": [1, 1, 1, 1]}],
-            **{"aspp_channels": 8, "low_channels": 4, "decoder_channels": 8, "norm": GROUPS, "dropout": None},
+            "aspp": {"channels": 8},
+            "decoder": {"low_channels": 4, "channels": 8},
+            **{"norm": GROUPS, "dropout": None},
         },
         least=16,
         refused=(
-            *(("output_stride", 32), ("trunk", "densenet"), ("trunk", ["resnet"]), ("rates", [])),
-            *((f"{part}_channels", 0) for part in ("aspp", "low", "decoder")),
+            *(("output_stride", 32), ("trunk", "densenet"), ("trunk", ["resnet"]), ("aspp#rates", [])),
+            *(("aspp#channels", 0), ("decoder#low_channels", 0), ("decoder#channels", 0)),
+            *(("aspp", {"reduction": 8}), ("decoder", {"head_channels": 8})),
         ),
     ),
     Case(
@@ -112,9 +134,12 @@ NETWORKS = (
     ),
     Case(
         "denseunet",
-        small={"blocks": [1, 1], "growth": 4, "stem": 8, "decoder": [8, 8, 8], "norm": "instance", "dropout": 0.0},
+        small={"layers": SMALL_DENSE, "norm": "instance", "dropout": 0.0},
         least=8,
-        refused=(("blocks", []), ("growth", 0), ("decoder", [8]), ("compression", 0.0), ("bottleneck", 0)),
+        refused=(
+            *(("layers#blocks", []), ("layers#growth", 0), ("layers#decoder", [8]), ("layers#compression", 0.0)),
+            *(("layers#bottleneck", 0), ("layers", {"depth": 3})),
+        ),
     ),
     Case(
         "fcn",
@@ -124,22 +149,23 @@ NETWORKS = (
     ),
     Case(
         "hdenseunet",
-        small={
-            **{f"{name}_{dims}d": value for dims in (2, 3) for name, value in (("blocks", [1, 1]), ("growth", 4))},
-            **{f"{name}_{dims}d": value for dims in (2, 3) for name, value in (("stem", 8), ("decoder", [8, 8, 8]))},
-            "norm": "instance",
-            "dropout": 0.0,
-        },
+        small={"branch_2d": SMALL_DENSE, "branch_3d": SMALL_DENSE, "norm": "instance", "dropout": 0.0},
         least=8,
         dims=(3,),
-        refused=(("blocks_2d", []), ("growth_3d", 0), ("decoder_3d", [8]), ("slice_dim", 3)),
+        refused=(
+            *(("branch_2d#blocks", []), ("branch_3d#growth", 0), ("branch_3d#decoder", [8]), ("slice_dim", 3)),
+            *(("branch_2d", {"depth": 3}), ("branch_3d", {"depth": 3})),
+        ),
     ),
     Case(
         "hourglass",
-        small={"width": 8, "depth": 1, "norm": GROUPS, "deep_supervision": False},
+        small={"width": 8, "hourglass": {"depth": 1}, "norm": GROUPS, "deep_supervision": False},
         least=1,
         strides=(1, 1),
-        refused=(("stacks", 0), ("blocks", 0), ("depth", 0), ("width", 7)),
+        refused=(
+            *(("stacks", 0), ("hourglass#blocks", 0), ("hourglass#depth", 0), ("width", 7)),
+            ("hourglass", {"levels": 3}),
+        ),
     ),
     Case(
         "shape_unet",
@@ -162,15 +188,20 @@ NETWORKS = (
         least=8,
         strides=(1, 2, 4),
         skips=True,
-        refused=(*REFUSED_LEVELS, ("convs", 0), ("upsample", "cubic")),
+        grouped=LEVEL_OPTIONS,
+        refused=(*REFUSED_LEVELS, ("levels#convs", 0), ("decoder#upsample", "cubic"), ("decoder", {"mode": "linear"})),
     ),
     Case(
         "vnet",
-        small={"channels": [4, 4, 8, 8, 16], "kernel_size": 3},
+        small={"channels": [4, 4, 8, 8, 16], "levels": {"kernel_size": 3}},
         least=16,
         strides=(1, 2, 4, 8),
         skips=True,
-        refused=(*REFUSED_LEVELS, ("convs", [1, 2, 3]), ("convs", [1, 2, 3, 0]), ("bottleneck_convs", 0)),
+        grouped=LEVEL_OPTIONS,
+        refused=(
+            *(*REFUSED_LEVELS, ("levels#convs", [1, 2, 3]), ("levels#convs", [1, 2, 3, 0])),
+            *(("bottleneck#convs", 0), ("bottleneck", {"kernel_size": 3})),
+        ),
     ),
     Case(
         "voxresnet",
@@ -191,7 +222,21 @@ def build(run: tuple[Case, int], seed: int = 0, in_channels: int = 1, **options:
     torch.manual_seed(seed)
     if case.takes("attention"):
         options = {"attention": ATTENTION[2 if case.in_plane else dims], "spatial_size": [32] * dims, **options}
-    return get_network(case.name, dims, in_channels, CLASSES, **{**case.small, **options})
+    options = {case.grouped.get(name, name): value for name, value in options.items()}
+    return get_network(case.name, dims, in_channels, CLASSES, **with_options(case.small, options))
+
+
+def build_to_export(run: tuple[Case, int]) -> nn.Module:
+    """Build the network of a run for export, without attention unless it is one of :data:`EXPORTED_WITH_ATTENTION`."""
+    plain = run[0].takes("attention") and run[0].name not in EXPORTED_WITH_ATTENTION
+    return build(run, **({"attention": None} if plain else {})).eval()
+
+
+@cache
+def count_plain(name: str, dims: int) -> int:
+    """Return the number of parameters of the small network of a name without attention."""
+    (case,) = (case for case in NETWORKS if case.name == name)
+    return len(list(build((case, dims), attention=None).parameters()))
 
 
 def sample(run: tuple[Case, int], size: list[int] | int = 32, batch: int = 1, in_channels: int = 1) -> torch.Tensor:
@@ -252,8 +297,7 @@ class NetworkContract:
         else:
             network = build(run, attention=name)
             assert network.eval()(sample(run)).isfinite().all()
-            plain = build(run, attention=None)
-            assert len(list(network.parameters())) > len(list(plain.parameters()))
+            assert len(list(network.parameters())) > count_plain(case.name, dims)
 
     @runs_with("attention")
     def test_attention_only_adds_weights(self, run: tuple[Case, int]) -> None:
@@ -324,7 +368,7 @@ class NetworkContract:
 
     @every_run
     def test_export_equals_eager(self, run: tuple[Case, int]) -> None:
-        network, x = build(run).eval(), sample(run, ODD_SIZE)
+        network, x = build_to_export(run), sample(run, ODD_SIZE)
         exported = torch.export.export(network, (x,)).module()
         torch.testing.assert_close(exported(x), network(x), rtol=1e-4, atol=1e-5)
 
@@ -332,7 +376,7 @@ class NetworkContract:
     @every_network
     def test_onnx_equals_eager(self, case: Case, tmp_path: Path) -> None:
         run = (case, case.dims[-1])
-        assert_onnx_equals(build(run).eval(), sample(run, ODD_SIZE), tmp_path / "network.onnx", atol=1e-4)
+        assert_onnx_equals(build_to_export(run), sample(run, ODD_SIZE), tmp_path / "network.onnx", atol=1e-4)
 
     @every_run
     def test_state_dict_carries_the_network(self, run: tuple[Case, int]) -> None:
@@ -386,7 +430,13 @@ class NetworkContract:
 
     @pytest.mark.parametrize(("case", "key", "value"), REFUSED)
     def test_bad_option_is_refused_by_its_name(self, case: Case, key: str, value: Any) -> None:
-        with pytest.raises(ValueError, match=f"^{key} "):
+        name = rf"({key}|{key.split('#')[-1]})"
+        with pytest.raises(ValueError, match=f"^{name} "):
+            build((case, 3), **{key: value})
+
+    @pytest.mark.parametrize(("case", "key", "value"), [row for row in REFUSED if isinstance(row[2], dict)])
+    def test_unknown_option_of_a_group_is_refused_with_the_known_ones(self, case: Case, key: str, value: Any) -> None:
+        with pytest.raises(ValueError, match=f"^{key} does not have the option '{next(iter(value))}'; its options are"):
             build((case, 3), **{key: value})
 
     @every_network

@@ -90,9 +90,15 @@ def test_the_held_out_fold_is_not_looked_at_in_training(dataset: Path) -> None:
 
 
 def test_an_override_reaches_both_configs_and_components_take_new_arguments(dataset: Path) -> None:
-    overrides = {**SMALL, "network_def#convs": 1, "overlap": 0.5, "pixdim": [2.0, 2.0, 2.0], "optimizer::eps": 1e-6}
+    overrides = {
+        **SMALL,
+        "network_def#levels": {"convs": 1},
+        "overlap": 0.5,
+        "pixdim": [2.0, 2.0, 2.0],
+        "optimizer::eps": 1e-6,
+    }
     plan = plan_of(dataset, overrides=overrides)
-    assert plan.train["network_def"]["convs"] == plan.evaluation["network_def"]["convs"] == 1
+    assert plan.train["network_def"]["levels"] == plan.evaluation["network_def"]["levels"] == {"convs": 1}
     assert plan.evaluation["overlap"] == 0.5
     assert "overlap" not in plan.train
     assert plan.train["pixdim"] == plan.evaluation["pixdim"] == [2.0, 2.0, 2.0]
@@ -106,7 +112,7 @@ def test_all_mechanisms_are_scored_in_float32_unless_a_plan_is_named(dataset: Pa
 
 def test_overlays_swap_the_network(dataset: Path) -> None:
     files = [TRAIN, Path(ROOT, "configs", "networks", "vnet.json")]
-    overrides = {"network_def#channels": [2, 4], "network_def#convs": [1], "roi_size": [16, 16, 16]}
+    overrides = {"network_def#channels": [2, 4], "network_def#levels#convs": [1], "roi_size": [16, 16, 16]}
     plan = plan_of(dataset, config_file=files, overrides=overrides)
     assert type(build_network(plan, "se")).__name__ == "AttentionVNet"
 

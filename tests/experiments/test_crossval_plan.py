@@ -91,7 +91,7 @@ def test_scores_are_in_float32_unless_a_plan_is_named(dataset: Path) -> None:
 
 def test_overlays_reach_all_three_workflows(dataset: Path) -> None:
     files = [TRAIN, Path(ROOT, "configs", "networks", "vnet.json")]
-    overrides = {"network_def#channels": [2, 4], "network_def#convs": [1]}
+    overrides = {"network_def#channels": [2, 4], "network_def#levels#convs": [1]}
     configs = plan_of(dataset, config_file=files, overrides=overrides).configs
     assert {config["network_def"]["_target_"] for config in configs.values()} == {"bundle.networks.AttentionVNet"}
 

@@ -39,7 +39,7 @@ def test_an_overlay_holds_what_the_ensemble_and_its_training_change(dataset: Pat
 
 def test_what_further_files_say_is_in_the_overlay_too(dataset: Path, tmp_path: Path) -> None:
     files = [TRAIN, Path(ROOT, "configs", "networks", "vnet.json")]
-    overrides = {"network_def#channels": [2, 4], "network_def#convs": [1], "roi_size": [16, 16, 16]}
+    overrides = {"network_def#channels": [2, 4], "network_def#levels#convs": [1], "roi_size": [16, 16, 16]}
     found = overlay(plan_of(dataset, config_file=files, overrides=overrides), "evaluation", tmp_path)
     assert found["network_def"]["network"]["_target_"] == "bundle.networks.AttentionVNet"
 

@@ -189,8 +189,8 @@ def test_a_structure_must_exist(structure: Any) -> None:
     [
         (AttentionUNet(3, 1, 2, channels=[2, 2, 2], attention=None), "decoders.0"),
         (AttentionUNet(3, 1, 2, channels=[2, 2], attention=None), "encoders.1"),
-        (AttentionVNet(3, 1, 2, channels=[2, 2, 2, 2], convs=[1, 1, 1], attention=None), "decoders.1"),
-        (AttentionVNet(3, 1, 2, channels=[2, 2], convs=[1], attention=None), "bottleneck"),
+        (AttentionVNet(3, 1, 2, channels=[2, 2, 2, 2], levels={"convs": [1, 1, 1]}, attention=None), "decoders.1"),
+        (AttentionVNet(3, 1, 2, channels=[2, 2], levels={"convs": [1]}, attention=None), "bottleneck"),
     ],
     ids=["unet", "flat unet", "vnet", "flat vnet"],
 )

@@ -106,28 +106,31 @@ def test_network_is_recovered_from_the_shapes(tmp_path: Path) -> None:
         "in_channels": 2,
         "out_channels": 5,
         "channels": [8, 16, 32, 64],
-        "kernel_size": 3,
+        "levels": {"kernel_size": 3, "adn_ordering": "ADN"},
         "attention": ["pam", {**gates, "slice_pooling": "max", "channel_pooling": "avg"}],
         "spatial_size": [48, 48, 48],
-        "upsample": "linear",
+        "decoder": {"upsample": "linear"},
         "act": ["prelu", {"num_parameters": "channels"}],
         "norm": "instance",
-        "adn_ordering": "ADN",
     }
 
 
 def test_v_net_is_recovered_from_the_shapes(tmp_path: Path) -> None:
     file = saved(state_of("cSEvnet", channel_reduction=4, order="crb"), tmp_path)
     network = convert_checkpoint(file, layer_order="crb", channel_pooling="max").network_def
-    assert network["attention"] == network["bottleneck_attention"] == ["se", {"reduction": 4, "pooling": "max"}]
-    assert (network["channels"], network["convs"]) == ([2, 4, 8, 16, 32], [1, 2, 3, 3])
-    assert (network["act"], network["norm"], network["adn_ordering"]) == ("relu", "batch", "ADN")
+    gate = ["se", {"reduction": 4, "pooling": "max"}]
+    assert (network["attention"], network["bottleneck"]) == (gate, {"attention": gate})
+    assert network["channels"] == [2, 4, 8, 16, 32]
+    assert network["levels"] == {"convs": [1, 2, 3, 3], "kernel_size": 5, "adn_ordering": "ADN"}
+    assert (network["act"], network["norm"]) == ("relu", "batch")
     assert network["upsample_adn"]
 
 
 @pytest.mark.parametrize("model", ["unet3d", "csSEunet3d", "scSEunet3d", "cSEunet3d"])
 def test_nearest_neighbors_are_upsampled_where_the_original_did(model: str, tmp_path: Path) -> None:
-    assert convert_checkpoint(saved(state_of(model), tmp_path), model=model).network_def["upsample"] == "nearest"
+    assert convert_checkpoint(saved(state_of(model), tmp_path), model=model).network_def["decoder"] == {
+        "upsample": "nearest"
+    }
 
 
 @pytest.mark.parametrize("wrap", [None, *WRAPPINGS])
@@ -209,7 +212,7 @@ def test_activation_without_weights_must_be_told(order: str, tmp_path: Path) -> 
 def test_sorted_keys_leave_the_layer_order_open(tmp_path: Path) -> None:
     state = dict(sorted(state_of("unet3d", order="cip").items()))
     assert "its keys are not in their order" in refusal(state, tmp_path)
-    assert convert_checkpoint(saved(state, tmp_path), layer_order="cip").network_def["adn_ordering"] == "NDA"
+    assert convert_checkpoint(saved(state, tmp_path), layer_order="cip").network_def["levels"]["adn_ordering"] == "NDA"
     assert "are 'cip'" in refusal(state, tmp_path, layer_order="cpg")
     gates = dict(sorted(state_of("csSEunet3d", slice_reduction=4).items()))
     assert "csSEunet3d or scSEunet3d or agscSEunet3d, whose" in refusal(gates, tmp_path)

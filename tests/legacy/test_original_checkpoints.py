@@ -127,7 +127,10 @@ def test_reference_networks_have_the_published_numbers_of_parameters() -> None:
 
 def test_slopes_and_transposed_convolutions_are_options_of_the_networks() -> None:
     act = ("prelu", {"num_parameters": "channels"})
-    network = networks.AttentionVNet(3, 1, 2, channels=(2, 4), convs=(2,), act=act, attention=None, upsample_adn=True)
+    levels = {"convs": (2,)}
+    network = networks.AttentionVNet(
+        3, 1, 2, channels=(2, 4), levels=levels, act=act, attention=None, upsample_adn=True
+    )
     state = network.state_dict()
     slopes = {key: value.numel() for key, value in state.items() if key.endswith("A.weight")}
     assert slopes["encoders.0.act.A.weight"] == slopes["upsample_adns.0.A.weight"] == 2

@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 import torch
+from helpers.options import with_options
 from monai.networks.layers.factories import Act
 from torch import nn
 from torch.nn import functional
@@ -20,7 +21,8 @@ TRUNKS: dict[str, Any] = {
     "xception": ("xception", {"middle_blocks": 1, "width": 1 / 16}),
 }
 NARROW: dict[str, Any] = {
-    **{"aspp_channels": 8, "low_channels": 4, "decoder_channels": 8, "head_channels": 8, "reduction": 1},
+    "aspp": {"channels": 8, "reduction": 1},
+    "decoder": {"low_channels": 4, "channels": 8, "head_channels": 8},
     "norm": "instance",
 }
 PUBLISHED = 57_248_421
@@ -31,7 +33,7 @@ every_trunk = pytest.mark.parametrize("trunk", TRUNKS.values(), ids=TRUNKS)
 
 def build(trunk: Any = TRUNKS["xception"], in_channels: int = 3, **options: Any) -> AttentionDeepLabV3Plus:
     torch.manual_seed(0)
-    return AttentionDeepLabV3Plus(2, in_channels, 1, trunk=trunk, **{**NARROW, **options})
+    return AttentionDeepLabV3Plus(2, in_channels, 1, trunk=trunk, **with_options(NARROW, options))
 
 
 def test_number_of_parameters_is_the_published_one_but_for_what_the_docstring_names() -> None:
@@ -94,12 +96,12 @@ def test_rates_double_at_output_stride_8_and_can_be_named(output_stride: int, ra
         return [branch[0][0].dilation[0] for branch in network.pyramid.branches[1:]]
 
     assert dilations(build(output_stride=output_stride)) == rates
-    assert dilations(build(output_stride=output_stride, rates=[2, 3])) == [2, 3]
+    assert dilations(build(output_stride=output_stride, **{"aspp#rates": [2, 3]})) == [2, 3]
 
 
 @every_trunk
 def test_gradients_reach_every_parameter_with_the_published_norm_and_dropout(trunk: Any) -> None:
-    network = build(trunk, norm="batch", aspp_channels=16)
+    network = build(trunk, norm="batch", **{"aspp#channels": 16})
     network(torch.rand(2, 3, 48, 48)).square().mean().backward()
     for name, parameter in network.named_parameters():
         assert parameter.grad is not None, name
@@ -113,9 +115,9 @@ def test_named_activation_is_the_only_one(trunk: Any) -> None:
     assert nn.ReLU not in kinds
 
 
-@pytest.mark.parametrize("option", ["dropout", "dense_dropout"])
+@pytest.mark.parametrize("option", ["dropout", "aspp#dropout"])
 def test_either_dropout_is_really_used(option: str) -> None:
-    off: dict[str, Any] = {"dropout": None, "dense_dropout": None}
+    off: dict[str, Any] = {"dropout": None, "aspp#dropout": None}
     x = torch.rand(1, 3, 32, 32)
     network = build(**off)
     assert torch.equal(network(x), network(x))
@@ -132,12 +134,14 @@ def test_weights_of_torchvision_load_into_the_trunk(tmp_path: Path) -> None:
     assert all(torch.equal(network.trunk.state_dict()[key], value) for key, value in source.items())
 
 
-@pytest.mark.parametrize("option", ["aspp", "low", "decoder", "head"])
+@pytest.mark.parametrize(
+    "option", ["aspp#channels", "decoder#low_channels", "decoder#channels", "decoder#head_channels"]
+)
 def test_widths_must_be_positive(option: str) -> None:
-    with pytest.raises(ValueError, match=f"^{option}_channels must be at least 1, got 0"):
-        build(**{f"{option}_channels": 0})
+    with pytest.raises(ValueError, match=f"^{option} must be at least 1, got 0"):
+        build(**{option: 0})
 
 
 def test_unknown_output_stride_is_refused() -> None:
-    with pytest.raises(ValueError, match=r"^output_stride must be 8 or 16, got 32"):
+    with pytest.raises(ValueError, match=r"^output_stride must be one of 8, 16, got 32"):
         build(output_stride=32)

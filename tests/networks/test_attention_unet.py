@@ -53,7 +53,7 @@ def test_decoder_sees_the_skip_before_the_upsampled_map() -> None:
 
 @pytest.mark.parametrize("convs", [1, 3])
 def test_levels_and_convolutions_are_arguments(convs: int) -> None:
-    network = AttentionUNet(3, 2, 3, convs=convs, **SMALL)
+    network = AttentionUNet(3, 2, 3, levels={"convs": convs}, **SMALL)
     assert {len(level[0]) for level in network.encoders} == {convs}
     assert network(torch.randn(1, 2, 9, 8, 11)).shape == (1, 3, 9, 8, 11)
 
@@ -62,7 +62,7 @@ def test_levels_and_convolutions_are_arguments(convs: int) -> None:
 @pytest.mark.parametrize("upsample", ["linear", "nearest", "deconv"])
 @pytest.mark.parametrize("dims", [2, 3])
 def test_every_upsampling_is_scripted(dims: int, upsample: str) -> None:
-    network = AttentionUNet(dims, 1, 3, upsample=upsample, **SMALL)
+    network = AttentionUNet(dims, 1, 3, decoder={"upsample": upsample}, **SMALL)
     x = torch.randn(1, 1, *[11, 9, 8][:dims])
     torch.testing.assert_close(torch.jit.script(network)(x), network(x))
 

@@ -31,7 +31,8 @@ def test_bottleneck_has_channel_attention_exactly_where_the_levels_have_attentio
 
 
 def test_levels_have_their_numbers_of_convolutions() -> None:
-    network = AttentionVNet(2, 1, 2, channels=(2, 4, 4, 8), convs=(1, 3, 2), bottleneck_convs=2, attention=None)
+    options = {"levels": {"convs": (1, 3, 2)}, "bottleneck": {"convs": 2}, "attention": None}
+    network = AttentionVNet(2, 1, 2, channels=(2, 4, 4, 8), **options)
     assert [len(level.convs) for level in network.encoders] == [1, 3, 2]
     assert [len(level.convs) for level in network.decoders] == [2, 3, 1]
     assert len(network.bottleneck[0]) == 2
@@ -40,7 +41,7 @@ def test_levels_have_their_numbers_of_convolutions() -> None:
 def test_network_is_residual_levels_between_strided_convolutions() -> None:
     """Two levels, spelled out with torch's own functions; activation and norm are left out of the convolutions."""
     torch.manual_seed(0)
-    options = {"channels": (4, 6), "convs": (2,), "kernel_size": 3, "norm": None, "act": "relu"}
+    options = {"channels": (4, 6), "levels": {"convs": (2,), "kernel_size": 3}, "norm": None, "act": "relu"}
     network = AttentionVNet(2, 1, 3, attention="se", **options)
     state = network.state_dict()
 
@@ -68,7 +69,7 @@ def test_network_is_residual_levels_between_strided_convolutions() -> None:
 
 def test_shortcut_of_the_input_is_projected_only_where_it_does_not_fit() -> None:
     for in_channels, kind in ((1, nn.Identity), (4, nn.Identity), (2, nn.Conv3d), (8, nn.Conv3d)):
-        network = AttentionVNet(3, in_channels, 2, channels=(4, 8), convs=(1,), attention=None)
+        network = AttentionVNet(3, in_channels, 2, channels=(4, 8), levels={"convs": (1,)}, attention=None)
         assert isinstance(network.encoders[0].shortcut, kind)
 
 

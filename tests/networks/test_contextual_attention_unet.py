@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 import torch
 from contracts.attention import scripts
+from helpers.options import with_options
 from torch import nn
 from torch.nn import functional
 
@@ -19,8 +20,10 @@ from bundle.networks.contextual_attention_unet import ContextualAttentionUNet
 TRUNK: dict[str, Any] = {"depth": [1, 1, 1, 1], "width": 1 / 16}
 SMALL: dict[str, Any] = {
     "trunk": ("resnet", TRUNK),
-    **{"channels": [8, 8, 8, 8, 8], "patch_size": 8, "patch_channels": [4, 8], "depth": 1, "heads": 2},
-    **{"context_channels": 4, "boundary_channels": 4, "attention": ("se", {"reduction": 1}), "spatial_size": [64, 64]},
+    "decoder": {"channels": [8, 8, 8, 8, 8]},
+    "transformer": {"patch_size": 8, "channels": [4, 8], "depth": 1, "heads": 2},
+    "head": {"context_channels": 4, "boundary_channels": 4},
+    "attention": ("se", {"reduction": 1}),
 }
 PUBLISHED = 165_165_953
 """Parameters of the authors' network."""
@@ -28,8 +31,7 @@ PUBLISHED = 165_165_953
 
 def build(dims: int = 2, **options: Any) -> ContextualAttentionUNet:
     torch.manual_seed(0)
-    small = {**SMALL, "spatial_size": [64] * dims}
-    return ContextualAttentionUNet(dims, 3, 1, **{**small, **options})
+    return ContextualAttentionUNet(dims, 3, 1, **with_options(SMALL, {"spatial_size": [64] * dims, **options}))
 
 
 def count(module: nn.Module) -> int:
@@ -38,7 +40,7 @@ def count(module: nn.Module) -> int:
 
 def test_number_of_parameters_is_the_published_one_but_for_the_biases_of_the_gate() -> None:
     with torch.device("meta"):
-        network, bare = ContextualAttentionUNet(2, 3, 1), ContextualAttentionUNet(2, 3, 1, bridge=False)
+        network, bare = ContextualAttentionUNet(2, 3, 1), ContextualAttentionUNet(2, 3, 1, decoder={"bridge": False})
     assert count(network) == PUBLISHED + 64 + 4
     assert f"{count(network) / 1e6:.2f}" == "165.17"
     assert f"{count(bare) / 1e6:.2f}" == "89.66"
@@ -60,7 +62,7 @@ def test_maps_of_an_image_of_256_are_those_of_the_definition() -> None:
 
 
 def test_image_of_256_gives_probabilities_that_are_not_constant() -> None:
-    probabilities = torch.sigmoid(build(patch_size=16).eval()(torch.rand(1, 3, 256, 256)))
+    probabilities = torch.sigmoid(build(**{"transformer#patch_size": 16}).eval()(torch.rand(1, 3, 256, 256)))
     assert probabilities.shape == (1, 1, 256, 256)
     assert (probabilities > 0).all()
     assert (probabilities < 1).all()
@@ -69,7 +71,7 @@ def test_image_of_256_gives_probabilities_that_are_not_constant() -> None:
 
 @pytest.mark.parametrize("bridge", [True, False])
 def test_decoder_joins_transposed_convolutions_and_the_features_of_the_trunk(bridge: bool) -> None:
-    network, x = build(bridge=bridge).double().eval(), torch.rand(1, 3, 64, 96).double()
+    network, x = build(**{"decoder#bridge": bridge}).double().eval(), torch.rand(1, 3, 64, 96).double()
     state, eps = network.state_dict(), 1e-5
 
     def conv_stack(y: torch.Tensor, name: str) -> torch.Tensor:
@@ -139,5 +141,5 @@ def test_xception_can_be_the_trunk_and_positions_are_made_for_256_by_default(dim
 
 @pytest.mark.parametrize("channels", [[8] * 4, [8, 8, 8, 8, 0]])
 def test_decoder_has_five_positive_widths(channels: list[int]) -> None:
-    with pytest.raises(ValueError, match=r"^channels needs five positive widths"):
-        build(channels=channels)
+    with pytest.raises(ValueError, match=r"^decoder#channels needs five positive widths"):
+        build(**{"decoder#channels": channels})

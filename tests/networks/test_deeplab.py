@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 import torch
 from contracts.attention import scripts
+from helpers.options import with_options
 from monai.networks.layers.factories import Act
 from torch import nn
 from torch.nn import functional
@@ -19,7 +20,8 @@ TRUNKS: dict[str, Any] = {
     "resnet": ("resnet", {"depth": [1, 1, 1, 1], "width": 1 / 16}),
     "xception": ("xception", {"middle_blocks": 1, "width": 1 / 16}),
 }
-NARROW: dict[str, Any] = {"aspp_channels": 8, "low_channels": 4, "decoder_channels": 8, "norm": "instance"}
+NARROW: dict[str, Any] = {"aspp": {"channels": 8}, "decoder": {"low_channels": 4, "channels": 8}, "norm": "instance"}
+SEPARABLE = {"aspp#separable": True, "decoder#separable": True}
 
 every_trunk = pytest.mark.parametrize("trunk", TRUNKS.values(), ids=TRUNKS)
 both_dims = pytest.mark.parametrize("dims", [2, 3])
@@ -27,7 +29,7 @@ both_dims = pytest.mark.parametrize("dims", [2, 3])
 
 def build(dims: int, trunk: Any = TRUNKS["resnet"], **options: Any) -> DeepLabV3Plus:
     torch.manual_seed(0)
-    return DeepLabV3Plus(dims, 1, 3, trunk=trunk, **{**NARROW, **options})
+    return DeepLabV3Plus(dims, 1, 3, trunk=trunk, **with_options(NARROW, options))
 
 
 def sample(dims: int) -> torch.Tensor:
@@ -62,7 +64,7 @@ def test_rates_double_at_output_stride_8_and_can_be_named(output_stride: int, ra
         return [branch[0].dilation[0] for branch in network.aspp.branches]
 
     assert dilations(build(2, output_stride=output_stride)) == [1, *rates]
-    assert dilations(build(2, output_stride=output_stride, rates=[2, 3])) == [1, 2, 3]
+    assert dilations(build(2, output_stride=output_stride, **{"aspp#rates": [2, 3]})) == [1, 2, 3]
 
 
 @every_trunk
@@ -78,7 +80,7 @@ def test_decoder_joins_the_pyramid_and_the_feature_at_stride_4(trunk: Any) -> No
 @scripts
 @every_trunk
 @both_dims
-@pytest.mark.parametrize("options", [{"output_stride": 8}, {"separable": True, "act": "prelu", "attention": "se"}])
+@pytest.mark.parametrize("options", [{"output_stride": 8}, {**SEPARABLE, "act": "prelu", "attention": "se"}])
 def test_script_equals_eager(dims: int, trunk: Any, options: dict[str, Any]) -> None:
     network, x = build(dims, trunk, **options).eval(), sample(dims)
     assert network(x).shape == (1, 3, *x.shape[2:])
@@ -109,7 +111,7 @@ def test_named_activation_is_the_only_one(trunk: Any) -> None:
 
 
 def test_separable_convolutions_stand_in_pyramid_and_decoder() -> None:
-    network = build(2, separable=True)
+    network = build(2, **SEPARABLE)
     assert all(isinstance(layer, SeparableConv) for layer in (*network.aspp.branches[1:], *network.decoder))
 
 
@@ -134,14 +136,15 @@ def test_too_small_input_is_refused() -> None:
         ("depth", 7),
         ("output_stride", 32),
         ("output_stride", 4),
-        ("rates", []),
-        ("aspp_channels", 0),
-        ("low_channels", 0),
-        ("decoder_channels", -1),
+        ("aspp#rates", []),
+        ("aspp#channels", 0),
+        ("decoder#low_channels", 0),
+        ("decoder#channels", -1),
+        ("decoder#width", 8),
         ("dropout", 1.5),
     ],
 )
 def test_bad_option_is_refused_by_its_name(option: str, value: Any) -> None:
     options = {"trunk": ("resnet", {"depth": value})} if option == "depth" else {option: value}
-    with pytest.raises(ValueError, match=f"^{option} "):
+    with pytest.raises(ValueError, match=f"^({option}|{option.split('#')[0]}|{option.split('#')[-1]}) "):
         build(2, **options)

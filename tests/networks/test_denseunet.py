@@ -6,14 +6,19 @@ from typing import Any
 
 import pytest
 import torch
+from helpers.options import with_options
 from monai.networks.nets import DenseNet
 from torch import nn
 from torch.nn import functional
 
 from bundle.attention import ProgressiveAttention
-from bundle.networks.denseunet import DenseUNet, stack, unstack
+from bundle.networks.blocks.dense import stack, unstack
+from bundle.networks.denseunet import DenseUNet
 
-SMALL: dict[str, Any] = {"blocks": (2, 1, 3), "growth": 4, "stem": 6, "decoder": (8, 7, 6, 5), "dropout": 0.0}
+SMALL: dict[str, Any] = {
+    "layers": {"blocks": (2, 1, 3), "growth": 4, "stem": 6, "decoder": (8, 7, 6, 5)},
+    "dropout": 0.0,
+}
 DENSENET_161 = 28_681_000 - (2208 * 1000 + 1000)
 
 
@@ -109,7 +114,7 @@ def test_axis_of_the_slices_is_not_pooled_by_transitions_and_may_be_short() -> N
     encoded, logits = capture(network, [network.features.transitions[-1]], torch.randn(1, 1, 32, 16, 5))
     assert encoded.shape == (1, 17, 2, 1, 2)
     assert logits.shape == (1, 2, 32, 16, 5)
-    with pytest.raises(ValueError, match=r"every spatial axis needs at least 16 voxels \(but axis 2"):
+    with pytest.raises(ValueError, match=r"every spatial axis needs at least 16 voxels \(except axis 2"):
         network(torch.randn(1, 1, 32, 15, 5))
 
 
@@ -125,7 +130,7 @@ def test_dropout_stands_behind_the_last_convolution() -> None:
 
 
 def test_strong_compression_leaves_a_channel() -> None:
-    network = DenseUNet(2, 1, 2, **{**SMALL, "compression": 0.01})
+    network = DenseUNet(2, 1, 2, **with_options(SMALL, {"layers#compression": 0.01}))
     assert network(torch.randn(2, 1, 32, 32)).shape == (2, 2, 32, 32)
 
 
@@ -141,22 +146,22 @@ def test_slices_as_a_batch_are_those_of_the_volume(axis: int) -> None:
 @pytest.mark.parametrize(
     ("key", "value"),
     [
-        ("blocks", []),
-        ("blocks", [1, 0, 1]),
-        ("growth", 0),
-        ("stem", 0),
-        ("decoder", [8, 8]),
-        ("decoder", [8, 8, 8, 0]),
-        ("compression", 0),
-        ("compression", 1.5),
-        ("bottleneck", 0),
+        ("layers#blocks", []),
+        ("layers#blocks", [1, 0, 1]),
+        ("layers#growth", 0),
+        ("layers#stem", 0),
+        ("layers#decoder", [8, 8]),
+        ("layers#decoder", [8, 8, 8, 0]),
+        ("layers#compression", 0),
+        ("layers#compression", 1.5),
+        ("layers#bottleneck", 0),
         ("slice_dim", 3),
         ("dropout", 1),
     ],
 )
 def test_bad_option_is_refused_by_its_name(key: str, value: Any) -> None:
     with pytest.raises(ValueError, match=f"^{key} "):
-        DenseUNet(3, 1, 2, **{**SMALL, key: value})
+        DenseUNet(3, 1, 2, **with_options(SMALL, {key: value}))
 
 
 def test_only_images_and_volumes_are_taken() -> None:

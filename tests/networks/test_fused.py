@@ -90,7 +90,12 @@ def test_attention_that_cannot_be_fused_is_refused(attention: Any) -> None:
 
 @pytest.mark.parametrize(
     "options",
-    [{"norm": "batch"}, {"norm": ("instance", {"affine": False})}, {"adn_ordering": "NDA"}, {"adn_ordering": ""}],
+    [
+        {"norm": "batch"},
+        {"norm": ("instance", {"affine": False})},
+        {"levels": {"adn_ordering": "NDA"}},
+        {"levels": {"adn_ordering": ""}},
+    ],
 )
 def test_levels_that_do_not_end_in_an_affine_instance_norm_are_refused(options: dict[str, Any]) -> None:
     with pytest.raises(ValueError, match="fused must be false unless every convolution ends in"):

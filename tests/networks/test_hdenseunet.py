@@ -6,22 +6,18 @@ from typing import Any
 
 import pytest
 import torch
+from helpers.options import with_options
 from torch import nn
 from torch.nn import functional
 
 from bundle.attention import ProgressiveAttention
+from bundle.networks.blocks.dense import LAYERS_3D
 from bundle.networks.denseunet import DenseUNet
 from bundle.networks.hdenseunet import HDenseUNet, neighborhoods
 
 SMALL: dict[str, Any] = {
-    "blocks_2d": (1, 2),
-    "growth_2d": 4,
-    "stem_2d": 6,
-    "decoder_2d": (7, 6, 8),
-    "blocks_3d": (2, 1),
-    "growth_3d": 3,
-    "stem_3d": 5,
-    "decoder_3d": (6, 7, 8),
+    "branch_2d": {"blocks": (1, 2), "growth": 4, "stem": 6, "decoder": (7, 6, 8)},
+    "branch_3d": {"blocks": (2, 1), "growth": 3, "stem": 5, "decoder": (6, 7, 8)},
     "dropout": 0.0,
 }
 
@@ -64,7 +60,7 @@ def test_default_network_has_the_parts_of_the_paper() -> None:
     with torch.device("meta"):
         network = HDenseUNet(3, 1, 3)
         plane = DenseUNet(2, 3, 3)
-        volume = DenseUNet(3, 4, 3, blocks=(3, 4, 12, 8), growth=32, decoder=(504, 224, 192, 96, 64), slice_dim=-1)
+        volume = DenseUNet(3, 4, 3, layers=LAYERS_3D, slice_dim=-1)
     fusion = 27 * 64 * 64 + 2 * 64 + 64 * 3 + 3
     assert count(network) == count(plane) + count(volume.features) + fusion
     assert [len(block) for block in network.volume.blocks] == [3, 4, 12, 8]
@@ -99,24 +95,25 @@ def test_single_slice_is_segmented_and_a_short_plane_refused() -> None:
 @pytest.mark.parametrize(
     ("key", "value"),
     [
-        ("blocks_2d", []),
-        ("growth_2d", 0),
-        ("stem_2d", 0),
-        ("decoder_2d", [8]),
-        ("blocks_3d", [0]),
-        ("growth_3d", 0),
-        ("stem_3d", 0),
-        ("decoder_3d", [8]),
-        ("decoder_3d", [6, 7, 9]),
-        ("compression", 2),
-        ("bottleneck", 0),
+        ("branch_2d#blocks", []),
+        ("branch_2d#growth", 0),
+        ("branch_2d#stem", 0),
+        ("branch_2d#decoder", [8]),
+        ("branch_3d#blocks", [0]),
+        ("branch_3d#growth", 0),
+        ("branch_3d#stem", 0),
+        ("branch_3d#decoder", [8]),
+        ("branch_3d#decoder", [6, 7, 9]),
+        ("branch_2d#compression", 2),
+        ("branch_3d#bottleneck", 0),
+        ("branch_2d#width", 8),
         ("slice_dim", -4),
         ("dropout", 1),
     ],
 )
 def test_bad_option_is_refused_by_its_name(key: str, value: Any) -> None:
-    with pytest.raises(ValueError, match=f"^{key} "):
-        HDenseUNet(3, 1, 2, **{**SMALL, key: value})
+    with pytest.raises(ValueError, match=f"^({key}|branch_2d does not have the option) "):
+        HDenseUNet(3, 1, 2, **with_options(SMALL, {key: value}))
 
 
 def test_images_are_refused() -> None:

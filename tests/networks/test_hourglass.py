@@ -12,7 +12,7 @@ from torch.nn import functional
 from bundle.networks import StackedHourglass, fold_input_channels
 from bundle.networks.hourglass import Hourglass
 
-SMALL: dict[str, Any] = {"width": 8, "depth": 2}
+SMALL: dict[str, Any] = {"width": 8, "hourglass": {"depth": 2}}
 State = Mapping[str, torch.Tensor]
 
 
@@ -227,8 +227,9 @@ def test_bfloat16_autocast_is_near_single_precision() -> None:
     ("option", "value", "message"),
     [
         ("stacks", 0, "stacks must be at least 1, got 0"),
-        ("blocks", 0, "blocks must be at least 1, got 0"),
-        ("depth", 0, "depth must be at least 1, got 0"),
+        ("hourglass", {"blocks": 0}, "^hourglass#blocks must be at least 1, got 0"),
+        ("hourglass", {"depth": 0}, "^hourglass#depth must be at least 1, got 0"),
+        ("hourglass", {"levels": 3}, "^hourglass does not have the option 'levels'; its options are depth, blocks"),
         ("width", 5, "width must be even and at least 2, got 5"),
         ("width", 0, "width must be even and at least 2, got 0"),
         ("spatial_dims", 1, "spatial_dims must be 2 or 3, got 1"),

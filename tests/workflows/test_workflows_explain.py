@@ -19,7 +19,7 @@ from bundle import ROOT
 from bundle.networks import AttentionUNet
 
 VNET = ["explain.json", "networks/vnet.json"]
-SMALL_VNET = {"network_def#channels": [2, 4, 8], "network_def#convs": [1, 1]}
+SMALL_VNET = {"network_def#channels": [2, 4, 8], "network_def#levels#convs": [1, 1]}
 
 
 def write_weights(folder: Path, **changed: float) -> str:

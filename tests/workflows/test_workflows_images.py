@@ -23,16 +23,20 @@ TASKS = ("lesion_segmentation", "cell_segmentation")
 SMALL_NETWORKS = {
     "attention_deeplabv3plus": {
         "trunk": ["resnet", {"width": 0.0625, "depth": [1, 1, 1, 1]}],
-        **{"aspp_channels": 8, "low_channels": 4, "decoder_channels": 8, "head_channels": 8, "reduction": 1},
+        "aspp": {"channels": 8, "reduction": 1},
+        "decoder": {"low_channels": 4, "channels": 8, "head_channels": 8},
     },
     "contextual_attention_unet": {
         "trunk": ["resnet", {"width": 0.0625, "depth": [1, 1, 1, 1]}],
-        **{"channels": [8, 8, 8, 8, 8], "patch_channels": [4, 8], "depth": 1, "heads": 2},
-        **{"context_channels": 4, "boundary_channels": 4, "attention": ["se", {"reduction": 2}]},
+        "decoder": {"channels": [8, 8, 8, 8, 8]},
+        "transformer": {"channels": [4, 8], "depth": 1, "heads": 2},
+        "head": {"context_channels": 4, "boundary_channels": 4},
+        "attention": ["se", {"reduction": 2}],
     },
     "deeplabv3plus": {
         "trunk": ["resnet", {"width": 0.0625, "depth": [1, 1, 1, 1]}],
-        **{"aspp_channels": 8, "low_channels": 4, "decoder_channels": 8},
+        "aspp": {"channels": 8},
+        "decoder": {"low_channels": 4, "channels": 8},
     },
 }
 

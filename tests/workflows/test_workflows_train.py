@@ -54,7 +54,7 @@ def test_training_learns_the_phantoms(dataset: Path, tmp_path: Path) -> None:
     [
         ("train.json", {"attention": "se"}),
         ("train.json", {"attention": None, "deep_supervision": True, "lr_schedule": "poly", "amp": False}),
-        (["train.json", "networks/vnet.json"], {"network_def#convs": [1], "early_stop": 1}),
+        (["train.json", "networks/vnet.json"], {"network_def#levels#convs": [1], "early_stop": 1}),
     ],
     ids=["se", "deep supervision", "vnet"],
 )

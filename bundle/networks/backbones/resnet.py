@@ -1,30 +1,30 @@
 """ResNet as a trunk, in 2D or 3D.
 
-Paper: Deep Residual Learning for Image Recognition (He et al. 2015), https://arxiv.org/abs/1512.03385, in the form
-that torchvision made the usual one: the stride of a bottleneck lies in its convolution of size 3. The blocks are
-MONAI's and the names of the weights torchvision's, see :func:`bundle.networks.load_torchvision_weights`.
-Differs from
-both: no classifier, strides can be traded for dilation in either kind of block, normalization and activation are
-arguments everywhere, and attention can stand behind every feature.
+Paper: Deep Residual Learning for Image Recognition (He et al. 2015), https://arxiv.org/abs/1512.03385, in the form of
+torchvision: the stride of a bottleneck is in its convolution of size 3. The blocks are those of MONAI, the names of
+the weights those of torchvision, see :func:`bundle.networks.load_torchvision_weights`. Differs from both: no
+classifier, strides can be replaced by dilation in both kinds of block, normalization and activation are arguments of
+all layers, and attention can follow every feature.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, Literal
 
 import torch
 from monai.networks.layers.factories import Conv, Pool
 from monai.networks.nets.resnet import ResNetBlock, ResNetBottleneck
 from torch import nn
 
-from bundle.attention.attention_factory import AttentionSpec
 from bundle.networks.blocks.conv_norm import act_layer, norm_layer
 from bundle.networks.blocks.norm import with_fast_instance_norm
+from bundle.utils.option_checks import check_choice
 
 from .trunk import FULL_STRIDES, Trunk, scaled, stride_and_dilations
 
 BlockType = type[ResNetBlock] | type[ResNetBottleneck]
+BlockName = Literal["basic", "bottleneck"]
 
 BLOCKS: dict[str, BlockType] = {"basic": ResNetBlock, "bottleneck": ResNetBottleneck}
 DEPTHS: dict[int, tuple[str, Sequence[int]]] = {
@@ -37,19 +37,18 @@ DEPTHS: dict[int, tuple[str, Sequence[int]]] = {
 
 
 class ResNetTrunk(Trunk):
-    """The features of a ResNet: behind the first convolution, then behind each of its four layers of blocks.
+    """The features of a ResNet: after the first convolution, then after each of its four layers of blocks.
 
     Args:
         spatial_dims: 2 or 3.
         in_channels: channels of the input.
         depth: 18, 34, 50, 101 or 152, or the numbers of blocks of the four layers.
-        block: ``"basic"`` or ``"bottleneck"``; by default that of ``depth``, the latter where blocks are numbered.
+        block: ``"basic"`` or ``"bottleneck"``; by default that of ``depth``, ``"bottleneck"`` for numbers of blocks.
         width: factor of all published numbers of channels.
-        output_stride: 8, 16 or 32; strides beyond it are traded for dilation.
-        attention: mechanism behind every feature, see :func:`bundle.attention.get_attention_layer`.
-        spatial_size: spatial size of the training patch. The slice mechanisms need it; it limits no input.
+        output_stride: 8, 16 or 32; larger strides are replaced by dilation.
         act: MONAI activation option.
         norm: MONAI normalization option.
+        gates: ``attention`` and ``spatial_size``, see :class:`Trunk`.
 
     Raises:
         ValueError: when an option is unknown.
@@ -61,18 +60,16 @@ class ResNetTrunk(Trunk):
         in_channels: int,
         *,
         depth: int | Sequence[int] = 50,
-        block: str | None = None,
+        block: BlockName | None = None,
         width: float = 1.0,
         output_stride: int = 32,
-        attention: AttentionSpec = None,
-        spatial_size: Sequence[int] | None = None,
         act: Any = "relu",
         norm: Any = "batch",
+        **gates: Any,
     ) -> None:
         kind, counts = _blocks(depth, block)
         planes = scaled((64, 64, 128, 256, 512), width)
         channels = [planes[0], *(plane * kind.expansion for plane in planes[1:])]
-        gates: dict[str, Any] = {"attention": attention, "spatial_size": spatial_size}
         super().__init__(spatial_dims, channels, output_stride=output_stride, norm=norm, **gates)
         conv = Conv[Conv.CONV, spatial_dims]
         self.conv1 = conv(in_channels, planes[0], 7, stride=2, padding=3, bias=False)
@@ -93,18 +90,13 @@ class ResNetTrunk(Trunk):
             for count, below, plane, stride in zip(counts, channels[:-1], planes[1:], FULL_STRIDES[1:], strict=True)
         ]
         self.layer1, self.layer2, self.layer3, self.layer4 = layers
-        for part in (self.conv1, *layers):
-            for module in part.modules():
+        for layer in (self.conv1, *layers):
+            for module in layer.modules():
                 if isinstance(module, conv):
                     nn.init.kaiming_normal_(module.weight, mode="fan_out", nonlinearity="relu")
 
-    def forward(self, x: torch.Tensor) -> list[torch.Tensor]:
-        """Return the five features of ``x`` ``(B, in_channels, ...)``, fine to coarse.
-
-        Raises:
-            ValueError: when ``x`` is too small, see :meth:`Trunk.check`.
-        """
-        self.check(x)
+    def extract(self, x: torch.Tensor) -> list[torch.Tensor]:
+        """Compute the five features of ``x`` ``(B, in_channels, ...)``."""
         stem = self.gates[0](self.act(self.bn1(self.conv1(x))))
         first = self.gates[1](self.layer1(self.maxpool(stem)))
         second = self.gates[2](self.layer2(first))
@@ -113,7 +105,7 @@ class ResNetTrunk(Trunk):
         return [stem, first, second, third, fourth]
 
 
-def _blocks(depth: int | Sequence[int], block: str | None) -> tuple[BlockType, Sequence[int]]:
+def _blocks(depth: int | Sequence[int], block: BlockName | None) -> tuple[BlockType, Sequence[int]]:
     """Return the kind of block and the numbers of blocks of the four layers."""
     if isinstance(depth, int):
         if depth not in DEPTHS:
@@ -125,8 +117,7 @@ def _blocks(depth: int | Sequence[int], block: str | None) -> tuple[BlockType, S
         if len(counts) != 4 or min(counts) < 1:
             raise ValueError(f"depth needs a positive number of blocks for each of four layers, got {list(counts)}.")
     name = usual if block is None else block
-    if name not in BLOCKS:
-        raise ValueError(f"block must be one of {', '.join(BLOCKS)}, got {name!r}.")
+    check_choice("block", name, BlockName)
     return BLOCKS[name], counts
 
 
@@ -141,8 +132,8 @@ def _layer(
     act: Any,
     norm: Any,
 ) -> nn.Sequential:
-    """Build the blocks of a layer; ``steps`` are its stride and the dilations before and behind it."""
-    stride, before, behind = steps
+    """Build the blocks of a layer; ``steps`` are its stride and the dilations before and after it."""
+    stride, before, after = steps
     out_channels = planes * kind.expansion
     options: dict[str, Any] = {
         "spatial_dims": spatial_dims,
@@ -158,13 +149,13 @@ def _layer(
             shortcut = nn.Sequential(projection, norm_layer(norm, spatial_dims, out_channels))
         block = kind(source, planes, stride=step, downsample=shortcut, **options)
         first, *others = [block.conv1, block.conv2] if kind is ResNetBlock else [block.conv2]
-        _dilate(first, behind if index else before)
+        _dilate(first, after if index else before)
         for conv in others:
-            _dilate(conv, behind)
+            _dilate(conv, after)
         blocks.append(block)
     return nn.Sequential(*blocks)
 
 
 def _dilate(conv: Any, dilation: int) -> None:
-    """Spread the taps of a convolution of size 3 and keep its size; MONAI's blocks have no such option."""
+    """Dilate a convolution of size 3 and keep the size of its output; MONAI's blocks have no such option."""
     conv.dilation = conv.padding = (dilation,) * len(conv.kernel_size)

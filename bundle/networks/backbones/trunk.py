@@ -1,35 +1,39 @@
-"""What the feature trunks have in common: sizes of their features, attention behind them, checks, dilation.
+"""Base class of the feature trunks: sizes of the features, attention after them, input checks, dilation.
 
-Removing a stride and spreading the kernels behind it instead is the manner of DeepLab (Chen et al. 2017),
-https://arxiv.org/abs/1706.05587. It is exact: every n-th voxel of the dense features is the strided feature.
+A stride is replaced by dilation of the following kernels as in DeepLab (Chen et al. 2017),
+https://arxiv.org/abs/1706.05587. The replacement is exact: every n-th voxel of the dense features is the strided
+feature.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, ClassVar
 
 import torch
 from torch import nn
 
 from bundle.attention.attention_factory import AttentionSpec, get_attention_layer
+from bundle.utils.option_checks import check_choice, check_spatial_dims
 
 FULL_STRIDES = (2, 4, 8, 16, 32)
 """Size of the input over the size of each of the five features of a trunk that keeps all its strides."""
 
 
 class Trunk(nn.Module):
-    """Network that turns an image into five features, from fine to coarse, each behind its attention.
+    """Network that computes five features of an image, from fine to coarse, each followed by attention.
 
-    A feature at stride s has the size of the input divided by s, rounded up.
+    A feature at stride s has the size of the input divided by s, rounded up. A subclass computes the features in
+    :meth:`extract`.
 
     Args:
         spatial_dims: 2 or 3.
         channels: channels of the five features.
-        output_stride: stride of the last feature, 8, 16 or 32; the others have 2, 4, 8 and 16, or that if it is less.
-        attention: mechanism behind every feature; what follows in the trunk sees the weighted feature.
-        spatial_size: spatial size of the training patch. The slice mechanisms need it; it limits no input.
-        norm: MONAI normalization option of the layers that make the last feature.
+        output_stride: stride of the last feature; the others have 2, 4, 8 and 16, but at most ``output_stride``.
+        norm: MONAI normalization option of the layers that compute the last feature.
+        attention: mechanism after every feature, see :func:`bundle.attention.get_attention_layer`; the following
+            layers of the trunk see the weighted feature.
+        spatial_size: spatial size of the training patch. The slice mechanisms need it; it does not limit the input.
 
     Attributes:
         channels: channels of the five features.
@@ -37,8 +41,10 @@ class Trunk(nn.Module):
         min_size: least size of the input on every spatial axis.
 
     Raises:
-        ValueError: when ``spatial_dims`` or ``output_stride`` is none of these.
+        ValueError: when ``spatial_dims`` or ``output_stride`` is not supported.
     """
+
+    OUTPUT_STRIDES: ClassVar[tuple[int, ...]] = (8, 16, 32)
 
     def __init__(
         self,
@@ -46,15 +52,13 @@ class Trunk(nn.Module):
         channels: Sequence[int],
         *,
         output_stride: int,
-        attention: AttentionSpec,
-        spatial_size: Sequence[int] | None,
         norm: Any,
+        attention: AttentionSpec = None,
+        spatial_size: Sequence[int] | None = None,
     ) -> None:
         super().__init__()
-        if spatial_dims not in (2, 3):
-            raise ValueError(f"spatial_dims must be 2 or 3, got {spatial_dims}.")
-        if output_stride not in FULL_STRIDES[2:]:
-            raise ValueError(f"output_stride must be 8, 16 or 32, got {output_stride}.")
+        check_spatial_dims(spatial_dims)
+        check_choice("output_stride", output_stride, self.OUTPUT_STRIDES)
         self.channels = list(channels)
         self.strides = [min(stride, output_stride) for stride in FULL_STRIDES]
         sizes = feature_sizes(spatial_size, self.strides)
@@ -66,13 +70,22 @@ class Trunk(nn.Module):
         kind = norm if norm is None or isinstance(norm, str) else norm[0]
         self.needs_two_voxels = kind is not None and kind.lower().startswith("instance")
 
-    def check(self, x: torch.Tensor) -> None:
-        """Refuse an input ``(B, in_channels, ...)`` that is too small.
+    def forward(self, x: torch.Tensor) -> list[torch.Tensor]:
+        """Return the five features of ``x`` ``(B, in_channels, ...)``, from fine to coarse.
 
         Raises:
             ValueError: when a spatial axis is shorter than ``min_size``, or none is longer and the normalization is
                 by instance, which would erase a last feature of one voxel.
         """
+        self.check(x)
+        return self.extract(x)
+
+    def extract(self, x: torch.Tensor) -> list[torch.Tensor]:
+        """Compute the features of an input that is large enough."""
+        raise NotImplementedError
+
+    def check(self, x: torch.Tensor) -> None:
+        """Check the size of an input ``(B, in_channels, ...)``, see :meth:`forward`."""
         size = list(x.shape[2:])
         if min(size) < self.min_size:
             raise ValueError(f"every spatial axis needs at least {self.min_size} voxels, got {size}.")
@@ -91,17 +104,17 @@ def feature_sizes(spatial_size: Sequence[int] | None, strides: Sequence[int]) ->
 
 
 def stride_and_dilations(stride: int, output_stride: int) -> tuple[int, int, int]:
-    """Tell how a stage that halves the size is built where the strides beyond ``output_stride`` are removed.
+    """Return stride and dilations of a stage that halves the size, with strides above ``output_stride`` removed.
 
     Args:
-        stride: stride of the feature of the stage, 4 or more, were all strides kept.
-        output_stride: stride that no feature may exceed.
+        stride: stride of the feature of the stage, 4 or more, if all strides were kept.
+        output_stride: largest stride of a feature.
 
     Returns:
-        Stride of the strided layer of the stage, dilation up to and with that layer, dilation behind it.
+        Stride of the strided layer of the stage, dilation up to and including that layer, dilation after it.
     """
-    before, behind = max(stride // 2 // output_stride, 1), max(stride // output_stride, 1)
-    return (2 if behind == 1 else 1), before, behind
+    before, after = max(stride // 2 // output_stride, 1), max(stride // output_stride, 1)
+    return (2 if after == 1 else 1), before, after
 
 
 def scaled(channels: Sequence[int], width: float) -> list[int]:

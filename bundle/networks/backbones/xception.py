@@ -1,8 +1,8 @@
 """Aligned Xception-65 as a trunk, in 2D or 3D.
 
 Paper: Encoder-Decoder with Atrous Separable Convolution for Semantic Image Segmentation (Chen et al. 2018),
-https://arxiv.org/abs/1802.02611, figure 4. Differs from it: no classifier, and attention can stand behind every
-feature. The batch normalization has the usual epsilon of 1e-5; ``["batch", {"eps": 0.001}]`` gives the original's.
+https://arxiv.org/abs/1802.02611, figure 4. Differs from it: no classifier, and attention can follow every feature. The
+batch normalization has PyTorch's epsilon of 1e-5; ``["batch", {"eps": 0.001}]`` is that of the paper.
 """
 
 from __future__ import annotations
@@ -13,8 +13,8 @@ from typing import Any
 import torch
 from torch import nn
 
-from bundle.attention.attention_factory import AttentionSpec
 from bundle.networks.blocks.conv_norm import ConvNormAct, SeparableConv, act_layer
+from bundle.utils.option_checks import check_positive
 
 from .trunk import Trunk, scaled, stride_and_dilations
 
@@ -65,19 +65,18 @@ class XceptionBlock(nn.Module):
 class XceptionTrunk(Trunk):
     """The features of an aligned Xception.
 
-    They are the map behind the first two convolutions, that before the stride of the second entry block (the
-    low-level feature of DeepLab), and those of the second entry block, of the middle flow and of the exit flow.
+    They are the map after the first two convolutions, the map before the stride of the second entry block (the
+    low-level feature of DeepLab), and the maps of the second entry block, the middle flow and the exit flow.
 
     Args:
         spatial_dims: 2 or 3.
         in_channels: channels of the input.
         middle_blocks: number of blocks of the middle flow.
         width: factor of all published numbers of channels.
-        output_stride: 8, 16 or 32; strides beyond it are traded for dilation.
-        attention: mechanism behind every feature, see :func:`bundle.attention.get_attention_layer`.
-        spatial_size: spatial size of the training patch. The slice mechanisms need it; it limits no input.
+        output_stride: 8, 16 or 32; larger strides are replaced by dilation.
         act: MONAI activation option.
         norm: MONAI normalization option.
+        gates: ``attention`` and ``spatial_size``, see :class:`Trunk`.
 
     Raises:
         ValueError: when an option is unknown.
@@ -91,16 +90,14 @@ class XceptionTrunk(Trunk):
         middle_blocks: int = 16,
         width: float = 1.0,
         output_stride: int = 16,
-        attention: AttentionSpec = None,
-        spatial_size: Sequence[int] | None = None,
         act: Any = "relu",
         norm: Any = "batch",
+        **gates: Any,
     ) -> None:
-        if middle_blocks < 1:
-            raise ValueError(f"middle_blocks must be at least 1, got {middle_blocks}.")
+        check_positive(middle_blocks=middle_blocks)
         c32, c64, c128, c256, c728, c1024, c1536, c2048 = scaled((32, 64, 128, 256, 728, 1024, 1536, 2048), width)
-        gates: dict[str, Any] = {"attention": attention, "spatial_size": spatial_size, "norm": norm}
-        super().__init__(spatial_dims, (c64, c256, c256, c728, c2048), output_stride=output_stride, **gates)
+        channels = (c64, c256, c256, c728, c2048)
+        super().__init__(spatial_dims, channels, output_stride=output_stride, norm=norm, **gates)
         adn = {"act": act, "norm": norm}
         entry_stride, _, middle_rate = stride_and_dilations(16, output_stride)
         exit_stride, _, exit_rate = stride_and_dilations(32, output_stride)
@@ -123,13 +120,8 @@ class XceptionTrunk(Trunk):
             SeparableConv(spatial_dims, c1536, c2048, dilation=exit_rate, **adn),
         )
 
-    def forward(self, x: torch.Tensor) -> list[torch.Tensor]:
-        """Return the five features of ``x`` ``(B, in_channels, ...)``, fine to coarse.
-
-        Raises:
-            ValueError: when ``x`` is too small, see :meth:`Trunk.check`.
-        """
-        self.check(x)
+    def extract(self, x: torch.Tensor) -> list[torch.Tensor]:
+        """Compute the five features of ``x`` ``(B, in_channels, ...)``."""
         stem = self.gates[0](self.stem(x))
         entry = self.entry1(stem)
         low = self.gates[1](self.entry2.first(entry))

@@ -162,7 +162,7 @@ def paint(values: torch.Tensor, patch_size: int, size: list[int]) -> torch.Tenso
 
 def _check(patch_size: int, channels: Sequence[int], depth: int, heads: int, mlp_ratio: int) -> None:
     if len(channels) == 0 or min(channels) < 1:
-        raise ValueError(f"patch_channels needs one positive width or more, got {list(channels)}.")
+        raise ValueError(f"channels needs one positive width or more, got {list(channels)}.")
     if patch_size < 2 ** len(channels):
         raise ValueError(f"patch_size must be at least {2 ** len(channels)} to be halved so often, got {patch_size}.")
     for name, value in (("depth", depth), ("heads", heads), ("mlp_ratio", mlp_ratio)):

@@ -1,0 +1,83 @@
+"""Checks of the options of constructors, with errors that start with the name of the option."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any, get_args
+
+
+def check_choice(name: str, value: object, choices: object) -> None:
+    """Check that an option is one of several values.
+
+    Args:
+        name: name of the option.
+        value: its value.
+        choices: ``Literal`` type of the values, or a sequence of them.
+
+    Raises:
+        ValueError: when it is another value; the message lists the choices.
+    """
+    known = choices if isinstance(choices, Sequence) else get_args(choices)
+    if value not in known:
+        raise ValueError(f"{name} must be one of {', '.join(map(str, known))}, got {value!r}.")
+
+
+def check_positive(**values: int) -> None:
+    """Check that options are at least 1.
+
+    Raises:
+        ValueError: when one is less.
+    """
+    for name, value in values.items():
+        if value < 1:
+            raise ValueError(f"{name} must be at least 1, got {value}.")
+
+
+def check_spatial_dims(spatial_dims: int) -> None:
+    """Check that the number of spatial axes is 2 or 3.
+
+    Raises:
+        ValueError: when it is another number.
+    """
+    if spatial_dims not in (2, 3):
+        raise ValueError(f"spatial_dims must be 2 or 3, got {spatial_dims}.")
+
+
+def check_level_channels(channels: Sequence[int]) -> None:
+    """Check the channels of the levels of a network: two levels or more, positive numbers.
+
+    Raises:
+        ValueError: when there are fewer levels or a number is not positive.
+    """
+    if len(channels) < 2 or min(channels) < 1:
+        raise ValueError(f"channels needs two positive widths or more, one per level, got {list(channels)}.")
+
+
+def fill_options(name: str, given: Mapping[str, Any] | None, defaults: Mapping[str, Any]) -> dict[str, Any]:
+    """Return a group of options: the defaults, and in their place what is given.
+
+    Args:
+        name: name of the group.
+        given: options to set; None for none.
+        defaults: all options of the group.
+
+    Raises:
+        ValueError: when ``given`` is not a dictionary, or has an option that the group does not have.
+    """
+    if given is None:
+        return dict(defaults)
+    if not isinstance(given, Mapping):
+        raise ValueError(f"{name} must be a dictionary of options, got {given!r}.")
+    unknown = [str(option) for option in given if option not in defaults]
+    if unknown:
+        raise ValueError(f"{name} does not have the option {unknown[0]!r}; its options are {', '.join(defaults)}.")
+    return {**defaults, **given}
+
+
+def check_group_positive(group: str, options: Mapping[str, Any], *names: str) -> None:
+    """Check that options of a group are at least 1; the message names them as a config does, ``group#option``.
+
+    Raises:
+        ValueError: when one is less.
+    """
+    check_positive(**{f"{group}#{name}": options[name] for name in names})
