@@ -142,7 +142,7 @@ MODULES = {
     "networks.attention_pyramid": "networks.blocks.attention_pyramid",
     "networks.average": "networks.weight_average",
     "networks.contextual_head": "networks.blocks.contextual_head",
-    "networks.conv_norm": "networks.blocks.conv_norm",
+    "networks.conv_norm": "networks.blocks.convolution",
     "networks.convert": "legacy.convert",
     "networks.ensemble": "networks.network_ensemble",
     "networks.factory": "networks.network_factory",

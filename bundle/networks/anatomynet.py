@@ -18,7 +18,7 @@ from torch import nn
 
 from bundle.attention.attention_factory import AttentionSpec, get_attention_layer
 
-from .blocks.conv_adn import adn
+from .blocks.convolution import adn
 
 
 class AnatomyNet(nn.Module):

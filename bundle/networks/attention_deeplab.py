@@ -20,7 +20,7 @@ from bundle.utils.option_checks import check_group_positive, fill_options
 
 from .backbones.trunk_factory import TrunkSpec
 from .blocks.attention_pyramid import AttentionPyramid
-from .blocks.conv_norm import ConvNormAct, act_layer, norm_layer
+from .blocks.convolution import ConvNormAct, act_layer, norm_layer
 from .deeplab import RATES, DeepLabBase
 
 ASPP_DEFAULTS: dict[str, Any] = {"rates": None, "channels": 256, "reduction": 8, "dropout": 0.5}

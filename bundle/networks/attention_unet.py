@@ -18,8 +18,9 @@ from torch import nn
 from bundle.attention.attention_factory import AttentionSpec
 from bundle.utils.option_checks import check_group_positive, check_level_channels, check_spatial_dims, fill_options
 
-from .blocks.conv_adn import Upsample, conv_stack, level_attention, level_sizes, skip_attention
+from .blocks.convolution import conv_stack
 from .blocks.fused import FusedLevel
+from .blocks.levels import Upsample, level_attention, level_sizes, skip_attention
 
 LEVELS_DEFAULTS: dict[str, Any] = {"convs": 2, "kernel_size": 3, "dropout": None, "adn_ordering": "ADN"}
 DECODER_DEFAULTS: dict[str, Any] = {"attention": "same", "upsample": "linear"}

@@ -19,7 +19,8 @@ from torch import nn
 from bundle.attention.attention_factory import AttentionSpec, get_attention_layer, is_skip_gate
 from bundle.utils.option_checks import check_group_positive, check_level_channels, check_spatial_dims, fill_options
 
-from .blocks.conv_adn import ConvADN, Upsample, adn, conv_stack, level_attention, level_sizes, skip_attention
+from .blocks.convolution import ConvADN, adn, conv_stack
+from .blocks.levels import Upsample, level_attention, level_sizes, skip_attention
 
 LEVELS_DEFAULTS: dict[str, Any] = {"convs": (1, 2, 3, 3), "kernel_size": 5, "dropout": None, "adn_ordering": "ADN"}
 BOTTLENECK_DEFAULTS: dict[str, Any] = {"convs": 1, "attention": "se"}
@@ -38,7 +39,7 @@ class ResidualLevel(nn.Module):
             number goes through a convolution of size 1.
         convs: number of convolutions.
         attention: attention block for ``out_channels``.
-        options: arguments of :class:`bundle.networks.blocks.conv_adn.ConvADN`.
+        options: arguments of :class:`bundle.networks.blocks.convolution.ConvADN`.
     """
 
     def __init__(

@@ -19,7 +19,8 @@ from bundle.utils.option_checks import fill_options
 
 from .backbones.trunk_factory import TrunkSpec, get_trunk
 from .blocks.contextual_head import ContextualHead
-from .blocks.conv_adn import Upsample, conv_stack
+from .blocks.convolution import conv_stack
+from .blocks.levels import Upsample
 from .blocks.patch_transformer import PatchTransformer
 
 DECODER_DEFAULTS: dict[str, Any] = {"channels": (1024, 512, 256, 128, 64), "bridge": True}

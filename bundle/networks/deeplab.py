@@ -20,8 +20,8 @@ from bundle.utils.option_checks import check_choice, check_group_positive, fill_
 
 from .backbones.trunk_factory import TrunkSpec, get_trunk
 from .blocks.aspp import ASPP
-from .blocks.conv_adn import Upsample
-from .blocks.conv_norm import ConvNormAct, SeparableConv
+from .blocks.convolution import ConvNormAct, SeparableConv
+from .blocks.levels import Upsample
 
 RATES = {8: (12, 24, 36), 16: (6, 12, 18)}
 """Dilations of the pyramid by output stride."""

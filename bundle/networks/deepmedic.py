@@ -19,7 +19,7 @@ from monai.networks.layers.factories import Conv, Pool
 from torch import nn
 from torch.nn import functional
 
-from .blocks.conv_adn import adn
+from .blocks.convolution import adn
 
 
 class DeepMedic(nn.Module):

@@ -20,7 +20,7 @@ from torch import nn
 from bundle.attention.attention_factory import AttentionSpec
 
 from .backbones.trunk_factory import TrunkSpec, get_trunk, split_trunk
-from .blocks.conv_norm import ConvNormAct
+from .blocks.convolution import ConvNormAct
 
 STRIDES = (8, 16, 32)
 

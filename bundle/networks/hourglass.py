@@ -20,7 +20,7 @@ from torch.nn import functional
 from bundle.attention.attention_factory import AttentionSpec, get_attention_layer
 from bundle.utils.option_checks import check_group_positive, check_positive, check_spatial_dims, fill_options
 
-from .blocks.conv_adn import adn
+from .blocks.convolution import adn, preactivated
 from .blocks.padding import crop_to_image, pad_to_multiple
 
 STRIDE = 4
@@ -181,14 +181,11 @@ class PreActResidual(nn.Module):
     def __init__(self, spatial_dims: int, in_channels: int, out_channels: int, *, act: Any, norm: Any) -> None:
         super().__init__()
         conv, middle = Conv[Conv.CONV, spatial_dims], out_channels // 2
-        options = {"act": act, "norm": norm, "ordering": "NA"}
+        options = {"act": act, "norm": norm}
         self.convs = nn.Sequential(
-            adn(spatial_dims, in_channels, **options),
-            conv(in_channels, middle, 1),
-            adn(spatial_dims, middle, **options),
-            conv(middle, middle, 3, padding=1),
-            adn(spatial_dims, middle, **options),
-            conv(middle, out_channels, 1),
+            *preactivated(spatial_dims, in_channels, middle, 1, **options),
+            *preactivated(spatial_dims, middle, middle, 3, **options),
+            *preactivated(spatial_dims, middle, out_channels, 1, **options),
         )
         self.shortcut = nn.Identity() if in_channels == out_channels else conv(in_channels, out_channels, 1)
 

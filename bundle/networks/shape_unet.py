@@ -19,7 +19,7 @@ from torch.nn import functional
 
 from bundle.attention.attention_factory import get_attention_layer
 
-from .blocks.conv_adn import adn, conv_stack
+from .blocks.convolution import adn, conv_stack
 from .blocks.padding import crop_to_image, pad_to_multiple
 
 

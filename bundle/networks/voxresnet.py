@@ -18,7 +18,7 @@ from torch import nn
 
 from bundle.attention.attention_factory import AttentionSpec, get_attention_layer
 
-from .blocks.conv_adn import adn
+from .blocks.convolution import adn, preactivated
 
 
 class VoxResNet(nn.Module):
@@ -186,12 +186,9 @@ class VoxRes(nn.Module):
 
     def __init__(self, spatial_dims: int, channels: int, *, act: Any, norm: Any) -> None:
         super().__init__()
-        conv = Conv[Conv.CONV, spatial_dims]
         self.residual = nn.Sequential(
-            adn(spatial_dims, channels, act=act, norm=norm, ordering="NA"),
-            conv(channels, channels, 3, padding=1, bias=norm is None),
-            adn(spatial_dims, channels, act=act, norm=norm, ordering="NA"),
-            conv(channels, channels, 3, padding=1),
+            *preactivated(spatial_dims, channels, channels, act=act, norm=norm, bias=norm is None),
+            *preactivated(spatial_dims, channels, channels, act=act, norm=norm),
         )
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
@@ -238,8 +235,7 @@ def _first_stage(spatial_dims: int, in_channels: int, channels: int, *, act: Any
 
 def _stage(spatial_dims: int, in_channels: int, channels: int, *, modules: int, act: Any, norm: Any) -> nn.Sequential:
     return nn.Sequential(
-        adn(spatial_dims, in_channels, act=act, norm=norm, ordering="NA"),
-        Conv[Conv.CONV, spatial_dims](in_channels, channels, 3, stride=2, padding=1),
+        *preactivated(spatial_dims, in_channels, channels, stride=2, act=act, norm=norm),
         *(VoxRes(spatial_dims, channels, act=act, norm=norm) for _ in range(modules)),
     )
 

@@ -11,7 +11,7 @@ from torch import nn
 from torch.nn import functional
 
 from bundle.networks.blocks.aspp import ASPP
-from bundle.networks.blocks.conv_norm import SeparableConv
+from bundle.networks.blocks.convolution import SeparableConv
 
 
 def test_pyramid_is_that_of_the_definition() -> None:

@@ -10,7 +10,7 @@ from torch import nn
 from torch.nn import functional
 
 from bundle.networks.blocks.attention_pyramid import AttentionPyramid, BranchGate, DenseBlock
-from bundle.networks.blocks.conv_norm import SeparableConv
+from bundle.networks.blocks.convolution import SeparableConv
 
 
 def double(module: nn.Module) -> nn.Module:

@@ -13,7 +13,7 @@ from torch import nn
 from torch.nn import functional
 
 from bundle.attention import SqueezeExcitation
-from bundle.networks.blocks.conv_norm import SeparableConv
+from bundle.networks.blocks.convolution import SeparableConv
 from bundle.networks.deeplab import DeepLabV3Plus
 
 TRUNKS: dict[str, Any] = {

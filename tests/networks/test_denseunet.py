@@ -12,7 +12,6 @@ from torch import nn
 from torch.nn import functional
 
 from bundle.attention import ProgressiveAttention
-from bundle.networks.blocks.dense import stack, unstack
 from bundle.networks.denseunet import DenseUNet
 
 SMALL: dict[str, Any] = {
@@ -132,15 +131,6 @@ def test_dropout_stands_behind_the_last_convolution() -> None:
 def test_strong_compression_leaves_a_channel() -> None:
     network = DenseUNet(2, 1, 2, **with_options(SMALL, {"layers#compression": 0.01}))
     assert network(torch.randn(2, 1, 32, 32)).shape == (2, 2, 32, 32)
-
-
-@pytest.mark.parametrize("axis", [2, 3, 4])
-def test_slices_as_a_batch_are_those_of_the_volume(axis: int) -> None:
-    x = torch.randn(2, 3, 4, 5, 6)
-    slices = unstack(x, axis)
-    wanted = [x[sample].select(axis - 1, index) for sample in range(2) for index in range(x.shape[axis])]
-    assert torch.equal(slices, torch.stack(wanted))
-    assert torch.equal(stack(slices, x.shape[axis], axis), x)
 
 
 @pytest.mark.parametrize(

@@ -10,7 +10,7 @@ from torch import nn
 
 from bundle.attention import get_attention_layer
 from bundle.networks import AttentionUNet
-from bundle.networks.blocks.conv_adn import conv_stack
+from bundle.networks.blocks.convolution import conv_stack
 from bundle.networks.blocks.fused import FusedLevel
 
 SIZE = [16, 20, 24]

@@ -17,7 +17,7 @@ from monai.networks.layers.factories import Conv, Pool
 from monai.networks.nets.resnet import ResNetBlock, ResNetBottleneck
 from torch import nn
 
-from bundle.networks.blocks.conv_norm import act_layer, norm_layer
+from bundle.networks.blocks.convolution import act_layer, norm_layer
 from bundle.networks.blocks.norm import with_fast_instance_norm
 from bundle.utils.option_checks import check_choice
 

@@ -14,7 +14,7 @@ import torch
 from monai.networks.layers.factories import Pool
 from torch import nn
 
-from bundle.networks.blocks.conv_norm import ConvNormAct
+from bundle.networks.blocks.convolution import ConvNormAct
 
 from .trunk import Trunk, scaled
 

@@ -13,7 +13,7 @@ from typing import Any
 import torch
 from torch import nn
 
-from bundle.networks.blocks.conv_norm import ConvNormAct, SeparableConv, act_layer
+from bundle.networks.blocks.convolution import ConvNormAct, SeparableConv, act_layer
 from bundle.utils.option_checks import check_positive
 
 from .trunk import Trunk, scaled, stride_and_dilations

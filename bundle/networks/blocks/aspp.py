@@ -16,7 +16,7 @@ import torch
 from monai.networks.layers.factories import Dropout, Pool
 from torch import nn
 
-from .conv_norm import ConvNormAct, SeparableConv
+from .convolution import ConvNormAct, SeparableConv
 
 
 class AtrousPyramid(nn.Module):

@@ -17,7 +17,7 @@ from monai.networks.layers.factories import Conv
 from torch import nn
 
 from .aspp import AtrousPyramid
-from .conv_norm import ConvNormAct, act_layer
+from .convolution import ConvNormAct, act_layer
 
 
 class DenseBlock(nn.Module):

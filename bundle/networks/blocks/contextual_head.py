@@ -17,7 +17,7 @@ from torch import nn
 
 from bundle.attention.attention_factory import AttentionSpec, get_attention_layer
 
-from .conv_adn import ConvADN
+from .convolution import ConvADN
 from .patch_transformer import paint
 
 

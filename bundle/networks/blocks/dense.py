@@ -17,7 +17,8 @@ from torch import nn
 from bundle.attention.attention_factory import AttentionSpec, get_attention_layer
 from bundle.utils.option_checks import check_group_positive, fill_options
 
-from .conv_adn import Upsample, adn
+from .convolution import adn, preactivated
+from .levels import Upsample
 
 LAYERS_2D: dict[str, Any] = {
     **{"blocks": (6, 12, 36, 24), "growth": 48, "stem": 96, "decoder": (768, 384, 96, 96, 64)},
@@ -138,12 +139,10 @@ class DenseLayer(nn.Module):
         self, spatial_dims: int, in_channels: int, inner_channels: int, growth: int, *, act: Any, norm: Any
     ) -> None:
         super().__init__()
-        conv = Conv[Conv.CONV, spatial_dims]
+        options = {"act": act, "norm": norm, "bias": norm is None}
         self.layers = nn.Sequential(
-            adn(spatial_dims, in_channels, act=act, norm=norm, ordering="NA"),
-            conv(in_channels, inner_channels, 1, bias=norm is None),
-            adn(spatial_dims, inner_channels, act=act, norm=norm, ordering="NA"),
-            conv(inner_channels, growth, 3, padding=1, bias=norm is None),
+            *preactivated(spatial_dims, in_channels, inner_channels, 1, **options),
+            *preactivated(spatial_dims, inner_channels, growth, **options),
         )
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
@@ -219,8 +218,7 @@ def _transition(
     spatial_dims: int, in_channels: int, out_channels: int, stride: Sequence[int], *, act: Any, norm: Any
 ) -> nn.Sequential:
     return nn.Sequential(
-        adn(spatial_dims, in_channels, act=act, norm=norm, ordering="NA"),
-        Conv[Conv.CONV, spatial_dims](in_channels, out_channels, 1, bias=norm is None),
+        *preactivated(spatial_dims, in_channels, out_channels, 1, act=act, norm=norm, bias=norm is None),
         Pool[Pool.AVG, spatial_dims](kernel_size=tuple(stride)),
     )
 

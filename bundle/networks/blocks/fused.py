@@ -17,7 +17,7 @@ from torch import nn
 
 from bundle.attention.squeeze import SliceChannelModule
 
-from .conv_adn import ConvADN
+from .convolution import ConvADN
 from .norm import GroupedInstanceNorm
 
 CACHE = 2**20

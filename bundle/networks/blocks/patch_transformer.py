@@ -19,7 +19,7 @@ from monai.networks.layers.factories import Pool
 from torch import nn
 from torch.nn import functional
 
-from .conv_adn import conv_stack
+from .convolution import conv_stack
 
 
 class SelfAttention(nn.Module):

@@ -1,4 +1,4 @@
-"""Blocks that several networks are made of."""
+"""Upsampling, attention and sizes of the levels of a U-Net."""
 
 from __future__ import annotations
 
@@ -11,53 +11,7 @@ from torch.nn import functional
 
 from bundle.attention import AttentionGate, SqueezeExcitation
 from bundle.networks import GroupedInstanceNorm
-from bundle.networks.blocks.conv_adn import (
-    ConvADN,
-    PlainSkip,
-    Upsample,
-    adn,
-    conv_stack,
-    level_attention,
-    level_sizes,
-    skip_attention,
-)
-
-
-@pytest.mark.parametrize("dims", [2, 3])
-@pytest.mark.parametrize("kernel_size", [1, 3, 5])
-def test_convolution_keeps_the_size(dims: int, kernel_size: int) -> None:
-    block = ConvADN(dims, 2, 3, kernel_size=kernel_size)
-    assert block(torch.randn(1, 2, *[7, 8, 9][:dims])).shape == (1, 3, *[7, 8, 9][:dims])
-
-
-def test_strided_convolution_halves_the_size_rounding_down() -> None:
-    assert ConvADN(3, 2, 3, kernel_size=2, stride=2)(torch.randn(1, 2, 7, 8, 9)).shape == (1, 3, 3, 4, 4)
-
-
-@pytest.mark.parametrize("kernel_size", [-1, 0, 2])
-def test_kernel_that_would_change_the_size_is_refused(kernel_size: int) -> None:
-    with pytest.raises(ValueError, match=f"kernel_size must be positive and odd, got {kernel_size}"):
-        ConvADN(3, 2, 3, kernel_size=kernel_size)
-
-
-def test_layers_follow_the_convolution_in_the_order_of_the_letters() -> None:
-    block = ConvADN(3, 2, 4, adn_ordering="NDA", act="relu", norm="batch", dropout=0.1)
-    assert [type(layer) for layer in block[1]] == [nn.BatchNorm3d, nn.Dropout3d, nn.ReLU]
-    block = ConvADN(2, 2, 4)
-    assert [type(layer) for layer in block[1]] == [nn.PReLU, GroupedInstanceNorm]
-    assert [type(layer) for layer in ConvADN(2, 2, 4, adn_ordering="")] == [nn.Conv2d]
-
-
-def test_activation_and_norm_are_optional() -> None:
-    x = torch.randn(1, 2, 3, 4)
-    assert torch.equal(adn(2, 2, act=None, norm=None)(x), x)
-
-
-def test_stack_goes_from_the_first_width_over_the_middle_one_to_the_last() -> None:
-    stack = conv_stack(3, 1, 4, 6, convs=3, kernel_size=3)
-    assert [(block[0].in_channels, block[0].out_channels) for block in stack] == [(1, 4), (4, 4), (4, 6)]
-    (single,) = conv_stack(2, 1, 4, 6, convs=1)
-    assert (single[0].in_channels, single[0].out_channels) == (1, 6)
+from bundle.networks.blocks.levels import PlainSkip, Upsample, level_attention, level_sizes, skip_attention
 
 
 @pytest.mark.parametrize(("dims", "size"), [(2, [7, 10]), (3, [7, 10, 9])])
@@ -119,11 +73,3 @@ def test_gate_of_skips_has_the_norm_of_the_network_unless_it_names_one() -> None
 def test_plain_skip_is_the_skip() -> None:
     skip = torch.randn(1, 2, 4, 4)
     assert PlainSkip()(skip, torch.randn(1, 4, 2, 2)) is skip
-
-
-@pytest.mark.filterwarnings("ignore:.torch.jit:DeprecationWarning")
-def test_scripts_of_two_orders_in_one_process_keep_their_orders() -> None:
-    x = torch.randn(2, 3, 5, 5)
-    for ordering in ("AN", "NA", "AN"):
-        block = adn(2, 3, act="relu", norm="instance", ordering=ordering)
-        torch.testing.assert_close(torch.jit.script(block)(x), block(x))
