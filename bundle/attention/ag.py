@@ -35,6 +35,11 @@ class AttentionGate(nn.Module):
 
     Raises:
         ValueError: when ``gating_channels`` is missing or ``reduction`` is below 1.
+
+    Examples:
+        >>> gate = AttentionGate(3, 16, gating_channels=32)
+        >>> gate(torch.rand(1, 16, 8, 8, 8), torch.rand(1, 32, 4, 4, 4)).shape
+        torch.Size([1, 16, 8, 8, 8])
     """
 
     takes_gating = True

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 from monai.networks.layers.factories import LayerFactory
 from torch import nn
+
+from bundle.utils.option_checks import split_name
 
 from .ag import AttentionGate
 from .cbam import CBAM
@@ -57,6 +59,14 @@ def get_attention_layer(
 
     Raises:
         ValueError: when the name is unknown, the value has another form, or the mechanism refuses its arguments.
+
+    Examples:
+        >>> get_attention_layer(("se", {"reduction": 4}), spatial_dims=3, channels=16).channel.fc[0]
+        Linear(in_features=16, out_features=4, bias=True)
+        >>> get_attention_layer("pam", spatial_dims=3, channels=16, spatial_size=[8, 8, 10]).slice.slices
+        10
+        >>> get_attention_layer(None, spatial_dims=3, channels=16)
+        Identity()
     """
     if name is None:
         return nn.Identity()
@@ -85,8 +95,4 @@ def split_attention(name: str | Sequence[Any]) -> tuple[str, dict[str, Any]]:
     Raises:
         ValueError: when the value is neither a name nor a pair of a name and options.
     """
-    if isinstance(name, str):
-        return name, {}
-    if isinstance(name, Sequence) and len(name) == 2 and isinstance(name[0], str) and isinstance(name[1], Mapping):
-        return name[0], dict(name[1])
-    raise ValueError(f"attention must be a name, a pair [name, {{options}}] or null, got {name!r}.")
+    return split_name("attention", name)

@@ -55,6 +55,11 @@ class CBAM(nn.Module):
 
     Raises:
         ValueError: when ``reduction`` is below 1, ``kernel_size`` is not positive and odd, or ``norm`` is unknown.
+
+    Examples:
+        >>> block = CBAM(3, 16)
+        >>> block(torch.rand(2, 16, 8, 8, 10)).shape
+        torch.Size([2, 16, 8, 8, 10])
     """
 
     def __init__(

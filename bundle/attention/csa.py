@@ -16,6 +16,11 @@ class ChannelSliceAttention(SliceChannelModule):
     """Scale every slice of every channel by ``c * s``: channel gate, and slice gate of the map scaled by it.
 
     Arguments and errors: :class:`bundle.attention.squeeze.SliceChannelModule`.
+
+    Examples:
+        >>> block = ChannelSliceAttention(3, 16, [8, 8, 10])
+        >>> block(torch.rand(2, 16, 8, 8, 10)).shape
+        torch.Size([2, 16, 8, 8, 10])
     """
 
     name = "csa"

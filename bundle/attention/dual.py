@@ -18,16 +18,19 @@ Differs from the paper:
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Literal
 
 import torch
 from monai.networks.layers.factories import Conv
 from torch import nn
 from torch.nn import functional
 
+from bundle.utils.option_checks import check_choice
+
 from .squeeze import hidden_size
 
-POSITIONS = ("slices", "plane")
-ENERGIES = ("mean", "sum")
+Position = Literal["slices", "plane"]
+Energy = Literal["mean", "sum"]
 
 
 class DualAttention(nn.Module):
@@ -49,6 +52,11 @@ class DualAttention(nn.Module):
     Raises:
         ValueError: when ``position`` or ``energy`` is unknown, slices of an image are asked for, ``slice_dim`` is out
             of range or ``reduction`` is below 1.
+
+    Examples:
+        >>> block = DualAttention(3, 16)
+        >>> block(torch.rand(2, 16, 8, 8, 10)).shape
+        torch.Size([2, 16, 8, 8, 10])
     """
 
     def __init__(
@@ -57,14 +65,13 @@ class DualAttention(nn.Module):
         channels: int,
         spatial_size: Sequence[int] | None = None,
         *,
-        position: str | None = None,
+        position: Position | None = None,
         slice_dim: int = -1,
         reduction: int = 8,
-        energy: str = "mean",
+        energy: Energy = "mean",
     ) -> None:
         super().__init__()
-        if energy not in ENERGIES:
-            raise ValueError(f"energy must be one of {', '.join(ENERGIES)}, got {energy!r}.")
+        check_choice("energy", energy, Energy)
         axes = _position_axes(spatial_dims, position, slice_dim)
         self.positions = len(axes)
         self.order = [0, *axes, 1, *(axis for axis in range(2, 2 + spatial_dims) if axis not in axes)]
@@ -105,18 +112,17 @@ class DualAttention(nn.Module):
         return torch.bmm(weights.to(x.dtype), flat).reshape(x.shape)
 
 
-def _position_axes(spatial_dims: int, position: str | None, slice_dim: int) -> list[int]:
+def _position_axes(spatial_dims: int, position: Position | None, slice_dim: int) -> list[int]:
     """Return the axes of the map whose places attend to each other."""
     if position is None:
         position = "slices" if spatial_dims == 3 else "plane"
-    if position not in POSITIONS:
-        raise ValueError(f"position must be one of {', '.join(POSITIONS)}, got {position!r}.")
+    check_choice("position", position, Position)
     axes = list(range(2, 2 + spatial_dims))
     if spatial_dims != 3:
         if position == "slices":
             raise ValueError(f"position must be 'plane' where spatial_dims is {spatial_dims}: an image has no slices.")
         return axes
     if not -spatial_dims <= slice_dim < spatial_dims:
-        raise ValueError(f"slice_dim must lie in [-{spatial_dims}, {spatial_dims}), got {slice_dim}.")
+        raise ValueError(f"slice_dim must be in [-{spatial_dims}, {spatial_dims}), got {slice_dim}.")
     sliced = axes[slice_dim]
     return [sliced] if position == "slices" else [axis for axis in axes if axis != sliced]

@@ -30,6 +30,11 @@ class LargeKernelAttention(nn.Module):
 
     Raises:
         ValueError: when a kernel is not positive and odd, a dilation is below 1, or their numbers differ.
+
+    Examples:
+        >>> block = LargeKernelAttention(2, 16)
+        >>> block(torch.rand(2, 16, 24, 32)).shape
+        torch.Size([2, 16, 24, 32])
     """
 
     def __init__(

@@ -49,6 +49,11 @@ class ProgressiveAttention(SliceChannelModule):
         args: as :class:`bundle.attention.squeeze.SliceChannelModule`, with its errors.
         key_gradient: whether gradients flow through the pooled key slices.
         kwargs: as :class:`bundle.attention.squeeze.SliceChannelModule`.
+
+    Examples:
+        >>> block = ProgressiveAttention(3, 16, [8, 8, 10], slice_reduction=4)
+        >>> block(torch.rand(2, 16, 8, 8, 10)).shape
+        torch.Size([2, 16, 8, 8, 10])
     """
 
     name = "pam"

@@ -11,16 +11,18 @@ two projections.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, Literal
 
 import torch
 from monai.networks.layers.factories import Conv, split_args
 from monai.networks.layers.utils import get_act_layer
 from torch import nn
 
+from bundle.utils.option_checks import check_choice
+
 from .squeeze import hidden_size
 
-PROJECTIONS = ("sum", "mean")
+Projection = Literal["sum", "mean"]
 
 
 class ProjectExcitation(nn.Module):
@@ -38,6 +40,11 @@ class ProjectExcitation(nn.Module):
 
     Raises:
         ValueError: when ``projection`` or ``act`` is unknown or ``reduction`` is below 1.
+
+    Examples:
+        >>> block = ProjectExcitation(3, 16)
+        >>> block(torch.rand(2, 16, 8, 8, 10)).shape
+        torch.Size([2, 16, 8, 8, 10])
     """
 
     def __init__(
@@ -46,13 +53,12 @@ class ProjectExcitation(nn.Module):
         channels: int,
         spatial_size: Sequence[int] | None = None,
         *,
-        projection: str = "sum",
+        projection: Projection = "sum",
         act: Any = "relu",
         reduction: int = 2,
     ) -> None:
         super().__init__()
-        if projection not in PROJECTIONS:
-            raise ValueError(f"projection must be one of {', '.join(PROJECTIONS)}, got {projection!r}.")
+        check_choice("projection", projection, Projection)
         hidden = hidden_size("reduction", channels, reduction)
         axes = range(2, 2 + spatial_dims)
         self.pooled = [[axis for axis in axes if axis != kept] for kept in axes]

@@ -13,7 +13,7 @@ from collections.abc import Sequence
 import torch
 from torch import nn
 
-from .squeeze import SliceDescriptors, SliceGate, count_slices, scale_slices
+from .squeeze import Pooling, SliceDescriptors, SliceGate, count_slices, scale_slices
 
 
 class SliceAttention(nn.Module):
@@ -30,6 +30,11 @@ class SliceAttention(nn.Module):
     Raises:
         ValueError: when the map is not 3D, ``spatial_size`` is missing, ``slice_dim`` or ``reduction`` is out of range,
             or ``pooling`` is unknown.
+
+    Examples:
+        >>> block = SliceAttention(3, 16, [8, 8, 10], reduction=2)
+        >>> block(torch.rand(2, 16, 8, 8, 10)).shape
+        torch.Size([2, 16, 8, 8, 10])
     """
 
     def __init__(
@@ -40,7 +45,7 @@ class SliceAttention(nn.Module):
         *,
         slice_dim: int = -1,
         reduction: int = 8,
-        pooling: str = "avg",
+        pooling: Pooling = "avg",
     ) -> None:
         super().__init__()
         slices = count_slices("sa", spatial_dims, spatial_size, slice_dim)

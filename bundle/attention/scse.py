@@ -10,14 +10,17 @@ layer keeps at least one unit.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Literal
 
 import torch
 from monai.networks.layers.factories import Conv
 from torch import nn
 
+from bundle.utils.option_checks import check_choice
+
 from .squeeze import ChannelGate
 
-FUSIONS = ("max", "add")
+Fusion = Literal["max", "add"]
 
 
 class SpatialChannelExcitation(nn.Module):
@@ -32,6 +35,11 @@ class SpatialChannelExcitation(nn.Module):
 
     Raises:
         ValueError: when ``reduction`` is below 1 or ``fusion`` is unknown.
+
+    Examples:
+        >>> block = SpatialChannelExcitation(2, 16)
+        >>> block(torch.rand(2, 16, 24, 32)).shape
+        torch.Size([2, 16, 24, 32])
     """
 
     def __init__(
@@ -41,11 +49,10 @@ class SpatialChannelExcitation(nn.Module):
         spatial_size: Sequence[int] | None = None,
         *,
         reduction: int = 2,
-        fusion: str = "max",
+        fusion: Fusion = "max",
     ) -> None:
         super().__init__()
-        if fusion not in FUSIONS:
-            raise ValueError(f"fusion must be one of {', '.join(FUSIONS)}, got {fusion!r}.")
+        check_choice("fusion", fusion, Fusion)
         self.fusion = fusion
         self.axes = list(range(2, 2 + spatial_dims))
         self.channel = ChannelGate(channels, reduction, "avg")

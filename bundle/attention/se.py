@@ -11,7 +11,7 @@ from collections.abc import Sequence
 import torch
 from torch import nn
 
-from .squeeze import ChannelGate
+from .squeeze import ChannelGate, Pooling
 
 
 class SqueezeExcitation(nn.Module):
@@ -26,6 +26,11 @@ class SqueezeExcitation(nn.Module):
 
     Raises:
         ValueError: when ``reduction`` is below 1 or ``pooling`` is unknown.
+
+    Examples:
+        >>> block = SqueezeExcitation(2, 16, reduction=4)
+        >>> block(torch.rand(2, 16, 24, 32)).shape
+        torch.Size([2, 16, 24, 32])
     """
 
     def __init__(
@@ -35,7 +40,7 @@ class SqueezeExcitation(nn.Module):
         spatial_size: Sequence[int] | None = None,
         *,
         reduction: int = 8,
-        pooling: str = "avg",
+        pooling: Pooling = "avg",
     ) -> None:
         super().__init__()
         self.axes = list(range(2, 2 + spatial_dims))

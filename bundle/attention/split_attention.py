@@ -23,6 +23,8 @@ from monai.networks.layers.factories import Conv
 from monai.networks.layers.utils import get_norm_layer
 from torch import nn
 
+from bundle.utils.option_checks import check_positive
+
 MIN_HIDDEN = 32
 
 
@@ -46,6 +48,11 @@ class SplitAttention(nn.Module):
     Raises:
         ValueError: when ``radix``, ``cardinality`` or ``reduction`` is below 1, ``radix * cardinality`` does not
             divide ``channels``, or ``norm`` is unknown.
+
+    Examples:
+        >>> block = SplitAttention(2, 16)
+        >>> block(torch.rand(2, 16, 24, 32)).shape
+        torch.Size([2, 16, 24, 32])
     """
 
     def __init__(
@@ -60,9 +67,7 @@ class SplitAttention(nn.Module):
         norm: Any = "batch",
     ) -> None:
         super().__init__()
-        for name, value in (("radix", radix), ("cardinality", cardinality), ("reduction", reduction)):
-            if value < 1:
-                raise ValueError(f"{name} must be at least 1, got {value}.")
+        check_positive(radix=radix, cardinality=cardinality, reduction=reduction)
         if channels % (radix * cardinality):
             raise ValueError(
                 f"radix must divide the channels, times cardinality: {radix} * {cardinality} does not divide "

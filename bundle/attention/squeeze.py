@@ -11,23 +11,16 @@ once more and written once for the product, however many gates are chained.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Literal, get_args
 
 import torch
 from torch import nn
 from torch.nn import functional
 
-POOLINGS = ("avg", "max", "avg_and_max")
+from bundle.utils.option_checks import check_choice, check_positive
 
-
-def check_pooling(name: str, pooling: str) -> str:
-    """Return ``pooling`` if it is one of :data:`POOLINGS`.
-
-    Raises:
-        ValueError: when it is not; the message names the argument ``name``.
-    """
-    if pooling not in POOLINGS:
-        raise ValueError(f"{name} must be one of {', '.join(POOLINGS)}, got {pooling!r}.")
-    return pooling
+Pooling = Literal["avg", "max", "avg_and_max"]
+POOLINGS: tuple[Pooling, ...] = get_args(Pooling)
 
 
 def hidden_size(name: str, size: int, reduction: int) -> int:
@@ -36,8 +29,7 @@ def hidden_size(name: str, size: int, reduction: int) -> int:
     Raises:
         ValueError: when ``reduction`` is below 1; the message names the argument ``name``.
     """
-    if reduction < 1:
-        raise ValueError(f"{name} must be at least 1, got {reduction}.")
+    check_positive(**{name: reduction})
     return max(size // reduction, 1)
 
 
@@ -53,7 +45,7 @@ def count_slices(mechanism: str, spatial_dims: int, spatial_size: Sequence[int] 
             "use 'se' for images."
         )
     if not -spatial_dims <= slice_dim < spatial_dims:
-        raise ValueError(f"slice_dim must lie in [-{spatial_dims}, {spatial_dims}), got {slice_dim}.")
+        raise ValueError(f"slice_dim must be in [-{spatial_dims}, {spatial_dims}), got {slice_dim}.")
     if spatial_size is None or len(spatial_size) != spatial_dims or min(spatial_size) < 1:
         raise ValueError(
             f"attention {mechanism!r} needs spatial_size, {spatial_dims} positive sizes of the feature map it was made "
@@ -112,9 +104,10 @@ class ChannelGate(nn.Module):
         prefix: what precedes ``reduction`` and ``pooling`` in the arguments of the mechanism, for error messages.
     """
 
-    def __init__(self, channels: int, reduction: int, pooling: str, prefix: str = "") -> None:
+    def __init__(self, channels: int, reduction: int, pooling: Pooling, prefix: str = "") -> None:
         super().__init__()
-        self.pooling = check_pooling(f"{prefix}pooling", pooling)
+        check_choice(f"{prefix}pooling", pooling, POOLINGS)
+        self.pooling = pooling
         hidden = hidden_size(f"{prefix}reduction", channels, reduction)
         self.fc = nn.Sequential(nn.Linear(channels, hidden), nn.ReLU(), nn.Linear(hidden, channels))
 
@@ -139,9 +132,10 @@ class SliceGate(nn.Module):
         prefix: what precedes ``reduction`` and ``pooling`` in the arguments of the mechanism, for error messages.
     """
 
-    def __init__(self, channels: int, slices: int, reduction: int, pooling: str, prefix: str = "") -> None:
+    def __init__(self, channels: int, slices: int, reduction: int, pooling: Pooling, prefix: str = "") -> None:
         super().__init__()
-        self.pooling = check_pooling(f"{prefix}pooling", pooling)
+        check_choice(f"{prefix}pooling", pooling, POOLINGS)
+        self.pooling = pooling
         self.slices = slices
         hidden = hidden_size(f"{prefix}reduction", slices, reduction)
         self.weight1 = nn.Parameter(torch.empty(channels, hidden, slices))
@@ -201,8 +195,8 @@ class SliceChannelModule(nn.Module):
         slice_dim: int = -1,
         slice_reduction: int = 8,
         channel_reduction: int = 8,
-        slice_pooling: str = "avg",
-        channel_pooling: str = "avg",
+        slice_pooling: Pooling = "avg",
+        channel_pooling: Pooling = "avg",
     ) -> None:
         super().__init__()
         slices = count_slices(self.name, spatial_dims, spatial_size, slice_dim)

@@ -15,15 +15,18 @@ coordinates in 16 bits, which is too coarse for them.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Literal
 
 import torch
 from monai.networks.layers.factories import Conv
 from torch import nn
 from torch.nn import functional
 
+from bundle.utils.option_checks import check_choice, check_positive, check_spatial_dims
+
 from .squeeze import hidden_size
 
-PADDING_MODES = ("zeros", "border", "reflection")
+PaddingMode = Literal["zeros", "border", "reflection"]
 
 
 class SpatialTransformer(nn.Module):
@@ -40,6 +43,11 @@ class SpatialTransformer(nn.Module):
     Raises:
         ValueError: when ``spatial_dims`` is neither 2 nor 3, ``reduction`` or ``pool_size`` is below 1, or
             ``padding_mode`` is unknown.
+
+    Examples:
+        >>> block = SpatialTransformer(2, 16)
+        >>> block(torch.rand(2, 16, 24, 32)).shape
+        torch.Size([2, 16, 24, 32])
     """
 
     def __init__(
@@ -50,15 +58,12 @@ class SpatialTransformer(nn.Module):
         *,
         reduction: int = 2,
         pool_size: int = 4,
-        padding_mode: str = "zeros",
+        padding_mode: PaddingMode = "zeros",
     ) -> None:
         super().__init__()
-        if spatial_dims not in (2, 3):
-            raise ValueError(f"spatial_dims must be 2 or 3, got {spatial_dims}.")
-        if pool_size < 1:
-            raise ValueError(f"pool_size must be at least 1, got {pool_size}.")
-        if padding_mode not in PADDING_MODES:
-            raise ValueError(f"padding_mode must be one of {', '.join(PADDING_MODES)}, got {padding_mode!r}.")
+        check_spatial_dims(spatial_dims)
+        check_positive(pool_size=pool_size)
+        check_choice("padding_mode", padding_mode, PaddingMode)
         hidden = hidden_size("reduction", channels, reduction)
         conv = Conv[Conv.CONV, spatial_dims]
         self.spatial_dims, self.pool_size, self.padding_mode = spatial_dims, pool_size, padding_mode
@@ -97,8 +102,8 @@ class SpatialTransformer(nn.Module):
         lines: list[torch.Tensor] = []
         for axis in range(dims, 0, -1):
             side = x.size(1 + axis)
-            centres = (2 * torch.arange(side, dtype=theta.dtype, device=theta.device) + 1) / side - 1
-            lines.append(centres.reshape([side if other == axis else 1 for other in range(dims + 1)]))
+            centers = (2 * torch.arange(side, dtype=theta.dtype, device=theta.device) + 1) / side - 1
+            lines.append(centers.reshape([side if other == axis else 1 for other in range(dims + 1)]))
         rows: list[torch.Tensor] = []
         for row in range(dims):
             moved = theta[:, row, dims].reshape([-1] + [1] * dims)

@@ -18,9 +18,10 @@ from typing import Any
 
 import torch
 
-from bundle.attention.squeeze import check_pooling
+from bundle.attention.squeeze import POOLINGS
 from bundle.networks.attention_unet import AttentionUNet
 from bundle.networks.attention_vnet import AttentionVNet
+from bundle.utils.option_checks import check_choice
 
 from .original_checkpoints import ACTS, LAYERS, MODELS, SLICED, ConvertError, OriginalState, WeightMover, true_pooling
 
@@ -77,7 +78,7 @@ def convert_checkpoint(
         raise ConvertError(f"groups must be at least 1, got {groups}.")
     poolings = {"slice": slice_pooling, "channel": channel_pooling}
     for gate, pooling in poolings.items():
-        check_pooling(f"{gate}_pooling", pooling)
+        check_choice(f"{gate}_pooling", pooling, POOLINGS)
     source = OriginalState(Path(file), _read_state(Path(file)))
     name = _model_of(source, model)
     kind, mechanism = MODELS[name]

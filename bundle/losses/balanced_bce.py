@@ -14,8 +14,7 @@ import torch
 from torch import nn
 from torch.nn import functional
 
-from .loss_checks import working_type
-from .mask_targets import check_logits
+from .loss_checks import check_logits, working_type
 
 
 class BalancedBCELoss(nn.Module):
@@ -32,6 +31,11 @@ class BalancedBCELoss(nn.Module):
 
     Raises:
         ValueError: when ``beta`` is out of range, or the counts do not fit together.
+
+    Examples:
+        >>> loss = BalancedBCELoss()
+        >>> print(f"{loss(torch.zeros(4, 2), torch.tensor([[0.0, 1.0]] * 4)):.4f}")
+        0.6931
     """
 
     def __init__(self, *, positives: Sequence[int] | None = None, total: int | None = None, beta: float = 1.0) -> None:

@@ -12,8 +12,9 @@ from monai.losses import DiceLoss
 from torch import nn
 from torch.nn import functional
 
-from .loss_checks import working_type
-from .mask_targets import check_logits
+from bundle.utils.option_checks import check_above_zero, check_not_negative
+
+from .loss_checks import check_logits, working_type
 
 
 class BCEDiceLoss(nn.Module):
@@ -27,17 +28,19 @@ class BCEDiceLoss(nn.Module):
 
     Raises:
         ValueError: when a weight is negative or ``smooth`` is not positive; the message starts with the name.
+
+    Examples:
+        >>> loss = BCEDiceLoss(bce_weight=1.0, dice_weight=0.0)
+        >>> print(f"{loss(torch.zeros(2, 1, 8, 8), torch.ones(2, 1, 8, 8)):.4f}")
+        0.6931
     """
 
     def __init__(
         self, *, bce_weight: float = 0.5, dice_weight: float = 0.5, smooth: float = 1.0, batch: bool = True
     ) -> None:
         super().__init__()
-        for name, value in (("bce_weight", bce_weight), ("dice_weight", dice_weight)):
-            if not value >= 0:
-                raise ValueError(f"{name} must be 0 or more, got {value}.")
-        if not smooth > 0:
-            raise ValueError(f"smooth must be positive, got {smooth}.")
+        check_not_negative(bce_weight=bce_weight, dice_weight=dice_weight)
+        check_above_zero(smooth=smooth)
         self.bce_weight, self.dice_weight = bce_weight, dice_weight
         self.dice = DiceLoss(sigmoid=True, batch=batch, smooth_nr=smooth, smooth_dr=smooth)
 

@@ -7,6 +7,8 @@ from monai.utils import convert_to_tensor
 from torch import nn
 from torch.nn import functional
 
+from bundle.utils.option_checks import check_above_zero
+
 from .loss_checks import working_type
 
 ABSENT = -1
@@ -25,12 +27,16 @@ class CandidateLoss(nn.Module):
 
     Raises:
         ValueError: when an option is out of range; the message starts with its name.
+
+    Examples:
+        >>> loss = CandidateLoss(none_weight=0.5)
+        >>> print(f"{loss(torch.zeros(1, 3, 5), torch.tensor([[0, 4, -1]])):.4f}")
+        1.6094
     """
 
     def __init__(self, *, none_weight: float = 1.0, label_smoothing: float = 0.0) -> None:
         super().__init__()
-        if not none_weight > 0:
-            raise ValueError(f"none_weight must be positive, got {none_weight}.")
+        check_above_zero(none_weight=none_weight)
         if not 0 <= label_smoothing < 1:
             raise ValueError(f"label_smoothing must lie in [0, 1), got {label_smoothing}.")
         self.none_weight, self.label_smoothing = none_weight, label_smoothing

@@ -14,8 +14,10 @@ import torch
 from torch import nn
 from torch.nn import functional
 
-from .loss_checks import working_type
-from .mask_targets import boundary_target, check_logits, region_target
+from bundle.utils.option_checks import check_not_negative, check_positive
+
+from .loss_checks import check_logits, working_type
+from .mask_targets import boundary_target, region_target
 
 
 class ContextualLoss(nn.Module):
@@ -33,6 +35,14 @@ class ContextualLoss(nn.Module):
 
     Raises:
         ValueError: when a weight is negative, or a width is not positive; the message starts with the name.
+
+    Examples:
+        >>> loss, mask = ContextualLoss(patch_size=8), torch.zeros(1, 1, 16, 16)
+        >>> print(f"{loss(torch.zeros(1, 1, 16, 16), mask):.4f}")
+        0.6931
+        >>> outputs = [torch.zeros(1, 1, 16, 16), torch.zeros(1, 1, 16, 16), torch.zeros(1, 1, 2, 2)]
+        >>> print(f"{loss(outputs, mask):.4f}")
+        0.6488
     """
 
     def __init__(
@@ -45,13 +55,8 @@ class ContextualLoss(nn.Module):
         patch_size: int = 16,
     ) -> None:
         super().__init__()
-        weights = {"mask_weight": mask_weight, "boundary_weight": boundary_weight, "region_weight": region_weight}
-        for name, value in weights.items():
-            if not value >= 0:
-                raise ValueError(f"{name} must be 0 or more, got {value}.")
-        for name, value in {"boundary_width": boundary_width, "patch_size": patch_size}.items():
-            if value < 1:
-                raise ValueError(f"{name} must be at least 1, got {value}.")
+        check_not_negative(mask_weight=mask_weight, boundary_weight=boundary_weight, region_weight=region_weight)
+        check_positive(boundary_width=boundary_width, patch_size=patch_size)
         self.mask_weight, self.boundary_weight, self.region_weight = mask_weight, boundary_weight, region_weight
         self.boundary_width, self.patch_size = boundary_width, patch_size
 

@@ -9,6 +9,8 @@ from monai.utils import convert_to_tensor
 from torch import nn
 from torch.nn import functional
 
+from bundle.utils.option_checks import check_not_negative
+
 from .joint_mse import JointMSELoss
 from .loss_checks import working_type
 from .skeletal_loss import SkeletalLoss
@@ -29,6 +31,12 @@ class HeatmapLoss(nn.Module):
 
     Raises:
         ValueError: when an option is out of range; the message starts with its name.
+
+    Examples:
+        >>> loss = HeatmapLoss(skeletal_weight=0.1)
+        >>> target = torch.rand(1, 11, 16, 16)
+        >>> print(f"{loss([target, target], target):.4f}")
+        0.0000
     """
 
     def __init__(
@@ -41,8 +49,7 @@ class HeatmapLoss(nn.Module):
         least_peak: float = 0.1,
     ) -> None:
         super().__init__()
-        if not skeletal_weight >= 0:
-            raise ValueError(f"skeletal_weight must be 0 or more, got {skeletal_weight}.")
+        check_not_negative(skeletal_weight=skeletal_weight)
         self.skeletal_weight = skeletal_weight
         self.joint = JointMSELoss(foreground=foreground)
         self.skeletal = SkeletalLoss(decay=decay, sharpness=sharpness, least_peak=least_peak)

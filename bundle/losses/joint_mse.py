@@ -11,6 +11,8 @@ from __future__ import annotations
 import torch
 from torch import nn
 
+from bundle.utils.option_checks import check_not_negative
+
 from .loss_checks import check_maps, working_type
 
 
@@ -27,12 +29,15 @@ class JointMSELoss(nn.Module):
 
     Raises:
         ValueError: when ``foreground`` is negative.
+
+    Examples:
+        >>> print(f"{JointMSELoss()(torch.ones(1, 11, 16, 16), torch.zeros(1, 11, 16, 16)):.4f}")
+        0.5000
     """
 
     def __init__(self, *, foreground: float = 0.0) -> None:
         super().__init__()
-        if not foreground >= 0:
-            raise ValueError(f"foreground must be 0 or more, got {foreground}.")
+        check_not_negative(foreground=foreground)
         self.foreground = foreground
 
     def forward(self, maps: torch.Tensor, target: torch.Tensor, weight: torch.Tensor | None = None) -> torch.Tensor:

@@ -11,18 +11,6 @@ import torch
 from torch.nn import functional
 
 
-def check_logits(logits: torch.Tensor, target: torch.Tensor) -> None:
-    """Refuse logits that do not fit their targets.
-
-    Raises:
-        ValueError: when the shapes differ or are not those of ``(B, C, ...)``.
-    """
-    if logits.dim() < 2 or logits.shape != target.shape:
-        raise ValueError(
-            f"logits and targets must have one shape (B, C, ...), got {tuple(logits.shape)} and {tuple(target.shape)}."
-        )
-
-
 def boundary_target(mask: torch.Tensor, width: int = 3) -> torch.Tensor:
     """Return the ring around a mask: its dilation by a square (a cube) of edge ``2 width + 1``, minus the mask.
 

@@ -9,6 +9,7 @@ Attention Module (its ``--loss_mode`` DICE, CE, FC and CBL).
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from typing import Literal
 
 import torch
 from monai.losses import DiceLoss, FocalLoss
@@ -17,9 +18,13 @@ from monai.utils import convert_to_tensor
 from torch import nn
 from torch.nn import functional
 
+from bundle.utils.option_checks import check_choice
+
 from .loss_checks import working_type
 
-TERMS = {
+LossName = Literal["dice", "ce", "focal", "dice_ce", "dice_focal", "weighted_ce", "dice_weighted_ce"]
+
+TERMS: dict[LossName, tuple[str, ...]] = {
     "dice": ("dice",),
     "ce": ("cross_entropy",),
     "focal": ("focal",),
@@ -52,19 +57,23 @@ class SegmentationLoss(nn.Module):
 
     Raises:
         ValueError: when the name is unknown, class weights are missing, superfluous or negative, or a region is empty.
+
+    Examples:
+        >>> loss = SegmentationLoss("ce")
+        >>> print(f"{loss(torch.zeros(1, 4, 8, 8, 8), torch.zeros(1, 1, 8, 8, 8)):.4f}")
+        1.3863
     """
 
     def __init__(
         self,
-        name: str = "dice_ce",
+        name: LossName = "dice_ce",
         *,
         class_weights: Sequence[float] | str | None = None,
         regions: Mapping[str, Sequence[int]] | None = None,
         gamma: float = 2.0,
     ) -> None:
         super().__init__()
-        if name not in TERMS:
-            raise ValueError(f"loss_name must be one of {', '.join(TERMS)}, got {name!r}.")
+        check_choice("loss_name", name, LossName)
         if ("weighted" in name) != (class_weights is not None):
             raise ValueError(
                 f"class_weights must be numbers or {EACH_EPOCH!r} for weighted_ce and dice_weighted_ce, and null for "

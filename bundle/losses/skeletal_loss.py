@@ -11,6 +11,8 @@ from __future__ import annotations
 import torch
 from torch import nn
 
+from bundle.utils.option_checks import check_above_zero
+
 from .loss_checks import check_maps, working_type
 
 
@@ -30,15 +32,18 @@ class SkeletalLoss(nn.Module):
 
     Raises:
         ValueError: when an option is out of range; the message starts with its name.
+
+    Examples:
+        >>> maps = torch.rand(1, 11, 16, 16)
+        >>> print(f"{SkeletalLoss()(maps, maps):.4f}")
+        0.0000
     """
 
     def __init__(self, *, decay: float = 0.8, sharpness: float = 20.0, least_peak: float = 0.1) -> None:
         super().__init__()
         if not 0 < decay <= 1:
             raise ValueError(f"decay must be above 0 and at most 1, got {decay}.")
-        for name, value in (("sharpness", sharpness), ("least_peak", least_peak)):
-            if not value > 0:
-                raise ValueError(f"{name} must be positive, got {value}.")
+        check_above_zero(sharpness=sharpness, least_peak=least_peak)
         self.decay, self.sharpness, self.least_peak = decay, sharpness, least_peak
 
     def forward(self, maps: torch.Tensor, target: torch.Tensor) -> torch.Tensor:

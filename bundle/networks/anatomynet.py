@@ -17,6 +17,7 @@ from monai.networks.layers.factories import Conv
 from torch import nn
 
 from bundle.attention.attention_factory import AttentionSpec, get_attention_layer
+from bundle.utils.option_checks import check_level_channels, check_positive, check_spatial_dims
 
 from .blocks.convolution import adn
 
@@ -40,6 +41,11 @@ class AnatomyNet(nn.Module):
 
     Raises:
         ValueError: when an option is out of range; the message starts with its name.
+
+    Examples:
+        >>> net = AnatomyNet(3, 1, 3, channels=[8, 8], attention=("se", {"reduction": 4}))
+        >>> net(torch.rand(1, 1, 16, 16, 20)).shape
+        torch.Size([1, 3, 16, 16, 20])
     """
 
     def __init__(
@@ -56,7 +62,9 @@ class AnatomyNet(nn.Module):
         norm: Any = "batch",
     ) -> None:
         super().__init__()
-        _check(spatial_dims, channels, blocks)
+        check_spatial_dims(spatial_dims)
+        check_level_channels(channels)
+        check_positive(blocks=blocks)
         size = None if spatial_size is None else [(int(extent) + 1) // 2 for extent in spatial_size]
         options = {"act": act, "norm": norm}
         inner = {**options, "blocks": blocks, "attention": attention, "spatial_size": size}
@@ -169,12 +177,3 @@ def _level(
             for width, gate in zip(widths, gates, strict=True)
         )
     )
-
-
-def _check(spatial_dims: int, channels: Sequence[int], blocks: int) -> None:
-    if spatial_dims not in (2, 3):
-        raise ValueError(f"spatial_dims must be 2 or 3, got {spatial_dims}.")
-    if len(channels) < 2 or min(channels) < 1:
-        raise ValueError(f"channels needs two positive widths or more, one a level, got {list(channels)}.")
-    if blocks < 1:
-        raise ValueError(f"blocks must be at least 1, got {blocks}.")

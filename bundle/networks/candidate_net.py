@@ -12,6 +12,8 @@ import torch
 from torch import nn
 from torch.nn import functional
 
+from bundle.utils.option_checks import check_not_negative, check_positive
+
 MASKED = -1e4
 """Logit of the levels for a candidate that is not there, and of the attention that it gets."""
 
@@ -37,6 +39,11 @@ class CandidateNet(nn.Module):
 
     Raises:
         ValueError: when an option is out of range; the message starts with its name.
+
+    Examples:
+        >>> net = CandidateNet(2, 25, width=16, depth=1, heads=2)
+        >>> net(torch.rand(1, 7, 2)).shape
+        torch.Size([1, 7, 25])
     """
 
     def __init__(
@@ -153,13 +160,9 @@ def normalize_candidates(points: torch.Tensor, mask: torch.Tensor) -> tuple[torc
 
 
 def _check(in_channels: int, out_channels: int, features: int, width: int, depth: int, heads: int) -> None:
-    positive = (("in_channels", in_channels), ("width", width), ("depth", depth), ("heads", heads))
-    for name, value in positive:
-        if value < 1:
-            raise ValueError(f"{name} must be at least 1, got {value}.")
+    check_positive(in_channels=in_channels, width=width, depth=depth, heads=heads)
+    check_not_negative(features=features)
     if out_channels < 2:
         raise ValueError(f"out_channels must be at least 2, a level and none, got {out_channels}.")
-    if features < 0:
-        raise ValueError(f"features must be 0 or more, got {features}.")
     if width % heads or width < 2:
         raise ValueError(f"width must be at least 2 and a multiple of heads, got {width} and {heads}.")

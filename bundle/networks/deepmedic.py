@@ -19,6 +19,8 @@ from monai.networks.layers.factories import Conv, Pool
 from torch import nn
 from torch.nn import functional
 
+from bundle.utils.option_checks import check_spatial_dims
+
 from .blocks.convolution import adn
 
 
@@ -46,6 +48,11 @@ class DeepMedic(nn.Module):
 
     Raises:
         ValueError: when an option is out of range; the message starts with its name.
+
+    Examples:
+        >>> net = DeepMedic(3, 1, 3, channels=[4, 4, 6, 6], fc_channels=[8, 8])
+        >>> net(torch.rand(1, 1, 8, 8, 10)).shape
+        torch.Size([1, 3, 8, 8, 10])
     """
 
     def __init__(
@@ -220,8 +227,7 @@ def _layer(
 def _check(
     spatial_dims: int, scales: Sequence[int], channels: Sequence[int], fc_channels: Sequence[int], fc_kernel_size: int
 ) -> None:
-    if spatial_dims not in (2, 3):
-        raise ValueError(f"spatial_dims must be 2 or 3, got {spatial_dims}.")
+    check_spatial_dims(spatial_dims)
     for name, values in (("scales", scales), ("channels", channels), ("fc_channels", fc_channels)):
         if not values or min(values) < 1:
             raise ValueError(f"{name} needs one positive number or more, got {list(values)}.")

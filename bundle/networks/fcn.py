@@ -11,18 +11,19 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from functools import reduce
-from typing import Any
+from typing import Any, Literal
 
 import torch
 from monai.networks.layers.factories import Conv, Dropout
 from torch import nn
 
 from bundle.attention.attention_factory import AttentionSpec
+from bundle.utils.option_checks import check_choice, check_positive
 
 from .backbones.trunk_factory import TrunkSpec, get_trunk, split_trunk
 from .blocks.convolution import ConvNormAct
 
-STRIDES = (8, 16, 32)
+Stride = Literal[8, 16, 32]
 
 
 class FCN(nn.Module):
@@ -47,6 +48,11 @@ class FCN(nn.Module):
 
     Raises:
         ValueError: when an option is unknown.
+
+    Examples:
+        >>> net = FCN(2, 3, 1, trunk=("vgg", {"width": 0.0625}), fc_channels=16)
+        >>> net(torch.rand(1, 3, 32, 48)).shape
+        torch.Size([1, 1, 32, 48])
     """
 
     def __init__(
@@ -55,7 +61,7 @@ class FCN(nn.Module):
         in_channels: int,
         out_channels: int,
         *,
-        stride: int = 8,
+        stride: Stride = 8,
         trunk: TrunkSpec = "vgg",
         fc_channels: int = 4096,
         attention: AttentionSpec = None,
@@ -65,10 +71,8 @@ class FCN(nn.Module):
         dropout: float | None = 0.5,
     ) -> None:
         super().__init__()
-        if stride not in STRIDES:
-            raise ValueError(f"stride must be 8, 16 or 32, got {stride}.")
-        if fc_channels < 1:
-            raise ValueError(f"fc_channels must be at least 1, got {fc_channels}.")
+        check_choice("stride", stride, Stride)
+        check_positive(fc_channels=fc_channels)
         shared: dict[str, Any] = {"act": act, "norm": norm, "attention": attention, "spatial_size": spatial_size}
         choice = ("vgg", "resnet")
         self.trunk = get_trunk(trunk, spatial_dims, in_channels, choice=choice, output_stride=32, **shared)

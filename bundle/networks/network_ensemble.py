@@ -13,6 +13,8 @@ from typing import Any
 import torch
 from torch import nn
 
+from bundle.utils.option_checks import check_positive
+
 
 class NetworkEnsemble(nn.Module):
     """The mean of the logits of networks of one architecture, computed one after the other.
@@ -23,12 +25,16 @@ class NetworkEnsemble(nn.Module):
 
     Raises:
         ValueError: when there is no member.
+
+    Examples:
+        >>> ensemble = NetworkEnsemble(nn.Conv2d(1, 3, 1), count=2)
+        >>> ensemble(torch.rand(1, 1, 8, 8)).shape
+        torch.Size([1, 3, 8, 8])
     """
 
     def __init__(self, network: nn.Module, count: int) -> None:
         super().__init__()
-        if count < 1:
-            raise ValueError(f"count must be 1 or more, got {count}.")
+        check_positive(count=count)
         self.members = nn.ModuleList([copy.deepcopy(network) for _ in range(count)])
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:

@@ -23,6 +23,10 @@ def get_network(name: str, spatial_dims: int, in_channels: int, out_channels: in
 
     Raises:
         ValueError: when the name is unknown or the network refuses its arguments.
+
+    Examples:
+        >>> type(get_network("unet", 3, 1, 3, channels=[8, 16], attention=None)).__name__
+        'AttentionUNet'
     """
     if name.upper() not in Network.names:
         known = ", ".join(sorted(known.lower() for known in Network.names))

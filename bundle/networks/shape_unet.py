@@ -18,6 +18,7 @@ from torch import nn
 from torch.nn import functional
 
 from bundle.attention.attention_factory import get_attention_layer
+from bundle.utils.option_checks import check_choice, check_level_channels, check_positive, check_spatial_dims
 
 from .blocks.convolution import adn, conv_stack
 from .blocks.padding import crop_to_image, pad_to_multiple
@@ -45,6 +46,11 @@ class ShapeUNet(nn.Module):
 
     Raises:
         ValueError: when an option is out of range; the message starts with its name.
+
+    Examples:
+        >>> net = ShapeUNet(2, 1, 11, channels=[8, 16], shape_channels=4, stride=2)
+        >>> net(torch.rand(1, 1, 32, 48)).shape
+        torch.Size([1, 11, 16, 24])
     """
 
     def __init__(
@@ -63,7 +69,10 @@ class ShapeUNet(nn.Module):
         dropout: float | None = None,
     ) -> None:
         super().__init__()
-        _check(spatial_dims, channels, convs, shape_channels, stride)
+        check_spatial_dims(spatial_dims)
+        check_level_channels(channels)
+        check_positive(convs=convs, shape_channels=shape_channels)
+        check_choice("stride", stride, [2**level for level in range(len(channels))])
         layers = {"act": act, "norm": norm, "dropout": dropout, "adn_ordering": "NDA"}
         last = stride.bit_length() - 1
         self.stride, self.factor = stride, 2 ** (len(channels) - 1)
@@ -193,16 +202,3 @@ class LevelMix(nn.Module):
                 x = self.shrink(x)
             total = total + self.weights[index] * project(x)
         return torch.sigmoid(total)
-
-
-def _check(spatial_dims: int, channels: Sequence[int], convs: int, shape_channels: int, stride: int) -> None:
-    if spatial_dims not in (2, 3):
-        raise ValueError(f"spatial_dims must be 2 or 3, got {spatial_dims}.")
-    if len(channels) < 2 or min(channels) < 1:
-        raise ValueError(f"channels needs two positive widths or more, one a level, got {list(channels)}.")
-    for name, value in (("convs", convs), ("shape_channels", shape_channels)):
-        if value < 1:
-            raise ValueError(f"{name} must be at least 1, got {value}.")
-    strides = [2**level for level in range(len(channels))]
-    if stride not in strides:
-        raise ValueError(f"stride must be one of {', '.join(map(str, strides))}, got {stride}.")

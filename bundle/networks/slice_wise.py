@@ -30,6 +30,11 @@ class SliceWise(nn.Module):
     Raises:
         ValueError: when the input is not volumes, ``slice_dim`` is no axis of them, or the network refuses its
             arguments.
+
+    Examples:
+        >>> net = SliceWise(3, 1, 3, network="unet", channels=[8, 16], attention="se")
+        >>> net(torch.rand(1, 1, 16, 24, 5)).shape
+        torch.Size([1, 3, 16, 24, 5])
     """
 
     def __init__(

@@ -10,15 +10,24 @@ has too much lies behind the last voxel and is cut off, so that the grids stay a
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any, Union
+from typing import Any, Literal, Union
 
 import torch
 from monai.networks.layers.factories import Conv
 from torch import nn
 
 from bundle.attention.attention_factory import AttentionSpec, get_attention_layer
+from bundle.utils.option_checks import (
+    check_choice,
+    check_level_channels,
+    check_not_negative,
+    check_positive,
+    check_spatial_dims,
+)
 
 from .blocks.convolution import adn, preactivated
+
+Activation = Literal["softmax", "sigmoid"]
 
 
 class VoxResNet(nn.Module):
@@ -41,6 +50,11 @@ class VoxResNet(nn.Module):
 
     Raises:
         ValueError: when an option is out of range; the message starts with its name.
+
+    Examples:
+        >>> net = VoxResNet(3, 1, 3, channels=[4, 8], modules=1)
+        >>> net(torch.rand(1, 1, 8, 8, 10)).shape
+        torch.Size([1, 3, 8, 8, 10])
     """
 
     def __init__(
@@ -59,7 +73,10 @@ class VoxResNet(nn.Module):
         deep_supervision: bool = False,
     ) -> None:
         super().__init__()
-        _check(spatial_dims, channels, modules, context_channels)
+        check_spatial_dims(spatial_dims)
+        check_level_channels(channels)
+        check_positive(modules=modules)
+        check_not_negative(context_channels=context_channels)
         options = {"act": act, "norm": norm}
         self.stages, self.gates, self.taps = nn.ModuleList(), nn.ModuleList(), nn.ModuleList()
         for level, width in enumerate(channels):
@@ -120,9 +137,12 @@ class AutoContext(nn.Module):
     Raises:
         ValueError: when ``activation`` is unknown or makes no probability of a single class, or an option of
             :class:`VoxResNet` is out of range.
-    """
 
-    ACTIVATIONS = ("softmax", "sigmoid")
+    Examples:
+        >>> net = AutoContext(3, 1, 3, channels=[4, 8], modules=1)
+        >>> net(torch.rand(1, 1, 8, 8, 10)).shape
+        torch.Size([1, 3, 8, 8, 10])
+    """
 
     def __init__(
         self,
@@ -137,11 +157,10 @@ class AutoContext(nn.Module):
         act: Any = "relu",
         norm: Any = "batch",
         deep_supervision: bool = False,
-        activation: str = "softmax",
+        activation: Activation = "softmax",
     ) -> None:
         super().__init__()
-        if activation not in self.ACTIVATIONS:
-            raise ValueError(f"activation must be one of {', '.join(self.ACTIVATIONS)}, got {activation!r}.")
+        check_choice("activation", activation, Activation)
         if activation == "softmax" and out_channels == 1:
             raise ValueError("activation must be 'sigmoid' for one class: its softmax is 1 everywhere.")
         options: dict[str, Any] = {
@@ -238,14 +257,3 @@ def _stage(spatial_dims: int, in_channels: int, channels: int, *, modules: int, 
         *preactivated(spatial_dims, in_channels, channels, stride=2, act=act, norm=norm),
         *(VoxRes(spatial_dims, channels, act=act, norm=norm) for _ in range(modules)),
     )
-
-
-def _check(spatial_dims: int, channels: Sequence[int], modules: int, context_channels: int) -> None:
-    if spatial_dims not in (2, 3):
-        raise ValueError(f"spatial_dims must be 2 or 3, got {spatial_dims}.")
-    if len(channels) < 2 or min(channels) < 1:
-        raise ValueError(f"channels needs two positive widths or more, one a stage, got {list(channels)}.")
-    if modules < 1:
-        raise ValueError(f"modules must be at least 1, got {modules}.")
-    if context_channels < 0:
-        raise ValueError(f"context_channels must be at least 0, got {context_channels}.")

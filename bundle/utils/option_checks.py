@@ -53,6 +53,45 @@ def check_level_channels(channels: Sequence[int]) -> None:
         raise ValueError(f"channels needs two positive widths or more, one per level, got {list(channels)}.")
 
 
+def check_not_negative(**values: float) -> None:
+    """Check that options are 0 or more.
+
+    Raises:
+        ValueError: when one is negative or not a number.
+    """
+    for name, value in values.items():
+        if not value >= 0:
+            raise ValueError(f"{name} must be 0 or more, got {value}.")
+
+
+def check_above_zero(**values: float) -> None:
+    """Check that options are above 0.
+
+    Raises:
+        ValueError: when one is 0, negative or not a number.
+    """
+    for name, value in values.items():
+        if not value > 0:
+            raise ValueError(f"{name} must be positive, got {value}.")
+
+
+def split_name(option: str, value: str | Sequence[Any]) -> tuple[str, dict[str, Any]]:
+    """Return the name and the options of a component that a config names: ``"name"`` or ``("name", {options})``.
+
+    Args:
+        option: name of the option, for the error.
+        value: its value.
+
+    Raises:
+        ValueError: when the value has another form.
+    """
+    if isinstance(value, str):
+        return value, {}
+    if isinstance(value, Sequence) and len(value) == 2 and isinstance(value[0], str) and isinstance(value[1], Mapping):
+        return value[0], dict(value[1])
+    raise ValueError(f"{option} must be a name or a pair [name, {{options}}], got {value!r}.")
+
+
 def fill_options(name: str, given: Mapping[str, Any] | None, defaults: Mapping[str, Any]) -> dict[str, Any]:
     """Return a group of options: the defaults, and in their place what is given.
 

@@ -13,7 +13,6 @@ from bundle.attention.squeeze import (
     SliceChannelModule,
     SliceDescriptors,
     SliceGate,
-    check_pooling,
     count_slices,
     hidden_size,
     scale_slices,
@@ -69,7 +68,7 @@ def test_bad_reduction_and_pooling_are_named() -> None:
     with pytest.raises(ValueError, match="slice_reduction must be at least 1, got 0"):
         hidden_size("slice_reduction", 8, 0)
     with pytest.raises(ValueError, match="channel_pooling must be one of avg, max, avg_and_max, got 'mean'"):
-        check_pooling("channel_pooling", "mean")
+        ChannelGate(8, 2, "mean", prefix="channel_")
 
 
 def test_slices_are_counted_along_their_axis() -> None:

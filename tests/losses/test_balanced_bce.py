@@ -94,7 +94,7 @@ def test_labels_that_were_not_counted_are_refused() -> None:
     logits, target = case()
     with pytest.raises(ValueError, match="positives must be one number for each of 2 labels, got 1"):
         BalancedBCELoss(positives=[3], total=12)(logits, target)
-    with pytest.raises(ValueError, match="logits and targets must have one shape"):
+    with pytest.raises(ValueError, match="logits and targets must have the same shape"):
         BalancedBCELoss()(logits, target[:, :1])
 
 

@@ -86,7 +86,7 @@ def test_half_logits_and_whole_number_masks_are_computed_in_single_precision(kin
 
 def test_other_shapes_are_refused() -> None:
     with pytest.raises(
-        ValueError, match=r"logits and targets must have one shape .* \(1, 2, 4, 4\) and \(1, 1, 4, 4\)"
+        ValueError, match=r"logits and targets must have the same shape .* \(1, 2, 4, 4\) and \(1, 1, 4, 4\)"
     ):
         BCEDiceLoss()(torch.zeros(1, 2, 4, 4), torch.zeros(1, 1, 4, 4))
 

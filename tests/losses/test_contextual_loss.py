@@ -86,9 +86,9 @@ def test_outputs_that_do_not_fit_are_refused() -> None:
     maps, y = outputs(), target()
     with pytest.raises(ValueError, match="outputs must be a mask, or mask, boundary and regions, got 2"):
         ContextualLoss()(maps[:2], y)
-    with pytest.raises(ValueError, match="logits and targets must have one shape"):
+    with pytest.raises(ValueError, match="logits and targets must have the same shape"):
         ContextualLoss(patch_size=8)(maps, y)
-    with pytest.raises(ValueError, match="logits and targets must have one shape"):
+    with pytest.raises(ValueError, match="logits and targets must have the same shape"):
         ContextualLoss()(maps[0], y[:1])
 
 

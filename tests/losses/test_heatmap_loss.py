@@ -80,9 +80,9 @@ def test_maps_in_half_precision_are_enlarged_and_summed_in_single() -> None:
 
 
 def test_channels_that_do_not_fit_are_refused() -> None:
-    with pytest.raises(ValueError, match="must have one shape"):
+    with pytest.raises(ValueError, match="must have the same shape"):
         HeatmapLoss()(torch.zeros(1, 2, 4, 4), torch.zeros(1, 3, 8, 8))
-    with pytest.raises(ValueError, match="must have one shape"):
+    with pytest.raises(ValueError, match="must have the same shape"):
         HeatmapLoss()(torch.zeros(1, 2, 4), torch.zeros(1, 2, 8, 8))
 
 

@@ -66,7 +66,7 @@ def test_half_precision_is_summed_in_single() -> None:
 
 @pytest.mark.parametrize(("maps", "target"), [((1, 2, 4, 4), (1, 3, 4, 4)), ((2, 3), (2, 3))])
 def test_maps_that_do_not_fit_are_refused(maps: tuple[int, ...], target: tuple[int, ...]) -> None:
-    with pytest.raises(ValueError, match=r"one shape \(B, J, ...\), got \("):
+    with pytest.raises(ValueError, match=r"the same shape \(B, J, ...\), got \("):
         JointMSELoss()(torch.zeros(maps), torch.zeros(target))
 
 

@@ -11,7 +11,6 @@ from monai.transforms.utils_morphological_ops import dilate
 from scipy import ndimage
 
 from bundle.losses import boundary_target, region_target
-from bundle.losses.mask_targets import check_logits
 
 
 def masks(*size: int, batch: int = 2) -> torch.Tensor:
@@ -62,10 +61,3 @@ def test_regions_of_an_empty_mask_are_zero_and_leave_the_others_alone() -> None:
     mask = torch.zeros(2, 1, 32, 32)
     mask[1, 0, 20, 20] = 1
     assert region_target(mask).flatten(1).tolist() == [[0, 0, 0, 0], [0, 0, 0, 1]]
-
-
-def test_logits_need_the_shape_of_their_targets() -> None:
-    check_logits(torch.zeros(2, 3), torch.zeros(2, 3))
-    for logits, target in (((2, 3), (2, 1)), ((3,), (3,))):
-        with pytest.raises(ValueError, match="logits and targets must have one shape"):
-            check_logits(torch.zeros(logits), torch.zeros(target))

@@ -134,7 +134,7 @@ def test_distances_are_those_of_all_pairs() -> None:
 
 
 def test_maps_of_another_size_than_the_target_are_refused() -> None:
-    with pytest.raises(ValueError, match="must have one shape"):
+    with pytest.raises(ValueError, match="must have the same shape"):
         SkeletalLoss()(torch.zeros(1, 2, 4, 4), torch.zeros(1, 2, 8, 8))
 
 

@@ -2,17 +2,22 @@
 
 from __future__ import annotations
 
+import math
+from types import MappingProxyType
 from typing import Any, Literal
 
 import pytest
 
 from bundle.utils.option_checks import (
+    check_above_zero,
     check_choice,
     check_group_positive,
     check_level_channels,
+    check_not_negative,
     check_positive,
     check_spatial_dims,
     fill_options,
+    split_name,
 )
 
 
@@ -33,6 +38,31 @@ def test_option_of_a_group_is_named_as_in_a_config() -> None:
     check_group_positive("branch_2d", {"growth": 1, "stem": 0}, "growth")
     with pytest.raises(ValueError, match=r"^branch_2d#stem must be at least 1, got 0"):
         check_group_positive("branch_2d", {"growth": 1, "stem": 0}, "growth", "stem")
+
+
+@pytest.mark.parametrize("value", [-0.1, math.nan])
+def test_weight_is_0_or_more(value: float) -> None:
+    check_not_negative(foreground=0.0)
+    with pytest.raises(ValueError, match=f"^foreground must be 0 or more, got {value}"):
+        check_not_negative(foreground=value)
+
+
+@pytest.mark.parametrize("value", [0.0, -1.0, math.nan])
+def test_factor_is_positive(value: float) -> None:
+    check_above_zero(sharpness=0.1)
+    with pytest.raises(ValueError, match=f"^sharpness must be positive, got {value}"):
+        check_above_zero(sharpness=value)
+
+
+@pytest.mark.parametrize("value", ["se", ("se", {}), ["se", {}], ("se", MappingProxyType({"reduction": 2}))])
+def test_component_is_a_name_or_a_pair(value: Any) -> None:
+    assert split_name("attention", value) == ("se", {"reduction": 2} if isinstance(value[1], MappingProxyType) else {})
+
+
+@pytest.mark.parametrize("value", [("se",), ("se", {}, {}), ("se", 8), (3, {}), 3, {"se": {}}])
+def test_component_of_another_form_is_refused(value: Any) -> None:
+    with pytest.raises(ValueError, match=r"^attention must be a name or a pair"):
+        split_name("attention", value)
 
 
 @pytest.mark.parametrize("spatial_dims", [1, 4])

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
+
+from bundle.utils.option_checks import check_choice, split_name
 
 from .resnet import ResNetTrunk
 from .trunk import Trunk
@@ -31,13 +33,12 @@ def get_trunk(
     Raises:
         ValueError: when the name is none of ``choice``, the value has another form, or the trunk refuses its arguments.
     """
-    name, own = split_trunk(trunk)
-    if name not in choice:
-        raise ValueError(f"trunk must be one of {', '.join(choice)}, got {name!r}.")
+    name, trunk_options = split_trunk(trunk)
+    check_choice("trunk", name, choice)
     try:
-        return TRUNKS[name](spatial_dims, in_channels, **options, **own)
+        return TRUNKS[name](spatial_dims, in_channels, **options, **trunk_options)
     except TypeError as error:
-        raise ValueError(f"trunk {name!r} does not take the options {own}: {error}.") from error
+        raise ValueError(f"trunk {name!r} does not take the options {trunk_options}: {error}.") from error
 
 
 def split_trunk(trunk: TrunkSpec) -> tuple[str, dict[str, Any]]:
@@ -46,8 +47,4 @@ def split_trunk(trunk: TrunkSpec) -> tuple[str, dict[str, Any]]:
     Raises:
         ValueError: when the value is neither a name nor a pair of a name and options.
     """
-    if isinstance(trunk, str):
-        return trunk, {}
-    if isinstance(trunk, Sequence) and len(trunk) == 2 and isinstance(trunk[0], str) and isinstance(trunk[1], Mapping):
-        return trunk[0], dict(trunk[1])
-    raise ValueError(f"trunk must be a name or a pair [name, {{options}}], got {trunk!r}.")
+    return split_name("trunk", trunk)

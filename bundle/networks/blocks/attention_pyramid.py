@@ -16,6 +16,8 @@ import torch
 from monai.networks.layers.factories import Conv
 from torch import nn
 
+from bundle.utils.option_checks import check_positive
+
 from .aspp import AtrousPyramid
 from .convolution import ConvNormAct, act_layer
 
@@ -62,8 +64,7 @@ class BranchGate(nn.Module):
 
     def __init__(self, channels: int, *, reduction: int = 8, act: Any = "relu") -> None:
         super().__init__()
-        if reduction < 1:
-            raise ValueError(f"reduction must be at least 1, got {reduction}.")
+        check_positive(reduction=reduction)
         hidden = max(channels // reduction, 1)
         self.fc = nn.Sequential(
             nn.Linear(channels, channels, bias=False),

@@ -16,6 +16,7 @@ from monai.networks.layers.factories import Conv
 from torch import nn
 
 from bundle.attention.attention_factory import AttentionSpec, get_attention_layer
+from bundle.utils.option_checks import check_positive
 
 from .convolution import ConvADN
 from .patch_transformer import paint
@@ -61,9 +62,7 @@ class ContextualHead(nn.Module):
         norm: Any = "batch",
     ) -> None:
         super().__init__()
-        for name, width in {"context_channels": context_channels, "boundary_channels": boundary_channels}.items():
-            if width < 1:
-                raise ValueError(f"{name} must be at least 1, got {width}.")
+        check_positive(context_channels=context_channels, boundary_channels=boundary_channels)
         conv = Conv[Conv.CONV, spatial_dims]
         self.patch_size = patch_size
         self.boundary = nn.Sequential(

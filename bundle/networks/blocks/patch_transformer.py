@@ -19,6 +19,8 @@ from monai.networks.layers.factories import Pool
 from torch import nn
 from torch.nn import functional
 
+from bundle.utils.option_checks import check_positive
+
 from .convolution import conv_stack
 
 
@@ -165,8 +167,6 @@ def _check(patch_size: int, channels: Sequence[int], depth: int, heads: int, mlp
         raise ValueError(f"channels needs one positive width or more, got {list(channels)}.")
     if patch_size < 2 ** len(channels):
         raise ValueError(f"patch_size must be at least {2 ** len(channels)} to be halved so often, got {patch_size}.")
-    for name, value in (("depth", depth), ("heads", heads), ("mlp_ratio", mlp_ratio)):
-        if value < 1:
-            raise ValueError(f"{name} must be at least 1, got {value}.")
+    check_positive(depth=depth, heads=heads, mlp_ratio=mlp_ratio)
     if channels[-1] % heads:
         raise ValueError(f"heads must divide the width {channels[-1]} of a token, got {heads}.")
