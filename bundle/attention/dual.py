@@ -18,14 +18,14 @@ Differs from the paper:
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Literal
+from typing import Literal, get_args
 
 import torch
 from monai.networks.layers.factories import Conv
 from torch import nn
 from torch.nn import functional
 
-from bundle.utils.option_checks import check_choice
+from bundle.utils.check_choice import check_choice
 
 from .squeeze import hidden_size
 
@@ -71,7 +71,7 @@ class DualAttention(nn.Module):
         energy: Energy = "mean",
     ) -> None:
         super().__init__()
-        check_choice("energy", energy, Energy)
+        check_choice("energy", energy, get_args(Energy))
         axes = _position_axes(spatial_dims, position, slice_dim)
         self.positions = len(axes)
         self.order = [0, *axes, 1, *(axis for axis in range(2, 2 + spatial_dims) if axis not in axes)]
@@ -116,7 +116,7 @@ def _position_axes(spatial_dims: int, position: Position | None, slice_dim: int)
     """Return the axes of the map whose places attend to each other."""
     if position is None:
         position = "slices" if spatial_dims == 3 else "plane"
-    check_choice("position", position, Position)
+    check_choice("position", position, get_args(Position))
     axes = list(range(2, 2 + spatial_dims))
     if spatial_dims != 3:
         if position == "slices":

@@ -11,14 +11,14 @@ two projections.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any, Literal
+from typing import Any, Literal, get_args
 
 import torch
 from monai.networks.layers.factories import Conv, split_args
 from monai.networks.layers.utils import get_act_layer
 from torch import nn
 
-from bundle.utils.option_checks import check_choice
+from bundle.utils.check_choice import check_choice
 
 from .squeeze import hidden_size
 
@@ -58,7 +58,7 @@ class ProjectExcitation(nn.Module):
         reduction: int = 2,
     ) -> None:
         super().__init__()
-        check_choice("projection", projection, Projection)
+        check_choice("projection", projection, get_args(Projection))
         hidden = hidden_size("reduction", channels, reduction)
         axes = range(2, 2 + spatial_dims)
         self.pooled = [[axis for axis in axes if axis != kept] for kept in axes]

@@ -10,13 +10,13 @@ layer keeps at least one unit.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Literal
+from typing import Literal, get_args
 
 import torch
 from monai.networks.layers.factories import Conv
 from torch import nn
 
-from bundle.utils.option_checks import check_choice
+from bundle.utils.check_choice import check_choice
 
 from .squeeze import ChannelGate
 
@@ -52,7 +52,7 @@ class SpatialChannelExcitation(nn.Module):
         fusion: Fusion = "max",
     ) -> None:
         super().__init__()
-        check_choice("fusion", fusion, Fusion)
+        check_choice("fusion", fusion, get_args(Fusion))
         self.fusion = fusion
         self.axes = list(range(2, 2 + spatial_dims))
         self.channel = ChannelGate(channels, reduction, "avg")

@@ -17,7 +17,8 @@ import torch
 from torch import nn
 from torch.nn import functional
 
-from bundle.utils.option_checks import check_choice, check_positive
+from bundle.utils.check_choice import check_choice
+from bundle.utils.option_checks import check_positive
 
 Pooling = Literal["avg", "max", "avg_and_max"]
 POOLINGS: tuple[Pooling, ...] = get_args(Pooling)

@@ -15,14 +15,15 @@ coordinates in 16 bits, which is too coarse for them.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Literal
+from typing import Literal, get_args
 
 import torch
 from monai.networks.layers.factories import Conv
 from torch import nn
 from torch.nn import functional
 
-from bundle.utils.option_checks import check_choice, check_positive, check_spatial_dims
+from bundle.utils.check_choice import check_choice
+from bundle.utils.option_checks import check_positive, check_spatial_dims
 
 from .squeeze import hidden_size
 
@@ -63,7 +64,7 @@ class SpatialTransformer(nn.Module):
         super().__init__()
         check_spatial_dims(spatial_dims)
         check_positive(pool_size=pool_size)
-        check_choice("padding_mode", padding_mode, PaddingMode)
+        check_choice("padding_mode", padding_mode, get_args(PaddingMode))
         hidden = hidden_size("reduction", channels, reduction)
         conv = Conv[Conv.CONV, spatial_dims]
         self.spatial_dims, self.pool_size, self.padding_mode = spatial_dims, pool_size, padding_mode

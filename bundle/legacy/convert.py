@@ -21,7 +21,7 @@ import torch
 from bundle.attention.squeeze import POOLINGS
 from bundle.networks.attention_unet import AttentionUNet
 from bundle.networks.attention_vnet import AttentionVNet
-from bundle.utils.option_checks import check_choice
+from bundle.utils.check_choice import check_choice
 
 from .original_checkpoints import ACTS, LAYERS, MODELS, SLICED, ConvertError, OriginalState, WeightMover, true_pooling
 

@@ -9,7 +9,7 @@ Attention Module (its ``--loss_mode`` DICE, CE, FC and CBL).
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from typing import Literal
+from typing import Literal, get_args
 
 import torch
 from monai.losses import DiceLoss, FocalLoss
@@ -18,7 +18,7 @@ from monai.utils import convert_to_tensor
 from torch import nn
 from torch.nn import functional
 
-from bundle.utils.option_checks import check_choice
+from bundle.utils.check_choice import check_choice
 
 from .loss_checks import working_type
 
@@ -73,7 +73,7 @@ class SegmentationLoss(nn.Module):
         gamma: float = 2.0,
     ) -> None:
         super().__init__()
-        check_choice("loss_name", name, LossName)
+        check_choice("loss_name", name, get_args(LossName))
         if ("weighted" in name) != (class_weights is not None):
             raise ValueError(
                 f"class_weights must be numbers or {EACH_EPOCH!r} for weighted_ce and dice_weighted_ce, and null for "

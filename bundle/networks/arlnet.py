@@ -9,14 +9,14 @@ run over the channels, as in a published re-implementation.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any, Literal
+from typing import Any, Literal, get_args
 
 import torch
 from monai.networks.layers.factories import Pool
 from monai.networks.nets.resnet import ResNetBlock, ResNetBottleneck
 from torch import nn
 
-from bundle.utils.option_checks import check_choice
+from bundle.utils.check_choice import check_choice
 
 from .backbones.resnet import DEPTHS, BlockName, ResNetTrunk
 
@@ -41,7 +41,7 @@ class AttentionResidual(nn.Module):
         self, *, normalize: GateNormalization = "spatial", alpha_init: float = 0.001, learnable_alpha: bool = True
     ) -> None:
         super().__init__()
-        check_choice("normalize", normalize, GateNormalization)
+        check_choice("normalize", normalize, get_args(GateNormalization))
         self.spatial = normalize == "spatial"
         self.alpha: torch.Tensor
         if learnable_alpha:

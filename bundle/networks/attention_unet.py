@@ -20,7 +20,7 @@ from bundle.utils.option_checks import check_group_positive, check_level_channel
 
 from .blocks.convolution import conv_stack
 from .blocks.fused import FusedLevel
-from .blocks.levels import Upsample, level_attention, level_sizes, skip_attention
+from .blocks.unet_levels import Upsample, level_attention, level_sizes, skip_attention
 
 LEVELS_DEFAULTS: dict[str, Any] = {"convs": 2, "kernel_size": 3, "dropout": None, "adn_ordering": "ADN"}
 DECODER_DEFAULTS: dict[str, Any] = {"attention": "same", "upsample": "linear"}

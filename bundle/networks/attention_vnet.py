@@ -20,7 +20,7 @@ from bundle.attention.attention_factory import AttentionSpec, get_attention_laye
 from bundle.utils.option_checks import check_group_positive, check_level_channels, check_spatial_dims, fill_options
 
 from .blocks.convolution import ConvADN, adn, conv_stack
-from .blocks.levels import Upsample, level_attention, level_sizes, skip_attention
+from .blocks.unet_levels import Upsample, level_attention, level_sizes, skip_attention
 
 LEVELS_DEFAULTS: dict[str, Any] = {"convs": (1, 2, 3, 3), "kernel_size": 5, "dropout": None, "adn_ordering": "ADN"}
 BOTTLENECK_DEFAULTS: dict[str, Any] = {"convs": 1, "attention": "se"}

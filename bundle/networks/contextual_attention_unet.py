@@ -20,8 +20,8 @@ from bundle.utils.option_checks import fill_options
 from .backbones.trunk_factory import TrunkSpec, get_trunk
 from .blocks.contextual_head import ContextualHead
 from .blocks.convolution import conv_stack
-from .blocks.levels import Upsample
 from .blocks.patch_transformer import PatchTransformer
+from .blocks.unet_levels import Upsample
 
 DECODER_DEFAULTS: dict[str, Any] = {"channels": (1024, 512, 256, 128, 64), "bridge": True}
 TRANSFORMER_DEFAULTS: dict[str, Any] = {"patch_size": 16, "channels": (128, 256, 512), "depth": 4, "heads": 8}

@@ -16,12 +16,13 @@ from monai.networks.layers.factories import Conv
 from torch import nn
 
 from bundle.attention.attention_factory import AttentionSpec
-from bundle.utils.option_checks import check_choice, check_group_positive, fill_options
+from bundle.utils.check_choice import check_choice
+from bundle.utils.option_checks import check_group_positive, fill_options
 
 from .backbones.trunk_factory import TrunkSpec, get_trunk
 from .blocks.aspp import ASPP
 from .blocks.convolution import ConvNormAct, SeparableConv
-from .blocks.levels import Upsample
+from .blocks.unet_levels import Upsample
 
 RATES = {8: (12, 24, 36), 16: (6, 12, 18)}
 """Dilations of the pyramid by output stride."""

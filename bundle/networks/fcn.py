@@ -11,14 +11,15 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from functools import reduce
-from typing import Any, Literal
+from typing import Any, Literal, get_args
 
 import torch
 from monai.networks.layers.factories import Conv, Dropout
 from torch import nn
 
 from bundle.attention.attention_factory import AttentionSpec
-from bundle.utils.option_checks import check_choice, check_positive
+from bundle.utils.check_choice import check_choice
+from bundle.utils.option_checks import check_positive
 
 from .backbones.trunk_factory import TrunkSpec, get_trunk, split_trunk
 from .blocks.convolution import ConvNormAct
@@ -71,7 +72,7 @@ class FCN(nn.Module):
         dropout: float | None = 0.5,
     ) -> None:
         super().__init__()
-        check_choice("stride", stride, Stride)
+        check_choice("stride", stride, get_args(Stride))
         check_positive(fc_channels=fc_channels)
         shared: dict[str, Any] = {"act": act, "norm": norm, "attention": attention, "spatial_size": spatial_size}
         choice = ("vgg", "resnet")

@@ -18,7 +18,8 @@ from torch import nn
 from torch.nn import functional
 
 from bundle.attention.attention_factory import get_attention_layer
-from bundle.utils.option_checks import check_choice, check_level_channels, check_positive, check_spatial_dims
+from bundle.utils.check_choice import check_choice
+from bundle.utils.option_checks import check_level_channels, check_positive, check_spatial_dims
 
 from .blocks.convolution import adn, conv_stack
 from .blocks.padding import crop_to_image, pad_to_multiple

@@ -52,7 +52,7 @@ class SliceWise(nn.Module):
         if spatial_dims != 3:
             raise ValueError(f"spatial_dims must be 3 for slices of volumes, got {spatial_dims}.")
         if not -3 <= slice_dim < 3:
-            raise ValueError(f"slice_dim must lie in [-3, 3), got {slice_dim}.")
+            raise ValueError(f"slice_dim must be in [-3, 3), got {slice_dim}.")
         if options.get("deep_supervision"):
             raise ValueError("deep_supervision must be false where a 2D network runs on slices.")
         self.axis = 2 + slice_dim % 3

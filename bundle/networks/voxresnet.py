@@ -10,20 +10,15 @@ has too much lies behind the last voxel and is cut off, so that the grids stay a
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any, Literal, Union
+from typing import Any, Literal, Union, get_args
 
 import torch
 from monai.networks.layers.factories import Conv
 from torch import nn
 
 from bundle.attention.attention_factory import AttentionSpec, get_attention_layer
-from bundle.utils.option_checks import (
-    check_choice,
-    check_level_channels,
-    check_not_negative,
-    check_positive,
-    check_spatial_dims,
-)
+from bundle.utils.check_choice import check_choice
+from bundle.utils.option_checks import check_level_channels, check_not_negative, check_positive, check_spatial_dims
 
 from .blocks.convolution import adn, preactivated
 
@@ -160,7 +155,7 @@ class AutoContext(nn.Module):
         activation: Activation = "softmax",
     ) -> None:
         super().__init__()
-        check_choice("activation", activation, Activation)
+        check_choice("activation", activation, get_args(Activation))
         if activation == "softmax" and out_channels == 1:
             raise ValueError("activation must be 'sigmoid' for one class: its softmax is 1 everywhere.")
         options: dict[str, Any] = {

@@ -1,25 +1,9 @@
-"""Checks of the options of constructors, with errors that start with the name of the option."""
+"""Validation of the options of constructors; every message starts with the name of the option."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Any, get_args
-
-
-def check_choice(name: str, value: object, choices: object) -> None:
-    """Check that an option is one of several values.
-
-    Args:
-        name: name of the option.
-        value: its value.
-        choices: ``Literal`` type of the values, or a sequence of them.
-
-    Raises:
-        ValueError: when it is another value; the message lists the choices.
-    """
-    known = choices if isinstance(choices, Sequence) else get_args(choices)
-    if value not in known:
-        raise ValueError(f"{name} must be one of {', '.join(map(str, known))}, got {value!r}.")
+from typing import Any
 
 
 def check_positive(**values: int) -> None:

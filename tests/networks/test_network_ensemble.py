@@ -41,5 +41,5 @@ def test_an_ensemble_can_be_scripted() -> None:
 
 
 def test_no_member_is_refused() -> None:
-    with pytest.raises(ValueError, match="count must be 1 or more, got 0"):
+    with pytest.raises(ValueError, match="count must be at least 1, got 0"):
         NetworkEnsemble(network(), 0)

@@ -36,7 +36,7 @@ def test_network_is_told_the_size_of_the_plane(monkeypatch: pytest.MonkeyPatch) 
 
 @pytest.mark.parametrize("slice_dim", [-4, 3])
 def test_axis_that_a_volume_has_not_is_refused(slice_dim: int) -> None:
-    with pytest.raises(ValueError, match=rf"slice_dim must lie in \[-3, 3\), got {slice_dim}"):
+    with pytest.raises(ValueError, match=rf"slice_dim must be in \[-3, 3\), got {slice_dim}"):
         SliceWise(3, 1, 2, slice_dim=slice_dim, **SMALL)
 
 

@@ -4,13 +4,12 @@ from __future__ import annotations
 
 import math
 from types import MappingProxyType
-from typing import Any, Literal
+from typing import Any
 
 import pytest
 
 from bundle.utils.option_checks import (
     check_above_zero,
-    check_choice,
     check_group_positive,
     check_level_channels,
     check_not_negative,
@@ -19,13 +18,6 @@ from bundle.utils.option_checks import (
     fill_options,
     split_name,
 )
-
-
-@pytest.mark.parametrize("choices", [Literal["max", "add"], ("max", "add"), ["max", "add"]])
-def test_choice_is_one_of_a_literal_type_or_a_sequence(choices: Any) -> None:
-    check_choice("fusion", "add", choices)
-    with pytest.raises(ValueError, match=r"^fusion must be one of max, add, got 'multiply'"):
-        check_choice("fusion", "multiply", choices)
 
 
 def test_number_below_1_is_refused_by_its_name() -> None:

@@ -10,7 +10,7 @@ all layers, and attention can follow every feature.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any, Literal
+from typing import Any, Literal, get_args
 
 import torch
 from monai.networks.layers.factories import Conv, Pool
@@ -19,7 +19,7 @@ from torch import nn
 
 from bundle.networks.blocks.convolution import act_layer, norm_layer
 from bundle.networks.blocks.norm import with_fast_instance_norm
-from bundle.utils.option_checks import check_choice
+from bundle.utils.check_choice import check_choice
 
 from .trunk import FULL_STRIDES, Trunk, scaled, stride_and_dilations
 
@@ -117,7 +117,7 @@ def _blocks(depth: int | Sequence[int], block: BlockName | None) -> tuple[BlockT
         if len(counts) != 4 or min(counts) < 1:
             raise ValueError(f"depth needs a positive number of blocks for each of four layers, got {list(counts)}.")
     name = usual if block is None else block
-    check_choice("block", name, BlockName)
+    check_choice("block", name, get_args(BlockName))
     return BLOCKS[name], counts
 
 

@@ -14,7 +14,8 @@ import torch
 from torch import nn
 
 from bundle.attention.attention_factory import AttentionSpec, get_attention_layer
-from bundle.utils.option_checks import check_choice, check_spatial_dims
+from bundle.utils.check_choice import check_choice
+from bundle.utils.option_checks import check_spatial_dims
 
 FULL_STRIDES = (2, 4, 8, 16, 32)
 """Size of the input over the size of each of the five features of a trunk that keeps all its strides."""

@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import Any
 
-from bundle.utils.option_checks import check_choice, split_name
+from bundle.utils.check_choice import check_choice
+from bundle.utils.option_checks import split_name
 
 from .resnet import ResNetTrunk
 from .trunk import Trunk

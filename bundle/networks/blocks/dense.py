@@ -18,7 +18,7 @@ from bundle.attention.attention_factory import AttentionSpec, get_attention_laye
 from bundle.utils.option_checks import check_group_positive, fill_options
 
 from .convolution import adn, preactivated
-from .levels import Upsample
+from .unet_levels import Upsample
 
 LAYERS_2D: dict[str, Any] = {
     **{"blocks": (6, 12, 36, 24), "growth": 48, "stem": 96, "decoder": (768, 384, 96, 96, 64)},

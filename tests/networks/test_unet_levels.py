@@ -11,7 +11,7 @@ from torch.nn import functional
 
 from bundle.attention import AttentionGate, SqueezeExcitation
 from bundle.networks import GroupedInstanceNorm
-from bundle.networks.blocks.levels import PlainSkip, Upsample, level_attention, level_sizes, skip_attention
+from bundle.networks.blocks.unet_levels import PlainSkip, Upsample, level_attention, level_sizes, skip_attention
 
 
 @pytest.mark.parametrize(("dims", "size"), [(2, [7, 10]), (3, [7, 10, 9])])

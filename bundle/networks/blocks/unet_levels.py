@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any, Literal
+from typing import Any, Literal, get_args
 
 import torch
 from monai.networks.layers.factories import Conv
@@ -11,7 +11,7 @@ from torch import nn
 from torch.nn import functional
 
 from bundle.attention.attention_factory import AttentionSpec, get_attention_layer, is_skip_gate, split_attention
-from bundle.utils.option_checks import check_choice
+from bundle.utils.check_choice import check_choice
 
 from .norm import with_fast_instance_norm
 
@@ -35,7 +35,7 @@ class Upsample(nn.Module):
     def __init__(self, spatial_dims: int, channels: int, mode: UpsampleMode, out_channels: int | None = None) -> None:
         super().__init__()
         width = channels if out_channels is None else out_channels
-        check_choice("upsample", mode, UpsampleMode)
+        check_choice("upsample", mode, get_args(UpsampleMode))
         if mode != "deconv" and width != channels:
             raise ValueError(f"out_channels must be {channels} if upsample is {mode!r}, got {width}.")
         self.mode = "nearest" if mode == "nearest" else {2: "bilinear", 3: "trilinear"}[spatial_dims]
