@@ -1,4 +1,4 @@
-"""Attention mechanisms, one a file, and the factory that builds them by name."""
+"""Attention mechanisms, one per file, and the factory that builds them by name."""
 
 from .ag import AttentionGate
 from .attention_factory import Attention, AttentionSpec, get_attention_layer, is_skip_gate, split_attention

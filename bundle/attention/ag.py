@@ -2,7 +2,7 @@
 
 Paper: Oktay et al., Attention U-Net: Learning Where to Look for the Pancreas, https://arxiv.org/abs/1804.03999,
 section 2.1. One gate per voxel, computed at half the size of the skip. Differs from the paper in the normalization
-behind the output: instance normalization is the default, as in the networks that it decorates; the paper has batch
+after the output: instance normalization is the default, as in the networks that use it; the paper has batch
 normalization (``norm="batch"``).
 """
 
@@ -57,8 +57,8 @@ class AttentionGate(nn.Module):
         super().__init__()
         if gating_channels is None:
             raise ValueError(
-                "gating_channels must be given: attention 'ag' weights a skip connection by a coarser map, and here is "
-                "none; choose another mechanism or a network with skip connections (AttentionUNet, AttentionVNet)."
+                "gating_channels must be given: attention 'ag' weights a skip connection by a coarser map, which is "
+                "missing; choose another mechanism or a network with skip connections (AttentionUNet, AttentionVNet)."
             )
         hidden = hidden_size("reduction", channels, reduction)
         conv = Conv[Conv.CONV, spatial_dims]
@@ -75,7 +75,7 @@ class AttentionGate(nn.Module):
 
         Args:
             x: the skip.
-            gating: the coarser map ``(B, gating_channels, ...)``, by rule of half the size of x, rounded down; another
+            gating: the coarser map ``(B, gating_channels, ...)``, usually of half the size of x, rounded down; another
                 size is interpolated.
         """
         theta, phi = self.theta(x), self.phi(gating)

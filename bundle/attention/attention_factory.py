@@ -58,7 +58,7 @@ def get_attention_layer(
         spatial_size: spatial size of the map; the slice mechanisms make their weights for it.
 
     Raises:
-        ValueError: when the name is unknown, the value has another form, or the mechanism refuses its arguments.
+        ValueError: when the name is unknown, the value has another form, or the mechanism rejects its arguments.
 
     Examples:
         >>> get_attention_layer(("se", {"reduction": 4}), spatial_dims=3, channels=16).channel.fc[0]
@@ -81,9 +81,9 @@ def get_attention_layer(
 
 
 def is_skip_gate(name: AttentionSpec) -> bool:
-    """Tell whether a mechanism weights a skip connection and takes ``forward(x, gating)`` instead of ``forward(x)``.
+    """Return whether a mechanism weights a skip connection, ``forward(x, gating)`` instead of ``forward(x)``.
 
-    A name that is not in the factory is no skip gate: :func:`get_attention_layer` refuses it.
+    A name that is not in the factory is not a skip gate; :func:`get_attention_layer` rejects it.
     """
     kind = None if name is None else split_attention(name)[0].upper()
     return kind in Attention.names and getattr(Attention[kind], "takes_gating", False)

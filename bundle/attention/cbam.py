@@ -50,8 +50,8 @@ class CBAM(nn.Module):
         spatial_size: not used; every mechanism takes it.
         reduction: ratio of the channels to the hidden units of the MLP.
         kernel_size: odd size of the convolution of the gate per voxel.
-        norm: MONAI normalization option of its one channel, or None. Batch normalization needs more than one voxel a
-            batch in training.
+        norm: MONAI normalization option of its one channel, or None. Batch normalization needs more than one voxel
+            per batch in training.
 
     Raises:
         ValueError: when ``reduction`` is below 1, ``kernel_size`` is not positive and odd, or ``norm`` is unknown.

@@ -7,9 +7,9 @@ Differs from the paper:
 
 - The two branches see the same map; the convolutions around them belong to the network.
 - In 3D the attention of positions is between slices (``position="slices"``) or between the places of a plane
-  (``"plane"``), because one between all voxels does not fit into memory. The axes that are left are folded into the
-  features: slices are alike when they are alike place by place, which pooling would hide, and as no weight
-  belongs to a place the map may have any size.
+  (``"plane"``), because one between all voxels does not fit into memory. The remaining axes are folded into the
+  features: slices are similar if they are similar place by place, which pooling would hide, and as no weight belongs to
+  a place the map may have any size.
 - An energy is the mean over what the paper sums over, that is the folded axes (there are none in 2D, where the
   attention of positions is the published one) and in the attention of channels the positions. The sum grows with the
   size of the map, until the softmax selects a single channel and 16-bit numbers overflow; ``energy="sum"`` has it.
@@ -45,12 +45,12 @@ class DualAttention(nn.Module):
         spatial_size: not used; every mechanism takes it.
         position: ``"slices"`` (default in 3D) or ``"plane"`` (default and only choice in 2D), whose attention takes
             memory with the square of the number of voxels in a plane.
-        slice_dim: spatial axis of the slices; without a meaning in 2D.
+        slice_dim: spatial axis of the slices; not used in 2D.
         reduction: ratio of the channels to those of Q and K.
         energy: ``"mean"``, or ``"sum"`` as published.
 
     Raises:
-        ValueError: when ``position`` or ``energy`` is unknown, slices of an image are asked for, ``slice_dim`` is out
+        ValueError: when ``position`` or ``energy`` is unknown, slices of an image are requested, ``slice_dim`` is out
             of range or ``reduction`` is below 1.
 
     Examples:

@@ -1,7 +1,7 @@
 """Multi-scale large-kernel attention: a map is weighted by wide depthwise convolutions of itself.
 
 Papers: Guo et al., Visual Attention Network, https://arxiv.org/abs/2202.09741, section 3.1, for the attention of large
-kernels; Bozorgpour et al., HCA-Net, https://arxiv.org/abs/2311.12486, for that of several scales. It is no gate: the
+kernels; Bozorgpour et al., HCA-Net, https://arxiv.org/abs/2311.12486, for that of several scales. It is not a gate: the
 weights are not bounded. Differs from the papers in that the kernels have as many axes as the map.
 """
 

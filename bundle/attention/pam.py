@@ -23,7 +23,7 @@ def key_slices(gate: torch.Tensor) -> torch.Tensor:
     """Select the slices whose share of ``softmax(gate)`` over the slices is at least the mean share.
 
     The mean share of S slices is 1 / S, so the test is ``gate >= logsumexp(gate) - log(S)``. The largest gate always
-    passes it but for rounding, which the minimum with the largest gate takes care of.
+    passes it except for rounding, which the minimum with the largest gate handles.
 
     Args:
         gate: gates ``(B, C, S)``.

@@ -1,7 +1,7 @@
 """Slice attention: one gate per channel and slice.
 
 Paper: Progressive attention module for segmentation of volumetric medical images, Medical Physics (2022), first of
-the three steps of the module. Every channel squeezes its slices and excites them through an MLP of its own. Differs
+the three steps of the module. Every channel squeezes its slices and excites them through a separate MLP. Differs
 from the original code: any batch size, any number of slices at run time, at least one hidden unit, and maximum
 pooling that is one.
 """

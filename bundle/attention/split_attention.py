@@ -5,9 +5,9 @@ block of shape-preserving layers, not a gate: 1x1 convolution, split attention, 
 
 Differs from the paper:
 
-- The block keeps its width (the paper's is four times as wide outside as inside) and has no activation behind the sum,
+- The block keeps its width (the paper's is four times as wide outside as inside) and has no activation after the sum,
   so that it can follow any layer.
-- The normalization behind ``fc1`` is layer normalization over the channels of the pooled vector, whatever ``norm`` is.
+- The normalization after ``fc1`` is layer normalization over the channels of the pooled vector, whatever ``norm`` is.
   The vector has one value per channel and sample: the paper's batch normalization cannot train on a batch of one
   volume, and instance normalization is not defined at all.
 - The hidden units are rounded up to a multiple of ``cardinality``.
@@ -42,8 +42,8 @@ class SplitAttention(nn.Module):
         radix: number of splits r.
         cardinality: number of groups of channels that are mixed independently, K.
         reduction: ratio of ``channels * radix`` to the hidden units, of which 32 are always left.
-        norm: MONAI normalization option behind the convolutions, or None for no normalization at all. Batch
-            normalization needs more than one voxel a batch in training.
+        norm: MONAI normalization option after the convolutions, or None for no normalization at all. Batch
+            normalization needs more than one voxel per batch in training.
 
     Raises:
         ValueError: when ``radix``, ``cardinality`` or ``reduction`` is below 1, ``radix * cardinality`` does not

@@ -70,8 +70,8 @@ class SliceDescriptors(nn.Module):
 
     Args:
         slice_dim: spatial axis of the slices.
-        poolings: what the gates behind will ask for; a statistic that none of them uses is not computed, its place is
-            taken by the other one.
+        poolings: poolings of the following gates; a statistic that none of them uses is not computed, the other one
+            is returned in its place.
     """
 
     def __init__(self, slice_dim: int, poolings: Sequence[str]) -> None:
@@ -120,7 +120,7 @@ class ChannelGate(nn.Module):
 
 
 class SliceGate(nn.Module):
-    """One gate per channel and slice; every channel has a small MLP of its own over its slices.
+    """One gate per channel and slice; every channel has a separate small MLP over its slices.
 
     The weights are made for ``slices`` slices. Descriptors of a map with another number of slices are resampled
     linearly to that number, and the gates back.
@@ -167,7 +167,7 @@ class SliceGate(nn.Module):
 
 
 class SliceChannelModule(nn.Module):
-    """A slice gate and a channel gate, multiplied; a mechanism says in :meth:`gate` what each is computed from.
+    """A slice gate and a channel gate, multiplied; a mechanism defines in :meth:`gate` what each is computed from.
 
     Args:
         spatial_dims: must be 3.

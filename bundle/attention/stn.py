@@ -1,10 +1,10 @@
-"""Spatial transformer: the map is resampled by an affine map that a small network reads off it.
+"""Spatial transformer: the map is resampled by an affine map that a small network computes from it.
 
 Paper: Jaderberg et al., Spatial Transformer Networks, https://arxiv.org/abs/1506.02025, section 3. The paper leaves the
 localization network open; here it has two convolutions of stride 2, an adaptive average pooling and a linear layer that
 starts at 0. Its output is added to the identity, so that the block starts as one.
 
-The result lies on another grid than the input. A network for segmentation that joins it with maps of the old grid, or
+The result is on another grid than the input. A network for segmentation that joins it with maps of the old grid, or
 returns it as a label map, compares voxels of different places; the block is meant for classification.
 
 The sampling is that of ``monai.networks.layers.AffineTransform(normalized=True, reverse_indexing=False,
@@ -38,8 +38,8 @@ class SpatialTransformer(nn.Module):
         channels: channels of the feature map.
         spatial_size: not used; every mechanism takes it.
         reduction: ratio of the channels to those of the localization network.
-        pool_size: places a spatial axis that its pooling leaves.
-        padding_mode: what lies outside of the map: ``"zeros"``, ``"border"`` or ``"reflection"``.
+        pool_size: size of its pooled map along every spatial axis.
+        padding_mode: values outside of the map: ``"zeros"``, ``"border"`` or ``"reflection"``.
 
     Raises:
         ValueError: when ``spatial_dims`` is neither 2 nor 3, ``reduction`` or ``pool_size`` is below 1, or
@@ -114,7 +114,7 @@ class SpatialTransformer(nn.Module):
         return torch.stack(rows, dim=-1)
 
     def pool(self, x: torch.Tensor) -> torch.Tensor:
-        """Average ``(B, C, ...)`` to ``pool_size`` places an axis, in 3D in two steps: ONNX has no pooling of three."""
+        """Average ``(B, C, ...)`` to ``pool_size`` places per axis, in 3D in two steps: ONNX cannot pool three axes."""
         size = self.pool_size
         if self.spatial_dims == 2:
             return functional.adaptive_avg_pool2d(x, (size, size))

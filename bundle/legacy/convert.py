@@ -99,17 +99,17 @@ def convert_checkpoint(
 
 
 def write_converted(converted: Converted, output: str | Path, roi_size: Sequence[int] | None = None) -> Path:
-    """Write the weights to ``output`` and, beside them, an overlay config of the same name that ends in ``.json``.
+    """Write the weights to ``output`` and, next to them, an overlay config of the same name that ends in ``.json``.
 
-    The overlay goes behind ``inference.json`` or ``evaluate.json``. It sets the network, numbered ``label_names``, the
+    The overlay follows ``inference.json`` or ``evaluate.json``. It sets the network, numbered ``label_names``, the
     window, the axes of the original (slices from inferior to superior, rows, columns) and its intensities, which are
     standardized without clipping.
 
     Args:
         converted: result of :func:`convert_checkpoint`.
         output: file to write, ``.pt``.
-        roi_size: window in voxels, in the order of the axes of the original; by default as many voxels a side as there
-            are slices, and that of the config where the weights are made for no number of slices.
+        roi_size: window in voxels, in the order of the axes of the original; by default as many voxels per side as
+            there are slices, and that of the config if the weights do not depend on the number of slices.
 
     Returns:
         The overlay.
@@ -161,17 +161,17 @@ def _read_state(file: Path) -> dict[str, torch.Tensor]:
     return {str(key).removeprefix("module."): value for key, value in content.items()}
 
 
-def _model_of(source: OriginalState, told: str | None) -> str:
-    """Return the name of the original model: what was told, or what keys, shapes and file name leave."""
+def _model_of(source: OriginalState, model: str | None) -> str:
+    """Return the name of the original model: the given one, or the one that keys, shapes and file name determine."""
     fitting = _fitting(source)
     stem = source.file.stem
     saved_as = stem.rpartition("_net_")[2].replace("_", "") if "_net_" in stem else ""
-    named = [name for name in fitting if name.lower() == (told or saved_as).lower()]
-    if told and not named:
-        raise ConvertError(f"model {told!r} does not fit checkpoint {source.file}, which is {' or '.join(fitting)}.")
+    named = [name for name in fitting if name.lower() == (model or saved_as).lower()]
+    if model and not named:
+        raise ConvertError(f"model {model!r} does not fit checkpoint {source.file}, which is {' or '.join(fitting)}.")
     if len(fitting) > 1 and not named:
         raise ConvertError(
-            f"checkpoint {source.file} is {' or '.join(fitting)}, whose keys are alike; say which with --model."
+            f"checkpoint {source.file} is {' or '.join(fitting)}, whose keys are the same; name one with --model."
         )
     return (named or fitting)[0]
 
@@ -191,7 +191,7 @@ def _fitting(source: OriginalState) -> list[str]:
         )
     if any(".attention_module." in key for key in source.keys):
         raise ConvertError(
-            f"checkpoint {source.file} was trained with --use_spatial_attention; attention gates beside the "
+            f"checkpoint {source.file} was trained with --use_spatial_attention; attention gates in addition to the "
             "progressive attention have no counterpart here."
         )
     mechanisms: set[str | None] = {None}
@@ -217,7 +217,7 @@ def _slice_mechanisms(source: OriginalState, kind: str) -> set[str | None]:
     if kind == "unet" and source.in_order and gates:
         allowed &= {"csa"} if "cSE" in gates[0] else {"sca", "pam"}
     if not allowed:
-        raise ConvertError(f"checkpoint {source.file} has slice gates that no reduction gives: {sorted(pairs)}.")
+        raise ConvertError(f"checkpoint {source.file} has slice gates that fit no reduction: {sorted(pairs)}.")
     return allowed
 
 
@@ -233,13 +233,13 @@ def _reduction(pairs: Iterable[tuple[int, int]], *, limited: bool) -> int | None
 def _attention_options(
     source: OriginalState, kind: str, mechanism: str | None, poolings: Mapping[str, str]
 ) -> dict[str, Any]:
-    """Return what the config of the network says of the attention, and what differs with it."""
+    """Return the options of the network for the attention, and those that depend on it."""
 
     def reduction(layer: str, limited: bool = True) -> int:
         pairs = source.hidden(layer)
         ratio = _reduction(pairs, limited=limited)
         if ratio is None:
-            raise ConvertError(f"checkpoint {source.file} has gates that no reduction gives: {sorted(pairs)}.")
+            raise ConvertError(f"checkpoint {source.file} has gates that fit no reduction: {sorted(pairs)}.")
         return ratio
 
     decoder: dict[str, Any] = {"upsample": "linear" if mechanism in ("pe", "pam") else "nearest"}
@@ -255,8 +255,8 @@ def _attention_options(
     if mechanism in SLICED:
         gates: dict[str, Any] = {"slice_dim": 0, **({"key_gradient": False} if mechanism == "pam" else {})}
         ratios = {"slice": reduction(SLICE_GATE, limited=mechanism != "pam"), "channel": channel["reduction"]}
-        for gate, told in poolings.items():
-            gates |= {f"{gate}_reduction": ratios[gate], f"{gate}_pooling": true_pooling(mechanism, gate, told)[0]}
+        for gate, pooling in poolings.items():
+            gates |= {f"{gate}_reduction": ratios[gate], f"{gate}_pooling": true_pooling(mechanism, gate, pooling)[0]}
         slices = max((size for size, _ in source.hidden(SLICE_GATE)), default=1)
         options |= {"attention": [mechanism, gates], "spatial_size": [slices] * 3}
     if kind == "vnet":
@@ -264,21 +264,21 @@ def _attention_options(
     return {**options, "decoder": decoder}
 
 
-def _layer_order_of(source: OriginalState, kind: str, told: str | None) -> str:
+def _layer_order_of(source: OriginalState, kind: str, layer_order: str | None) -> str:
     """Return the layer order: c (convolution), then at most one norm (i, g, b) and one activation in any order.
 
-    The keys tell the layers that have weights, and their order unless the keys were sorted.
+    The keys determine the layers with weights, and their order unless the keys were sorted.
     """
     unit = {"unet": "EncoderLayer1.basic_module.Conv1.", "vnet": "Bottleneck_layer."}[kind]
     names = dict.fromkeys(key.removeprefix(unit).partition(".")[0] for key in source.keys if key.startswith(unit))
     seen = [letter for name in names for letter, layer in LAYERS.items() if layer == name]
-    if told is None and ("p" not in seen or not source.in_order):
+    if layer_order is None and ("p" not in seen or not source.in_order):
         why = "its keys are not in their order" if "p" in seen else "an activation without weights leaves no key"
         raise ConvertError(
-            f"checkpoint {source.file} does not tell its layer order, since {why}; pass --layer_order with what it was "
-            "trained with."
+            f"checkpoint {source.file} does not determine its layer order, since {why}; pass the --layer_order of "
+            "the training."
         )
-    order = "".join(seen) if told is None else told
+    order = "".join(seen) if layer_order is None else layer_order
     weighted = [letter for letter in order if letter in LAYERS]
     if weighted != seen if source.in_order else sorted(weighted) != sorted(seen):
         raise ConvertError(
@@ -288,14 +288,14 @@ def _layer_order_of(source: OriginalState, kind: str, told: str | None) -> str:
     kinds = "".join("A" if letter in ACTS else "N" if letter in LAYERS else "?" for letter in order[1:])
     if order[:1] != "c" or kinds not in ("", "A", "N", "AN", "NA"):
         raise ConvertError(
-            f"layer_order {order!r} of checkpoint {source.file} has no counterpart here: it must be c and behind it at "
+            f"layer_order {order!r} of checkpoint {source.file} has no counterpart here: it must be c and after it at "
             f"most one of i, g, b and one of {', '.join(ACTS)}."
         )
     return order
 
 
 def _layer_options(order: str, groups: int) -> dict[str, Any]:
-    """Return what the config of the network says of activation and norm."""
+    """Return the options of the network for activation and norm."""
     norms: dict[str, Any] = {"i": "instance", "b": "batch", "g": ["group", {"num_groups": groups}]}
     return {
         "act": next((ACTS[letter] for letter in order if letter in ACTS), None),
@@ -313,7 +313,7 @@ def _checked(
     """Return the weights in the order of the network, if nothing is left of the source and every shape fits."""
     if source.left:
         some = ", ".join(list(source.left)[:3])
-        raise ConvertError(f"checkpoint {source.file} has {len(source.left)} keys that {name} has not: {some}.")
+        raise ConvertError(f"checkpoint {source.file} has {len(source.left)} keys that {name} does not have: {some}.")
     try:
         with torch.device("meta"):
             own = network(**{key: value for key, value in network_def.items() if key != "_target_"}).state_dict()
@@ -322,8 +322,8 @@ def _checked(
     wrong = [key for key in own if key not in state or own[key].shape != state[key].shape]
     if wrong:
         raise ConvertError(
-            f"checkpoint {source.file} has shapes that {name} has not: they do not give {', '.join(wrong[:3])} of a "
-            f"network of {network_def['in_channels']} to {network_def['out_channels']} channels and the widths "
+            f"checkpoint {source.file} has shapes that {name} does not have: they do not fit {', '.join(wrong[:3])} "
+            f"of a network of {network_def['in_channels']} to {network_def['out_channels']} channels and the widths "
             f"{network_def['channels']}."
         )
     return {key: state[key] for key in own}

@@ -56,7 +56,7 @@ class ConvertError(BundleError):
 
 
 class OriginalState:
-    """A state dict of the original, whose tensors are taken one by one, so that what is left is known.
+    """A state dict of the original, whose tensors are taken one by one, so that unused tensors are known.
 
     Args:
         file: where it comes from, for messages.
@@ -91,16 +91,16 @@ class OriginalState:
         return {(weight.shape[1], weight.shape[0]) for weight in weights if weight.ndim > 1}
 
 
-def true_pooling(mechanism: str | None, gate: str, told: str) -> tuple[str, int]:
+def true_pooling(mechanism: str | None, gate: str, pooling: str) -> tuple[str, int]:
     """Return what a gate of the original computes: a pooling, and a factor of its logits.
 
-    Where the average is taken for the maximum, both together are the average with twice the logits.
+    Where the original has the average in place of the maximum, both together are the average with twice the logits.
     """
-    return ("avg", 2 if told == "avg_and_max" else 1) if (mechanism, gate) in FALSE_MAXIMUM else (told, 1)
+    return ("avg", 2 if pooling == "avg_and_max" else 1) if (mechanism, gate) in FALSE_MAXIMUM else (pooling, 1)
 
 
 class WeightMover:
-    """Takes the weights of an original network and puts them under the names of this package.
+    """Moves the weights of an original network to the names of this package.
 
     Args:
         source: weights of the original.
@@ -111,11 +111,11 @@ class WeightMover:
 
     def __init__(self, source: OriginalState, order: str, mechanism: str | None, poolings: Mapping[str, str]) -> None:
         self.source, self.order, self.mechanism = source, order, mechanism
-        self.factors = {gate: true_pooling(mechanism, gate, told)[1] for gate, told in poolings.items()}
+        self.factors = {gate: true_pooling(mechanism, gate, pooling)[1] for gate, pooling in poolings.items()}
         self.state: dict[str, torch.Tensor] = {}
 
     def unet(self) -> dict[str, Any]:
-        """Move the weights of a U-Net and return what its config says of the convolutions."""
+        """Move the weights of a U-Net and return the options of its convolutions."""
         first = self._conv("EncoderLayer1.basic_module.Conv1.conv.weight")
         encoders = [f"EncoderLayer{number}" for number in (1, 2, 3, 4)]
         widths = [self._conv(f"{name}.basic_module.Conv2.conv.weight").shape[0] for name in encoders]
@@ -137,7 +137,7 @@ class WeightMover:
         }
 
     def vnet(self) -> dict[str, Any]:
-        """Move the weights of a V-Net and return what its config says of the convolutions."""
+        """Move the weights of a V-Net and return the options of its convolutions."""
         first = self._conv("Encoder_layer1.conv_layer.convblock.0.weight")
         encoders = [f"Encoder_layer{number}" for number in (1, 2, 3, 4)]
         widths = [self._conv(f"{name}.conv_layer.convblock.0.weight").shape[0] for name in encoders]
@@ -190,7 +190,7 @@ class WeightMover:
         self._attention(f"{name}.", f"{to}.attention", width)
 
     def _unit(self, layers: Iterable[Layer], conv: str, adn: str) -> None:
-        """Move a convolution, a norm and an activation; beside a group or batch norm a convolution has no bias."""
+        """Move a convolution, a norm and an activation; next to a group or batch norm a convolution has no bias."""
         for letter, name in layers:
             if letter == "c" and set(self.order) & {"g", "b"}:
                 self._conv(f"{name}.weight")

@@ -1,4 +1,4 @@
-"""Binary cross-entropy in which rare answers weigh more.
+"""Binary cross-entropy with larger weights for rare values.
 
 Papers: the weights of a batch are those of Holistically-Nested Edge Detection (Xie and Tu 2015),
 https://arxiv.org/abs/1504.06375; those of a data set with the effective number of samples are of Class-Balanced Loss
@@ -18,11 +18,11 @@ from .loss_checks import check_logits, working_type
 
 
 class BalancedBCELoss(nn.Module):
-    """Mean binary cross-entropy of logits, every label with a weight for its 1s and one for its 0s.
+    """Mean binary cross-entropy of logits, each label with one weight for its 1s and one for its 0s.
 
-    The weights are the inverse of the numbers of 1s and 0s of the label, so that both count the same in all; or, with
-    ``beta`` below 1, of their effective numbers ``(1 - beta^n) / (1 - beta)``. A label that is always 0, or always 1,
-    has the weight 1.
+    The weights are the inverse of the numbers of 1s and 0s of the label, so that both have the same total weight; or,
+    with ``beta`` below 1, of their effective numbers ``(1 - beta^n) / (1 - beta)``. A label that is always 0, or always
+    1, has the weight 1.
 
     Args:
         positives: how many samples of the training set have each label; None counts in every batch.
@@ -41,14 +41,14 @@ class BalancedBCELoss(nn.Module):
     def __init__(self, *, positives: Sequence[int] | None = None, total: int | None = None, beta: float = 1.0) -> None:
         super().__init__()
         if not 0 <= beta <= 1:
-            raise ValueError(f"beta must lie in [0, 1], got {beta}.")
+            raise ValueError(f"beta must be in [0, 1], got {beta}.")
         if (positives is None) != (total is None):
             raise ValueError(f"total is needed with positives, and only then, got {total} and {positives}.")
         self.beta = beta
         self.counts: tuple[torch.Tensor, torch.Tensor] | None = None
         if positives is not None and total is not None:
             if len(positives) == 0 or min(positives) < 0 or max(positives) > total:
-                raise ValueError(f"positives must be numbers of 0 to total, {total}, one a label, got {positives}.")
+                raise ValueError(f"positives must be numbers of 0 to total, {total}, one per label, got {positives}.")
             ones = torch.tensor(positives, dtype=torch.float64)
             self.counts = (ones, total - ones)
 
@@ -57,7 +57,7 @@ class BalancedBCELoss(nn.Module):
 
         Args:
             logits: ``(B, C, ...)``, C labels.
-            target: their truth, of the same shape, 0 to 1.
+            target: reference of the same shape, 0 to 1.
 
         Raises:
             ValueError: when the shapes differ, or C is not the number of labels that were counted.
@@ -88,5 +88,5 @@ def _effective(number: torch.Tensor, beta: float) -> torch.Tensor:
 
 def _count(target: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
     """Return how many 1s and 0s every label of a batch has."""
-    truth = target.detach().to(torch.float64).movedim(1, 0).flatten(1)
-    return truth.sum(1), (1 - truth).sum(1)
+    values = target.detach().to(torch.float64).movedim(1, 0).flatten(1)
+    return values.sum(1), (1 - values).sum(1)

@@ -2,7 +2,7 @@
 
 Source: the loss that the skin lesion segmentation of sarah-antillia (Apache-2.0) calls ``bce_dice_loss``: half the sum
 of the mean cross-entropy and ``1 - (2 sum(p y) + 1) / (sum(p) + sum(y) + 1)``, its sums over the whole batch. Differs
-from it: it takes logits, and has a Dice a class where there are several.
+from it: it takes logits, and has one Dice per class if there are several.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ class BCEDiceLoss(nn.Module):
     Args:
         bce_weight: weight of the cross-entropy, the mean over all voxels.
         dice_weight: weight of the Dice term, the mean over the classes.
-        smooth: what is added above and below the fraction bar of Dice; above 0, so that an empty mask is defined.
+        smooth: number added to numerator and denominator of Dice; above 0, so that an empty mask is defined.
         batch: whether the sums of Dice run over the batch, as in the source, or sample by sample.
 
     Raises:

@@ -1,4 +1,4 @@
-"""Cross-entropy of the levels of candidate points, over those that are there."""
+"""Cross-entropy of the levels of candidate points."""
 
 from __future__ import annotations
 
@@ -12,17 +12,17 @@ from bundle.utils.option_checks import check_above_zero
 from .loss_checks import working_type
 
 ABSENT = -1
-"""Class of a place in a set that holds no candidate, or one whose level is not known."""
+"""Class of a place in a set without a candidate, or with one whose level is unknown."""
 
 
 class CandidateLoss(nn.Module):
     """Cross-entropy of the classes of candidates: the levels and, last, "none".
 
     It is the mean over all candidates of the batch, so that a set of many counts for more than one of few. Candidates
-    of the class -1 have no part in it.
+    of the class -1 are ignored.
 
     Args:
-        none_weight: weight of the candidates that are no disc.
+        none_weight: weight of the candidates that are not a disc.
         label_smoothing: share of the target that is spread over all classes.
 
     Raises:
@@ -38,7 +38,7 @@ class CandidateLoss(nn.Module):
         super().__init__()
         check_above_zero(none_weight=none_weight)
         if not 0 <= label_smoothing < 1:
-            raise ValueError(f"label_smoothing must lie in [0, 1), got {label_smoothing}.")
+            raise ValueError(f"label_smoothing must be in [0, 1), got {label_smoothing}.")
         self.none_weight, self.label_smoothing = none_weight, label_smoothing
 
     def forward(self, logits: torch.Tensor, target: torch.Tensor) -> torch.Tensor:
@@ -65,9 +65,9 @@ class CandidateLoss(nn.Module):
             )
         weight = torch.ones(classes, dtype=working_type(logits), device=logits.device)
         weight[-1] = self.none_weight
-        there = target != ABSENT
-        chosen = logits[there].to(weight.dtype)
+        valid = target != ABSENT
+        chosen = logits[valid].to(weight.dtype)
         loss = functional.cross_entropy(
-            chosen, target[there], weight, reduction="sum", label_smoothing=self.label_smoothing
+            chosen, target[valid], weight, reduction="sum", label_smoothing=self.label_smoothing
         )
-        return loss / weight[target[there]].sum().clamp(min=torch.finfo(weight.dtype).tiny)
+        return loss / weight[target[valid]].sum().clamp(min=torch.finfo(weight.dtype).tiny)

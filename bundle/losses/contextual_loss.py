@@ -65,7 +65,7 @@ class ContextualLoss(nn.Module):
 
         Args:
             outputs: logits of the mask ``(B, C, ...)``; or three: those, the boundary ``(B, 1, ...)`` of the same size,
-                and the regions ``(B, 1, ...)`` at one voxel a patch.
+                and the regions ``(B, 1, ...)`` at one voxel per patch.
             target: masks ``(B, C, ...)``, 0 to 1.
 
         Raises:
@@ -77,9 +77,9 @@ class ContextualLoss(nn.Module):
             raise ValueError(f"outputs must be a mask, or mask, boundary and regions, got {len(outputs)} of them.")
         mask, boundary, regions = outputs
         loss = self.mask_weight * _cross_entropy(mask, target)
-        whole = target.to(working_type(mask)).amax(1, keepdim=True)
-        loss = loss + self.boundary_weight * _cross_entropy(boundary, boundary_target(whole, self.boundary_width))
-        wanted = region_target(whole, self.patch_size)
+        union = target.to(working_type(mask)).amax(1, keepdim=True)
+        loss = loss + self.boundary_weight * _cross_entropy(boundary, boundary_target(union, self.boundary_width))
+        wanted = region_target(union, self.patch_size)
         check_logits(regions, wanted)
         found = torch.sigmoid(regions.to(wanted.dtype))
         return loss + self.region_weight * functional.mse_loss(found, wanted)

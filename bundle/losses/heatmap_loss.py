@@ -19,12 +19,12 @@ from .skeletal_loss import SkeletalLoss
 class HeatmapLoss(nn.Module):
     """Joint mean squared error, plus a skeletal term, summed over the stages of the network.
 
-    The target is one tensor, as MONAI's trainers hand it on: channels whose landmark is not known are NaN and have no
-    part in the loss, see :class:`JointMSELoss`. A stage of another size than the target is enlarged to it linearly.
+    The target is one tensor, as MONAI's trainers pass it on: channels whose landmark is unknown are NaN and are
+    ignored, see :class:`JointMSELoss`. A stage of another size than the target is enlarged to it linearly.
 
     Args:
         foreground: option of the joint error, see :class:`JointMSELoss`.
-        skeletal_weight: weight of the skeletal term, see :class:`SkeletalLoss`; 0 leaves it out.
+        skeletal_weight: weight of the skeletal term, see :class:`SkeletalLoss`; 0 for none.
         decay: option of the skeletal term.
         sharpness: option of the skeletal term.
         least_peak: option of the skeletal term.
@@ -59,7 +59,7 @@ class HeatmapLoss(nn.Module):
 
         Args:
             maps: heat maps ``(B, J, ...)``, or those of every stage.
-            target: targets ``(B, J, ...)``; NaN where nothing is known.
+            target: targets ``(B, J, ...)``; NaN where it is unknown.
 
         Raises:
             ValueError: when the shapes do not fit.

@@ -1,9 +1,9 @@
-"""Mean squared error of heat maps over the landmarks that are known.
+"""Mean squared error of heat maps over the landmarks with a reference.
 
-Source: the loss of the pose-estimation approach to the labelling of intervertebral discs (Azad et al.,
+Source: the loss of the pose-estimation approach to the labeling of intervertebral discs (Azad et al.,
 https://arxiv.org/abs/2108.06554), half the mean of the squared differences times the visibility of the landmark.
-Differs from it in where the visibility comes from: a target that is NaN is not known. On request, cells where a
-landmark lies weigh more: at a quarter of the resolution they are one in a thousand.
+Differs from it in the source of the visibility: a target that is NaN is unknown. Optionally, cells with a landmark
+have larger weights: at a quarter of the resolution they are one in a thousand.
 """
 
 from __future__ import annotations
@@ -19,13 +19,13 @@ from .loss_checks import check_maps, working_type
 class JointMSELoss(nn.Module):
     """``1/J sum_j 0.5 mean((w_j (p_j - t_j))^2)`` over J landmarks, the mean over samples and cells.
 
-    A cell whose target is NaN has no part in the sum and no gradient, but counts in the means, so that a landmark
-    weighs the same in every batch. A landmark that is known to be absent has a target of zeros.
+    A cell whose target is NaN is not part of the sum and has no gradient, but counts in the means, so that a landmark
+    has the same weight in every batch. A landmark that is known to be absent has a target of zeros.
 
     Args:
         foreground: the square of a cell is weighted by ``1 + foreground * t``; 0 as published. With 0, a network with
-            24 maps was still at zero everywhere after 600 steps, with 50 it answered after 120. The larger, the higher
-            the answers where the network is in doubt.
+            24 maps still predicted zero everywhere after 600 steps, with 50 it predicted peaks after 120. The larger,
+            the higher the predictions where the network is uncertain.
 
     Raises:
         ValueError: when ``foreground`` is negative.
@@ -45,7 +45,7 @@ class JointMSELoss(nn.Module):
 
         Args:
             maps: heat maps ``(B, J, ...)``.
-            target: their targets, of the same shape; NaN where nothing is known.
+            target: their targets, of the same shape; NaN where it is unknown.
             weight: visibility w of the landmarks ``(B, J)``, besides the NaN of the target; None for 1 everywhere.
 
         Raises:

@@ -1,4 +1,4 @@
-"""Targets that are made of a mask: its outer boundary, and what part of every patch it fills.
+"""Targets computed from a mask: its outer boundary, and the share of every patch that it fills.
 
 Source: the auxiliary targets of Contextual Attention Network: Transformer Meets U-Net (Azad et al. 2022),
 https://arxiv.org/abs/2203.01932, as its authors' loader makes them. Differs from it: the targets of an empty mask are
@@ -23,14 +23,14 @@ def boundary_target(mask: torch.Tensor, width: int = 3) -> torch.Tensor:
 
 
 def region_target(mask: torch.Tensor, patch_size: int = 16) -> torch.Tensor:
-    """Return how much of a mask lies in every patch, relative to the patch of the sample that has most of it.
+    """Return the share of a mask in every patch, relative to the patch of the sample with the largest share.
 
     Args:
         mask: ``(B, C, H, W)`` or ``(B, C, D, H, W)``, 0 to 1.
         patch_size: edge of a patch in voxels. The last patch of an axis may reach beyond the mask.
 
     Returns:
-        ``(B, C, ...)`` with one voxel a patch, 0 to 1; zero where the mask is empty.
+        ``(B, C, ...)`` with one voxel per patch, 0 to 1; zero if the mask is empty.
     """
     lacking = [value for size in reversed(mask.shape[2:]) for value in (0, -size % patch_size)]
     pool = functional.avg_pool2d if mask.dim() == 4 else functional.avg_pool3d

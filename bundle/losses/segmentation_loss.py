@@ -33,7 +33,7 @@ TERMS: dict[LossName, tuple[str, ...]] = {
     "weighted_ce": ("cross_entropy",),
     "dice_weighted_ce": ("dice", "cross_entropy"),
 }
-"""What each loss is the sum of."""
+"""Terms of every loss."""
 
 EACH_EPOCH = "epoch"
 """The class weights that :class:`bundle.training.ClassReweighting` sets after every epoch."""
@@ -43,15 +43,15 @@ class SegmentationLoss(nn.Module):
     """Loss of logits against a label map, chosen by its name.
 
     Without ``regions`` the channels are exclusive classes with the background first: a softmax. With ``regions`` each
-    channel is a region of its own, which may overlap the others: a sigmoid, and the mean over the regions.
+    channel is a separate region, which may overlap the others: a sigmoid, and the mean over the regions.
 
     Args:
         name: ``"dice"``, ``"ce"`` (cross-entropy), ``"focal"`` (MONAI's; the mean over voxels and classes), their sums
-            ``"dice_ce"`` and ``"dice_focal"``, or ``"weighted_ce"`` and ``"dice_weighted_ce"``, in which the
-            cross-entropy, and it alone, has class weights. Dice sums over the batch, and counts the background.
-        class_weights: weights of the cross-entropy, one a channel, whose mean is the weighted one, as PyTorch's; or
-            ``"epoch"``: 1 in the first epoch and then those that :class:`bundle.training.ClassReweighting` finds, whose
-            mean is over all voxels alike, as in the original. Needed by the weighted losses, and by no other.
+            ``"dice_ce"`` and ``"dice_focal"``, or ``"weighted_ce"`` and ``"dice_weighted_ce"``, in which only the
+            cross-entropy has class weights. Dice sums over the batch, and counts the background.
+        class_weights: weights of the cross-entropy, one per channel, with the weighted mean, as in PyTorch; or
+            ``"epoch"``: 1 in the first epoch and then those of :class:`bundle.training.ClassReweighting`, with the
+            plain mean over all voxels, as in the original. For the weighted losses only.
         regions: label values of every region, in the order of the channels; None for exclusive classes.
         gamma: exponent of the focal loss.
 
@@ -92,7 +92,7 @@ class SegmentationLoss(nn.Module):
         """Return the loss, a number.
 
         Args:
-            logits: ``(B, K, ...)``, one channel a class with the background first, or one a region.
+            logits: ``(B, K, ...)``, one channel per class with the background first, or one per region.
             label: label map ``(B, 1, ...)``.
 
         Raises:
@@ -126,7 +126,7 @@ class SegmentationLoss(nn.Module):
             )
 
     def _target(self, label: torch.Tensor, logits: torch.Tensor) -> torch.Tensor:
-        """Return the truth of every channel, 0 or 1."""
+        """Return the reference of every channel, 0 or 1."""
         if self.regions is None:
             return one_hot(label, logits.size(1), dtype=logits.dtype)
         return region_masks(label, self.regions, dim=1).to(logits.dtype)

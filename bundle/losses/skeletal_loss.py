@@ -1,9 +1,9 @@
-"""Skeletal loss: the distances between landmarks, compared with those of the truth.
+"""Skeletal loss: the distances between landmarks, compared with those of the reference.
 
 Paper: Bozorgpour et al., HCA-Net: Hierarchical Context Attention Network for Intervertebral Disc Semantic Labeling,
-https://arxiv.org/abs/2311.12486; the weighted difference of pairwise distances. Differs from it: the landmarks are read
-off the maps by a soft maximum, so that the loss has a gradient (the maximum that the authors take has none), the sum is
-divided by that of its weights, and lengths are in units of the longest side of the map.
+https://arxiv.org/abs/2311.12486; the weighted difference of pairwise distances. Differs from it: the landmarks are
+located by a soft maximum of the maps, so that the loss has a gradient (the maximum that the authors take has none), the
+sum is divided by that of its weights, and lengths are in units of the longest side of the map.
 """
 
 from __future__ import annotations
@@ -19,15 +19,15 @@ from .loss_checks import check_maps, working_type
 class SkeletalLoss(nn.Module):
     """``sum_{a<b} decay^(b-a) (|g_a - g_b| - |p_a - p_b|)^2``, over the sum of the weights, mean over the samples.
 
-    The sum runs over the pairs of landmarks that are visible in a sample: the target is known and has a peak of
-    ``least_peak`` or more. A sample with fewer than two has a loss of zero. The points g of the target and p of the
-    maps are read off by the same soft maximum, sharpened by the peak of the target, so that maps that equal their
+    The sum runs over the pairs of landmarks that are visible in a sample: the target has a peak of ``least_peak`` or
+    more. A sample with fewer than two has a loss of zero. The points g of the target and p of the
+    maps are located by the same soft maximum, sharpened by the peak of the target, so that maps that equal their
     targets have a loss of exactly zero, whatever the peaks are.
 
     Args:
         decay: factor of the weight from one landmark to the next, above 0, at most 1.
         sharpness: factor in the exponent of the soft maximum of a map with a peak of 1. Below the logarithm of the
-            number of cells, the background pulls the points to the middle of the map.
+            number of cells, the background moves the points to the center of the map.
         least_peak: peak of a target, above 0, that counts as visible.
 
     Raises:
@@ -51,7 +51,7 @@ class SkeletalLoss(nn.Module):
 
         Args:
             maps: heat maps ``(B, J, ...)``.
-            target: their targets, of the same shape; NaN where nothing is known.
+            target: their targets, of the same shape; NaN where it is unknown.
 
         Raises:
             ValueError: when the shapes do not fit.
@@ -96,5 +96,5 @@ def soft_argmax(maps: torch.Tensor, sharpness: torch.Tensor) -> torch.Tensor:
 
 
 def pairwise_distances(points: torch.Tensor) -> torch.Tensor:
-    """Return the distances ``(B, J, J)`` between points ``(B, J, axes)``; where it is zero, so is its gradient."""
+    """Return the distances ``(B, J, J)`` between points ``(B, J, axes)``; where one is zero, its gradient is zero."""
     return torch.linalg.vector_norm(points[:, :, None] - points[:, None, :], dim=-1)

@@ -1,4 +1,4 @@
-"""Networks, one a file, their registry, and loading of their weights."""
+"""Networks, one per file, their registry, and loading of their weights."""
 
 from .anatomynet import AnatomyNet
 from .arlnet import ARLNet

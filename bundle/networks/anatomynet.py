@@ -1,10 +1,10 @@
-"""AnatomyNet: residual U-Net with a single down-sampling, for small organs in whole volumes.
+"""AnatomyNet: residual U-Net with a single down-sampling, for small organs in complete volumes.
 
 Paper: Zhu et al., AnatomyNet: Deep learning for fast and fully automated whole-volume segmentation of head and neck
 anatomy, Medical Physics (2019), https://arxiv.org/abs/1808.05238. Differs from the paper: any attention mechanism may
 take the place of squeeze-and-excitation; its ratio is 15 everywhere (the authors' decoder has 16 in every first block),
 its hidden units are rectified without a leak; any size of input: the strided convolution rounds up, and what the
-transposed convolution then has too much lies behind the last voxel and is cut off.
+transposed convolution then has too much is after the last voxel and is cropped.
 """
 
 from __future__ import annotations
@@ -34,10 +34,10 @@ class AnatomyNet(nn.Module):
         blocks: residual blocks of every level of the encoder and of the decoder.
         attention: mechanism inside every residual block, before the addition, see
             :func:`bundle.attention.get_attention_layer`.
-        spatial_size: spatial size of the training patch. The slice mechanisms need it; it limits no input.
+        spatial_size: spatial size of the training patch. The slice mechanisms need it; it does not limit the input.
         act: MONAI activation option.
-        norm: MONAI normalization option, or None. Attention follows a normalization: behind ``"instance"`` the mean of
-            a channel is the same for every input, and squeeze-and-excitation by means has nothing to go by.
+        norm: MONAI normalization option, or None. Attention follows a normalization: after ``"instance"`` the mean of
+            a channel is the same for every input, and squeeze-and-excitation by means has no information.
 
     Raises:
         ValueError: when an option is out of range; the message starts with its name.
@@ -168,7 +168,7 @@ def _level(
     act: Any,
     norm: Any,
 ) -> nn.Sequential:
-    """Build ``blocks`` residual blocks, each with attention of its own."""
+    """Build ``blocks`` residual blocks, each with its attention."""
     widths = [in_channels] + [out_channels] * (blocks - 1)
     gates = (get_attention_layer(attention, spatial_dims, out_channels, spatial_size) for _ in widths)
     return nn.Sequential(

@@ -35,8 +35,8 @@ class ResidualLevel(nn.Module):
         spatial_dims: number of spatial axes, 2 or 3.
         in_channels: channels of the input.
         out_channels: channels of every convolution.
-        shortcut_channels: channels of the shortcut; 1 is broadcast, ``out_channels`` is added as it is, any other
-            number goes through a convolution of size 1.
+        shortcut_channels: channels of the shortcut; 1 is broadcast, ``out_channels`` is added unchanged, any other
+            number passes a convolution of size 1.
         convs: number of convolutions.
         attention: attention block for ``out_channels``.
         options: arguments of :class:`bundle.networks.blocks.convolution.ConvADN`.

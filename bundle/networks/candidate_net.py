@@ -1,9 +1,10 @@
 """Classifier of candidate points: the anatomical level of each, or none.
 
 Paper: the "look once" step of Azad et al., Intervertebral disc labeling with learning shape information, a look once
-approach, https://arxiv.org/abs/2204.02943, which tells discs from other candidates by their places alone. Mended here:
-the candidates attend to one another with weights that depend on their differences, so that their order and number are
-free; they are normalized by their own median and spread instead of two true discs; and the classes are the levels.
+approach, https://arxiv.org/abs/2204.02943, which distinguishes discs from other candidates by their positions alone.
+Differs from the paper: the candidates attend to one another with weights that depend on their differences, so that
+their order and number are arbitrary; they are normalized by their own median and spread instead of two true discs; and
+the classes are the levels.
 """
 
 from __future__ import annotations
@@ -15,14 +16,14 @@ from torch.nn import functional
 from bundle.utils.option_checks import check_not_negative, check_positive
 
 MASKED = -1e4
-"""Logit of the levels for a candidate that is not there, and of the attention that it gets."""
+"""Logit of the levels for a masked candidate, and of the attention to it."""
 
 SPREAD_UNIT = 100.0
 """Spread in mm that the network sees as 1."""
 
 
 class CandidateNet(nn.Module):
-    """Give every candidate of a set the logits of the levels and, last, of "none".
+    """Return for every candidate of a set the logits of the levels and, last, of "none".
 
     The coordinates are normalized by the median of the candidates and the median of their distances to it. What the
     network computes for a candidate does not depend on the order of the others, nor on candidates that are masked.
@@ -33,9 +34,9 @@ class CandidateNet(nn.Module):
         features: further numbers of each candidate, such as its confidence or its score for each level.
         width: channels of a candidate inside the network.
         depth: number of attention blocks.
-        heads: heads of the attention; they divide ``width``.
-        metric: let the network see the logarithm of the spread in mm, too; without it, the result does not depend on
-            the scale of the coordinates.
+        heads: heads of the attention, a divisor of ``width``.
+        metric: whether the network also sees the logarithm of the spread in mm; without it, the result does not
+            depend on the scale of the coordinates.
 
     Raises:
         ValueError: when an option is out of range; the message starts with its name.
@@ -73,11 +74,11 @@ class CandidateNet(nn.Module):
 
         Args:
             points: coordinates of the candidates in mm, ``(B, N, in_channels)``.
-            mask: true for those that are there, ``(B, N)``; None for all.
+            mask: true for valid candidates, ``(B, N)``; None if all are valid.
             features: further numbers ``(B, N, features)``, for a network that was built for them.
 
         Raises:
-            ValueError: when the shapes are not those.
+            ValueError: when a shape or type is wrong.
         """
         if mask is None:
             mask = torch.ones(points.shape[:2], dtype=torch.bool, device=points.device)
@@ -99,9 +100,7 @@ class CandidateNet(nn.Module):
         if points.dim() != 3 or points.size(-1) != self.in_channels:
             raise ValueError(f"points must be (B, N, {self.in_channels}), got {tuple(points.shape)}.")
         if mask.shape != points.shape[:2] or mask.dtype != torch.bool:
-            raise ValueError(
-                f"mask must be truth values {tuple(points.shape[:2])}, got {mask.dtype} {tuple(mask.shape)}."
-            )
+            raise ValueError(f"mask must be boolean {tuple(points.shape[:2])}, got {mask.dtype} {tuple(mask.shape)}.")
         given = 0 if features is None else features.size(-1)
         if given != self.features or (features is not None and features.shape[:2] != points.shape[:2]):
             got = None if features is None else tuple(features.shape)
@@ -145,7 +144,7 @@ def normalize_candidates(points: torch.Tensor, mask: torch.Tensor) -> tuple[torc
 
     Args:
         points: coordinates in mm, ``(B, N, coordinates)`` with N of 1 or more.
-        mask: true for the candidates that are there, ``(B, N)``.
+        mask: true for valid candidates, ``(B, N)``.
 
     Returns:
         Normalized coordinates of the same shape, zero where masked, and the median distance to the median

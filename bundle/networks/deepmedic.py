@@ -2,10 +2,10 @@
 
 Paper: Kamnitsas et al., Efficient Multi-Scale 3D CNN with Fully Connected CRF for Accurate Brain Lesion Segmentation,
 Medical Image Analysis (2017), https://arxiv.org/abs/1603.05959; residual and wide forms as in the authors' later
-configurations. Normalization and activation stand in front of a convolution, as there; without residual connections
-that is the same network as with both behind it. Differs from the original: the image is extended by reflection, so
-that the logits have the size of the input, where the original segments patches that are smaller than what it sees;
-low-resolution pathways see means of blocks of voxels; an activation has one slope a layer, not one a channel.
+configurations. Normalization and activation come before a convolution, as there; without residual connections
+that is the same network as with both after it. Differs from the original: the image is extended by reflection, so
+that the logits have the size of the input, while the original segments patches that are smaller than its input;
+low-resolution pathways see means of blocks of voxels; an activation has one slope per layer, not one per channel.
 """
 
 from __future__ import annotations
@@ -35,14 +35,14 @@ class DeepMedic(nn.Module):
         spatial_dims: 2 or 3.
         in_channels: channels of the input.
         out_channels: number of classes.
-        scales: a pathway for each, in voxels of the image a voxel of the pathway.
+        scales: one pathway for each, in voxels of the image per voxel of the pathway.
         channels: channels of the convolutions of size 3 of every pathway.
-        residual: numbers, from 2, of the convolutions to whose output the input of the one before is added.
-        fc_channels: channels of the convolutions behind the joined pathways.
+        residual: numbers, from 2, of the convolutions to whose output the input of the previous one is added.
+        fc_channels: channels of the convolutions after the joined pathways.
         fc_kernel_size: odd size of the first of them; the others have size 1.
         fc_residual: as ``residual``, for these convolutions.
-        dropout: probability of dropping a value in front of each of them and of the convolution to the classes; one
-            number is taken for all.
+        dropout: probability of dropping a value before each of them and before the convolution to the classes; one
+            number is used for all.
         act: MONAI activation option.
         norm: MONAI normalization option, or None.
 
@@ -119,14 +119,14 @@ class DeepMedic(nn.Module):
 class Pathway(nn.Module):
     """Convolutions without padding at a lower resolution, whose result has the size of the image and a margin.
 
-    The image is extended by reflection, averaged over blocks of ``scale`` voxels a side, convolved; every voxel of the
-    result is repeated ``scale`` times along every axis, and the middle is cut out.
+    The image is extended by reflection, averaged over blocks of ``scale`` voxels per side and convolved; every voxel of
+    the result is repeated ``scale`` times along every axis, and the center is cropped.
 
     Args:
         spatial_dims: number of spatial axes, 2 or 3.
         stack: the convolutions.
-        scale: voxels of the image a voxel of the pathway.
-        context: voxels of the pathway that the convolutions take away on each side.
+        scale: voxels of the image per voxel of the pathway.
+        context: voxels of the pathway that the convolutions remove on each side.
         margin: voxels by which the result extends the image on each side.
     """
 
@@ -155,11 +155,11 @@ class Pathway(nn.Module):
 
 
 class ValidStack(nn.Module):
-    """Layers in a row that may shrink the map, some with a residual connection.
+    """Layers that may shrink the map, one after the other, some with a residual connection.
 
     Args:
         layers: the layers.
-        residual: numbers, from 2, of the layers to whose output the middle of the input of the layer before is added.
+        residual: numbers, from 2, of the layers to whose output the center of the input of the previous layer is added.
     """
 
     def __init__(self, layers: Sequence[nn.Module], residual: Sequence[int]) -> None:
@@ -179,7 +179,7 @@ class ValidStack(nn.Module):
 
 
 def add_middle(y: torch.Tensor, x: torch.Tensor) -> torch.Tensor:
-    """Add the middle of a larger map to the first channels of a map.
+    """Add the center of a larger map to the first channels of a map.
 
     Args:
         y: map ``(B, C, ...)``.
@@ -191,12 +191,12 @@ def add_middle(y: torch.Tensor, x: torch.Tensor) -> torch.Tensor:
 
 
 def extend(x: torch.Tensor, axis: int, before: int, total: int) -> torch.Tensor:
-    """Extend a map along an axis by reflection at its first and last voxel, again and again where it is short.
+    """Extend a map along an axis by reflection at its first and last voxel, repeatedly if it is short.
 
     Args:
-        x: map; along ``axis`` it has one voxel or more, a single one is repeated.
+        x: map; along ``axis`` it has one or more voxels, a single one is repeated.
         axis: axis to extend.
-        before: voxels to put in front.
+        before: voxels to add before the first.
         total: length of the axis in the result.
     """
     period = max(2 * (x.size(axis) - 1), 1)
@@ -216,7 +216,7 @@ def _layer(
     bias: bool = False,
     raw: bool = False,
 ) -> nn.Sequential:
-    """Build normalization, activation, dropout and a convolution without padding; for ``raw`` input that alone."""
+    """Build normalization, activation, dropout and a convolution without padding; that alone for ``raw`` input."""
     conv = Conv[Conv.CONV, spatial_dims](in_channels, out_channels, kernel_size, bias=bias or norm is None)
     if raw:
         return nn.Sequential(conv)
@@ -252,6 +252,6 @@ def _dropout_rates(dropout: float | Sequence[float], count: int) -> list[float]:
     if len(rates) != count or not all(0 <= rate < 1 for rate in rates):
         raise ValueError(
             f"dropout needs a probability in [0, 1) for every width of fc_channels and one for the classes, {count} in "
-            f"all, or one number for all, got {dropout}."
+            f"total, or one number for all, got {dropout}."
         )
     return rates

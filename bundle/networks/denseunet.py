@@ -4,7 +4,7 @@ Paper: Li et al., H-DenseUNet: Hybrid Densely Connected UNet for Liver and Tumor
 Transactions on Medical Imaging (2018), https://arxiv.org/abs/1709.07330; the encoder of the defaults is DenseNet-161
 (Huang et al., https://arxiv.org/abs/1608.06993). Differs from the original code: any size of input, with maps enlarged
 to the size of those that are added to them; an attention mechanism may follow every dense block; the encoder is added
-to the decoder in 3D as it is in 2D, through a convolution of size 1 where the widths differ.
+to the decoder in 3D as in 2D, through a convolution of size 1 if the widths differ.
 """
 
 from __future__ import annotations

@@ -2,9 +2,9 @@
 
 Paper: Fully Convolutional Networks for Semantic Segmentation (Long et al. 2015), https://arxiv.org/abs/1411.4038.
 Differs from it: the input is not padded by 100 voxels; the first fully connected layer is padded so that it keeps the
-size instead, poolings round up, and maps are cropped at their end, so that any size of input gives logits of its
-size. All transposed convolutions are learned, the last one too. The scores start at random, not at zero. There is
-normalization in the trunk (``norm: null`` takes it away), which may be a ResNet, in 3D as well.
+size, poolings round up, and maps are cropped at their end, so that the logits have the size of the input,
+whatever it is. All transposed convolutions are learned, the last one too. The scores start at random, not at zero.
+There is normalization in the trunk (``norm: null`` removes it), which may be a ResNet, also in 3D.
 """
 
 from __future__ import annotations
@@ -30,21 +30,21 @@ Stride = Literal[8, 16, 32]
 class FCN(nn.Module):
     """Scores of the coarsest feature, enlarged by transposed convolutions; returns logits.
 
-    In 3D the published width of the first fully connected layer makes 720 million weights: turn ``fc_channels`` down.
+    In 3D the published width of the first fully connected layer gives 720 million weights: reduce ``fc_channels``.
 
     Args:
         spatial_dims: 2 or 3.
         in_channels: channels of the input.
         out_channels: number of classes.
-        stride: 8, 16 or 32; scores of the features at 16, and at 8, are added above it.
-        trunk: ``"vgg"``, ``"resnet"``, or a pair of either and its own options, such as ``("resnet", {"depth": 34})``
-            or ``("vgg", {"width": 0.25})``.
+        stride: 8, 16 or 32; for 16 the scores of the feature at 16 are added, for 8 also those at 8.
+        trunk: ``"vgg"``, ``"resnet"``, or a pair of one of these and its options, such as
+            ``("resnet", {"depth": 34})`` or ``("vgg", {"width": 0.25})``.
         fc_channels: channels of the two fully connected layers, which follow the trunk ``"vgg"`` only.
-        attention: mechanism behind every feature of the trunk, see :func:`bundle.attention.get_attention_layer`.
-        spatial_size: spatial size of the training patch. The slice mechanisms need it; it limits no input.
+        attention: mechanism after every feature of the trunk, see :func:`bundle.attention.get_attention_layer`.
+        spatial_size: spatial size of the training patch. The slice mechanisms need it; it does not limit the input.
         act: MONAI activation option of all layers.
-        norm: MONAI normalization option of the trunk; behind it there is none.
-        dropout: probability of dropping a channel behind each fully connected layer, with the trunk ``"resnet"``
+        norm: MONAI normalization option of the trunk; there is none after it.
+        dropout: probability of dropping a channel after each fully connected layer, with the trunk ``"resnet"``
             before the scores; or None.
 
     Raises:
@@ -122,7 +122,7 @@ def crop(x: torch.Tensor, size: list[int]) -> torch.Tensor:
 def bilinear_deconv(spatial_dims: int, channels: int, stride: int) -> nn.Module:
     """Build a transposed convolution of size ``2 * stride`` that multiplies the size by ``stride``, an even number.
 
-    It starts as bi- or trilinear interpolation of every channel by itself, with zeros around the map.
+    It starts as bi- or trilinear interpolation of every channel, with zeros around the map.
     """
     deconv = Conv[Conv.CONVTRANS, spatial_dims]
     layer = deconv(channels, channels, 2 * stride, stride=stride, padding=stride // 2, bias=False)

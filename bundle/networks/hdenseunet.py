@@ -2,8 +2,9 @@
 
 Paper: Li et al., H-DenseUNet: Hybrid Densely Connected UNet for Liver and Tumor Segmentation from CT Volumes, IEEE
 Transactions on Medical Imaging (2018), https://arxiv.org/abs/1709.07330. Differs from the original code as
-:mod:`bundle.networks.denseunet` does; besides, any number of slices; ``score_scale`` is 1, not 250, because images are
-standardized and not in Hounsfield units; all parts are trained in one go, where the paper trains the slices first.
+:mod:`bundle.networks.denseunet` does; also, any number of slices; ``score_scale`` is 1, not 250, because images are
+standardized and not in Hounsfield units; all parts are trained together, while the paper trains the network of the
+slices first.
 """
 
 from __future__ import annotations

@@ -40,7 +40,7 @@ class StackedHourglass(nn.Module):
         spatial_dims: 2 or 3.
         in_channels: channels of the input.
         out_channels: number of landmarks.
-        stacks: number of hourglasses, each of which sees the maps of the one before.
+        stacks: number of hourglasses, each of which sees the maps of the previous one.
         hourglass: options of an hourglass: ``depth``, how often it halves its maps (4); ``blocks``, residual blocks at
             every scale (1).
         width: channels inside the residual blocks; the maps between them have twice as many. Even.
@@ -54,7 +54,7 @@ class StackedHourglass(nn.Module):
         deep_supervision: in training, return a list with the maps of every stack, those of the last one first.
         act: MONAI activation option.
         norm: MONAI normalization option. Batch normalization cannot train on a single image whose deepest map is a
-            single cell, that is, of at most ``4 * 2 ** depth`` pixels a side.
+            single cell, that is, of at most ``4 * 2 ** depth`` pixels per side.
 
     Raises:
         ValueError: when an option is out of range; the message starts with its name.
@@ -137,7 +137,7 @@ class StackedHourglass(nn.Module):
         return self.fit(maps[-1], size, self.upsample)
 
     def run_stacks(self, x: torch.Tensor) -> tuple[list[torch.Tensor], list[torch.Tensor]]:
-        """Return the heat maps of all stacks but the last, and the features of all, at a quarter of the size."""
+        """Return the heat maps of all stacks except the last, and the features of all, at a quarter of the size."""
         x = self.stem(pad_to_multiple(x, self.factor))
         maps: list[torch.Tensor] = []
         levels: list[torch.Tensor] = []
@@ -251,7 +251,7 @@ class LevelGate(nn.Sequential):
 
 
 def fold_input_channels(state: Mapping[str, torch.Tensor], key: str = StackedHourglass.STEM) -> dict[str, torch.Tensor]:
-    """Return the weights of a one-channel network from those of a network that saw one image in all its channels.
+    """Return the weights of a one-channel network from those of a network with the same image in all channels.
 
     A convolution of equal channels is that of one channel with the sum of the weights.
 

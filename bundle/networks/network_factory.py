@@ -22,7 +22,7 @@ def get_network(name: str, spatial_dims: int, in_channels: int, out_channels: in
         options: keyword arguments of the network.
 
     Raises:
-        ValueError: when the name is unknown or the network refuses its arguments.
+        ValueError: when the name is unknown or the network rejects its arguments.
 
     Examples:
         >>> type(get_network("unet", 3, 1, 3, channels=[8, 16], attention=None)).__name__

@@ -1,8 +1,8 @@
 """U-Net with a branch for shape: image gradients gate the features of the encoder.
 
 Paper: Azad et al., Intervertebral disc labeling with learning shape information, a look once approach,
-https://arxiv.org/abs/2204.02943. The authors' code of this network is not public; what the figures leave open is
-decided here: the gradient is the magnitude of the Sobel filter, computed in the network, the shape features are two
+https://arxiv.org/abs/2204.02943. The authors' code of this network is not public; what the figures do not specify is
+chosen here: the gradient is the magnitude of the Sobel filter, computed in the network, the shape features are two
 convolutions of it, averaged to the size of every level, and a decoder may stop at a coarser level.
 """
 
@@ -29,18 +29,18 @@ class ShapeUNet(nn.Module):
     """Shape-gated U-Net in 2D or 3D; returns logits, or heat maps without an activation.
 
     A cell i of a map at a stride has its center at input pixel ``(i + 0.5) * stride - 0.5``. Inputs whose sides the
-    encoder cannot halve are padded with zeros at the far ends, and the maps cropped.
+    encoder cannot halve are padded with zeros at the far ends, and the maps are cropped.
 
     Args:
         spatial_dims: 2 or 3.
-        in_channels: channels of the input, each of which has a gradient of its own.
+        in_channels: channels of the input; the gradient is computed of each of them.
         out_channels: number of classes or landmarks.
         channels: channels of every level, from the finest; its length is the number of levels.
         convs: convolutions of every level of the encoder; those of the decoder have one.
         shape_channels: channels of the shape features.
         reduction: ratio of the channels of a level to the hidden units of its channel gate.
         stride: 1 for maps of the size of the input; 2, 4, ... for a decoder that stops where a cell has that many
-            pixels a side. The size of the map is rounded up.
+            pixels per side. The size of the map is rounded up.
         act: MONAI activation option.
         norm: MONAI normalization option.
         dropout: probability of dropping a channel after a convolution, or None.
@@ -119,7 +119,7 @@ class ShapeUNet(nn.Module):
 
 
 class SobelMagnitude(nn.Module):
-    """Magnitude of the Sobel gradient of every channel, per voxel; the border is repeated outwards.
+    """Magnitude of the Sobel gradient of every channel, per voxel; the image is extended by its border.
 
     Args:
         spatial_dims: number of spatial axes, 2 or 3.
@@ -195,7 +195,7 @@ class LevelMix(nn.Module):
         self.weights = nn.Parameter(torch.full((len(channels),), 1 / len(channels)))
 
     def forward(self, levels: list[torch.Tensor]) -> torch.Tensor:
-        """Return the mixed map; every one of ``levels`` has half the size of the one before."""
+        """Return the mixed map; every one of ``levels`` has half the size of the previous one."""
         total = torch.zeros_like(levels[-1])
         for index, project in enumerate(self.projections):
             x = levels[index]

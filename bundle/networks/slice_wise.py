@@ -1,7 +1,7 @@
 """A 2D network on every slice of a volume.
 
-The 2D networks of the comparisons (2D U-Net, FCN, DeepLabV3+) take and give volumes this way, so that they are trained,
-evaluated and run by the same workflows as the 3D ones. All slices of a volume are one batch.
+The 2D networks of the comparisons (2D U-Net, FCN, DeepLabV3+) have volumes as input and output this way, so that they
+are trained, evaluated and run by the same workflows as the 3D ones. All slices of a volume are one batch.
 """
 
 from __future__ import annotations
@@ -24,12 +24,11 @@ class SliceWise(nn.Module):
         out_channels: number of classes.
         network: name of the 2D network in the registry :data:`bundle.networks.Network`.
         slice_dim: spatial axis of the slices.
-        spatial_size: spatial size of the training patch, of which the network is told the two axes of the plane.
+        spatial_size: spatial size of the training patch; the network gets that of the plane.
         options: further arguments of the network.
 
     Raises:
-        ValueError: when the input is not volumes, ``slice_dim`` is no axis of them, or the network refuses its
-            arguments.
+        ValueError: when ``spatial_dims`` is not 3, ``slice_dim`` is out of range, or the network rejects its arguments.
 
     Examples:
         >>> net = SliceWise(3, 1, 3, network="unet", channels=[8, 16], attention="se")
@@ -54,7 +53,7 @@ class SliceWise(nn.Module):
         if not -3 <= slice_dim < 3:
             raise ValueError(f"slice_dim must be in [-3, 3), got {slice_dim}.")
         if options.get("deep_supervision"):
-            raise ValueError("deep_supervision must be false where a 2D network runs on slices.")
+            raise ValueError("deep_supervision must be false for a 2D network on slices.")
         self.axis = 2 + slice_dim % 3
         if spatial_size is not None:
             options["spatial_size"] = [size for axis, size in enumerate(spatial_size, 2) if axis != self.axis]

@@ -3,8 +3,8 @@
 Paper: Chen et al., VoxResNet: Deep Voxelwise Residual Networks for Volumetric Brain Segmentation,
 https://arxiv.org/abs/1608.05895. Differs from the paper: an attention mechanism may follow every stage; widths, modules
 and stages are arguments; any size of input: strided convolutions round up, and what a transposed convolution then
-has too much lies behind the last voxel and is cut off, so that the grids stay aligned. The two networks of
-:class:`AutoContext` can be trained in one go.
+has too much is after the last voxel and is cropped, so that the grids stay aligned. The two networks of
+:class:`AutoContext` can be trained together.
 """
 
 from __future__ import annotations
@@ -33,11 +33,11 @@ class VoxResNet(nn.Module):
         in_channels: channels of the image.
         out_channels: number of classes.
         channels: channels of every stage, from the finest; every further stage halves the size, rounding up.
-        modules: residual modules of every stage but the first.
-        context_channels: further channels of the input behind those of the image: the probabilities of another network.
+        modules: residual modules of every stage except the first.
+        context_channels: further channels of the input after those of the image: the probabilities of another network.
         attention: mechanism at the end of every stage, before it is read, see
             :func:`bundle.attention.get_attention_layer`.
-        spatial_size: spatial size of the training patch. The slice mechanisms need it; it limits no input.
+        spatial_size: spatial size of the training patch. The slice mechanisms need it; it does not limit the input.
         act: MONAI activation option.
         norm: MONAI normalization option, or None.
         deep_supervision: in training, return a list of logits, all of full size: the sum first, then what is read from
@@ -110,27 +110,27 @@ class VoxResNet(nn.Module):
 
 
 class AutoContext(nn.Module):
-    """Two VoxResNets in a row: the second sees the image and the probabilities of the first; returns logits.
+    """Two VoxResNets: the second sees the image and the probabilities of the first; returns logits.
 
     The paper trains the second on the finished first one: load the weights of ``first`` and call
-    ``first.requires_grad_(False)``. As it stands, both are trained in one go.
+    ``first.requires_grad_(False)``. Otherwise both are trained together.
 
     Args:
         spatial_dims: 2 or 3.
         in_channels: channels of the image.
         out_channels: number of classes.
-        channels: as this and the other options of both networks, see :class:`VoxResNet`.
-        modules: as there.
-        attention: as there.
-        spatial_size: as there.
-        act: as there.
-        norm: as there.
+        channels: this and the following options of both networks, see :class:`VoxResNet`.
+        modules: see :class:`VoxResNet`.
+        attention: see :class:`VoxResNet`.
+        spatial_size: see :class:`VoxResNet`.
+        act: see :class:`VoxResNet`.
+        norm: see :class:`VoxResNet`.
         deep_supervision: in training, return a list of logits: that of the second network, then that of the first.
-        activation: what makes probabilities of logits: ``"softmax"`` for classes that exclude each other,
-            ``"sigmoid"`` for others.
+        activation: activation that gives probabilities: ``"softmax"`` for exclusive classes, ``"sigmoid"`` for
+            others.
 
     Raises:
-        ValueError: when ``activation`` is unknown or makes no probability of a single class, or an option of
+        ValueError: when ``activation`` is unknown or gives no probability for a single class, or an option of
             :class:`VoxResNet` is out of range.
 
     Examples:
@@ -211,13 +211,13 @@ class VoxRes(nn.Module):
 
 
 class Tap(nn.Module):
-    """Class logits of full size from a stage: transposed convolution, activation, convolution of size 3.
+    """Logits of full size from a stage: transposed convolution, activation, convolution of size 3.
 
     Args:
         spatial_dims: number of spatial axes, 2 or 3.
         channels: channels of the stage.
         out_channels: number of classes.
-        stride: voxels of the image a voxel of the stage.
+        stride: voxels of the image per voxel of the stage.
         act: MONAI activation option.
     """
 

@@ -1,7 +1,7 @@
 """The mean of the weights of several trainings of one network.
 
-Source: model soups, Wortsman et al. 2022, https://arxiv.org/abs/2203.05482: trainings that began with the same weights
-often lie in one basin, where their mean generalizes better than each of them, at the cost of one network.
+Source: model soups, Wortsman et al. 2022, https://arxiv.org/abs/2203.05482: trainings that start from the same weights
+often end in one basin, where their mean generalizes better than each of them, at the cost of one network.
 """
 
 from __future__ import annotations

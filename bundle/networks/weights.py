@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -44,15 +45,11 @@ def load_weights(
         return network
     path = Path(checkpoint)
     state = read_state(path, device)
-    own = network.state_dict()
-    missing, surplus = sorted(own.keys() - state.keys()), sorted(state.keys() - own.keys())
-    other = sorted(key for key in own.keys() & state.keys() if own[key].shape != state[key].shape)
-    if missing or surplus or other:
-        lists = {"missing": missing, "not in the network": surplus, "of another shape": other}
-        told = "; ".join(f"{len(keys)} keys {what} ({', '.join(keys[:3])})" for what, keys in lists.items() if keys)
+    mismatch = describe_mismatch(network.state_dict(), state)
+    if mismatch:
         raise WeightsError(
-            f"checkpoint {path} is of another network than network_def: {told}. Set attention, network_def and "
-            "roi_size to what it was trained with, or pass --checkpoint FILE."
+            f"checkpoint {path} is of another network than network_def: {mismatch}. Set attention, network_def and "
+            "roi_size as in its training, or pass --checkpoint FILE."
         )
     network.load_state_dict(state)
     return network
@@ -78,6 +75,25 @@ def read_state(path: str | Path, device: torch.device | str = "cpu") -> dict[str
     if state is None:
         raise WeightsError(f"checkpoint {path} holds no state dict, neither bare nor under 'model' or 'network'.")
     return state
+
+
+def describe_mismatch(
+    expected: Mapping[str, torch.Tensor], state: Mapping[str, torch.Tensor], optional: Collection[str] = ()
+) -> str:
+    """Return the keys and shapes in which a state dict differs from the expected one, "" where it does not.
+
+    Args:
+        expected: state dict of the network.
+        state: state dict of a file.
+        optional: keys that the file may lack.
+    """
+    both = expected.keys() & state.keys()
+    lists = {
+        "missing": sorted(expected.keys() - state.keys() - set(optional)),
+        "not in the network": sorted(state.keys() - expected.keys()),
+        "of another shape": sorted(key for key in both if expected[key].shape != state[key].shape),
+    }
+    return "; ".join(f"{len(keys)} keys {what} ({', '.join(keys[:3])})" for what, keys in lists.items() if keys)
 
 
 def _state_dict(content: Any) -> dict[str, torch.Tensor] | None:

@@ -49,5 +49,5 @@ def test_unknown_option_is_refused_with_the_name_of_the_mechanism() -> None:
 
 @pytest.mark.parametrize("name", [("pam",), ("pam", {}, {}), ("pam", 8), (3, {}), 3, {"pam": {}}])
 def test_value_of_another_form_is_refused(name: Any) -> None:
-    with pytest.raises(ValueError, match="attention must be a name, a pair"):
+    with pytest.raises(ValueError, match="attention must be a name or a pair"):
         get_attention_layer(name, 3, 4, [4, 4, 4])

@@ -65,7 +65,7 @@ def test_a_model_with_keys_of_its_own_need_not_be_told(model: str, tmp_path: Pat
     ],
 )
 def test_models_whose_keys_are_alike_are_not_guessed(model: str, alike: str, tmp_path: Path) -> None:
-    assert f"is {alike}, whose keys are alike; say which with --model" in refusal(
+    assert f"is {alike}, whose keys are the same; name one with --model" in refusal(
         state_of(model, slice_reduction=4), tmp_path
     )
 
@@ -181,7 +181,7 @@ def test_gates_that_lack_their_first_layers_are_refused(tmp_path: Path) -> None:
 
 def test_surplus_keys_are_named(tmp_path: Path) -> None:
     state = {**state_of("unet3d"), "more.weight": torch.zeros(1), "more.bias": torch.zeros(1)}
-    assert "has 2 keys that unet3d has not: more.weight, more.bias" in refusal(state, tmp_path)
+    assert "has 2 keys that unet3d does not have: more.weight, more.bias" in refusal(state, tmp_path)
 
 
 @pytest.mark.parametrize(
@@ -190,9 +190,14 @@ def test_surplus_keys_are_named(tmp_path: Path) -> None:
         ("unet3d", "EncoderLayer2.basic_module.Conv2.conv.weight", (8, 4), "has no 3D convolution under"),
         ("unet3d", "EncoderLayer2.basic_module.Conv1.conv.weight", (4, 3, 3, 3, 3), "encoders.1.0.0.0.weight"),
         ("vnet", "Encoder_layer1.conv_layer.convblock.0.weight", (2, 3, 5, 5, 5), "encoders.0.shortcut.weight"),
-        ("csSEunet3d", "EncoderLayer1.encoder_cSE.fc.0.weight", (3, 4), "gates that no reduction gives"),
+        ("csSEunet3d", "EncoderLayer1.encoder_cSE.fc.0.weight", (3, 4), "gates that fit no reduction"),
         ("csSEunet3d", "EncoderLayer1.encoder_sSE.Slice_SE_encoder.0.fc.2.bias", (31,), "channels of several shapes"),
-        ("csSEunet3d", "EncoderLayer1.encoder_sSE.Slice_SE_encoder.0.fc.0.weight", (9, 32), "slice gates that no"),
+        (
+            "csSEunet3d",
+            "EncoderLayer1.encoder_sSE.Slice_SE_encoder.0.fc.0.weight",
+            (9, 32),
+            "slice gates that fit no",
+        ),
     ],
 )
 def test_shapes_that_fit_no_network_are_named(
@@ -204,7 +209,7 @@ def test_shapes_that_fit_no_network_are_named(
 @pytest.mark.parametrize("order", ["cri", "cgr", "crb", "ci"])
 def test_activation_without_weights_must_be_told(order: str, tmp_path: Path) -> None:
     state = state_of("unet3d", order=order)
-    assert "an activation without weights leaves no key; pass --layer_order" in refusal(state, tmp_path)
+    assert "an activation without weights leaves no key; pass the --layer_order" in refusal(state, tmp_path)
     converted = convert_checkpoint(saved(state, tmp_path), layer_order=order)
     assert (converted.network_def["act"] == "relu") == ("r" in order)
 
@@ -306,7 +311,7 @@ def test_command_writes_weights_and_config_and_says_what_it_found(
     output = tmp_path / "weights.pt"
     words = ["convert", str(file), "--output", str(output)]
     assert commands.main(words) == 2
-    assert "pass --layer_order" in caplog.text
+    assert "pass the --layer_order" in caplog.text
     words += ["--model", "agscSEunet3d", "--layer_order", "crg", "--groups", "4", "--roi_size", "32", "40", "48"]
     assert commands.main([*words, "--slice_pooling", "max", "--channel_pooling", "max"]) == 0
     assert "agscSEunet3d, 1 to 3 channels, widths 8 16 32 64, layer order crg" in caplog.text

@@ -141,8 +141,8 @@ def test_weights_carry_to_another_number_of_candidates() -> None:
     [
         ({"points": torch.zeros(1, 4, 3)}, r"points must be \(B, N, 2\), got \(1, 4, 3\)"),
         ({"points": torch.zeros(4, 2)}, r"points must be \(B, N, 2\), got \(4, 2\)"),
-        ({"mask": torch.ones(1, 3, dtype=torch.bool)}, r"mask must be truth values \(1, 4\), got torch.bool \(1, 3\)"),
-        ({"mask": torch.ones(1, 4)}, r"mask must be truth values \(1, 4\), got torch.float32"),
+        ({"mask": torch.ones(1, 3, dtype=torch.bool)}, r"mask must be boolean \(1, 4\), got torch.bool \(1, 3\)"),
+        ({"mask": torch.ones(1, 4)}, r"mask must be boolean \(1, 4\), got torch.float32"),
         ({"features": None}, r"features must be \(1, 4, 2\), got None"),
         ({"features": torch.zeros(1, 4, 5)}, r"features must be \(1, 4, 2\), got \(1, 4, 5\)"),
         ({"features": torch.zeros(1, 5, 2)}, r"features must be \(1, 4, 2\), got \(1, 5, 2\)"),

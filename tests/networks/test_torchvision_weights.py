@@ -143,7 +143,8 @@ def test_network_with_attention_gets_the_weights_of_its_trunk_alone(
     wrapped: bool, tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     state = tiny_state()
-    network = DeepLabV3Plus(2, 3, 2, trunk=("resnet", TINY), attention="se", aspp_channels=4, decoder_channels=4)
+    narrow = {"aspp": {"channels": 4}, "decoder": {"channels": 4}}
+    network = DeepLabV3Plus(2, 3, 2, trunk=("resnet", TINY), attention="se", **narrow)
     before = {key: value.clone() for key, value in network.state_dict().items()}
     file = saved({"model": state, "epoch": 3} if wrapped else state, tmp_path)
     with caplog.at_level(logging.INFO):
@@ -167,13 +168,13 @@ def test_missing_surplus_and_misshapen_keys_are_counted_and_named(tmp_path: Path
     state |= {"classifier.weight": torch.zeros(1), "conv1.weight": torch.zeros(1)}
     message = refusal(ResNetTrunk(2, 3, **TINY), saved(state, tmp_path))
     assert "1 keys missing (layer1.0.bn1.weight)" in message
-    assert "1 keys not in the trunk (classifier.weight)" in message
+    assert "1 keys not in the network (classifier.weight)" in message
     assert "1 keys of another shape (conv1.weight)" in message
 
 
 def test_other_depth_is_refused(tmp_path: Path) -> None:
     message = refusal(ResNetTrunk(2, 3, **{**TINY, "depth": [1, 1, 1, 1]}), saved(tiny_state(), tmp_path))
-    assert "keys not in the trunk (layer2.1." in message
+    assert "keys not in the network (layer2.1." in message
     assert "missing" not in message
 
 

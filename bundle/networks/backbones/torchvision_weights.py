@@ -13,7 +13,7 @@ from typing import Any
 import torch
 from torch import nn
 
-from bundle.networks.weights import WeightsError
+from bundle.networks.weights import WeightsError, describe_mismatch
 
 from .resnet import ResNetTrunk
 
@@ -25,8 +25,8 @@ CLASSIFIER = frozenset({"fc.weight", "fc.bias"})
 def load_torchvision_weights(network: nn.Module, file: str | Path | None) -> nn.Module:
     """Load the weights of a torchvision ResNet into a trunk; every key and shape must fit.
 
-    The classifier of the file (``fc``) is left out, the attention of the trunk stays as it is, and so do the counts
-    of batches (``num_batches_tracked``) that torchvision's oldest files do not have.
+    The classifier of the file (``fc``) is skipped. The attention of the trunk is not changed, nor are the counts of
+    batches (``num_batches_tracked``) if the file does not have them, as the oldest ones of torchvision.
 
     Args:
         network: a :class:`ResNetTrunk`, or a network that has one as its ``trunk``; with 2 spatial axes, 3 input
@@ -37,7 +37,7 @@ def load_torchvision_weights(network: nn.Module, file: str | Path | None) -> nn.
         The network.
 
     Raises:
-        WeightsError: when the network or the file is another one; the message names the file.
+        WeightsError: when the network or the file does not fit; the message names the file.
     """
     if not file:
         return network
@@ -52,23 +52,20 @@ def load_torchvision_weights(network: nn.Module, file: str | Path | None) -> nn.
             f"in_channels must be 3 for the weights of {path}, the network has {trunk.conv1.in_channels}."
         )
     state = {key: value for key, value in _read(path).items() if key not in CLASSIFIER}
-    own = {key: value for key, value in trunk.state_dict().items() if not _is_attention(key)}
-    needed = {key for key in own if not key.endswith("num_batches_tracked")}
-    lists = {
-        "missing": sorted(needed - state.keys()),
-        "not in the trunk": sorted(state.keys() - own.keys()),
-        "of another shape": sorted(key for key in own.keys() & state.keys() if own[key].shape != state[key].shape),
-    }
-    told = "; ".join(f"{len(keys)} keys {what} ({', '.join(keys[:3])})" for what, keys in lists.items() if keys)
-    if told:
-        raise WeightsError(f"file {path} does not fit the trunk: {told}. Set its depth and norm to those of the file.")
+    expected = {key: value for key, value in trunk.state_dict().items() if not _is_attention(key)}
+    optional = {key for key in expected if key.endswith("num_batches_tracked")}
+    mismatch = describe_mismatch(expected, state, optional)
+    if mismatch:
+        raise WeightsError(
+            f"file {path} does not fit the trunk: {mismatch}. Set its depth and norm to those of the file."
+        )
     trunk.load_state_dict(state, strict=False)
     logger.info("loaded %d tensors of %s", len(state), path)
     return network
 
 
 def _is_attention(key: str) -> bool:
-    """Tell the attention behind the features (``gates``) and in the blocks (``attention``) from the ResNet."""
+    """Return whether a key belongs to the attention after the features (``gates``) or in the blocks (``attention``)."""
     return key.startswith("gates.") or ".attention." in key
 
 

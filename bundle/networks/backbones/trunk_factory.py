@@ -25,14 +25,14 @@ def get_trunk(
     """Build a trunk.
 
     Args:
-        trunk: a name, or a pair of a name and the keyword arguments of the trunk alone.
+        trunk: a name, or a pair of a name and the keyword arguments of this trunk.
         spatial_dims: 2 or 3.
         in_channels: channels of the input.
-        choice: names that are taken.
-        options: keyword arguments that all trunks have, such as ``output_stride``, ``act`` and ``norm``.
+        choice: allowed names.
+        options: keyword arguments of all trunks, such as ``output_stride``, ``act`` and ``norm``.
 
     Raises:
-        ValueError: when the name is none of ``choice``, the value has another form, or the trunk refuses its arguments.
+        ValueError: when the name is none of ``choice``, the value has another form, or the trunk rejects its arguments.
     """
     name, trunk_options = split_trunk(trunk)
     check_choice("trunk", name, choice)

@@ -1,7 +1,7 @@
 """Atrous spatial pyramid pooling.
 
 Paper: Rethinking Atrous Convolution for Semantic Image Segmentation (Chen et al. 2017),
-https://arxiv.org/abs/1706.05587. Differs from it: the image pooling has a bias in place of normalization. Behind it a
+https://arxiv.org/abs/1706.05587. Differs from it: the image pooling has a bias in place of normalization. After it a
 channel is a single value, which batch normalization cannot treat in a training with batches of one, and which
 normalization by instance would erase. It is not ``monai.networks.blocks.SimpleASPP``, which has neither image pooling
 nor projection.
@@ -20,7 +20,7 @@ from .convolution import ConvNormAct, SeparableConv
 
 
 class AtrousPyramid(nn.Module):
-    """A convolution of size 1, dilated convolutions of size 3 and image pooling, side by side.
+    """A convolution of size 1, dilated convolutions of size 3 and image pooling, in parallel.
 
     Args:
         spatial_dims: 2 or 3.
@@ -78,7 +78,7 @@ class ASPP(AtrousPyramid):
         separable: whether those are depthwise separable.
         act: MONAI activation option.
         norm: MONAI normalization option.
-        dropout: probability of dropping a channel behind the projection, or None.
+        dropout: probability of dropping a channel after the projection, or None.
 
     Raises:
         ValueError: when a rate is not positive.

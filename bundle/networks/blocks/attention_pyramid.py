@@ -1,9 +1,9 @@
 """Atrous spatial pyramid pooling whose branches are refined, gated and mixed.
 
 Paper: Attention Deeplabv3+: Multi-level Context Attention Mechanism for Skin Lesion Segmentation (Azad et al. 2020),
-ECCV workshops. Every branch of the pyramid passes a dense block of its own; one perceptron, shared by the branches,
+ECCV workshops. Every branch of the pyramid passes a separate dense block; one perceptron, shared by the branches,
 weights their channels; a learned mix over branches and channels joins them. Differs from the paper: any input size, 3D,
-the activation is an argument that reaches every layer, image pooling without normalization (see
+the activation is an argument of all layers, image pooling without normalization (see
 :mod:`bundle.networks.blocks.aspp`).
 """
 
@@ -23,13 +23,13 @@ from .convolution import ConvNormAct, act_layer
 
 
 class DenseBlock(nn.Module):
-    """Two convolutions of size 3, and two more that see their result beside the input; no normalization.
+    """Two convolutions of size 3, and two more on their result joined with the input; no normalization.
 
     Args:
         spatial_dims: number of spatial axes, 2 or 3.
         channels: channels of input, result and everything between.
-        act: MONAI activation option behind every convolution.
-        dropout: probability of dropping a value behind the second convolution, or None.
+        act: MONAI activation option after every convolution.
+        dropout: probability of dropping a value after the second convolution, or None.
     """
 
     def __init__(self, spatial_dims: int, channels: int, *, act: Any = "relu", dropout: float | None = 0.5) -> None:
@@ -82,7 +82,7 @@ class BranchGate(nn.Module):
 
 
 class AttentionPyramid(AtrousPyramid):
-    """The branches of an atrous pyramid, each behind its dense block and the shared gate, and their mix.
+    """The branches of an atrous pyramid, each followed by its dense block and the shared gate, and their mix.
 
     The mix is a convolution over the axis of the branches, from all channels of all branches to every channel; that is
     one of size 1 over the concatenated branches.

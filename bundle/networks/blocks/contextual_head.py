@@ -1,9 +1,9 @@
-"""Output of the contextual attention network: what a decoder feature and the tokens of the patches make together.
+"""Output of the contextual attention network, from a decoder feature and the tokens of the patches.
 
 Paper: Contextual Attention Network: Transformer Meets U-Net (Azad et al. 2022), https://arxiv.org/abs/2203.01932.
-Differs from the authors' code: the attention scales the feature (theirs hands on the gates alone, so that the feature
-reaches the mask through the boundary only), tokens stand on their own patches, the global representation is computed
-once a patch and not once a voxel, the mechanism of the attention is an argument.
+Differs from the authors' code: the attention scales the feature (theirs passes on the gates alone, so that the feature
+reaches the mask through the boundary only), tokens are placed on their own patches, the global representation is
+computed per patch and not per voxel, the mechanism of the attention is an argument.
 """
 
 from __future__ import annotations
@@ -78,7 +78,7 @@ class ContextualHead(nn.Module):
 
         Args:
             x: feature ``(B, channels, ...)``.
-            tokens: ``(B, token_width, ...)``, one a patch of the feature.
+            tokens: ``(B, token_width, ...)``, one per patch of the feature.
 
         Returns:
             Logits ``(B, out_channels, ...)`` and ``(B, 1, ...)`` of the size of ``x``, ``(B, 1, ...)`` of that of

@@ -1,10 +1,10 @@
-"""Instance normalization and the slice mechanism behind it in one pass over the map.
+"""Instance normalization and the following slice mechanism in one pass over the map.
 
 The slice means of a normalized map follow from those of the map itself, so the normalization and the gate are together
-one scale and one shift per (sample, channel, slice): the map is read twice and written once, in place of the normalized
-map being written, read, scaled and written again. Equal to the two modules in turn but for rounding: the variance is
-``E[x^2] - E[x]^2``, which loses digits where the mean of a channel is much larger than its deviation. Under autocast,
-in half precision, in TorchScript and while a graph is captured the two modules run in turn.
+one scale and one shift per (sample, channel, slice): the map is read twice and written once, instead of writing the
+normalized map, reading, scaling and writing it again. Equal to the two modules in turn except for rounding: the
+variance is ``E[x^2] - E[x]^2``, which loses digits where the mean of a channel is much larger than its deviation. Under
+autocast, in half precision, in TorchScript and while a graph is captured the two modules run in turn.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from .convolution import ConvADN
 from .norm import GroupedInstanceNorm
 
 CACHE = 2**20
-"""Bytes of a map that are worked on at once in the backward pass."""
+"""Bytes of a map that are processed at once in the backward pass."""
 
 
 class FusedLevel(nn.Sequential):
@@ -96,13 +96,13 @@ def _can_fuse(x: torch.Tensor) -> bool:
 
 
 def _adn(stack: nn.Sequential) -> list[nn.Module]:
-    """Return the layers behind the last convolution of a stack."""
+    """Return the layers after the last convolution of a stack."""
     last = stack[-1]
     return list(last[1]) if isinstance(last, ConvADN) and len(last) > 1 and isinstance(last[1], ADN) else [last]
 
 
 def _expand(value: torch.Tensor, plane: list[int]) -> torch.Tensor:
-    """Give ``(B, C, S)`` the two axes of the plane, of length 1."""
+    """Add the two axes of the plane, of length 1, to ``(B, C, S)``."""
     for axis in plane:
         value = value.unsqueeze(axis)
     return value
@@ -130,9 +130,9 @@ def _combine(
 
 
 def _parts(values: torch.Tensor, like: torch.Tensor | None = None) -> tuple[torch.Tensor, ...]:
-    """Split a map into runs of channels that stay in the processor's cache between two operations."""
-    whole = values if like is None else like
-    channels = max(CACHE // (whole[0, 0].numel() * whole.element_size()), 1)
+    """Split a map into groups of channels that stay in the processor's cache between two operations."""
+    reference = values if like is None else like
+    channels = max(CACHE // (reference[0, 0].numel() * reference.element_size()), 1)
     return values.flatten(0, 1).split(channels)
 
 

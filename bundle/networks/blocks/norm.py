@@ -1,8 +1,8 @@
 """Instance normalization through the group-norm kernel.
 
 On a CPU ``torch.nn.functional.instance_norm`` folds the batch into the channels and calls batch normalization;
-``group_norm`` with one group a channel computes the same numbers 3 to 5 times faster, 1.4 times with the backward pass
-(``benchmarks/norm.py``). On other devices the kernel of PyTorch's own instance normalization is kept.
+``group_norm`` with one group per channel computes the same numbers 3 to 5 times faster, 1.4 times with the backward
+pass (``benchmarks/norm.py``). On other devices the kernel of PyTorch's own instance normalization is kept.
 
 Importing this module adds ``"instance_gn"`` to MONAI's factory ``Norm``.
 """

@@ -1,4 +1,4 @@
-"""Padding of images for networks that halve their maps, and the way back."""
+"""Padding of images for networks that halve their maps, and cropping of the output."""
 
 from __future__ import annotations
 
@@ -22,12 +22,12 @@ def pad_to_multiple(x: torch.Tensor, factor: int) -> torch.Tensor:
 
 
 def crop_to_image(x: torch.Tensor, size: list[int], stride: int) -> torch.Tensor:
-    """Crop a map of a padded image to the part of the image, ``ceil(size / stride)`` cells an axis.
+    """Crop a map of a padded image to the image, ``ceil(size / stride)`` cells per axis.
 
     Args:
         x: map ``(B, C, ...)``.
         size: spatial size of the image before the padding.
-        stride: voxels of the image along a side of a cell of the map.
+        stride: voxels of the image per cell of the map, along an axis.
     """
     for axis, side in enumerate(size):
         x = x.narrow(axis + 2, 0, (side + stride - 1) // stride)

@@ -1,10 +1,10 @@
-"""Tokens of image patches: a small CNN a patch, then a transformer over the patches.
+"""Tokens of image patches: a small CNN per patch, then a transformer over the patches.
 
 Paper: Contextual Attention Network: Transformer Meets U-Net (Azad et al. 2022), https://arxiv.org/abs/2203.01932; the
 transformer is that of An Image is Worth 16x16 Words (Dosovitskiy et al. 2020), https://arxiv.org/abs/2010.11929.
 Differs from the authors' code: the scores are divided before the softmax, by the root of the width of a head; the map
-of tokens leaves the class token out instead of being shifted by it; any input size (the image is filled up with zeros
-to whole patches, positions are interpolated); 3D.
+of tokens excludes the class token instead of being shifted by it; any input size (the image is padded with zeros
+to complete patches, positions are interpolated); 3D.
 """
 
 from __future__ import annotations
@@ -46,7 +46,7 @@ class SelfAttention(nn.Module):
 
 
 class EncoderBlock(nn.Module):
-    """Self-attention, then a perceptron with GELU; each behind a layer normalization, each added to its input.
+    """Self-attention, then a perceptron with GELU; each after a layer normalization, each added to its input.
 
     Args:
         width: width E of a token.
@@ -68,15 +68,15 @@ class EncoderBlock(nn.Module):
 
 
 class PatchTransformer(nn.Module):
-    """Turn an image into one token a patch, each of which has seen all others.
+    """Compute one token per patch of an image, each of which has attended to all others.
 
     Args:
         spatial_dims: 2 or 3.
         in_channels: channels of the image.
         patch_size: edge of a patch in voxels, at least ``2 ** len(channels)``.
-        spatial_size: size of the image that the positions are made for; of another one they are interpolated.
+        spatial_size: size of the image that the positions are made for; for another size they are interpolated.
         channels: channels of the stages of the CNN, two convolutions and a halving each; the last is the width E of a
-            token, the mean over what is left of the patch.
+            token, the mean over the last map of the patch.
         depth: number of :class:`EncoderBlock`.
         heads: attention heads, a divisor of the width.
         mlp_ratio: hidden units of the perceptrons over the width.
@@ -117,7 +117,7 @@ class PatchTransformer(nn.Module):
         self.blocks = nn.Sequential(*(EncoderBlock(self.width, heads, mlp_ratio) for _ in range(depth)))
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
-        """Return the tokens ``(B, E, ...)`` of ``x`` ``(B, in_channels, ...)``, laid out as the patches are.
+        """Return the tokens ``(B, E, ...)`` of ``x`` ``(B, in_channels, ...)``, in the arrangement of the patches.
 
         The last patch of an axis may reach beyond the image; there it is zero.
         """
@@ -136,7 +136,7 @@ class PatchTransformer(nn.Module):
 
 
 def cut_patches(x: torch.Tensor, patch_size: int) -> tuple[torch.Tensor, list[int]]:
-    """Cut an image ``(B, C, ...)``, filled up with zeros to whole patches, into its patches.
+    """Cut an image ``(B, C, ...)``, padded with zeros to complete patches, into its patches.
 
     Returns:
         Patches ``(B N, C, patch_size, ...)``, the last axis of the image fastest, and their number along every axis.
@@ -154,7 +154,7 @@ def cut_patches(x: torch.Tensor, patch_size: int) -> tuple[torch.Tensor, list[in
 
 
 def paint(values: torch.Tensor, patch_size: int, size: list[int]) -> torch.Tensor:
-    """Paint one value a patch ``(B, C, ...)`` over the voxels of the patches of an image of spatial size ``size``."""
+    """Spread one value per patch ``(B, C, ...)`` over the voxels of the patches of an image of size ``size``."""
     whole: list[int] = [count * patch_size for count in values.shape[2:]]
     image = functional.interpolate(values, size=whole, mode="nearest")
     for axis, length in enumerate(size):
@@ -166,7 +166,9 @@ def _check(patch_size: int, channels: Sequence[int], depth: int, heads: int, mlp
     if len(channels) == 0 or min(channels) < 1:
         raise ValueError(f"channels needs one positive width or more, got {list(channels)}.")
     if patch_size < 2 ** len(channels):
-        raise ValueError(f"patch_size must be at least {2 ** len(channels)} to be halved so often, got {patch_size}.")
+        raise ValueError(
+            f"patch_size must be at least {2 ** len(channels)} to be halved by every stage, got {patch_size}."
+        )
     check_positive(depth=depth, heads=heads, mlp_ratio=mlp_ratio)
     if channels[-1] % heads:
         raise ValueError(f"heads must divide the width {channels[-1]} of a token, got {heads}.")
