@@ -94,9 +94,20 @@ def test_the_image_is_prepared_alike_in_an_explanation(task: str) -> None:
         assert explain.get(section, inference[section]) == inference[section], section
 
 
+@pytest.mark.parametrize("task", contract.TASKS)
+def test_all_tasks_have_the_same_options(task: str) -> None:
+    train, evaluate, inference = (contract.read(f"{task}/{workflow}.json") for workflow in contract.WORKFLOWS)
+    for section in ("plan", "resume", "progress_json", "writer"):
+        assert section in inference
+    assert "plan" in evaluate
+    assert "amp" in train
+    assert not {"amp"} & (evaluate.keys() | inference.keys())
+    assert evaluate["inferer"]["plan"] == inference["inferer"]["plan"] == "@plan"
+
+
 def test_discs_are_found_in_a_validation_as_in_an_inference() -> None:
     train, inference = (contract.read(f"disc_labeling/{workflow}.json") for workflow in ("train", "inference"))
-    assert train["validate"]["inferer"] == inference["inferer"]
+    assert train["validate"]["inferer"]["inferer"] == inference["inferer"]["inferer"]
     assert train["validate"]["postprocessing"]["transforms"] == inference["postprocessing"]["transforms"][:1]
 
 

@@ -14,7 +14,7 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
 Config = dict[str, Any]
@@ -85,11 +85,10 @@ def _spelled_out(handler: Config | str, config: Config) -> Config:
 
 
 def _inference(config: Config) -> None:
-    written = config["postprocessing"]["transforms"]
-    kinds = [str(step["_target_"]) if isinstance(step, dict) else step for step in written]
+    places = dict(_places("@postprocessing#transforms", config["postprocessing"]["transforms"]))
+    kinds = places.values()
     steps: list[Any] = []
-    for place, kind in enumerate(kinds):
-        step = f"@postprocessing#transforms#{place}"
+    for step, kind in places.items():
         if not kind.rpartition(".")[2].startswith("Save"):
             steps.append(step)
         elif kind in ANSWERS:
@@ -97,6 +96,15 @@ def _inference(config: Config) -> None:
     config["post_transforms"] = {"_target_": "Compose", "transforms": steps}
     if PICTURES in kinds:
         config["displayable_configs"] = dict(PICTURE_OPTIONS)
+
+
+def _places(name: str, steps: Iterable[Any]) -> Iterator[tuple[str, str]]:
+    """Yield the references of the steps of a list, also of those that a step holds, with the names of their kinds."""
+    for place, step in enumerate(steps):
+        if isinstance(step, dict) and "transforms" in step:
+            yield from _places(f"{name}#{place}#transforms", step["transforms"])
+        else:
+            yield f"{name}#{place}", step["_target_"] if isinstance(step, dict) else step
 
 
 def _drop_import(config: Config) -> None:

@@ -10,6 +10,7 @@ from .job_progress import JobProgress
 from .plan import PlannedInferer
 from .prefetch import PrefetchLoader
 from .resume import DoneCases
+from .save_in_background import SaveInBackgroundd
 from .save_segmentation import SaveSegmentationd
 from .slab import SlabInferer
 from .summary import RunSummary
@@ -27,6 +28,7 @@ __all__ = [
     "PlannedInferer",
     "PrefetchLoader",
     "RunSummary",
+    "SaveInBackgroundd",
     "SaveSegmentationd",
     "SlabInferer",
     "Stopped",

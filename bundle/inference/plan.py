@@ -46,7 +46,8 @@ class PlannedInferer(Inferer):
 
     Args:
         inferer: inferer with ``roi_size`` and ``sw_batch_size``, such as :class:`bundle.inference.SlabInferer` or
-            MONAI's ``SlidingWindowInferer``; further networks that it holds as ``networks`` run by the plan too.
+            MONAI's ``SlidingWindowInferer``; further networks that it holds as ``networks`` run by the plan too. One
+            that prepares windows has a method ``example``, which returns the first one for its inputs.
         plan: ``"auto"`` measures; ``"fp32"`` does nothing but call ``inferer``; ``"bf16"`` or ``"fp16"`` takes that
             precision by autocast, channels last; a dictionary gives the options of
             :class:`bundle.inference.plan_run.Plan`. Only ``"auto"`` checks anything.
@@ -133,12 +134,13 @@ class PlannedInferer(Inferer):
                 self.chosen = {"plan": asdict(self.forced), "source": "forced"}
                 logger.info("plan: %s (forced)", self.forced)
             return self.forced
-        roi = fall_back_tuple(self.inferer.roi_size, inputs.shape[2:])
+        example = getattr(self.inferer, "example", None)
+        roi = self.inferer.roi_size if example else fall_back_tuple(self.inferer.roi_size, inputs.shape[2:])
         described = describe_networks(networks)
         shape = [inputs.shape[1], *roi]
         current = (described or networks, shape, str(device))
         if self.chosen is None or current != self._key:
-            window = _middle(inputs, roi).to(device)
+            window = (example(inputs) if example else _middle(inputs, roi)).to(device)
             search = self._search(window, networks, device, args, kwargs)
             self.trials = search.trials
             self.chosen, self._key = self._choose(search, described, shape, device), current

@@ -207,12 +207,12 @@ def compare(scores: torch.Tensor, reference: torch.Tensor) -> tuple[float, float
     """Return agreement of the labels and deviation of the scores, the worst over a batch.
 
     Args:
-        scores: scores ``(N, K, ...)`` of one window, repeated.
+        scores: scores ``(N, K, ...)`` of one window, repeated; ``(N, K)`` of a classification.
         reference: its scores ``(1, K, ...)`` in float32. One score a voxel is foreground above 0.
     """
     if not torch.isfinite(scores).all():
         return 0.0, math.inf
-    same = (_labels(scores) == _labels(reference)).flatten(1).double().mean(1).min()
+    same = (_labels(scores) == _labels(reference)).reshape(len(scores), -1).double().mean(1).min()
     spread = (reference - reference.mean()).double().square().mean().sqrt()
     error = (scores - reference).double().square().flatten(1).mean(1).max().sqrt()
     return float(same), float(error / spread.clamp_min(1e-12))

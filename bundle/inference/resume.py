@@ -90,7 +90,7 @@ class DoneCases:
 
     def _fault(self, record: dict[str, Any], image: Sequence[str]) -> str:
         made_from, files = record.get(MADE_FROM), record.get("files")
-        if not isinstance(made_from, dict) or not isinstance(files, dict) or not files:
+        if not isinstance(made_from, dict) or not isinstance(files, dict):
             return "it does not tell what it was made from"
         settings, state = self.stamp(image).split()
         if made_from.get("settings") != settings:

@@ -24,7 +24,7 @@ from .label_tasks import LabelTask
 INFO_KEY = "uncertainty"
 """Key of the values by model in the info of an image."""
 
-FIXED_OPTIONS: dict[str, Any] = {"plan": "fp32", "amp": False, "confidence": [], "mirror_axes": [], "tile_size": None}
+FIXED_OPTIONS: dict[str, Any] = {"plan": "fp32", "confidence": [], "mirror_axes": [], "tile_size": None}
 """Values of config ids that make a result depend on image and weights only."""
 
 

@@ -353,6 +353,33 @@ def test_several_networks_run_by_one_plan() -> None:
     assert one.seen == two.seen == three.seen == [(2, True, False, 1)]
 
 
+class Halves:
+    """An inferer that prepares the window of the network itself: every second column of its inputs."""
+
+    sw_batch_size, roi_size = 1, ()
+
+    def __call__(self, inputs: torch.Tensor, network: Any) -> torch.Tensor:
+        return network(inputs[..., ::2])
+
+    def example(self, inputs: torch.Tensor) -> torch.Tensor:
+        return inputs[:1, ..., ::2]
+
+
+def test_an_inferer_that_prepares_windows_is_measured_with_its_example() -> None:
+    shapes: list[tuple[int, ...]] = []
+
+    def classify(windows: torch.Tensor) -> torch.Tensor:
+        shapes.append(tuple(windows.shape))
+        return torch.stack([windows.mean((1, 2, 3)), windows.amax((1, 2, 3))], dim=1)
+
+    inferer = PlannedInferer(Halves(), stopwatch=Watch(FAST_BF16), reuse_memory=False, time_limit=100)
+    pictures = volume((1, 3, 8, 6))
+    torch.testing.assert_close(inferer(pictures, classify), classify(pictures[..., ::2]))
+    assert {shape[1:] for shape in shapes} == {(3, 8, 3)}
+    assert inferer.chosen is not None
+    assert inferer.chosen["agreement"] == 1
+
+
 def test_the_window_of_the_measurement_is_the_middle_of_the_volume() -> None:
     seen = []
 

@@ -88,7 +88,7 @@ def earlier_version(folder: Path) -> None:
 
 def no_files(folder: Path) -> None:
     path = folder / "out" / "a.json"
-    path.write_text(json.dumps({**json.loads(path.read_text()), "files": {}}))
+    path.write_text(json.dumps({**json.loads(path.read_text()), "files": None}))
 
 
 @pytest.mark.parametrize(

@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 from ignite.engine import Engine, Events
 
+from bundle.inference import RunSummary
 from bundle.tasks.classification import ClassTables
 from bundle.tasks.images.isic_submission import TABLES, check_confidences
 
@@ -24,9 +25,16 @@ def result(case: str, *probabilities: float, names: list[str] = NAMES) -> dict[s
     return {"result": {"case": case, "input": f"/data/{case}.jpg", "classes": classes}}
 
 
-def run(tables: ClassTables, outputs: list[Any]) -> None:
+def tables_of(folder: Path, names: list[str] = NAMES, challenge: str | None = None) -> ClassTables:
+    return ClassTables(folder, names, summary=RunSummary(folder), challenge=challenge)
+
+
+def run(tables: ClassTables, outputs: list[Any], stop_after: int | None = None) -> None:
     engine = Engine(lambda _, number: outputs[number])
+    tables.summary.attach(engine)
     tables.attach(engine)
+    if stop_after is not None:
+        engine.add_event_handler(Events.ITERATION_COMPLETED(once=stop_after), lambda engine: engine.terminate())
     engine.run(range(len(outputs)), max_epochs=1)
 
 
@@ -35,7 +43,7 @@ def rows(path: Path) -> list[dict[str, str]]:
 
 
 def test_predictions_have_one_row_per_image(tmp_path: Path) -> None:
-    tables = ClassTables(tmp_path / "out", NAMES)
+    tables = tables_of(tmp_path / "out")
     run(tables, [[result("a", 0.75, 0.25)], [], [{"pred": 1}], [result("b", 0.125, 0.5)]])
     assert rows(tmp_path / "out" / "predictions.csv") == [
         {"case": "a", "input": "/data/a.jpg", NAMES[0]: "0.750000", NAMES[1]: "0.250000"}
@@ -47,18 +55,15 @@ def test_predictions_have_one_row_per_image(tmp_path: Path) -> None:
 
 
 def test_a_run_without_predictions_writes_nothing(tmp_path: Path) -> None:
-    run(ClassTables(tmp_path / "out", NAMES, challenge="isic2017_part3"), [[], []])
-    assert not (tmp_path / "out").exists()
+    run(tables_of(tmp_path / "out", challenge="isic2017_part3"), [[], []])
+    assert [path.name for path in (tmp_path / "out").iterdir()] == ["summary.json"]
 
 
-def test_a_second_run_forgets_the_first_and_one_cut_off_keeps_what_is_done(tmp_path: Path) -> None:
-    tables = ClassTables(tmp_path, NAMES)
+def test_a_second_run_forgets_the_first_and_an_interrupted_one_keeps_the_completed_images(tmp_path: Path) -> None:
+    tables = tables_of(tmp_path)
     run(tables, [[result("a", 0.1, 0.2)]])
-    engine = Engine(lambda _, __: [result("b", 0.3, 0.4)])
-    tables.attach(engine)
-    engine.add_event_handler(Events.ITERATION_COMPLETED(once=2), lambda engine: engine.terminate())
-    engine.run(range(9), max_epochs=1)
-    assert [row["case"] for row in rows(tmp_path / "predictions.csv")] == ["b", "b"]
+    run(tables, [[result(name, 0.3, 0.4)] for name in "bcd"], stop_after=2)
+    assert [row["case"] for row in rows(tmp_path / "predictions.csv")] == ["b", "c"]
 
 
 @pytest.mark.parametrize("challenge", TABLES)
@@ -69,7 +74,7 @@ def test_a_submission_is_what_the_scorer_takes(
     ids = ["ISIC_0000002", "ISIC_0000001"]
     with caplog.at_level(logging.INFO):
         outputs = [[result(name, *[0.125] * len(names), names=names)] for name in ids]
-        run(ClassTables(tmp_path, names[::-1], challenge=challenge), outputs)
+        run(tables_of(tmp_path, names[::-1], challenge), outputs)
     assert check_confidences(tmp_path / "submission.csv", ids, challenge=challenge) == []
     assert [row[TABLES[challenge][0]] for row in rows(tmp_path / "submission.csv")] == sorted(ids)
     assert "submission.csv, 0 problems" in caplog.text
@@ -81,12 +86,12 @@ def test_what_the_challenge_would_refuse_is_logged(
     from bundle.tasks.classification import class_tables
 
     monkeypatch.setattr(class_tables, "check_confidences", lambda *args, **options: ["line 2: is odd."])
-    run(ClassTables(tmp_path, NAMES, challenge="isic2017_part3"), [[result("ISIC_0000001", 0.5, 0.5)]])
+    run(tables_of(tmp_path, challenge="isic2017_part3"), [[result("ISIC_0000001", 0.5, 0.5)]])
     assert "submission.csv: line 2: is odd." in caplog.text
 
 
 def test_an_unknown_challenge_and_other_classes_are_refused(tmp_path: Path) -> None:
     with pytest.raises(ValueError, match="challenge must be one of isic2017_part3, isic2018_task3, got 'isic'"):
-        ClassTables(tmp_path, NAMES, challenge="isic")
+        tables_of(tmp_path, challenge="isic")
     with pytest.raises(ValueError, match="isic2018_task3 has the classes MEL, NV"):
-        ClassTables(tmp_path, NAMES, challenge="isic2018_task3")
+        tables_of(tmp_path, challenge="isic2018_task3")

@@ -35,7 +35,7 @@ def test_nine_crops_are_cut_by_default_in_the_middle_of_the_image() -> None:
 
 
 def test_the_score_is_the_mean_over_the_crops() -> None:
-    inferer = CropAverageInferer((16, 16), batch_size=4)
+    inferer = CropAverageInferer((16, 16), sw_batch_size=4)
     network = Mean()
     images = torch.cat([RAMP, 2 * RAMP, torch.rand(RAMP.shape, generator=torch.Generator().manual_seed(0))])
     scores = inferer(images, network)
@@ -46,6 +46,13 @@ def test_the_score_is_the_mean_over_the_crops() -> None:
         assert float(score[0]) == pytest.approx(sum(means) / 9, rel=0.01)
     torch.testing.assert_close(scores[1], 2 * scores[0])
     assert scores[0, 0] < scores[0, 1] < 100
+
+
+def test_the_example_is_the_first_crop_as_the_network_gets_it() -> None:
+    seen: list[torch.Tensor] = []
+    inferer = CropAverageInferer((16, 16))
+    inferer(RAMP, lambda parts: seen.append(parts) or torch.zeros(len(parts), 2))
+    torch.testing.assert_close(inferer.example(RAMP), seen[0][:1])
 
 
 def test_one_crop_a_scale_lies_in_the_middle() -> None:
@@ -65,7 +72,7 @@ def test_crops_lie_within_images_of_any_size(size: tuple[int, int]) -> None:
     ("options", "message"),
     [
         ({"spatial_size": (16, 0)}, r"got \[16, 0\] and 16"),
-        ({"batch_size": 0}, "batch_size one"),
+        ({"sw_batch_size": 0}, "sw_batch_size one"),
         ({"scales": [1.2]}, r"scales must lie in \(0, 1\]"),
         ({"jitter": -0.1}, "jitter be negative"),
         ({"crops": 0, "whole": False}, "at least one scale and one crop are needed"),

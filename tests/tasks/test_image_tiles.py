@@ -38,6 +38,13 @@ def jaccard(scores: torch.Tensor) -> float:
     return float((found & DISC).sum() / (found | DISC).sum())
 
 
+def test_the_example_is_the_picture_as_the_network_gets_it() -> None:
+    inferer, picture = ImageTilesInferer((64, 64), tile_size=160), MetaTensor(PICTURE)
+    assert not isinstance(inferer.example(picture), MetaTensor)
+    torch.testing.assert_close(inferer.example(picture), resized(PICTURE, (64, 64)))
+    torch.testing.assert_close(inferer.example(PICTURE), inferer.example(picture))
+
+
 def test_a_disc_larger_than_a_tile_has_no_seam() -> None:
     network = Contrast()
     tiled = ImageTilesInferer((64, 64), tile_size=160, reach=2)(IMAGE, network)
@@ -119,7 +126,7 @@ def test_metadata_stay_and_arguments_are_passed_on() -> None:
         ({"roi_size": (64,)}, r"roi_size must be two positive numbers, got \(64,\)"),
         ({"tile_size": 0}, "tile_size must be two positive numbers, got 0"),
         ({"overlap": 1.0}, r"overlap must lie in \[0, 1\), got 1.0"),
-        ({"batch_size": 0}, "batch_size must be 1 or more"),
+        ({"sw_batch_size": 0}, "sw_batch_size must be 1 or more"),
         ({"reach": -1}, "reach 0 or more, got 4 and -1"),
     ],
 )

@@ -11,6 +11,7 @@ import pytest
 import torch
 from monai.data import MetaTensor
 
+from bundle.inference.resume import MADE_FROM
 from bundle.tasks.classification import SaveClassesd
 
 NAMES = ["melanoma", "keratosis"]
@@ -48,6 +49,12 @@ def test_an_image_without_a_name_has_that_of_its_file(tmp_path: Path) -> None:
     result = SaveClassesd("pred", class_names=NAMES, output_dir=tmp_path)(image())["result"]
     assert (result["case"], result["seconds"]) == ("a", None)
     assert (tmp_path / "a.json").is_file()
+
+
+def test_a_later_run_can_tell_what_a_result_was_made_from(tmp_path: Path) -> None:
+    case = picture(**{MADE_FROM: "settings state"})
+    result = SaveClassesd("pred", class_names=NAMES, output_dir=tmp_path)(case)["result"]
+    assert (result[MADE_FROM], result["files"]) == ({"settings": "settings", "input": "state"}, {})
 
 
 def test_nothing_is_written_for_a_key_that_may_be_missing(tmp_path: Path) -> None:

@@ -4,21 +4,30 @@ from __future__ import annotations
 
 import pytest
 import torch
+from monai.data import MetaTensor
 from torch import nn
 
 from bundle.tasks.spine import SlabBatchInferer
 
 
-@pytest.mark.parametrize("batch_size", [1, 2, 16])
-def test_every_slab_gets_the_maps_that_it_gets_alone(batch_size: int) -> None:
+@pytest.mark.parametrize("sw_batch_size", [1, 2, 16])
+def test_every_slab_gets_the_maps_that_it_gets_alone(sw_batch_size: int) -> None:
     torch.manual_seed(0)
     network = nn.Conv2d(1, 3, 3, stride=2)
     slabs = torch.randn(2, 5, 1, 9, 11)
-    maps = SlabBatchInferer(batch_size=batch_size)(slabs, network)
+    maps = SlabBatchInferer(sw_batch_size=sw_batch_size)(slabs, network)
     assert maps.shape == (2, 5, 3, 4, 5)
     for volume in range(2):
         for slab in range(5):
             torch.testing.assert_close(maps[volume, slab], network(slabs[volume, slab][None])[0])
+
+
+def test_the_example_is_a_slab_as_the_network_gets_it() -> None:
+    slabs = torch.randn(2, 5, 1, 9, 11)
+    example = SlabBatchInferer().example(MetaTensor(slabs))
+    assert not isinstance(example, MetaTensor)
+    torch.testing.assert_close(example, slabs[0, 2][None])
+    torch.testing.assert_close(SlabBatchInferer().example(slabs), example)
 
 
 def test_slabs_of_another_shape_are_refused() -> None:
@@ -28,4 +37,4 @@ def test_slabs_of_another_shape_are_refused() -> None:
 
 def test_a_batch_has_at_least_one_slab() -> None:
     with pytest.raises(ValueError, match="1 or more, got 0"):
-        SlabBatchInferer(batch_size=0)
+        SlabBatchInferer(sw_batch_size=0)

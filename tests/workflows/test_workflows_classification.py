@@ -251,7 +251,7 @@ def test_thresholds_and_temperature_are_those_of_the_metadata() -> None:
 
 def test_an_image_is_cut_and_evaluated_in_a_validation_as_in_an_inference() -> None:
     train, inference = (contract.read(f"lesion_classification/{workflow}.json") for workflow in ("train", "inference"))
-    assert train["validate"]["inferer"] == inference["inferer"]
+    assert train["validate"]["inferer"]["inferer"] == inference["inferer"]["inferer"]
     crop = next(step for step in train["train"]["random_transforms"] if step["_target_"].endswith("RandScaleCropd"))
     assert (crop["spatial_size"], crop["scales"]) == (
         inference["inferer"]["inferer"]["spatial_size"],

@@ -11,6 +11,7 @@ from typing import Any
 from ignite.engine import Events
 from monai.engines import Workflow
 
+from bundle.inference import RunSummary
 from bundle.tasks.images.isic_submission import TABLES, check_confidences, write_confidences
 from bundle.utils.atomic_write import atomic_write
 from bundle.utils.check_choice import check_choice
@@ -30,6 +31,7 @@ class ClassTables:
     Args:
         output_dir: folder to write to; created if missing.
         class_names: names of the classes.
+        summary: summary of the run, attached before this handler; the tables contain its results.
         challenge: ``"isic2017_part3"`` or ``"isic2018_task3"``, which must have the classes ``class_names``; None for
             none.
 
@@ -37,7 +39,14 @@ class ClassTables:
         ValueError: when the challenge is unknown or has other classes.
     """
 
-    def __init__(self, output_dir: str | Path, class_names: Sequence[str], *, challenge: str | None = None) -> None:
+    def __init__(
+        self,
+        output_dir: str | Path,
+        class_names: Sequence[str],
+        *,
+        summary: RunSummary,
+        challenge: str | None = None,
+    ) -> None:
         if challenge is not None:
             check_choice("challenge", challenge, TABLES)
         if challenge is not None and set(TABLES[challenge][1:]) != set(class_names):
@@ -45,20 +54,16 @@ class ClassTables:
                 f"{challenge} has the classes {', '.join(TABLES[challenge][1:])}, got {list(class_names)}."
             )
         self.output_dir, self.class_names, self.challenge = Path(str(output_dir)), list(class_names), challenge
-        self.records: list[dict[str, Any]] = []
+        self.summary = summary
 
     def attach(self, engine: Workflow) -> None:
-        """Collect the records ``"result"`` of the outputs of ``engine`` and write the tables at the end."""
-        engine.add_event_handler(Events.STARTED, lambda _: self.records.clear())
-        engine.add_event_handler(Events.ITERATION_COMPLETED, self._collect)
+        """Write the tables at the end of a run of ``engine``."""
         for event in (Events.COMPLETED, Events.TERMINATE):
             engine.add_event_handler(event, lambda _: self._write())
 
-    def _collect(self, engine: Workflow) -> None:
-        self.records += [item["result"] for item in engine.state.output or [] if "result" in item]
-
     def _write(self) -> None:
-        if not self.records:
+        records = self.summary.results
+        if not records:
             return
         self.output_dir.mkdir(parents=True, exist_ok=True)
         with (
@@ -67,20 +72,20 @@ class ClassTables:
         ):
             writer = csv.writer(stream)
             writer.writerow(["case", "input", *self.class_names, *(f"{name}_positive" for name in self.class_names)])
-            writer.writerows(self._row(record) for record in self.records)
-        logger.info("%d predictions written to %s", len(self.records), self.output_dir / PREDICTIONS)
+            writer.writerows(self._row(record) for record in records)
+        logger.info("%d predictions written to %s", len(records), self.output_dir / PREDICTIONS)
         if self.challenge is not None:
-            self._submit(self.output_dir / SUBMISSION, self.challenge)
+            self._submit(self.output_dir / SUBMISSION, self.challenge, records)
 
     def _row(self, record: dict[str, Any]) -> list[Any]:
         found = [record["classes"][name] for name in self.class_names]
         probabilities = (f"{each['probability']:.6f}" for each in found)
         return [record["case"], record["input"], *probabilities, *(int(each["positive"]) for each in found)]
 
-    def _submit(self, path: Path, challenge: str) -> None:
+    def _submit(self, path: Path, challenge: str, records: Sequence[dict[str, Any]]) -> None:
         confidences = {
             record["case"]: {name: each["probability"] for name, each in record["classes"].items()}
-            for record in self.records
+            for record in records
         }
         write_confidences(confidences, path, challenge=challenge)
         problems = check_confidences(path, confidences, challenge=challenge)

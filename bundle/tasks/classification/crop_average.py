@@ -28,7 +28,7 @@ class CropAverageInferer(Inferer):
         crops: number of crops per scale.
         jitter: how much larger than a crop, relative to it, the central region of the crops is.
         whole: also use the complete image.
-        batch_size: number of crops per forward pass of the network.
+        sw_batch_size: number of crops per forward pass of the network.
 
     Raises:
         ValueError: when a number is out of range, or there is nothing to average.
@@ -47,13 +47,13 @@ class CropAverageInferer(Inferer):
         crops: int = 2,
         jitter: float = 0.25,
         whole: bool = True,
-        batch_size: int = 16,
+        sw_batch_size: int = 16,
     ) -> None:
         super().__init__()
-        if len(spatial_size) != 2 or min(spatial_size) < 1 or batch_size < 1:
+        if len(spatial_size) != 2 or min(spatial_size) < 1 or sw_batch_size < 1:
             raise ValueError(
-                "spatial_size must be two positive numbers and batch_size one, "
-                f"got {list(spatial_size)} and {batch_size}."
+                "spatial_size must be two positive numbers and sw_batch_size one, "
+                f"got {list(spatial_size)} and {sw_batch_size}."
             )
         if not all(0 < scale <= 1 for scale in scales) or crops < 0 or jitter < 0:
             raise ValueError(
@@ -62,7 +62,7 @@ class CropAverageInferer(Inferer):
             )
         if not whole and (not crops or not scales):
             raise ValueError("without the complete image, at least one scale and one crop are needed.")
-        self.spatial_size, self.batch_size = tuple(spatial_size), batch_size
+        self.roi_size, self.sw_batch_size = tuple(spatial_size), sw_batch_size
         self.scales, self.crops, self.jitter, self.whole = list(scales), crops, jitter, whole
 
     def __call__(
@@ -75,13 +75,19 @@ class CropAverageInferer(Inferer):
         """
         if inputs.ndim != 4:
             raise ValueError(f"images must have the shape (B, C, H, W), got {tuple(inputs.shape)}.")
-        images = (inputs.as_tensor() if isinstance(inputs, MetaTensor) else inputs).float()
-        options: dict[str, Any] = {"size": self.spatial_size, "mode": "bilinear", "antialias": True}
-        boxes = self.boxes(inputs.shape[2:])
-        parts = [functional.interpolate(images[:, :, rows, columns], **options) for rows, columns in boxes]
+        parts = [self._crop(inputs, box) for box in self.boxes(inputs.shape[2:])]
         stacked = torch.stack(parts, dim=1).flatten(0, 1)
-        logits = [network(batch, *args, **kwargs).detach().float() for batch in stacked.split(self.batch_size)]
-        return torch.cat(logits).unflatten(0, (len(images), len(parts))).mean(dim=1)
+        logits = [network(batch, *args, **kwargs).detach().float() for batch in stacked.split(self.sw_batch_size)]
+        return torch.cat(logits).unflatten(0, (len(inputs), len(parts))).mean(dim=1)
+
+    def example(self, inputs: torch.Tensor) -> torch.Tensor:
+        """Return the first crop ``(1, C, h, w)`` of the first image."""
+        return self._crop(inputs[:1], next(self.boxes(inputs.shape[2:])))
+
+    def _crop(self, inputs: torch.Tensor, box: tuple[slice, slice]) -> torch.Tensor:
+        """Return a region of images, resized to the input size of the network."""
+        images = (inputs.as_tensor() if isinstance(inputs, MetaTensor) else inputs).float()
+        return functional.interpolate(images[(..., *box)], size=self.roi_size, mode="bilinear", antialias=True)
 
     def boxes(self, size: Sequence[int]) -> Iterator[tuple[slice, slice]]:
         """Yield the crops of an image of ``size`` pixels as slices of rows and columns."""

@@ -11,7 +11,7 @@ import torch
 from monai.config import KeysCollection
 from monai.transforms import MapTransform
 
-from bundle.inference.save_segmentation import describe_checkpoint
+from bundle.inference.save_segmentation import describe_checkpoint, made_from
 from bundle.metrics.classification_metrics import thresholds_by_name
 from bundle.utils.versions import versions
 from bundle.utils.write_json import write_json
@@ -71,6 +71,8 @@ class SaveClassesd(MapTransform):
                 "seconds": round(time.perf_counter() - float(d["started"]), 3) if "started" in d else None,
                 "checkpoint": describe_checkpoint(self.checkpoint),
                 "versions": versions(),
+                "files": {},
+                **made_from(d),
             }
             write_json(self.output_dir / f"{d['result']['case']}.json", d["result"])
         return d

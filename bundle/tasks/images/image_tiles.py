@@ -37,7 +37,7 @@ class ImageTilesInferer(Inferer):
         tile_size: size ``(H, W)`` of a tile in pixels of the image, or one number for both; None for no tiles. Images
             that are not larger than a tile are not tiled.
         overlap: minimum overlap of neighboring tiles as a fraction of their size, in [0, 1).
-        batch_size: number of tiles per forward pass of the network.
+        sw_batch_size: number of tiles per forward pass of the network.
         context: use the scores of the complete image where they are confident; a text such as ``"false"`` is accepted.
         reach: radius of the dilation of the uncertainty in pixels at the input size of the network; in pixels of the
             file it should be less than half of the overlap of tiles, so that tiles show the border that they refine.
@@ -57,7 +57,7 @@ class ImageTilesInferer(Inferer):
         *,
         tile_size: int | Sequence[int] | None = None,
         overlap: float = 0.25,
-        batch_size: int = 4,
+        sw_batch_size: int = 4,
         context: bool | str = True,
         reach: int = 4,
     ) -> None:
@@ -66,9 +66,9 @@ class ImageTilesInferer(Inferer):
         self.tile_size = None if tile_size is None else _sides("tile_size", tile_size)
         if not 0 <= overlap < 1:
             raise ValueError(f"overlap must lie in [0, 1), got {overlap}.")
-        if batch_size < 1 or reach < 0:
-            raise ValueError(f"batch_size must be 1 or more and reach 0 or more, got {batch_size} and {reach}.")
-        self.overlap, self.batch_size, self.reach = overlap, batch_size, reach
+        if sw_batch_size < 1 or reach < 0:
+            raise ValueError(f"sw_batch_size must be 1 or more and reach 0 or more, got {sw_batch_size} and {reach}.")
+        self.overlap, self.sw_batch_size, self.reach = overlap, sw_batch_size, reach
         self.context = parse_bool("context", context)
 
     def __call__(
@@ -95,6 +95,10 @@ class ImageTilesInferer(Inferer):
         scores = torch.cat([self._scores(image[None], run) for image in images])
         return convert_to_dst_type(scores, inputs, dtype=scores.dtype)[0]
 
+    def example(self, inputs: torch.Tensor) -> torch.Tensor:
+        """Return the first image ``(1, C, h, w)`` at the input size of the network."""
+        return resized(inputs.as_tensor()[:1] if isinstance(inputs, MetaTensor) else inputs[:1], self.roi_size)
+
     def _scores(self, image: torch.Tensor, run: Callable[[torch.Tensor], torch.Tensor]) -> torch.Tensor:
         """Return the scores of one image ``(1, C, H, W)``."""
         size = image.shape[2:]
@@ -105,8 +109,8 @@ class ImageTilesInferer(Inferer):
         blend = resized(self._tile_weight(small), size)[0, 0].clamp_(0, 1) if self.context else complete.new_ones(size)
         places = [place for place in _places(size, self.tile_size, self.overlap) if bool((blend[place] > 0).any())]
         total, weights = torch.zeros_like(complete[0]), torch.zeros_like(blend)
-        for start in range(0, len(places), self.batch_size):
-            batch = places[start : start + self.batch_size]
+        for start in range(0, len(places), self.sw_batch_size):
+            batch = places[start : start + self.sw_batch_size]
             tiles = torch.cat([resized(image[(..., *place)], self.roi_size) for place in batch])
             for place, scores in zip(batch, run(tiles), strict=True):
                 tile = resized(scores[None], blend[place].shape)[0]

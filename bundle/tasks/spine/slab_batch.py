@@ -6,6 +6,7 @@ from collections.abc import Callable
 from typing import Any
 
 import torch
+from monai.data import MetaTensor
 from monai.inferers import Inferer
 
 
@@ -15,10 +16,13 @@ class SlabBatchInferer(Inferer):
     The N parallel sagittal slabs of a spine are separate images for the network.
 
     Args:
-        batch_size: number of slabs per forward pass of the network.
+        sw_batch_size: number of slabs per forward pass of the network.
+
+    Attributes:
+        roi_size: empty, since the size of the slabs is that of the volume.
 
     Raises:
-        ValueError: when ``batch_size`` is below 1.
+        ValueError: when ``sw_batch_size`` is below 1.
 
     Examples:
         >>> network = torch.nn.Conv2d(1, 24, kernel_size=4, stride=4)
@@ -26,11 +30,12 @@ class SlabBatchInferer(Inferer):
         torch.Size([1, 5, 24, 16, 24])
     """
 
-    def __init__(self, *, batch_size: int = 4) -> None:
+    def __init__(self, *, sw_batch_size: int = 4) -> None:
         super().__init__()
-        if batch_size < 1:
-            raise ValueError(f"batch_size must be 1 or more, got {batch_size}.")
-        self.batch_size = batch_size
+        if sw_batch_size < 1:
+            raise ValueError(f"sw_batch_size must be 1 or more, got {sw_batch_size}.")
+        self.sw_batch_size = sw_batch_size
+        self.roi_size: tuple[int, ...] = ()
 
     def __call__(
         self, inputs: torch.Tensor, network: Callable[..., torch.Tensor], *args: Any, **kwargs: Any
@@ -42,5 +47,10 @@ class SlabBatchInferer(Inferer):
         """
         if inputs.ndim != 5 or inputs.shape[2] != 1:
             raise ValueError(f"slabs must have the shape (B, N, 1, A, S), got {tuple(inputs.shape)}.")
-        maps = [network(batch, *args, **kwargs) for batch in inputs.flatten(0, 1).split(self.batch_size)]
+        maps = [network(batch, *args, **kwargs) for batch in inputs.flatten(0, 1).split(self.sw_batch_size)]
         return torch.cat(maps).unflatten(0, inputs.shape[:2])
+
+    def example(self, inputs: torch.Tensor) -> torch.Tensor:
+        """Return the slab ``(1, 1, A, S)`` in the middle of the first volume."""
+        slabs = inputs.as_tensor() if isinstance(inputs, MetaTensor) else inputs
+        return slabs[0, slabs.shape[1] // 2][None]
