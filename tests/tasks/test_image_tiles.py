@@ -38,11 +38,11 @@ def jaccard(scores: torch.Tensor) -> float:
     return float((found & DISC).sum() / (found | DISC).sum())
 
 
-def test_the_example_is_the_picture_as_the_network_gets_it() -> None:
-    inferer, picture = ImageTilesInferer((64, 64), tile_size=160), MetaTensor(PICTURE)
-    assert not isinstance(inferer.example(picture), MetaTensor)
-    torch.testing.assert_close(inferer.example(picture), resized(PICTURE, (64, 64)))
-    torch.testing.assert_close(inferer.example(PICTURE), inferer.example(picture))
+def test_the_example_is_the_image_as_the_network_gets_it() -> None:
+    inferer, image = ImageTilesInferer((64, 64), tile_size=160), MetaTensor(IMAGE)
+    assert not isinstance(inferer.example(image), MetaTensor)
+    torch.testing.assert_close(inferer.example(image), resized(IMAGE, (64, 64)))
+    torch.testing.assert_close(inferer.example(IMAGE), inferer.example(image))
 
 
 def test_a_disc_larger_than_a_tile_has_no_seam() -> None:

@@ -52,7 +52,7 @@ def test_an_image_without_a_name_has_that_of_its_file(tmp_path: Path) -> None:
 
 
 def test_a_later_run_can_tell_what_a_result_was_made_from(tmp_path: Path) -> None:
-    case = picture(**{MADE_FROM: "settings state"})
+    case = image(**{MADE_FROM: "settings state"})
     result = SaveClassesd("pred", class_names=NAMES, output_dir=tmp_path)(case)["result"]
     assert (result[MADE_FROM], result["files"]) == ({"settings": "settings", "input": "state"}, {})
 
