@@ -95,7 +95,7 @@ MODULES = {
     "experiments.folds": "experiments.fold_datalist",
     "experiments.options": "experiments.experiment_options",
     "experiments.running": "experiments.config_runner",
-    "experiments.tables": "experiments.markdown_tables",
+    "experiments.tables": "experiments.experiment_tables",
     "handlers.case_metrics": "inference.case_metrics",
     "handlers.checkpoint": "training.checkpoint",
     "handlers.classification_metrics": "tasks.classification.classification_handler",

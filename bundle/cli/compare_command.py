@@ -48,5 +48,5 @@ def run(args: argparse.Namespace) -> None:
         overrides=parse_overrides(args.overrides),
         **{name: getattr(args, name) for name in ("folds", "seeds", "epochs", "datalist", "split_seed")},
     )
-    if content["failed"] or content["left_out"]:
+    if content["failed"] or content["skipped"]:
         raise SystemExit(EXIT_BAD_CASES)

@@ -43,5 +43,5 @@ def run(args: argparse.Namespace) -> None:
         **{name: None if text is None else parse_files(text) for name, text in files.items()},
         **{name: getattr(args, name) for name in ("datalist", "folds", "split_seed", "epochs", "nproc")},
     )
-    if content["failed"] or content["left_out"]:
+    if content["failed"] or content["skipped"]:
         raise SystemExit(EXIT_BAD_CASES)

@@ -2,7 +2,7 @@
 
 from .config_runner import execute, read_failures, run_training
 from .experiment_configs import load_configs, override_configs, resolved, root_cause
-from .experiment_folder import open_output, write_json
+from .experiment_folder import open_output
 from .experiment_options import ExperimentError, parse_files, parse_overrides
 from .fold_datalist import datalist_with_folds
 
@@ -19,5 +19,4 @@ __all__ = [
     "resolved",
     "root_cause",
     "run_training",
-    "write_json",
 ]

@@ -21,7 +21,7 @@ def run_training(parser: ConfigParser) -> dict[str, float]:
     """Run ``initialize`` and ``run`` of a train config, and close its handlers.
 
     Returns:
-        The seconds of the training: ``seconds`` that passed, and ``cpu_seconds`` of this process.
+        The duration of the training: ``seconds``, and ``cpu_seconds`` of this process.
     """
     execute(parser, "initialize")
     handlers = [item for name in HANDLERS if name in parser for item in parser.get_parsed_content(name)]
@@ -35,7 +35,13 @@ def run_training(parser: ConfigParser) -> dict[str, float]:
     return {name: round(value, 3) for name, value in times.items()}
 
 
+def run_evaluation(parser: ConfigParser) -> None:
+    """Run ``initialize`` and ``run`` of an evaluation config."""
+    execute(parser, "initialize")
+    execute(parser, "run")
+
+
 def read_failures(folder: Path) -> list[dict[str, str]]:
-    """Return the records of the cases that the run of a folder left out."""
+    """Return the records of the cases that the run of a folder skipped."""
     path = folder / "summary.json"
     return json.loads(path.read_text(encoding="utf-8"))["failures"] if path.is_file() else []

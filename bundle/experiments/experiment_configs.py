@@ -1,4 +1,4 @@
-"""Configs of an experiment: loading, and overrides that must be known to one of them."""
+"""Configs of an experiment: loading, overrides, and what is set in all of them."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from monai.bundle import ConfigParser
 
 from bundle.data.datalist_file import DatalistError
 
-from .experiment_options import ExperimentError
+from .experiment_options import ExperimentError, check_counts
 
 
 def load_configs(option: str, files: Sequence[str | Path], ids: Sequence[str], kind: str) -> dict[str, Any]:
@@ -42,26 +42,26 @@ def override_configs(
     configs: Sequence[dict[str, Any]],
     pairs: Mapping[str, Any],
     *,
-    own: Collection[str],
+    reserved: Collection[str],
     files: Sequence[str],
     kind: str,
 ) -> None:
-    """Set each pair in the configs that know its id.
+    """Set each pair in the configs that have its id.
 
     Args:
         configs: contents of configs, which are changed.
         pairs: values by id.
-        own: ids that the experiment sets itself.
+        reserved: ids that the experiment sets.
         files: names of the files of the configs, for messages.
         kind: what the experiment is called in messages.
 
     Raises:
-        ExperimentError: when an id is one of ``own``, or no config knows it.
+        ExperimentError: when an id is reserved, or no config has it.
     """
     for name, value in pairs.items():
-        if re.split("#|::", name)[0] in own:
+        if re.split("#|::", name)[0] in reserved:
             raise ExperimentError(f"{name}: is set by the {kind} and cannot be overridden.")
-        parsers = [parser for parser in map(ConfigParser, configs) if _knows(parser, name)]
+        parsers = [parser for parser in map(ConfigParser, configs) if _has_id(parser, name)]
         if not parsers:
             close = difflib.get_close_matches(name, [key for config in configs for key in config], n=1)
             hint = f"; did you mean {close[0]}?" if close else "."
@@ -71,17 +71,44 @@ def override_configs(
 
 
 def resolved(config: Mapping[str, Any], name: str, **values: Any) -> Any:
-    """Return what an id of a config comes to, with ``values`` in the place of those of the config.
+    """Return the content of an id of a config, with ``values`` instead of those of the config.
 
     Raises:
-        ExperimentError: when it cannot be made; the message is that of the error at the root.
+        ExperimentError: when it cannot be resolved; the message is that of the error at the root.
     """
     parser = ConfigParser(deepcopy(dict(config)))
     parser.update(values)
     try:
         return parser.get_parsed_content(name)
     except Exception as error:
-        raise ExperimentError(f"{name}: {_told(error)}") from error
+        raise ExperimentError(f"{name}: {_message(error)}") from error
+
+
+def carry_over(train: Mapping[str, Any], config: dict[str, Any], ids: Sequence[str]) -> None:
+    """Set ids of a config to their values in the train config, where both have them."""
+    config.update({name: deepcopy(train[name]) for name in ids if name in train and name in config})
+
+
+def score_in_single_precision(evaluation: dict[str, Any]) -> None:
+    """Set the plan of an evaluation to float32: the machine's plan is timed and may differ from run to run."""
+    evaluation.update(dict.fromkeys({"plan"} & evaluation.keys(), "fp32"))
+
+
+def set_epochs(train: dict[str, Any], epochs: int | None, **values: Any) -> None:
+    """Set the epochs of a train config, and no validation of the held-out fold before the end.
+
+    Args:
+        train: content of the train config.
+        epochs: number of epochs; None for that of the config.
+        values: values of ids that the epochs of the config may depend on.
+
+    Raises:
+        ExperimentError: when the number is not a positive integer.
+    """
+    epochs = resolved(train, "epochs", **values) if epochs is None else epochs
+    check_counts(epochs=epochs)
+    train.update({"epochs": epochs, "val_interval": epochs + 1})
+    train.update(dict.fromkeys({"early_stop"} & train.keys()))
 
 
 def root_cause(error: BaseException) -> BaseException:
@@ -91,15 +118,15 @@ def root_cause(error: BaseException) -> BaseException:
     return error
 
 
-def _told(error: BaseException) -> str:
-    """Return the message about a dataset, or else that of the root of a chain of errors."""
+def _message(error: BaseException) -> str:
+    """Return the message about a dataset, or else the message of the root of a chain of errors."""
     cause: BaseException | None = error
     while cause is not None and not isinstance(cause, DatalistError):
         cause = cause.__cause__
     return str(cause or root_cause(error))
 
 
-def _knows(parser: ConfigParser, name: str) -> bool:
-    """Tell whether a config has an id, or the component that it would be an argument of."""
+def _has_id(parser: ConfigParser, name: str) -> bool:
+    """Return whether a config has an id, or the component that it would be an argument of."""
     section = parser.get(re.sub("(#|::)[^#:]+$", "", name))
     return name in parser or (isinstance(section, dict) and "_target_" in section)

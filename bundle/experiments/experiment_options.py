@@ -1,4 +1,4 @@
-"""Reading of the options that all experiments take."""
+"""Options that all experiments share."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ def parse_overrides(words: Sequence[str]) -> dict[str, Any]:
     """Read ``--id value`` and ``--id=value``.
 
     Raises:
-        ExperimentError: when a word is no option or an option has no value.
+        ExperimentError: when a word is not an option or an option has no value.
     """
     pairs, rest = {}, list(words)
     while rest:
@@ -45,3 +45,14 @@ def parse_value(text: str) -> Any:
         return json.loads(text)
     except ValueError:
         return DefaultParseValue(text)
+
+
+def check_counts(**counts: Any) -> None:
+    """Check that options are positive integers, or None.
+
+    Raises:
+        ExperimentError: when one is not.
+    """
+    for name, value in counts.items():
+        if value is not None and (not isinstance(value, int) or value < 1):
+            raise ExperimentError(f"{name} must be an integer, 1 or more, got {value!r}.")

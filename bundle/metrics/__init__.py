@@ -4,7 +4,7 @@ from functools import partial
 
 from bundle.deprecated_names import deprecated_name
 
-from .bootstrap import mean_interval
+from .bootstrap import format_interval, mean_interval
 from .calibration import calibrated, fit_temperature, reliability
 from .classification_metrics import (
     BINARY_METRICS,
@@ -35,6 +35,7 @@ __all__ = [
     "case_metrics",
     "choose_threshold",
     "fit_temperature",
+    "format_interval",
     "image_metrics",
     "mean_interval",
     "mean_iou",

@@ -38,16 +38,18 @@ def mean_interval(values: Sequence[float], *, level: float = 0.95, seed: int = 0
     return {"mean": mean, "low": float(interval.low), "high": float(interval.high), "n": len(defined)}
 
 
-def format_interval(interval: Mapping[str, float | int], *, digits: int = 4) -> str:
+def format_interval(interval: Mapping[str, float | int], *, digits: int = 4, signed: bool = False) -> str:
     """Return a statistic with its interval as text.
 
     Args:
         interval: ``mean`` or ``value``, ``low`` and ``high``.
         digits: number of decimal places.
+        signed: write the sign of positive numbers, too.
 
     Examples:
         >>> format_interval({"mean": 0.8125, "low": 0.75, "high": 0.875, "n": 12}, digits=2)
         '0.81 [0.75, 0.88]'
     """
     center = interval["mean"] if "mean" in interval else interval["value"]
-    return f"{center:.{digits}f} [{interval['low']:.{digits}f}, {interval['high']:.{digits}f}]"
+    form = f"{'+' if signed else ''}.{digits}f"
+    return f"{center:{form}} [{interval['low']:{form}}, {interval['high']:{form}}]"

@@ -30,7 +30,7 @@ def called(monkeypatch: pytest.MonkeyPatch, **content: Any) -> dict[str, Any]:
 
     def double(dataset: str, output: str, **kwargs: Any) -> dict[str, Any]:
         options.update(kwargs, dataset=dataset, output=output)
-        return {"failed": [], "left_out": [], **content}
+        return {"failed": [], "skipped": [], **content}
 
     monkeypatch.setattr(cross_validation, "crossval", double)
     return options
@@ -64,7 +64,7 @@ def test_the_main_task_is_the_default(monkeypatch: pytest.MonkeyPatch) -> None:
     assert options["nproc"] == 1
 
 
-@pytest.mark.parametrize("content", [{"failed": [{"run": "fold0"}]}, {"left_out": ["a.nii.gz: is empty"]}])
+@pytest.mark.parametrize("content", [{"failed": [{"run": "fold0"}]}, {"skipped": ["a.nii.gz: is empty"]}])
 def test_the_exit_status_is_2_where_something_is_missing(
     content: dict[str, Any], monkeypatch: pytest.MonkeyPatch
 ) -> None:

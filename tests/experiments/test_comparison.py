@@ -160,7 +160,7 @@ def test_all_mechanisms_start_alike_and_see_the_same_patches(
     assert all(torch.equal(value, first["se"][key]) for key, value in first["none"].items())
 
 
-def test_a_run_that_fails_is_told_and_only_it_is_run_again(
+def test_a_run_that_fails_is_recorded_and_only_it_is_run_again(
     dataset: Path,
     tmp_path: Path,
     fragile: type[Fragile],
@@ -188,16 +188,16 @@ def test_a_run_that_fails_is_told_and_only_it_is_run_again(
     assert not (tmp_path / "out" / "runs" / failed[0] / "error.txt").exists()
 
 
-def test_cases_that_are_left_out_are_told(tmp_path: Path) -> None:
+def test_cases_that_are_skipped_are_reported(tmp_path: Path) -> None:
     folder = small_dataset(tmp_path / "data", count=4)
     write_nifti(folder / "images" / "case9.nii.gz", np.full((16, 16, 16), np.nan, np.float32))
     write_nifti(folder / "labels" / "case9.nii.gz", np.zeros((16, 16, 16), np.uint8))
     with pytest.raises(SystemExit) as end:
         run(folder, tmp_path / "out", "none", *TINY)
     assert end.value.code == 2
-    (message,) = read(tmp_path / "out")["left_out"]
+    (message,) = read(tmp_path / "out")["skipped"]
     assert "case9.nii.gz" in message
-    assert f"a case was left out: {message}" in (tmp_path / "out" / "comparison.md").read_text()
+    assert f"a case was skipped: {message}" in (tmp_path / "out" / "comparison.md").read_text()
 
 
 @pytest.mark.parametrize(
@@ -209,7 +209,7 @@ def test_cases_that_are_left_out_are_told(tmp_path: Path) -> None:
         (["stray"], "'stray' is neither an option nor the value of one"),
     ],
 )
-def test_a_mistake_is_told_in_one_line_before_anything_is_written(
+def test_a_mistake_is_recorded_in_one_line_before_anything_is_written(
     words: list[str], message: str, dataset: Path, tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     assert run(dataset, tmp_path / "out", "none", *TINY, *words) == 2

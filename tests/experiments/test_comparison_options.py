@@ -22,5 +22,5 @@ def test_attention_is_names_or_a_json_list(text: str, expected: list[Any]) -> No
 
 
 def test_a_broken_list_of_mechanisms_is_refused() -> None:
-    with pytest.raises(ExperimentError, match="attention '\\[pam' is no JSON list"):
+    with pytest.raises(ExperimentError, match="attention '\\[pam' is not a JSON list"):
         parse_attention("[pam")

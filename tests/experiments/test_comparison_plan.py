@@ -12,7 +12,7 @@ from helpers.workflows import SMALL, small_dataset
 from bundle import ROOT
 from bundle.attention import Attention
 from bundle.experiments import ExperimentError
-from bundle.experiments.compare.comparison_plan import Plan, Run, build_network, make_plan
+from bundle.experiments.compare.comparison_plan import ComparisonPlan, Run, build_network, plan_comparison
 
 TRAIN = Path(ROOT, "configs", "train.json")
 
@@ -22,11 +22,11 @@ def dataset(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return small_dataset(tmp_path_factory.mktemp("dataset"), count=7)
 
 
-def plan_of(dataset: Path, **options: Any) -> Plan:
-    return make_plan(dataset, **{"attention": [None, "se"], "overrides": SMALL, **options})
+def plan_of(dataset: Path, **options: Any) -> ComparisonPlan:
+    return plan_comparison(dataset, **{"attention": [None, "se"], "overrides": SMALL, **options})
 
 
-def folds_of(plan: Plan) -> dict[str, int]:
+def folds_of(plan: ComparisonPlan) -> dict[str, int]:
     return {case["image"]: case["fold"] for case in plan.datalist["training"]}
 
 
@@ -57,7 +57,7 @@ def test_a_mechanism_with_options_has_a_label_and_a_folder_of_its_own(dataset: P
     assert Run(0, 1, label).name == "fold0_seed1_pam-key_gradient=false-slice_reduction=2"
 
 
-def test_folds_are_dealt_evenly_where_the_dataset_names_none(dataset: Path) -> None:
+def test_folds_are_assigned_evenly_where_the_dataset_names_none(dataset: Path) -> None:
     assert sorted(Counter(folds_of(plan_of(dataset, folds=3)).values()).items()) == [(0, 3), (1, 2), (2, 2)]
     assert folds_of(plan_of(dataset, folds=3)) == folds_of(plan_of(dataset, folds=3))
 
@@ -128,9 +128,9 @@ def test_a_config_without_early_stopping_will_do(dataset: Path, tmp_path: Path) 
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        ({"folds": 0}, "^folds must be a whole number, 1 or more, got 0"),
-        ({"seeds": 0}, "^seeds must be a whole number"),
-        ({"epochs": 1.5}, "^epochs must be a whole number, 1 or more, got 1.5"),
+        ({"folds": 0}, "^folds must be an integer, 1 or more, got 0"),
+        ({"seeds": 0}, "^seeds must be an integer"),
+        ({"epochs": 1.5}, "^epochs must be an integer, 1 or more, got 1.5"),
         ({"folds": 1}, "^folds must lie between 1 and the 1 folds"),
         ({"folds": 8}, "^folds must lie between 1 and the 7 folds .* got 8; pass --split_seed 0"),
         ({"attention": ["se"]}, "^attention se lacks 'none'"),

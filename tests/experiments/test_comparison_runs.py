@@ -12,14 +12,15 @@ import torch
 from helpers.workflows import SMALL, small_dataset
 
 from bundle.experiments.compare import comparison_runs as runs
-from bundle.experiments.compare.comparison_plan import DATALIST, Plan, build_network, make_plan
+from bundle.experiments.compare.comparison_plan import ComparisonPlan, build_network, plan_comparison
+from bundle.experiments.experiment_folder import DATALIST
 
 
 @pytest.fixture(scope="module")
-def planned(tmp_path_factory: pytest.TempPathFactory) -> tuple[Plan, Path]:
+def planned(tmp_path_factory: pytest.TempPathFactory) -> tuple[ComparisonPlan, Path]:
     """A plan of one mechanism, and its folder."""
     dataset, output = small_dataset(tmp_path_factory.mktemp("data"), count=4), tmp_path_factory.mktemp("out")
-    plan = make_plan(dataset, attention=[None], folds=2, seeds=1, epochs=1, overrides=SMALL)
+    plan = plan_comparison(dataset, attention=[None], folds=2, seeds=1, epochs=1, overrides=SMALL)
     (output / DATALIST).write_text(json.dumps(plan.datalist), encoding="utf-8")
     return plan, output
 
@@ -32,7 +33,9 @@ def test_mean_dice_is_over_the_structures_that_have_one(dice: list[float | None]
     assert runs.mean_dice(result) == pytest.approx(expected, nan_ok=True)
 
 
-def test_a_run_trains_from_the_weights_of_the_plan_and_keeps_the_result_alone(planned: tuple[Plan, Path]) -> None:
+def test_a_run_trains_from_the_weights_of_the_plan_and_keeps_its_result(
+    planned: tuple[ComparisonPlan, Path],
+) -> None:
     plan, output = planned
     one = plan.runs()[0]
     result = runs.run_one(plan, one, output, {})
@@ -45,7 +48,7 @@ def test_a_run_trains_from_the_weights_of_the_plan_and_keeps_the_result_alone(pl
     assert {row["case"] for row in result["rows"]} == held_out
 
 
-def test_the_network_that_is_scored_is_the_one_that_was_trained(planned: tuple[Plan, Path]) -> None:
+def test_the_network_that_is_scored_is_the_one_that_was_trained(planned: tuple[ComparisonPlan, Path]) -> None:
     plan, output = planned
     one, start = plan.runs()[0], build_network(plan, "none").state_dict()
     network, times = runs.train(plan, one, output, {})
@@ -57,7 +60,7 @@ def test_the_network_that_is_scored_is_the_one_that_was_trained(planned: tuple[P
 
 
 def test_the_log_is_as_loud_as_before_after_a_run_that_failed(
-    planned: tuple[Plan, Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    planned: tuple[ComparisonPlan, Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def fail(*_: object) -> None:
         assert logging.getLogger("bundle.training").level == logging.WARNING
@@ -65,7 +68,7 @@ def test_the_log_is_as_loud_as_before_after_a_run_that_failed(
 
     before = {name: logging.getLogger(name).level for name in runs.QUIET}
     monkeypatch.setattr(runs, "run_one", fail)
-    results, failed = runs.run_all(planned[0], tmp_path)
+    results, failed = runs.run_comparison(planned[0], tmp_path)
     assert results == []
     assert [item["error"] for item in failed] == ["ArithmeticError: it broke"] * 2
     assert {name: logging.getLogger(name).level for name in runs.QUIET} == before

@@ -34,7 +34,7 @@ def results_of(difference: float, cases: int = 12, seeds: int = 1) -> list[dict[
 
 def content_of(results: list[dict[str, Any]], **other: Any) -> dict[str, Any]:
     summary = summarize(results, ["none", "pam"])
-    base = {"command": "python -m bundle compare", "plan": PLAN, "devices": ["cpu"], "failed": [], "left_out": []}
+    base = {"command": "python -m bundle compare", "plan": PLAN, "devices": ["cpu"], "failed": [], "skipped": []}
     return {**base, "results": summary, **other}
 
 
@@ -42,14 +42,14 @@ def content_of(results: list[dict[str, Any]], **other: Any) -> dict[str, Any]:
     ("difference", "expected"),
     [(0.02, "`pam`: gain in mean Dice, +0.0200 ["), (-0.02, "`pam`: loss in mean Dice, -0.0200 [")],
 )
-def test_a_gain_and_a_loss_are_told_with_their_interval(difference: float, expected: str) -> None:
+def test_a_gain_and_a_loss_are_reported_with_their_interval(difference: float, expected: str) -> None:
     (sentence,) = sentences(summarize(results_of(difference), ["none", "pam"]))
     assert sentence.startswith(expected)
     better = 1 if difference > 0 else 0
     assert sentence.endswith(f"over 12 cases, better in {better} of 1 pairs of trainings.")
 
 
-def test_a_gain_that_the_corrected_test_does_not_confirm_is_told_so() -> None:
+def test_a_gain_that_the_corrected_test_does_not_confirm_is_recorded_so() -> None:
     (sentence,) = sentences(summarize(results_of(0.02, cases=4), ["none", "pam"]))
     assert sentence.endswith("; the corrected test does not agree (p = 0.125).")
 
@@ -74,8 +74,8 @@ def test_the_page_names_budget_table_and_structures() -> None:
 def test_the_page_names_what_is_missing() -> None:
     failed = [{"run": "fold0_seed0_pam", "error": "ValueError: no"}]
     plan = {**PLAN, "training_cases": [20, 21]}
-    text = page(content_of([], failed=failed, left_out=["a.nii.gz: empty"], plan=plan))
-    assert "- fold0_seed0_pam failed: ValueError: no\n- a case was left out: a.nii.gz: empty" in text
+    text = page(content_of([], failed=failed, skipped=["a.nii.gz: empty"], plan=plan))
+    assert "- fold0_seed0_pam failed: ValueError: no\n- a case was skipped: a.nii.gz: empty" in text
     assert "epochs of 20 to 21 cases" in text
     assert "| `pam` | - | - | - | - |" in text
 

@@ -190,7 +190,7 @@ def test_killed_in_the_third_fold_and_started_again_it_ends_with_the_same_number
 
     assert run(dataset, output) == 0
     assert (output / "crossval.csv").read_bytes() == (finished / "crossval.csv").read_bytes()
-    names = ("folds", "out_of_fold", "test", "failed", "left_out")
+    names = ("folds", "out_of_fold", "test", "failed", "skipped")
     assert {name: read(output)[name] for name in names} == {name: read(finished)[name] for name in names}
     first, second = (torch.load(place / "ensemble.pt", weights_only=True) for place in (output, finished))
     assert first.keys() == second.keys()
@@ -214,7 +214,7 @@ def test_a_changed_option_is_refused_by_its_name(
     assert "train#learning_rate is 0.002 there and 0.1 here" in caplog.text
 
 
-def test_a_fold_that_fails_is_told_and_only_it_is_run_again(
+def test_a_fold_that_fails_is_recorded_and_only_it_is_run_again(
     dataset: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     train = runs.train
@@ -232,7 +232,7 @@ def test_a_fold_that_fails_is_told_and_only_it_is_run_again(
     assert read(tmp_path / "out")["failed"] == [{"run": "fold1", "error": "ArithmeticError: it broke"}]
     page = (tmp_path / "out" / "crossval.md").read_text()
     assert "- fold1 failed: ArithmeticError: it broke" in page
-    assert "The ensemble was not scored: not all folds are done." in page
+    assert "The ensemble was not scored: not all folds are completed." in page
     assert not (tmp_path / "out" / "ensemble.pt").exists()
 
     again: list[int] = []
@@ -252,7 +252,7 @@ def test_without_test_cases_the_page_says_that_the_ensemble_was_not_scored(tmp_p
     assert end.value.code == 2
     page = (tmp_path / "out" / "crossval.md").read_text()
     assert "not scored: no case lies outside the training of all folds" in page
-    (message,) = read(tmp_path / "out")["left_out"]
-    assert f"- a case was left out: {message}" in page
+    (message,) = read(tmp_path / "out")["skipped"]
+    assert f"- a case was skipped: {message}" in page
     assert read(tmp_path / "out")["test"] is None
     assert (tmp_path / "out" / "ensemble.pt").is_file()

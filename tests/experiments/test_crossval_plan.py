@@ -15,7 +15,7 @@ from bundle import ROOT
 from bundle.data.brats2018 import prepare_brats2018
 from bundle.data.datalist_file import write_datalist
 from bundle.experiments import ExperimentError
-from bundle.experiments.crossval.crossval_plan import TRAIN, Plan, make_plan
+from bundle.experiments.crossval.crossval_plan import TRAIN, CrossvalPlan, plan_crossval
 from bundle.phantoms.volumes.volume_phantoms import write_volume_phantoms
 
 
@@ -27,8 +27,8 @@ def dataset(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
-def plan_of(dataset: Path, **options: Any) -> Plan:
-    return make_plan(dataset, **{"overrides": SMALL, **options})
+def plan_of(dataset: Path, **options: Any) -> CrossvalPlan:
+    return plan_crossval(dataset, **{"overrides": SMALL, **options})
 
 
 def write(folder: Path, *folds: int, test: int = 0) -> Path:
@@ -47,11 +47,11 @@ def test_folds_and_test_cases_are_those_of_the_datalist(dataset: Path, tmp_path:
     plan = plan_of(dataset, datalist=write(tmp_path, 4, 1, 4, 1, 4, test=2))
     assert plan.folds == {1: [image(1), image(3)], 4: [image(0), image(2), image(4)]}
     assert plan.test == [image(5), image(6)]
-    assert plan.dealt is None
+    assert plan.new_datalist is None
     assert plan_of(dataset, datalist=write(tmp_path, 4, 1, 4, 1, 4, test=2), folds=2).folds == plan.folds
 
 
-def test_five_folds_are_dealt_where_the_dataset_names_none(dataset: Path) -> None:
+def test_five_folds_are_assigned_where_the_dataset_names_none(dataset: Path) -> None:
     plan = plan_of(dataset)
     assert sorted(len(images) for images in plan.folds.values()) == [1, 1, 1, 2, 2]
     assert plan.test == []
@@ -61,8 +61,8 @@ def test_new_folds_leave_the_test_cases_alone(dataset: Path, tmp_path: Path) -> 
     plan = plan_of(dataset, datalist=write(tmp_path, 0, 1, 2, 0, 1, 2, test=1), split_seed=3, folds=2)
     assert sorted(image for images in plan.folds.values() for image in images) == [image(i) for i in range(6)]
     assert (len(plan.folds), plan.test) == (2, [image(6)])
-    assert plan.dealt is not None
-    assert plan.dealt["test"] == [{"image": image(6), "label": "labels/case6.nii.gz"}]
+    assert plan.new_datalist is not None
+    assert plan.new_datalist["test"] == [{"image": image(6), "label": "labels/case6.nii.gz"}]
 
 
 def test_the_held_out_fold_is_not_looked_at_in_training(dataset: Path) -> None:
@@ -129,7 +129,7 @@ def test_every_protocol_of_a_dataset_is_cross_validated_alike(protocol: str, tmp
     write_volume_phantoms("brats2018", tmp_path, layout="original", count=5, size=24)
     write_datalist(prepare_brats2018(tmp_path, folds=2), tmp_path / "dataset.json")
     files = [TRAIN, Path(ROOT, "configs", "datasets", "brats2018.json")]
-    plan = make_plan(tmp_path, config_file=files, folds=2, split_seed=0, overrides={"protocol": protocol})
+    plan = plan_crossval(tmp_path, config_file=files, folds=2, split_seed=0, overrides={"protocol": protocol})
     train = plan.configs["train"]
     assert (train["validation_split"], train["val_interval"]) == ("validation", plan.epochs + 1)
     assert plan.epochs == contract.read("datasets/brats2018.json")["protocols"][protocol]["epochs"]
@@ -139,16 +139,16 @@ def test_every_protocol_of_a_dataset_is_cross_validated_alike(protocol: str, tmp
 @pytest.mark.parametrize("task", contract.TASKS)
 def test_every_task_can_be_planned(task: str, tmp_path: Path) -> None:
     contract.TASKS[task].write(tmp_path, 6)
-    plan = make_plan(tmp_path, config_file=[Path(ROOT, "configs", task, "train.json")], epochs=1)
+    plan = plan_crossval(tmp_path, config_file=[Path(ROOT, "configs", task, "train.json")], epochs=1)
     assert sum(len(images) for images in plan.folds.values()) == 6
 
 
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        ({"folds": 0}, "^folds must be a whole number, 1 or more, got 0"),
-        ({"epochs": 1.5}, "^epochs must be a whole number, 1 or more, got 1.5"),
-        ({"nproc": 0}, "^nproc must be a whole number"),
+        ({"folds": 0}, "^folds must be an integer, 1 or more, got 0"),
+        ({"epochs": 1.5}, "^epochs must be an integer, 1 or more, got 1.5"),
+        ({"nproc": 0}, "^nproc must be an integer"),
         ({"folds": 8}, "^folds must lie between 1 and the 7 folds"),
         ({"config_file": ["no.json"]}, r"^config_file no\.json does not exist"),
         ({"evaluation_file": [TRAIN]}, r"^evaluation_file .*train\.json has no split, dataset#data, which"),
@@ -163,7 +163,7 @@ def test_what_cannot_be_run_is_refused(options: dict[str, Any], message: str, da
 
 
 def test_a_number_of_folds_that_is_not_that_of_the_datalist_is_refused(dataset: Path, tmp_path: Path) -> None:
-    with pytest.raises(ExperimentError, match=r"^folds: .*list\.json names 3 folds, and 2 are asked for; leave out"):
+    with pytest.raises(ExperimentError, match=r"^folds: .*list\.json names 3 folds, and 2 are requested; omit"):
         plan_of(dataset, datalist=write(tmp_path, 0, 1, 2), folds=2)
 
 
@@ -172,11 +172,11 @@ def test_one_fold_alone_is_refused(dataset: Path, tmp_path: Path) -> None:
         plan_of(dataset, datalist=write(tmp_path, 3, 3))
 
 
-def test_a_dataset_that_cannot_be_used_is_told_plainly(dataset: Path) -> None:
+def test_a_dataset_that_cannot_be_used_is_recorded_plainly(dataset: Path) -> None:
     with pytest.raises(ExperimentError, match=r"^dataset#data: nowhere\.json: cannot be read"):
         plan_of(dataset, datalist="nowhere.json")
 
 
-def test_an_evaluation_that_cannot_list_its_cases_is_told(dataset: Path) -> None:
+def test_an_evaluation_that_cannot_list_its_cases_is_recorded(dataset: Path) -> None:
     with pytest.raises(ExperimentError, match="unexpected keyword argument 'depth'"):
         plan_of(dataset, overrides={**SMALL, "dataset#data#depth": 3})

@@ -29,7 +29,7 @@ def content(**changes: Any) -> dict[str, Any]:
         "command": "python -m bundle crossval",
         "plan": {"dataset": "data", "cases": 4, "test_cases": 2, "epochs": 3, "versions": {"torch": "1"}},
         "failed": [],
-        "left_out": [],
+        "skipped": [],
         "folds": {"0": {"cases": 2, "metric": "dice", "mean": 0.7}},
         "out_of_fold": summary,
         "test": test,
@@ -47,11 +47,11 @@ def test_the_page_has_every_structure_metric_fold_and_network() -> None:
     assert "(fold 0), dice, paired: liver +0.0500 [-0.0500, +0.1500]." in text
 
 
-def test_what_is_missing_is_said() -> None:
+def test_what_is_missing_is_reported() -> None:
     failed = [{"run": "fold1", "error": "ArithmeticError: it broke"}]
-    text = page(content(test=None, failed=failed, left_out=["a.nii.gz: is empty"]))
-    assert "- fold1 failed: ArithmeticError: it broke\n- a case was left out: a.nii.gz: is empty" in text
-    assert "not scored: not all folds are done" in text
+    text = page(content(test=None, failed=failed, skipped=["a.nii.gz: is empty"]))
+    assert "- fold1 failed: ArithmeticError: it broke\n- a case was skipped: a.nii.gz: is empty" in text
+    assert "not scored: not all folds are completed" in text
     assert "not scored: no case lies outside the training" in page(content(test=None))
     assert "4 cases in 1 folds" in page(content(folds={}, out_of_fold={}, test=None, failed=failed))
 
@@ -59,7 +59,7 @@ def test_what_is_missing_is_said() -> None:
 def test_all_rows_are_in_the_table_of_cases(tmp_path: Path) -> None:
     row = {"case": "a", "structure": "liver", "dice": 0.5}
     results = [{"fold": 0, "scores": {"rows": [row]}, "test": {"rows": [{**row, "case": "t"}]}}]
-    write_tables(content(left_out=[math.nan]), results, {"rows": [{**row, "case": "t", "dice": 0.6}]}, tmp_path)
+    write_tables(content(skipped=[math.nan]), results, {"rows": [{**row, "case": "t", "dice": 0.6}]}, tmp_path)
     with open(tmp_path / "crossval.csv", newline="") as stream:
         rows = [tuple(row.values()) for row in csv.DictReader(stream)]
     assert rows == [
@@ -67,7 +67,7 @@ def test_all_rows_are_in_the_table_of_cases(tmp_path: Path) -> None:
         ("fold0", "test", "t", "liver", "0.5"),
         ("ensemble", "test", "t", "liver", "0.6"),
     ]
-    assert json.loads((tmp_path / "crossval.json").read_text())["left_out"] == [None]
+    assert json.loads((tmp_path / "crossval.json").read_text())["skipped"] == [None]
     assert (tmp_path / "crossval.md").read_text().startswith("# Cross-validation")
 
 

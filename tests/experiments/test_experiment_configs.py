@@ -18,7 +18,7 @@ def write(folder: Path, name: str, content: dict[str, Any]) -> Path:
 
 
 def override(configs: list[dict[str, Any]], pairs: dict[str, Any]) -> None:
-    override_configs(configs, pairs, own=["fold"], files=["a.json", "b.json"], kind="trial")
+    override_configs(configs, pairs, reserved=["fold"], files=["a.json", "b.json"], kind="trial")
 
 
 def test_overlays_change_what_comes_before(tmp_path: Path) -> None:
@@ -64,12 +64,12 @@ def test_an_id_is_resolved_with_other_values_and_the_config_left_alone() -> None
     assert config == {"a": 1, "b": "$@a + 1"}
 
 
-def test_what_cannot_be_resolved_is_told_by_its_cause() -> None:
+def test_what_cannot_be_resolved_is_recorded_by_its_cause() -> None:
     with pytest.raises(ExperimentError, match=r"^b: division by zero"):
         resolved({"b": "$1 / 0"}, "b")
 
 
-def test_a_fault_of_the_dataset_is_told_as_such() -> None:
+def test_a_fault_of_the_dataset_is_recorded_as_such() -> None:
     config = {"b": {"_target_": "bundle.data.load_datalist", "dataset_dir": ".", "datalist": "nowhere.json"}}
     with pytest.raises(ExperimentError, match=r"^b: nowhere\.json: cannot be read"):
         resolved(config, "b")

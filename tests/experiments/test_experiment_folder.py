@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import json
-import math
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from bundle.experiments import ExperimentError, open_output, write_json
+from bundle.experiments import ExperimentError, open_output
 from bundle.experiments.experiment_folder import differences
 
 PLAN = {"epochs": 3, "train": {"rate": 0.1, "net": {"channels": [4, 8]}}}
@@ -20,7 +19,7 @@ def changed(**values: Any) -> dict[str, Any]:
     return {**PLAN, **values}
 
 
-def test_a_folder_is_taken_up_again_by_its_own_plan_alone(tmp_path: Path) -> None:
+def test_only_the_same_plan_resumes_in_a_folder(tmp_path: Path) -> None:
     folder = tmp_path / "a" / "out"
     open_output(PLAN, folder, "trial")
     open_output(PLAN, folder, "trial")
@@ -39,7 +38,7 @@ def test_the_ids_that_differ_are_named(tmp_path: Path) -> None:
     assert "train#seed is null there and 1 here" in message
 
 
-def test_long_values_and_many_of_them_are_not_told_in_full(tmp_path: Path) -> None:
+def test_long_values_and_many_differences_are_shortened(tmp_path: Path) -> None:
     open_output({"cases": ["x" * 90]}, tmp_path / "one", "trial")
     with pytest.raises(ExperimentError, match=r"another trial: cases differs\. Pass"):
         open_output({"cases": ["y"]}, tmp_path / "one", "trial")
@@ -51,32 +50,25 @@ def test_long_values_and_many_of_them_are_not_told_in_full(tmp_path: Path) -> No
 def test_a_folder_of_something_else_is_refused(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("mine")
     for place in (tmp_path, tmp_path / "file"):
-        with pytest.raises(ExperimentError, match="is not empty and holds no trial"):
+        with pytest.raises(ExperimentError, match="is not empty and is not a trial"):
             open_output(PLAN, place, "trial")
     (tmp_path / "empty").mkdir()
     open_output(PLAN, tmp_path / "empty", "trial")
 
 
-def test_what_an_interruption_left_half_written_is_no_obstacle(tmp_path: Path) -> None:
+def test_partial_files_of_an_interruption_do_not_matter(tmp_path: Path) -> None:
     (tmp_path / ".partial_plan.json").write_text("{")
-    open_output(PLAN, tmp_path, "trial", datalists={"list.json": LIST})
-    (tmp_path / "list.json").unlink()
+    open_output(PLAN, tmp_path, "trial", datalist=LIST)
+    (tmp_path / "datalist.json").unlink()
     for _ in range(2):
-        open_output(PLAN, tmp_path, "trial", datalists={"list.json": LIST})
-    assert json.loads((tmp_path / "list.json").read_text()) == LIST
+        open_output(PLAN, tmp_path, "trial", datalist=LIST)
+    assert json.loads((tmp_path / "datalist.json").read_text()) == LIST
 
 
-def test_a_damaged_plan_is_told(tmp_path: Path) -> None:
+def test_a_damaged_plan_is_an_error(tmp_path: Path) -> None:
     (tmp_path / "plan.json").write_text("{")
     with pytest.raises(ExperimentError, match=r"plan\.json: is damaged"):
         open_output(PLAN, tmp_path, "trial")
-
-
-def test_json_is_written_whole_and_without_nan(tmp_path: Path) -> None:
-    path = tmp_path / "new" / "a.json"
-    write_json({"a": [math.nan, 1.5], "b": {"c": (math.nan, "x")}}, path)
-    assert json.loads(path.read_text()) == {"a": [None, 1.5], "b": {"c": [None, "x"]}}
-    assert [file.name for file in path.parent.iterdir()] == ["a.json"]
 
 
 def test_equal_contents_have_no_differences() -> None:

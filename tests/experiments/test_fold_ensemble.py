@@ -12,7 +12,7 @@ from helpers.phantoms import write_case
 from helpers.workflows import SMALL
 
 from bundle import ROOT
-from bundle.experiments.crossval.crossval_plan import TRAIN, Plan, make_plan
+from bundle.experiments.crossval.crossval_plan import TRAIN, CrossvalPlan, plan_crossval
 from bundle.experiments.crossval.fold_ensemble import overlay, write_ensemble
 
 
@@ -24,8 +24,8 @@ def dataset(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
-def plan_of(dataset: Path, **options: Any) -> Plan:
-    return make_plan(dataset, folds=2, **{"overrides": SMALL, **options})
+def plan_of(dataset: Path, **options: Any) -> CrossvalPlan:
+    return plan_crossval(dataset, folds=2, **{"overrides": SMALL, **options})
 
 
 def test_an_overlay_holds_what_the_ensemble_and_its_training_change(dataset: Path, tmp_path: Path) -> None:

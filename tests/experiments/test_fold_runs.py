@@ -18,7 +18,8 @@ from bundle import ROOT
 from bundle.experiments import ExperimentError
 from bundle.experiments.crossval import crossval
 from bundle.experiments.crossval import fold_runs as runs
-from bundle.experiments.crossval.crossval_plan import DATALIST, Plan, make_plan
+from bundle.experiments.crossval.crossval_plan import CrossvalPlan, plan_crossval
+from bundle.experiments.experiment_folder import DATALIST
 from bundle.phantoms.volumes.volume_phantoms import write_volume_phantoms
 
 PICTURES = {"roi_size": [32, 32], "network_def#channels": [4, 8], "batch_size": 2, "amp": False}
@@ -42,8 +43,8 @@ def dataset(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return small_dataset(tmp_path_factory.mktemp("data"), count=4)
 
 
-def plan_of(dataset: Path, **options: Any) -> Plan:
-    return make_plan(dataset, epochs=1, **{"overrides": {**SMALL, "warmup": 0}, **options})
+def plan_of(dataset: Path, **options: Any) -> CrossvalPlan:
+    return plan_crossval(dataset, epochs=1, **{"overrides": {**SMALL, "warmup": 0}, **options})
 
 
 def weights(folder: Path) -> dict[str, torch.Tensor]:
@@ -97,7 +98,7 @@ def test_an_evaluation_that_was_cut_off_does_not_train_again(
 @pytest.mark.slow
 def test_several_processes_train_a_fold_together(tmp_path: Path) -> None:
     plan = plan_of(small_dataset(tmp_path / "data", count=6), folds=2, nproc=2)
-    (tmp_path / DATALIST).write_text(json.dumps(plan.dealt))
+    (tmp_path / DATALIST).write_text(json.dumps(plan.new_datalist))
     runs.train_in_processes(plan, 0, tmp_path)
     folder = tmp_path / "fold0"
     assert not [key for key in weights(folder) if key.startswith("module.")]
@@ -118,7 +119,7 @@ def test_a_fold_of_several_processes_is_trained_by_them(
 ) -> None:
     called: list[int] = []
 
-    def double(plan: Plan, fold: int, output: Path) -> None:
+    def double(plan: CrossvalPlan, fold: int, output: Path) -> None:
         called.append(fold)
         runs.train(plan, fold, output)
 

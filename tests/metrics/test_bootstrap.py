@@ -5,7 +5,7 @@ import math
 import numpy as np
 import pytest
 
-from bundle.metrics import mean_interval
+from bundle.metrics import format_interval, mean_interval
 
 
 def test_the_interval_of_many_normal_values_is_that_of_the_normal_distribution() -> None:
@@ -26,7 +26,7 @@ def test_about_95_percent_of_the_intervals_hold_the_true_mean() -> None:
     assert 21 <= hits <= 25
 
 
-def test_undefined_values_are_left_out_and_the_others_counted() -> None:
+def test_undefined_values_are_ignored_and_the_others_counted() -> None:
     assert mean_interval([0.5, math.nan, 0.7])["n"] == 2
 
 
@@ -43,3 +43,9 @@ def test_one_value_has_a_mean_but_no_interval() -> None:
 
 def test_equal_values_have_an_interval_of_no_width() -> None:
     assert mean_interval([0.9, 0.9, 0.9]) == {"mean": 0.9, "low": 0.9, "high": 0.9, "n": 3}
+
+
+def test_an_interval_is_written_after_its_mean_or_value() -> None:
+    interval = {"low": 0.25, "high": -0.125}
+    assert format_interval({"mean": 0.5, **interval}) == "0.5000 [0.2500, -0.1250]"
+    assert format_interval({"value": 0.5, **interval}, digits=2, signed=True) == "+0.50 [+0.25, -0.12]"

@@ -2,7 +2,7 @@
 
 Every mechanism is trained on the same folds with the same seeds by the train config and scored on the held-out fold
 after its last epoch, so that nothing is chosen by the cases that are scored. The weights that a network has without
-attention start the same for all mechanisms; what is compared is paired case by case.
+attention start the same for all mechanisms; the comparison is paired case by case.
 """
 
 from __future__ import annotations
@@ -12,10 +12,11 @@ from pathlib import Path
 from typing import Any
 
 from bundle.experiments.experiment_folder import open_output
+from bundle.experiments.experiment_runs import skipped_cases
 
 from .comparison_options import parse_attention
-from .comparison_plan import DATALIST, KIND, make_plan
-from .comparison_runs import run_all
+from .comparison_plan import KIND, plan_comparison
+from .comparison_runs import run_comparison
 from .comparison_statistics import summarize
 from .comparison_tables import write_tables
 
@@ -25,13 +26,13 @@ logger = logging.getLogger(__name__)
 
 
 def compare(dataset_dir: str | Path, output_dir: str | Path, *, command: str = "", **options: Any) -> dict[str, Any]:
-    """Train, score and compare; runs that ``output_dir`` already holds are not repeated.
+    """Train, evaluate and compare mechanisms; runs that ``output_dir`` already holds are not repeated.
 
     Args:
         dataset_dir: folder of the dataset, see :func:`bundle.data.load_datalist`.
         output_dir: folder for ``comparison.md``, ``comparison.json``, ``comparison.csv`` and the single runs.
-        command: what to call the command in the tables.
-        options: as for :func:`bundle.experiments.compare.comparison_plan.make_plan`.
+        command: command line, for the tables.
+        options: as for :func:`bundle.experiments.compare.comparison_plan.plan_comparison`.
 
     Returns:
         The content of ``comparison.json``.
@@ -41,17 +42,17 @@ def compare(dataset_dir: str | Path, output_dir: str | Path, *, command: str = "
         DatalistError: when the dataset cannot be used.
     """
     output = Path(output_dir)
-    plan = make_plan(dataset_dir, **options)
-    open_output(plan.content(), output, KIND, datalists={DATALIST: plan.datalist})
-    results, failed = run_all(plan, output)
+    plan = plan_comparison(dataset_dir, **options)
+    open_output(plan.content(), output, KIND, datalist=plan.datalist)
+    results, failed = run_comparison(plan, output)
     content = {
         "command": command,
         "plan": {key: value for key, value in plan.content().items() if key not in ("train", "evaluation", "datalist")},
         "devices": sorted({result["device"] for result in results}),
         "failed": failed,
-        "left_out": sorted({failure["message"] for result in results for failure in result["failures"]}),
+        "skipped": skipped_cases(results),
         "results": summarize(results, list(plan.attention)),
     }
     write_tables(content, results, output)
-    logger.info("%s: %d of %d runs done", output / "comparison.md", len(results), len(plan.runs()))
+    logger.info("%s: %d of %d runs completed", output / "comparison.md", len(results), len(plan.runs()))
     return content

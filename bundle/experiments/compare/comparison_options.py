@@ -1,4 +1,4 @@
-"""Reading of the options of ``python -m bundle compare``."""
+"""Options of ``python -m bundle compare``."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ def parse_attention(text: str) -> list[AttentionSpec]:
         try:
             names = json.loads(text)
         except ValueError as error:
-            raise ExperimentError(f"attention {text!r} is no JSON list ({error}).") from error
+            raise ExperimentError(f"attention {text!r} is not a JSON list ({error}).") from error
         if len(names) == 2 and isinstance(names[1], dict):
             names = [names]
     return [None if name == REFERENCE else name for name in names]

@@ -16,15 +16,21 @@ from torch import nn
 
 from bundle import ROOT
 from bundle.attention.attention_factory import AttentionSpec
-from bundle.experiments.experiment_configs import load_configs, override_configs, resolved, root_cause
-from bundle.experiments.experiment_options import ExperimentError
+from bundle.experiments.experiment_configs import (
+    carry_over,
+    load_configs,
+    override_configs,
+    root_cause,
+    score_in_single_precision,
+    set_epochs,
+)
+from bundle.experiments.experiment_options import ExperimentError, check_counts
 from bundle.experiments.fold_datalist import datalist_with_folds
 from bundle.utils.versions import versions
 
 from .comparison_options import REFERENCE
 
 KIND = "comparison"
-DATALIST = "datalist.json"
 
 TRAIN_IDS = (
     *("dataset_dir", "datalist", "fold", "output_dir", "seed", "epochs", "val_interval", "attention"),
@@ -34,7 +40,7 @@ EVALUATION_IDS = ("dataset_dir", "datalist", "split", "fold", "output_dir", "net
 CARRIED = ("device", "label_names", "roi_size", "pixdim", "spacing_range", "num_workers")
 """What the evaluation takes from the train config, where both name it."""
 
-OWN = {*TRAIN_IDS, *EVALUATION_IDS, "checkpoint", "resume", "early_stop"} - {"network_def", "train#trainer"}
+RESERVED = {*TRAIN_IDS, *EVALUATION_IDS, "checkpoint", "resume", "early_stop"} - {"network_def", "train#trainer"}
 """What cannot be overridden: it is set by the comparison, or would look at the held-out fold."""
 
 
@@ -53,8 +59,8 @@ class Run:
 
 
 @dataclass(frozen=True)
-class Plan:
-    """All runs of a comparison and what they have in common.
+class ComparisonPlan:
+    """All runs of a comparison and what they share.
 
     Args:
         dataset_dir: folder of the dataset.
@@ -96,7 +102,7 @@ class Plan:
         return sum(case["fold"] != fold for case in self.datalist["training"])
 
 
-def make_plan(
+def plan_comparison(
     dataset_dir: str | Path,
     *,
     attention: Sequence[AttentionSpec] = (None, "se", "csa", "sca", "pam"),
@@ -108,18 +114,18 @@ def make_plan(
     config_file: Sequence[str | Path] = (Path(ROOT, "configs", "train.json"),),
     evaluation_file: Sequence[str | Path] = (Path(ROOT, "configs", "evaluate.json"),),
     overrides: Mapping[str, Any] | None = None,
-) -> Plan:
+) -> ComparisonPlan:
     """Check the options of a comparison and return its plan.
 
     Args:
         dataset_dir: folder of the dataset, see :func:`bundle.data.load_datalist`.
         attention: mechanisms as a config names them; None is the reference and must be among them.
         folds: number of folds that are held out in turn, the first ones where the datalist has more.
-        seeds: number of trainings a fold and mechanism, with the seeds 0, 1, ...
+        seeds: number of trainings per fold and mechanism, with the seeds 0, 1, ...
         epochs: epochs of every training; those of the config by default.
-        datalist: JSON file in MSD form; its section ``test`` is not touched. The folds of the cases are those that
-            the datalist names; where it names none, they are dealt.
-        split_seed: deal new folds by this seed, whatever the datalist says.
+        datalist: JSON file in MSD form; its section ``test`` is not used. The folds of the cases are those that
+            the datalist names; where it names none, cases are assigned to folds.
+        split_seed: assign cases to new folds by this seed, whatever the datalist states.
         config_file: train config, and overlays.
         evaluation_file: evaluation config, and overlays.
         overrides: values for ids of the configs.
@@ -131,29 +137,24 @@ def make_plan(
     train = load_configs("config_file", config_file, TRAIN_IDS, KIND)
     evaluation = load_configs("evaluation_file", evaluation_file, EVALUATION_IDS, KIND)
     data = {"dataset_dir": str(dataset_dir), "datalist": None if datalist is None else str(datalist)}
-    epochs = resolved(train, "epochs", **data) if epochs is None else epochs
-    for name, value in (("folds", folds), ("seeds", seeds), ("epochs", epochs)):
-        if not isinstance(value, int) or value < 1:
-            raise ExperimentError(f"{name} must be a whole number, 1 or more, got {value!r}.")
-    for name in (name for name in CARRIED if name in train and name in evaluation):
-        evaluation[name] = deepcopy(train[name])
-    # The machine's plan is timed and may differ from mechanism to mechanism, so all are scored in one precision.
-    evaluation.update(dict.fromkeys({"plan"} & evaluation.keys(), "fp32"))
+    check_counts(folds=folds, seeds=seeds)
+    carry_over(train, evaluation, CARRIED)
+    score_in_single_precision(evaluation)
     files = [str(file) for file in (*config_file, *evaluation_file)]
-    override_configs((train, evaluation), overrides or {}, own=OWN, files=files, kind=KIND)
-    train.update({"epochs": epochs, "val_interval": epochs + 1})
-    if "early_stop" in train:
-        train["early_stop"] = None
+    override_configs((train, evaluation), overrides or {}, reserved=RESERVED, files=files, kind=KIND)
+    set_epochs(train, epochs, **data)
     cases = datalist_with_folds(dataset_dir, datalist, folds, split_seed)
     numbers = sorted({case["fold"] for case in cases["training"]})[:folds]
-    labels = _labels(attention)
-    plan = Plan(Path(dataset_dir), labels, numbers, list(range(seeds)), epochs, train, evaluation, cases)
-    for name in labels:
+    mechanisms = _mechanisms(attention)
+    plan = ComparisonPlan(
+        Path(dataset_dir), mechanisms, numbers, list(range(seeds)), train["epochs"], train, evaluation, cases
+    )
+    for name in mechanisms:
         build_network(plan, name)
     return plan
 
 
-def build_network(plan: Plan, name: str, seed: int = 0) -> nn.Module:
+def build_network(plan: ComparisonPlan, name: str, seed: int = 0) -> nn.Module:
     """Build the network with the mechanism ``name``; its other weights are those of the network without attention.
 
     Raises:
@@ -172,7 +173,7 @@ def build_network(plan: Plan, name: str, seed: int = 0) -> nn.Module:
     return network
 
 
-def _labels(attention: Sequence[AttentionSpec]) -> dict[str, AttentionSpec]:
+def _mechanisms(attention: Sequence[AttentionSpec]) -> dict[str, AttentionSpec]:
     labels = [_label(name) for name in attention]
     doubles = sorted({label for label in labels if labels.count(label) > 1})
     if doubles:
@@ -190,7 +191,7 @@ def _label(name: AttentionSpec) -> str:
     return f"{name[0]} " + ", ".join(f"{key}={json.dumps(value)}" for key, value in name[1].items())
 
 
-def _build(plan: Plan, name: str, seed: int) -> nn.Module:
+def _build(plan: ComparisonPlan, name: str, seed: int) -> nn.Module:
     parser = ConfigParser({**deepcopy(plan.train), "attention": plan.attention[name]})
     parser.update({"dataset_dir": str(plan.dataset_dir)})
     torch.manual_seed(seed)

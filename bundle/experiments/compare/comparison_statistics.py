@@ -1,9 +1,9 @@
-"""Statistics of a comparison: means over cases, paired differences to the reference, and how sure they are.
+"""Statistics of a comparison: means over cases, paired differences to the reference, and their uncertainty.
 
 The case is the unit. A case is held out in one fold; its value is the mean over the seeds. A difference is taken within
 a case, a structure and a seed, between two trainings that began with the same weights and saw the same patches, and is
 then averaged over the seeds. What is not defined (a structure that neither prediction nor reference has, a distance to
-a structure that was missed) is left out on both sides of a difference.
+a structure that was not found) is ignored on both sides of a difference.
 """
 
 from __future__ import annotations
@@ -45,7 +45,7 @@ def summarize(results: Sequence[Mapping[str, Any]], names: Sequence[str]) -> dic
     tables = {metric: collect(results, names, metric) for metric in METRICS}
     structures = [*_distinct(results, "structure"), MEAN]
     seeds = sorted({result["seed"] for result in results})
-    content = {name: _one(name, results, tables, structures, seeds) for name in names}
+    content = {name: _summarize_one(name, results, tables, structures, seeds) for name in names}
     compared = [name for name in names if name != REFERENCE]
     corrected = holm({name: content[name]["p"] for name in compared})
     for name in compared:
@@ -74,7 +74,7 @@ def collect(results: Sequence[Mapping[str, Any]], names: Sequence[str], metric: 
 def sign_flip_p(differences: Sequence[float], *, seed: int = 0) -> float:
     """Return the two-sided p-value of a mean difference of zero, by a permutation test that flips signs.
 
-    Exact for up to 13 differences, else from random flips. Undefined differences are left out; NaN for fewer than two.
+    Exact for up to 13 differences, else from random flips. Undefined differences are ignored; NaN for fewer than two.
     """
     defined = np.array([value for value in differences if not math.isnan(value)], dtype=float)
     if len(defined) < 2:
@@ -96,13 +96,13 @@ def holm(p_values: Mapping[str, float]) -> dict[str, float]:
 
 
 def shown(interval: Mapping[str, float | int]) -> str:
-    """Say what the interval of a difference of Dice shows: a gain or a loss where it excludes 0."""
+    """Return what the interval of a difference of Dice shows: a gain or a loss where it excludes 0."""
     if interval["low"] > 0:
         return GAIN
     return LOSS if interval["high"] < 0 else NOTHING
 
 
-def _one(
+def _summarize_one(
     name: str,
     results: Sequence[Mapping[str, Any]],
     tables: Mapping[str, Mapping[str, np.ndarray]],
@@ -131,7 +131,7 @@ def _one(
 
 
 def _pairs(results: Sequence[Mapping[str, Any]], differences: np.ndarray) -> dict[str, int]:
-    """Count the pairs of trainings, one a fold and seed, and those with a positive mean ``(seeds, cases)``."""
+    """Count the pairs of trainings, one per fold and seed, and those with a positive mean ``(seeds, cases)``."""
     fold_of = {row["case"]: result["fold"] for result in results for row in result["rows"]}
     folds = np.array([fold_of[case] for case in _distinct(results, "case")])
     means = np.array([_mean(differences[:, folds == fold], 1) for fold in sorted(set(fold_of.values()))])

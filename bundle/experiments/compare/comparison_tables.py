@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
-import csv
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from bundle.experiments.experiment_folder import write_json
-from bundle.experiments.markdown_tables import markdown_table, with_interval
+from bundle.experiments.experiment_tables import (
+    join_sections,
+    list_missing,
+    list_versions,
+    markdown_table,
+    write_report,
+)
+from bundle.metrics.bootstrap import format_interval
 
 from .comparison_options import REFERENCE
 from .comparison_statistics import MEAN, NOTHING
@@ -25,14 +30,8 @@ def write_tables(content: Mapping[str, Any], results: Sequence[Mapping[str, Any]
         results: results of the runs.
         folder: folder to write to.
     """
-    metrics = list(dict.fromkeys(name for result in results for row in result["rows"] for name in row))
-    with open(folder / "comparison.csv", "w", newline="", encoding="utf-8") as stream:
-        writer = csv.DictWriter(stream, [*COLUMNS, *metrics])
-        writer.writeheader()
-        for result in results:
-            writer.writerows({**{name: result[name] for name in COLUMNS}, **row} for row in result["rows"])
-    write_json(content, folder / "comparison.json")
-    (folder / "comparison.md").write_text(page(content), encoding="utf-8")
+    rows = [{**{name: result[name] for name in COLUMNS}, **row} for result in results for row in result["rows"]]
+    write_report(folder, "comparison", content=content, page=page(content), rows=rows)
 
 
 def page(content: Mapping[str, Any]) -> str:
@@ -44,21 +43,20 @@ def page(content: Mapping[str, Any]) -> str:
         _budget(plan),
         _table(results),
         "Mean over the cases [95 % bootstrap interval]. A difference is paired: the same case, fold, seed, initial "
-        f"weights and patches, with the mechanism less without ({REFERENCE}). A gain or a loss is shown where the "
+        f"weights and patches, with the mechanism minus without ({REFERENCE}). A gain or a loss is shown where the "
         "interval excludes 0. p is of a test that flips the signs of the differences, corrected for their number by "
-        "Holm's method. The intervals are about other cases, not about other trainings; the differences by seed say "
+        "Holm's method. The intervals are about other cases, not about other trainings; the differences by seed show "
         "how much these matter. Seconds are medians over the runs; those of the CPU depend less on what else ran.",
         _by_structure(results),
         "\n".join(f"- {sentence}" for sentence in sentences(results)),
-        _missing(content),
-        "Versions: " + ", ".join(f"{name} {number}" for name, number in plan["versions"].items()) + ". Devices: "
-        f"{'; '.join(content['devices'])}.",
+        list_missing(content),
+        f"{list_versions(plan['versions'])} Devices: {'; '.join(content['devices'])}.",
     ]
-    return "\n\n".join(part for part in parts if part) + "\n"
+    return join_sections(parts)
 
 
 def sentences(results: Mapping[str, Mapping[str, Any]]) -> list[str]:
-    """Say in plain words what was found, a sentence a mechanism."""
+    """Return the findings in words, one sentence per mechanism."""
     return [_sentence(name, found) for name, found in results.items() if name != REFERENCE]
 
 
@@ -67,7 +65,7 @@ def _sentence(name: str, found: Mapping[str, Any]) -> str:
     pairs = found["pairs"]
     if not difference["n"]:
         return f"`{name}`: no run has a counterpart without attention."
-    text = f"`{name}`: {verdict} in mean Dice, {with_interval(difference, sign=True)} over {difference['n']} cases"
+    text = f"`{name}`: {verdict} in mean Dice, {format_interval(difference, signed=True)} over {difference['n']} cases"
     text += f", better in {pairs['better']} of {pairs['all']} pairs of trainings"
     if verdict != NOTHING and not found["p_holm"] < LEVEL:
         text += f"; the corrected test does not agree (p = {found['p_holm']:.3f})"
@@ -85,7 +83,7 @@ def _budget(plan: Mapping[str, Any]) -> str:
 
 
 def _table(results: Mapping[str, Mapping[str, Any]]) -> str:
-    head = ["attention", "parameters", "s an epoch (CPU)", "Dice", "HD95, mm"]
+    head = ["attention", "parameters", "s per epoch (CPU)", "Dice", "HD95, mm"]
     head += ["difference of Dice", "by seed", "p", "shown"]
     rows = [[f"`{name}`", *_measured(found), *_compared(found)] for name, found in results.items()]
     return markdown_table(head, rows)
@@ -98,8 +96,8 @@ def _measured(found: Mapping[str, Any]) -> list[str]:
     return [
         f"{found['parameters']:,}",
         f"{found['seconds_per_epoch']:.1f} ({found['cpu_seconds_per_epoch']:.1f})",
-        with_interval(value["dice"][MEAN]),
-        with_interval(value["hd95_mm"][MEAN], 2),
+        format_interval(value["dice"][MEAN]),
+        format_interval(value["hd95_mm"][MEAN], digits=2),
     ]
 
 
@@ -108,7 +106,7 @@ def _compared(found: Mapping[str, Any]) -> list[str]:
         return ["-"] * 4
     seeds = ", ".join(f"{value:+.4f}" for value in found["by_seed"].values())
     return [
-        with_interval(found["difference"]["dice"][MEAN], sign=True),
+        format_interval(found["difference"]["dice"][MEAN], signed=True),
         seeds,
         f"{found['p_holm']:.4f}",
         found["shown"][MEAN],
@@ -123,13 +121,7 @@ def _by_structure(results: Mapping[str, Mapping[str, Any]]) -> str:
         row = [f"`{name}`"]
         for structure in structures:
             compared = "difference" in found
-            row.append(with_interval(found["value"]["dice"][structure]))
-            row.append(with_interval(found["difference"]["dice"][structure], sign=True) if compared else "-")
+            row.append(format_interval(found["value"]["dice"][structure]))
+            row.append(format_interval(found["difference"]["dice"][structure], signed=True) if compared else "-")
         rows.append(row)
     return markdown_table(head, rows) if structures else ""
-
-
-def _missing(content: Mapping[str, Any]) -> str:
-    lines = [f"- {failure['run']} failed: {failure['error']}" for failure in content["failed"]]
-    lines += [f"- a case was left out: {message}" for message in content["left_out"]]
-    return "\n".join(["Missing:", "", *lines]) if lines else ""

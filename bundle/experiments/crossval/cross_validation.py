@@ -1,23 +1,24 @@
-"""Cross-validation: a training a fold, metrics of every case by the network that has not seen it, and an ensemble.
+"""Cross-validation: one training per fold, metrics of every case by the network that has not seen it, an ensemble.
 
 Every fold is held out once. Its network is scored after the last epoch, so that nothing is chosen by the cases that are
-scored. Where the dataset has labelled test cases, which no fold is trained on, the networks and their ensemble are
+scored. Where the dataset has labeled test cases, which no fold is trained on, the networks and their ensemble are
 scored on them as well.
 """
 
 from __future__ import annotations
 
-import json
 import logging
 from pathlib import Path
 from typing import Any
 
-from bundle.experiments.experiment_folder import open_output, write_json
+from bundle.experiments.experiment_folder import open_output
+from bundle.experiments.experiment_runs import RESULT, Result, read_result, skipped_cases
+from bundle.utils.write_json import write_json
 
-from .crossval_plan import DATALIST, KIND, Plan, make_plan
+from .crossval_plan import KIND, CrossvalPlan, plan_crossval
 from .crossval_tables import write_tables
 from .fold_ensemble import WEIGHTS, write_ensemble
-from .fold_runs import Result, evaluate, run_folds
+from .fold_runs import evaluate, run_folds
 from .fold_scores import Scores, mean_of_key, paired, summarize
 
 __all__ = ["crossval"]
@@ -26,14 +27,14 @@ logger = logging.getLogger(__name__)
 
 
 def crossval(dataset_dir: str | Path, output_dir: str | Path, *, command: str = "", **options: Any) -> dict[str, Any]:
-    """Train and score all folds; what ``output_dir`` already holds is not done again.
+    """Train and score all folds; what ``output_dir`` already holds is not repeated.
 
     Args:
         dataset_dir: folder of the dataset.
         output_dir: folder for ``crossval.json``, ``crossval.csv`` and ``crossval.md``, the folds, and, when all of them
             are trained, ``ensemble.pt`` with the overlays ``ensemble.json`` and ``ensemble_evaluate.json``.
-        command: what to call the command in the tables.
-        options: as for :func:`bundle.experiments.crossval.crossval_plan.make_plan`.
+        command: command line, for the tables.
+        options: as for :func:`bundle.experiments.crossval.crossval_plan.plan_crossval`.
 
     Returns:
         The content of ``crossval.json``.
@@ -43,39 +44,37 @@ def crossval(dataset_dir: str | Path, output_dir: str | Path, *, command: str = 
         DatalistError: when the dataset cannot be used.
     """
     output = Path(output_dir)
-    plan = make_plan(dataset_dir, **options)
-    open_output(plan.content(), output, KIND, datalists={DATALIST: plan.dealt} if plan.dealt else {})
+    plan = plan_crossval(dataset_dir, **options)
+    open_output(plan.content(), output, KIND, datalist=plan.new_datalist)
     results, failed = run_folds(plan, output)
     ensemble = None if failed else _ensemble(plan, output)
     content = {
         "command": command,
-        "plan": _shown(plan),
+        "plan": _plan_summary(plan),
         "failed": failed,
-        "left_out": sorted({failure["message"] for result in results for failure in result["failures"]}),
+        "skipped": skipped_cases(results),
         "folds": {str(result["fold"]): _fold(result) for result in results},
         "out_of_fold": summarize([result["scores"] for result in results]),
         "test": _test(results, ensemble) if plan.test and ensemble else None,
     }
     write_tables(content, results, ensemble, output)
-    logger.info("%s: %d of %d folds done", output / "crossval.md", len(results), len(plan.folds))
+    logger.info("%s: %d of %d folds completed", output / "crossval.md", len(results), len(plan.folds))
     return content
 
 
-def _ensemble(plan: Plan, output: Path) -> Scores | None:
+def _ensemble(plan: CrossvalPlan, output: Path) -> Scores | None:
     """Write the ensemble; return its scores on the test cases, where there are some."""
     folder = output / "ensemble"
     config = write_ensemble(plan, output)
     if not plan.test:
         return None
-    path = folder / "result.json"
-    if not path.is_file():
+    if not (folder / RESULT).is_file():
         scores = evaluate(plan, config, next(iter(plan.folds)), output, "test", output / WEIGHTS, folder)
-        write_json(scores, path)
-    found: Scores = json.loads(path.read_text(encoding="utf-8"))
-    return found
+        write_json(folder / RESULT, scores)
+    return read_result(folder)
 
 
-def _shown(plan: Plan) -> dict[str, Any]:
+def _plan_summary(plan: CrossvalPlan) -> dict[str, Any]:
     content = plan.content()
     shown = {name: content[name] for name in ("dataset", "epochs", "nproc", "versions")}
     return {**shown, "cases": sum(map(len, plan.folds.values())), "test_cases": len(plan.test)}

@@ -4,20 +4,25 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping, Sequence
-from copy import deepcopy
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from bundle import ROOT
 from bundle.data.datalist_file import relative_files
-from bundle.experiments.experiment_configs import load_configs, override_configs, resolved
-from bundle.experiments.experiment_options import ExperimentError
+from bundle.experiments.experiment_configs import (
+    carry_over,
+    load_configs,
+    override_configs,
+    resolved,
+    score_in_single_precision,
+    set_epochs,
+)
+from bundle.experiments.experiment_options import ExperimentError, check_counts
 from bundle.experiments.fold_datalist import datalist_with_folds
 from bundle.utils.versions import versions
 
 KIND = "cross-validation"
-DATALIST = "datalist.json"
 TRAIN = Path(ROOT, "configs", "train.json")
 
 TRAIN_IDS = (
@@ -32,22 +37,22 @@ INFERENCE_IDS = ("checkpoint", "network_def", "network")
 CARRIED = ("device", "network_def", "attention", "deep_supervision", "label_names", "roi_size", "pixdim", "num_workers")
 """What evaluation and inference take from the train config, where both name it."""
 
-OWN = {"dataset_dir", "datalist", "split", "fold", "output_dir", "input", "network", "resume"}
-OWN |= {"epochs", "val_interval", "early_stop", "validation_split"}
+RESERVED = {"dataset_dir", "datalist", "split", "fold", "output_dir", "input", "network", "resume"}
+RESERVED |= {"epochs", "val_interval", "early_stop", "validation_split"}
 """What cannot be overridden: it is set by the cross-validation, or would look at the held-out fold."""
 
-UNWATCHED = {"early_stop": None, "validation_split": "validation"}
-"""Values of ids that a train config may have, under which neither test cases nor the held-out fold are looked at."""
+UNWATCHED = {"validation_split": "validation"}
+"""Values of ids that a train config may have, with which neither test cases nor the held-out fold are looked at."""
 
 
 @dataclass(frozen=True)
-class Plan:
+class CrossvalPlan:
     """All that a cross-validation runs.
 
     Args:
         dataset_dir: folder of the dataset.
         datalist: JSON file that names cases and folds; None for that of the dataset.
-        dealt: the datalist, where folds were dealt for this plan.
+        new_datalist: datalist with new folds, where this plan assigned them; else None.
         folds: images of every fold, relative to ``dataset_dir``.
         test: images of the labelled test cases, which no fold is trained on.
         epochs: epochs of every training.
@@ -58,7 +63,7 @@ class Plan:
 
     dataset_dir: Path
     datalist: Path | None
-    dealt: dict[str, Any] | None
+    new_datalist: dict[str, Any] | None
     folds: dict[int, list[str]]
     test: list[str]
     epochs: int
@@ -80,7 +85,7 @@ class Plan:
         return json.loads(json.dumps(content))
 
 
-def make_plan(
+def plan_crossval(
     dataset_dir: str | Path,
     *,
     config_file: Sequence[str | Path] = (TRAIN,),
@@ -92,50 +97,51 @@ def make_plan(
     epochs: int | None = None,
     nproc: int = 1,
     overrides: Mapping[str, Any] | None = None,
-) -> Plan:
+) -> CrossvalPlan:
     """Check the options of a cross-validation and return its plan.
 
     Args:
         dataset_dir: folder of the dataset, as the task of the config takes it.
         config_file: train config, and overlays.
-        evaluation_file: evaluation config, and overlays; by default ``evaluate.json`` beside the train config with the
+        evaluation_file: evaluation config, and overlays; by default ``evaluate.json`` next to the train config with the
             same overlays.
         inference_file: the same for the config of the inference, ``inference.json``.
         datalist: JSON file in MSD form; its labelled test cases are not trained on.
-        folds: number of folds, where the dataset names none or new ones are dealt; by default those of the dataset.
-        split_seed: deal new folds by this seed, whatever the datalist says.
+        folds: number of folds, where the dataset names none or new ones are assigned; by default those of the dataset.
+        split_seed: assign cases to new folds by this seed, whatever the datalist states.
         epochs: epochs of every training; those of the config by default.
-        nproc: processes that train a fold together, one a GPU.
+        nproc: processes that train a fold together, one per GPU.
         overrides: values for ids of the configs.
 
     Raises:
         ExperimentError: when an option cannot be used.
         DatalistError: when the dataset cannot be used.
     """
-    for name, value in (("folds", folds), ("epochs", epochs), ("nproc", nproc)):
-        if value is not None and (not isinstance(value, int) or value < 1):
-            raise ExperimentError(f"{name} must be a whole number, 1 or more, got {value!r}.")
+    check_counts(folds=folds, epochs=epochs, nproc=nproc)
     files = {
         "train": list(config_file),
-        "evaluation": _beside("evaluate.json", evaluation_file, config_file),
-        "inference": _beside("inference.json", inference_file, config_file),
+        "evaluation": _next_to("evaluate.json", evaluation_file, config_file),
+        "inference": _next_to("inference.json", inference_file, config_file),
     }
     configs = _load(files, overrides or {})
-    _budget(configs["train"], epochs, _data(dataset_dir, datalist))
-    dealt = None
+    _set_budget(configs["train"], epochs, _data(dataset_dir, datalist))
+    new_datalist = None
     if folds is not None or split_seed is not None:
-        dealt = datalist_with_folds(dataset_dir, datalist, folds or 5, split_seed, test=True)
-    cases = dealt["training"] + dealt["test"] if dealt else _cases(configs["evaluation"], dataset_dir, datalist)
+        new_datalist = datalist_with_folds(dataset_dir, datalist, folds or 5, split_seed, test=True)
+    if new_datalist:
+        cases = new_datalist["training"] + new_datalist["test"]
+    else:
+        cases = _list_cases(configs["evaluation"], dataset_dir, datalist)
     by_fold, test = _by_fold(cases, str(datalist or dataset_dir))
     if folds is not None and folds != len(by_fold):
         raise ExperimentError(
-            f"folds: {datalist or dataset_dir} names {len(by_fold)} folds, and {folds} are asked for; leave out "
-            "--folds, or pass --split_seed 0 to deal new ones."
+            f"folds: {datalist or dataset_dir} names {len(by_fold)} folds, and {folds} are requested; omit "
+            "--folds, or pass --split_seed 0 to assign new ones."
         )
-    return Plan(
+    return CrossvalPlan(
         dataset_dir=Path(dataset_dir),
         datalist=None if datalist is None else Path(datalist),
-        dealt=dealt,
+        new_datalist=new_datalist,
         folds=by_fold,
         test=test,
         epochs=configs["train"]["epochs"],
@@ -145,7 +151,7 @@ def make_plan(
     )
 
 
-def _beside(name: str, files: Sequence[str | Path] | None, config_file: Sequence[str | Path]) -> list[str | Path]:
+def _next_to(name: str, files: Sequence[str | Path] | None, config_file: Sequence[str | Path]) -> list[str | Path]:
     return [Path(config_file[0]).with_name(name), *config_file[1:]] if files is None else list(files)
 
 
@@ -155,18 +161,16 @@ def _load(files: Mapping[str, Sequence[str | Path]], overrides: Mapping[str, Any
     configs = {name: load_configs(options[name], files[name], ids[name], KIND) for name in files}
     train, evaluation = configs["train"], configs["evaluation"]
     for content in (evaluation, configs["inference"]):
-        content.update({name: deepcopy(train[name]) for name in CARRIED if name in train and name in content})
-    # The machine's plan is timed and may differ from run to run, so that all is scored in one precision.
-    evaluation.update(dict.fromkeys({"plan"} & evaluation.keys(), "fp32"))
+        carry_over(train, content, CARRIED)
+    score_in_single_precision(evaluation)
     names = list(dict.fromkeys(str(file) for group in files.values() for file in group))
-    override_configs(list(configs.values()), overrides, own=OWN, files=names, kind=KIND)
+    override_configs(list(configs.values()), overrides, reserved=RESERVED, files=names, kind=KIND)
     return configs
 
 
-def _budget(train: dict[str, Any], epochs: int | None, data: Mapping[str, Any]) -> None:
-    """Set the epochs of a train config, and nothing that looks at the held-out fold; see that its network builds."""
-    epochs = resolved(train, "epochs", **data) if epochs is None else epochs
-    train.update({"epochs": epochs, "val_interval": epochs + 1})
+def _set_budget(train: dict[str, Any], epochs: int | None, data: Mapping[str, Any]) -> None:
+    """Set the epochs of a train config, nothing that looks at the held-out fold, and check that its network builds."""
+    set_epochs(train, epochs, **data)
     train.update({name: value for name, value in UNWATCHED.items() if name in train})
     resolved(train, "network_def", **data)
 
@@ -175,8 +179,10 @@ def _data(dataset_dir: str | Path, datalist: str | Path | None) -> dict[str, Any
     return {"dataset_dir": str(dataset_dir), "datalist": None if datalist is None else str(datalist)}
 
 
-def _cases(evaluation: dict[str, Any], dataset_dir: str | Path, datalist: str | Path | None) -> list[dict[str, Any]]:
-    """Return all labelled cases as the task itself lists them."""
+def _list_cases(
+    evaluation: dict[str, Any], dataset_dir: str | Path, datalist: str | Path | None
+) -> list[dict[str, Any]]:
+    """Return all labeled cases as the task lists them."""
     cases = resolved(evaluation, "dataset#data", **_data(dataset_dir, datalist), split="all")
     files = [(case, relative_files(case["image"], dataset_dir)) for case in cases]
     return [{**case, "image": image} for case, image in files]

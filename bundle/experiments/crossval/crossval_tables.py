@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
-import csv
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from bundle.experiments.experiment_folder import write_json
-from bundle.experiments.markdown_tables import markdown_table, with_interval
+from bundle.experiments.experiment_tables import (
+    join_sections,
+    list_missing,
+    list_versions,
+    markdown_table,
+    write_report,
+)
+from bundle.metrics.bootstrap import format_interval
 
-from .fold_scores import Scores, metrics_of
-
-COLUMNS = ("model", "split", "case", "structure")
+from .fold_scores import Scores
 
 
 def write_tables(
@@ -27,12 +30,7 @@ def write_tables(
         folder: folder to write to.
     """
     rows = list(_rows(results, ensemble))
-    with open(folder / "crossval.csv", "w", newline="", encoding="utf-8") as stream:
-        writer = csv.DictWriter(stream, [*COLUMNS, *(name for name in metrics_of(rows) if name not in COLUMNS)])
-        writer.writeheader()
-        writer.writerows(rows)
-    write_json(content, folder / "crossval.json")
-    (folder / "crossval.md").write_text(page(content), encoding="utf-8")
+    write_report(folder, "crossval", content=content, page=page(content), rows=rows)
 
 
 def page(content: Mapping[str, Any]) -> str:
@@ -47,10 +45,10 @@ def page(content: Mapping[str, Any]) -> str:
         _statistics(content["out_of_fold"]),
         _folds(content["folds"]),
         _test(content),
-        _missing(content),
-        "Versions: " + ", ".join(f"{name} {number}" for name, number in plan["versions"].items()) + ".",
+        list_missing(content),
+        list_versions(plan["versions"]),
     ]
-    return "\n\n".join(part for part in parts if part) + "\n"
+    return join_sections(parts)
 
 
 def _rows(results: Sequence[Mapping[str, Any]], ensemble: Scores | None) -> Iterator[dict[str, Any]]:
@@ -64,23 +62,23 @@ def _rows(results: Sequence[Mapping[str, Any]], ensemble: Scores | None) -> Iter
 
 def _statistics(summary: Mapping[str, Any]) -> str:
     rows = [
-        [structure, metric, with_interval(values), str(values["n"])]
+        [structure, metric, format_interval(values), str(values["n"])]
         for structure, metrics in summary.items()
         for metric, values in metrics.items()
     ]
-    return markdown_table(["structure", "metric", "out of fold", "cases"], rows) if rows else ""
+    return markdown_table(["structure", "metric", "out of fold", "cases"], rows)
 
 
 def _folds(folds: Mapping[str, Any]) -> str:
     rows = [[name, str(fold["cases"]), f"{fold['mean']:.4f}"] for name, fold in folds.items()]
     metric = next((fold["metric"] for fold in folds.values()), "")
-    return markdown_table(["fold", "cases", f"mean {metric}"], rows) if rows else ""
+    return markdown_table(["fold", "cases", f"mean {metric}"], rows)
 
 
 def _test(content: Mapping[str, Any]) -> str:
     test = content["test"]
     if test is None:
-        why = "not all folds are done" if content["failed"] else "no case lies outside the training of all folds"
+        why = "not all folds are completed" if content["failed"] else "no case lies outside the training of all folds"
         return f"The ensemble was not scored: {why}."
     metric = test["metric"]
     rows = [
@@ -88,11 +86,11 @@ def _test(content: Mapping[str, Any]) -> str:
         for name, mean in test["mean"].items()
     ]
     head = ["network", f"mean {metric}", *test["ensemble"]]
-    told = "; ".join(f"{name} {_cell(found, metric, sign=True)}" for name, found in test["difference"].items())
+    differences = "; ".join(f"{name} {_cell(found, metric, signed=True)}" for name, found in test["difference"].items())
     return (
         f"On the {content['plan']['test_cases']} test cases, which no network was trained on:\n\n"
         f"{markdown_table(head, rows)}\n\n"
-        f"Ensemble less the best single network on these cases (fold {test['best']}), {metric}, paired: {told}."
+        f"Ensemble minus the best single network on these cases (fold {test['best']}), {metric}, paired: {differences}."
     )
 
 
@@ -101,11 +99,5 @@ def _own(test: Mapping[str, Any], name: str) -> Mapping[str, Any]:
     return found
 
 
-def _cell(summary: Mapping[str, Any], metric: str, *, sign: bool = False) -> str:
-    return with_interval(summary[metric], sign=sign) if metric in summary else "-"
-
-
-def _missing(content: Mapping[str, Any]) -> str:
-    lines = [f"- {failure['run']} failed: {failure['error']}" for failure in content["failed"]]
-    lines += [f"- a case was left out: {message}" for message in content["left_out"]]
-    return "\n".join(["Missing:", "", *lines]) if lines else ""
+def _cell(summary: Mapping[str, Any], metric: str, *, signed: bool = False) -> str:
+    return format_interval(summary[metric], signed=signed) if metric in summary else "-"

@@ -9,11 +9,11 @@ from typing import Any
 
 import torch
 
-from bundle.experiments.experiment_folder import write_json
 from bundle.networks.network_ensemble import NetworkEnsemble
 from bundle.utils.atomic_write import atomic_write
+from bundle.utils.write_json import write_json
 
-from .crossval_plan import Plan
+from .crossval_plan import CrossvalPlan
 
 WEIGHTS = "ensemble.pt"
 OVERLAYS = {"inference": "ensemble.json", "evaluation": "ensemble_evaluate.json"}
@@ -23,11 +23,11 @@ PLACE = ("device", "num_workers")
 """What depends on the machine and stays out of the overlays."""
 
 
-def write_ensemble(plan: Plan, output: Path) -> dict[str, Any]:
+def write_ensemble(plan: CrossvalPlan, output: Path) -> dict[str, Any]:
     """Write ``ensemble.pt`` and its overlays ``ensemble.json``, for inference, and ``ensemble_evaluate.json``.
 
-    An overlay goes behind the config of the task as it is on disk. It holds all that this cross-validation changed in
-    it, too.
+    An overlay follows the config of the task as it is on disk. It also holds all that this cross-validation changed in
+    that config.
 
     Returns:
         The content of the evaluation config with its overlay.
@@ -38,11 +38,11 @@ def write_ensemble(plan: Plan, output: Path) -> dict[str, Any]:
         torch.save(NetworkEnsemble.join(states), partial)
     overlays = {name: overlay(plan, name, output) for name in OVERLAYS}
     for name, file in OVERLAYS.items():
-        write_json(overlays[name], output / file)
+        write_json(output / file, overlays[name])
     return {**deepcopy(plan.configs["evaluation"]), **overlays["evaluation"]}
 
 
-def overlay(plan: Plan, name: str, output: Path) -> dict[str, Any]:
+def overlay(plan: CrossvalPlan, name: str, output: Path) -> dict[str, Any]:
     """Return what differs between the config ``name`` as it is on disk and that of the ensemble."""
     config, plain = plan.configs[name], plan.plain[name]
     changed = {

@@ -1,13 +1,11 @@
-"""The folds of a cross-validation: a training and its evaluations each, kept as ``fold<k>/result.json``."""
+"""The folds of a cross-validation: each a training and its evaluations, stored as ``fold<k>/result.json``."""
 
 from __future__ import annotations
 
 import json
-import logging
 import os
 import subprocess
 import sys
-import traceback
 from copy import deepcopy
 from pathlib import Path
 from typing import Any
@@ -16,54 +14,29 @@ from monai.bundle import ConfigParser
 from monai.bundle.utils import merge_kv
 
 from bundle import ROOT
-from bundle.experiments.config_runner import execute, read_failures, run_training
-from bundle.experiments.experiment_configs import root_cause
-from bundle.experiments.experiment_folder import write_json
+from bundle.experiments.config_runner import read_failures, run_evaluation, run_training
+from bundle.experiments.experiment_folder import DATALIST
 from bundle.experiments.experiment_options import ExperimentError
+from bundle.experiments.experiment_runs import Result, run_all, write_result
+from bundle.utils.write_json import write_json
 
-from .crossval_plan import DATALIST, Plan
+from .crossval_plan import CrossvalPlan
 from .fold_scores import Scores, mean_of_key, read_scores
-
-logger = logging.getLogger(__name__)
-
-Result = dict[str, Any]
 
 MULTI_GPU = Path(ROOT, "configs", "multi_gpu_train.json")
 LOGGING = Path(ROOT, "configs", "logging.conf")
-RESULT = "result.json"
 
 
-def run_folds(plan: Plan, output: Path) -> tuple[list[Result], list[dict[str, str]]]:
-    """Run the folds that have no result yet; one that fails is recorded, and the others go on.
-
-    Returns:
-        The results, and the names and errors of the folds that failed.
-    """
-    results, failed = [], []
-    for number, fold in enumerate(plan.folds, start=1):
-        folder = output / f"fold{fold}"
-        if (folder / RESULT).is_file():
-            results.append(json.loads((folder / RESULT).read_text(encoding="utf-8")))
-            continue
-        logger.info("fold %d, %d of %d: training and evaluation in %s", fold, number, len(plan.folds), folder)
-        try:
-            result = run_fold(plan, fold, output)
-        except Exception as error:
-            failed.append({"run": folder.name, "error": f"{type(root_cause(error)).__name__}: {root_cause(error)}"})
-            folder.mkdir(parents=True, exist_ok=True)
-            (folder / "error.txt").write_text(traceback.format_exc(), encoding="utf-8")
-            logger.error("fold %d failed: %s", fold, failed[-1]["error"])
-        else:
-            results.append(result)
-            metric, value = mean_of_key(result["scores"])
-            logger.info("fold %d, %d of %d: mean %s %.4f", fold, number, len(plan.folds), metric, value)
-    return results, failed
+def run_folds(plan: CrossvalPlan, output: Path) -> tuple[list[Result], list[dict[str, str]]]:
+    """Run the folds that have no result yet, see :func:`bundle.experiments.experiment_runs.run_all`."""
+    folders = {fold: output / f"fold{fold}" for fold in plan.folds}
+    return run_all(folders, lambda fold: run_fold(plan, fold, output), _describe)
 
 
-def run_fold(plan: Plan, fold: int, output: Path) -> Result:
+def run_fold(plan: CrossvalPlan, fold: int, output: Path) -> Result:
     """Train on all other folds, score the fold and the test cases, and write ``result.json``.
 
-    A training that was cut off goes on behind its last whole epoch.
+    A training that was interrupted continues after its last completed epoch.
     """
     folder = output / f"fold{fold}"
     if not _is_trained(folder):
@@ -76,21 +49,20 @@ def run_fold(plan: Plan, fold: int, output: Path) -> Result:
         place = folder / ("evaluate" if split == "validation" else split)
         result[name] = evaluate(plan, plan.configs["evaluation"], fold, output, split, checkpoint, place)
         failures += read_failures(place)
-    write_json(result, folder / RESULT)
-    (folder / "error.txt").unlink(missing_ok=True)
+    write_result(result, folder)
     (folder / "last.pt").unlink(missing_ok=True)
     return result
 
 
-def train(plan: Plan, fold: int, output: Path) -> None:
+def train(plan: CrossvalPlan, fold: int, output: Path) -> None:
     """Train in this process, as ``python -m monai.bundle run`` does."""
     parser = ConfigParser(deepcopy(plan.configs["train"]))
     parser.update(_training_places(plan, fold, output))
     run_training(parser)
 
 
-def train_in_processes(plan: Plan, fold: int, output: Path) -> None:
-    """Train in several processes under ``torchrun``, whose words go to ``train.log``.
+def train_in_processes(plan: CrossvalPlan, fold: int, output: Path) -> None:
+    """Train in several processes under ``torchrun``, whose output goes to ``train.log``.
 
     Raises:
         ExperimentError: when they leave no weights.
@@ -100,7 +72,7 @@ def train_in_processes(plan: Plan, fold: int, output: Path) -> None:
     for key, value in ConfigParser.load_config_file(str(MULTI_GPU)).items():
         merge_kv(parser, key, value)
     parser.update(_training_places(plan, fold, output))
-    write_json(parser.get(), folder / "train.json")
+    write_json(folder / "train.json", parser.get())
     processes = ["torch.distributed.run", "--standalone", "--nproc_per_node", str(plan.nproc)]
     files = ["--config_file", str(folder / "train.json"), "--logging_file", str(LOGGING)]
     command = [sys.executable, "-m", *processes, "-m", "monai.bundle", "run", *files]
@@ -114,7 +86,7 @@ def train_in_processes(plan: Plan, fold: int, output: Path) -> None:
 
 
 def evaluate(
-    plan: Plan, config: dict[str, Any], fold: int, output: Path, split: str, checkpoint: Path, folder: Path
+    plan: CrossvalPlan, config: dict[str, Any], fold: int, output: Path, split: str, checkpoint: Path, folder: Path
 ) -> Scores:
     """Score weights on one split of the dataset by an evaluation config.
 
@@ -129,14 +101,13 @@ def evaluate(
     """
     parser = ConfigParser(deepcopy(config))
     parser.update({**places(plan, fold, output, folder), "split": split, "checkpoint": str(checkpoint.resolve())})
-    execute(parser, "initialize")
-    execute(parser, "run")
+    run_evaluation(parser)
     return read_scores(folder / "metrics.json")
 
 
-def places(plan: Plan, fold: int, output: Path, folder: Path) -> dict[str, Any]:
-    """Return the ids of a config that say where everything is."""
-    datalist = output / DATALIST if plan.dealt else plan.datalist
+def places(plan: CrossvalPlan, fold: int, output: Path, folder: Path) -> dict[str, Any]:
+    """Return the ids of a config that name the data and the output."""
+    datalist = output / DATALIST if plan.new_datalist else plan.datalist
     return {
         "dataset_dir": str(plan.dataset_dir.resolve()),
         "datalist": None if datalist is None else str(datalist.resolve()),
@@ -145,13 +116,18 @@ def places(plan: Plan, fold: int, output: Path, folder: Path) -> dict[str, Any]:
     }
 
 
-def _training_places(plan: Plan, fold: int, output: Path) -> dict[str, Any]:
+def _describe(result: Result) -> str:
+    metric, value = mean_of_key(result["scores"])
+    return f"mean {metric} {value:.4f}"
+
+
+def _training_places(plan: CrossvalPlan, fold: int, output: Path) -> dict[str, Any]:
     folder = output / f"fold{fold}"
     return {**places(plan, fold, output, folder), "resume": (folder / "last.pt").is_file()}
 
 
 def _is_trained(folder: Path) -> bool:
-    """Tell whether a training has come to its end: its summary is what it writes last."""
+    """Return whether a training has ended: it writes its summary last."""
     path = folder / "summary.json"
     if not path.is_file() or not (folder / "model.pt").is_file():
         return False

@@ -12,15 +12,15 @@ from bundle.metrics.bootstrap import mean_interval
 from bundle.metrics.classification_metrics import binary_intervals
 
 Scores = dict[str, Any]
-"""``rows``, one a case and structure, with ``case``, ``structure`` and the metrics; ``thresholds`` of classes."""
+"""``rows``, one per case and structure, with ``case``, ``structure`` and the metrics; ``thresholds`` of classes."""
 
 Interval = dict[str, float | int]
 Summary = dict[str, dict[str, Interval]]
 
 MEAN = "mean"
 """The mean over the structures of a case."""
-WHOLE = "case"
-"""What stands for the structure where a task scores whole cases."""
+CASE = "case"
+"""Structure of the rows where a task scores cases, not structures."""
 PROBABILITY = "probability"
 NAMES = ("case", "structure", "class", "group", "levels", "metrics")
 
@@ -28,7 +28,7 @@ NAMES = ("case", "structure", "class", "group", "levels", "metrics")
 def read_scores(path: Path) -> Scores:
     """Read the ``metrics.json`` of an evaluation.
 
-    Rows may be flat, with a ``structure`` or a ``class``, or have a mapping ``metrics``; what is no number is left out.
+    Rows may be flat, with a ``structure`` or a ``class``, or have a mapping ``metrics``; only numbers are kept.
     """
     content = json.loads(path.read_text(encoding="utf-8"))
     return {"rows": [_row(item) for item in content["cases"]], "thresholds": content.get("thresholds")}
@@ -38,7 +38,7 @@ def summarize(scores: Sequence[Scores]) -> Summary:
     """Return mean, 95 % interval and number of cases by structure and metric.
 
     Probabilities of classes are pooled: their metrics, such as the area under the ROC curve, are of all cases with a
-    known label together.
+    label together.
 
     Args:
         scores: scores of disjoint sets of cases.
@@ -48,7 +48,7 @@ def summarize(scores: Sequence[Scores]) -> Summary:
     for structure in dict.fromkeys(row["structure"] for row in rows):
         own = [row for row in rows if row["structure"] == structure]
         if PROBABILITY in own[0]:
-            result[structure] = _classes(own, scores[0]["thresholds"][structure])
+            result[structure] = _summarize_class(own, scores[0]["thresholds"][structure])
         else:
             result[structure] = {metric: mean_interval(_values(own, metric)) for metric in metrics_of(own)}
     return result
@@ -100,13 +100,13 @@ def metrics_of(rows: Sequence[Mapping[str, Any]]) -> list[str]:
 
 
 def _row(item: Mapping[str, Any]) -> dict[str, Any]:
-    structure = item.get("structure", item.get("class", WHOLE))
+    structure = item.get("structure", item.get("class", CASE))
     values = item.get("metrics", {name: value for name, value in item.items() if name not in NAMES})
     numbers = {name: value for name, value in values.items() if value is None or isinstance(value, int | float)}
     return {"case": item["case"], "structure": structure, **numbers}
 
 
-def _classes(rows: Sequence[Mapping[str, Any]], threshold: float) -> dict[str, Interval]:
+def _summarize_class(rows: Sequence[Mapping[str, Any]], threshold: float) -> dict[str, Interval]:
     known = [row for row in rows if row["label"] is not None]
     found = binary_intervals([row[PROBABILITY] for row in known], [row["label"] for row in known], threshold=threshold)
     return {metric: {"mean": values["value"], **_rest(values)} for metric, values in found.items()}
