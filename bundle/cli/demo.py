@@ -1,4 +1,4 @@
-"""The main job on a real brain: the hippocampi of the MNI152 T1 template, which comes inside the package nilearn."""
+"""Segment the hippocampi of the MNI152 T1 template, which the package nilearn contains."""
 
 from __future__ import annotations
 
@@ -28,21 +28,21 @@ def run_demo(output_dir: str | Path) -> dict[str, dict[str, float]]:
     """Segment both hippocampi of the template and write the label map and an overlay on the template's own grid.
 
     Args:
-        output_dir: folder to write to; made when missing.
+        output_dir: folder to write to; created if missing.
 
     Returns:
         Volumes in mm3 by side and structure.
 
     Raises:
-        ModuleNotFoundError: when nilearn is missing (extra ``demo``).
-        subprocess.CalledProcessError: when the inference fails.
+        ModuleNotFoundError: if nilearn is missing (extra ``demo``).
+        subprocess.CalledProcessError: if the inference fails.
     """
     output = Path(output_dir).resolve()
     crops, results = output / "crops", output / "inference"
     crops.mkdir(parents=True, exist_ok=True)
     template = load_template()
     nib.save(template, output / "mni152_t1.nii.gz")
-    starts = {side: _cut(template, center, crops / f"{side}.nii.gz") for side, center in SIDES.items()}
+    starts = {side: _save_crop(template, center, crops / f"{side}.nii.gz") for side, center in SIDES.items()}
     segment(crops, results)
     labels = np.zeros(template.shape, np.uint8)
     volumes = {}
@@ -53,10 +53,10 @@ def run_demo(output_dir: str | Path) -> dict[str, dict[str, float]]:
         volumes[side] = {name: item["volume_mm3"] for name, item in found.items()}
         values = {name: item["value"] for name, item in found.items()}
     nib.save(nib.Nifti1Image(labels, template.affine, dtype=np.uint8), output / "mni152_hippocampus.nii.gz")
-    centers = [_voxel(template, center) for center in SIDES.values()]
-    picture = output / "mni152_hippocampus.png"
-    save_overlay(template.get_fdata(), labels, picture, values, centers=centers, titles=list(SIDES))
-    _report(volumes, output)
+    centers = [_nearest_voxel(template, center) for center in SIDES.values()]
+    overlay = output / "mni152_hippocampus.png"
+    save_overlay(template.get_fdata(), labels, overlay, values, centers=centers, titles=list(SIDES))
+    _log_volumes(volumes, output)
     return volumes
 
 
@@ -75,21 +75,21 @@ def segment(images: Path, output_dir: Path) -> None:
     subprocess.run([*command, "--input", str(images), "--output_dir", str(output_dir)], check=True, cwd=ROOT)
 
 
-def _voxel(image: nib.Nifti1Image, point: tuple[float, float, float]) -> list[int]:
-    place = np.linalg.inv(image.affine) @ [*point, 1]
-    return [round(float(index)) for index in place[:3]]
+def _nearest_voxel(image: nib.Nifti1Image, point: tuple[float, float, float]) -> list[int]:
+    index = np.linalg.inv(image.affine) @ [*point, 1]
+    return [round(float(value)) for value in index[:3]]
 
 
-def _cut(image: nib.Nifti1Image, center: tuple[float, float, float], path: Path) -> list[int]:
-    start = [index - size // 2 for index, size in zip(_voxel(image, center), CROP, strict=True)]
+def _save_crop(image: nib.Nifti1Image, center: tuple[float, float, float], path: Path) -> list[int]:
+    start = [index - size // 2 for index, size in zip(_nearest_voxel(image, center), CROP, strict=True)]
     part = image.slicer[tuple(slice(low, low + size) for low, size in zip(start, CROP, strict=True))]
     nib.save(part, path)
     return start
 
 
-def _report(volumes: Mapping[str, Mapping[str, float]], output: Path) -> None:
+def _log_volumes(volumes: Mapping[str, Mapping[str, float]], output: Path) -> None:
     for side, structures in volumes.items():
-        told = ", ".join(f"{name} {volume:.0f} mm3" for name, volume in structures.items())
-        logger.info("%s hippocampus: %s, together %.0f mm3", side, told, sum(structures.values()))
+        parts = ", ".join(f"{name} {volume:.0f} mm3" for name, volume in structures.items())
+        logger.info("%s hippocampus: %s, together %.0f mm3", side, parts, sum(structures.values()))
     logger.info("label map: %s", output / "mni152_hippocampus.nii.gz")
     logger.info("overlay:   %s", output / "mni152_hippocampus.png")

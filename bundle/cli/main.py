@@ -87,7 +87,3 @@ def main(argv: Sequence[str] | None = None) -> int:
         logger.error("%s", error)
         return 2
     return 0
-
-
-if __name__ == "__main__":
-    sys.exit(main())

@@ -67,7 +67,7 @@ def _add_segpc(names: Any) -> None:
 def _add_folders(names: Any) -> None:
     parser = add_dataset(
         names,
-        "pictures",
+        "images",
         "bundle.data.image_folder:prepare_image_folder",
         description="images with masks: images/masks, images/labels, imagesTr/labelsTr",
         folder="folder that holds these, or folders that do",

@@ -1,4 +1,4 @@
-"""The table of the networks in ``docs/networks.md``: size, cost and place for attention, counted and measured."""
+"""Write the table of the networks in ``docs/networks.md``: size, cost and supported attention."""
 
 from __future__ import annotations
 
@@ -34,12 +34,12 @@ class Row:
     Args:
         name: name of its overlay, or ``unet`` for the network of the configs themselves.
         kind: name of its class.
-        size: spatial size of the input that it was counted and measured on.
+        size: spatial size of the input of the measurement.
         parameters: number of parameters.
-        multiply_adds: multiplications with addition of one forward pass.
-        relative_time: time of one forward pass over that of the plain 3D U-Net.
-        attention: mechanisms that it takes.
-        paper: address of its paper.
+        multiply_adds: multiply-adds of one forward pass.
+        relative_time: time of one forward pass divided by that of the plain 3D U-Net.
+        attention: supported mechanisms.
+        paper: URL of its paper.
     """
 
     name: str
@@ -62,7 +62,7 @@ def network_overlays() -> dict[str, dict[str, Any]]:
 
 
 def build_network(config: dict[str, Any], attention: Any = None, size: Sequence[int] = VOLUME) -> nn.Module:
-    """Build the network of an overlay for inference; of one that runs on slices, the 2D network."""
+    """Build the network of an overlay for inference; for a network on slices, its 2D network."""
     parser = ConfigParser({**config, "attention": attention, "roi_size": list(size)})
     network = parser.get_parsed_content("network_def")
     return (network.network if isinstance(network, SliceWise) else network).eval()
@@ -81,11 +81,10 @@ def measure_networks(
         names: overlays to measure; all by default.
         volume: spatial size of the input of 3D networks.
         image: spatial size of the input of 2D networks.
-        repeats: repeats of the timing behind a first one that does not count, in turn with the plain network; the
-            least CPU time of the process counts.
+        repeats: timed runs after one warm-up run, alternating with the plain network; the least CPU time counts.
 
     Raises:
-        ValueError: when a name is no overlay.
+        ValueError: if a name is not an overlay.
     """
     overlays = network_overlays()
     unknown = sorted(set(names or ()) - overlays.keys())
@@ -124,7 +123,7 @@ def _row(
 
 
 def count_multiply_adds(config: dict[str, Any], size: Sequence[int]) -> int:
-    """Return the multiplications with addition of a forward pass of an overlay's network, without running it."""
+    """Return the multiply-adds of a forward pass of an overlay's network, without running it."""
     with torch.device("meta"), torch.no_grad(), FlopCounterMode(display=False) as counter:
         build_network(config)(torch.empty(1, 1, *size))
     return counter.get_total_flops() // 2
@@ -145,15 +144,15 @@ def _relative_time(run: tuple[nn.Module, torch.Tensor], plain: tuple[nn.Module, 
 def _mechanisms(config: dict[str, Any]) -> tuple[str, ...]:
     if "attention" not in config["network_def"]:
         return ()
-    taken = []
+    supported = []
     for name in sorted(known.lower() for known in Attention.names):
         try:
             with torch.device("meta"):
                 build_network(config, name)
         except (RuntimeError, ValueError):
             continue
-        taken.append(name)
-    return tuple(taken)
+        supported.append(name)
+    return tuple(supported)
 
 
 def _paper(network: nn.Module) -> str:
@@ -161,7 +160,7 @@ def _paper(network: nn.Module) -> str:
     return found.group() if found else ""
 
 
-def table(rows: Sequence[Row]) -> str:
+def format_table(rows: Sequence[Row]) -> str:
     """Return the rows as a table in Markdown."""
     lines = [
         "| overlay | network | input | parameters | multiply-adds | time / plain | attention | paper |",
@@ -182,33 +181,33 @@ def table(rows: Sequence[Row]) -> str:
     return "\n".join(lines)
 
 
-def _attention_cell(taken: Sequence[str]) -> str:
+def _attention_cell(supported: Sequence[str]) -> str:
     known = {name.lower() for name in Attention.names}
-    missing = sorted(known - set(taken))
-    if not taken:
+    missing = sorted(known - set(supported))
+    if not supported:
         return "none"
     if len(missing) > len(known) // 2:
-        return ", ".join(taken)
+        return ", ".join(supported)
     return "all but " + ", ".join(missing) if missing else "all"
 
 
 def write_network_table(rows: Sequence[Row], page: str | Path = PAGE) -> Path:
-    """Put the table of the rows between the two marks of a page.
+    """Write the table of the rows between the two markers of a page.
 
     Args:
-        rows: what :func:`measure_networks` returned.
-        page: Markdown page with the marks :data:`BEGIN` and :data:`END`.
+        rows: result of :func:`measure_networks`.
+        page: Markdown page with the markers :data:`BEGIN` and :data:`END`.
 
     Returns:
         The page.
 
     Raises:
-        ValueError: when the page does not hold both marks, in this order.
+        ValueError: if the page does not contain both markers, in this order.
     """
     path = Path(page)
     head, begin, rest = path.read_text(encoding="utf-8").partition(BEGIN)
     _, end, tail = rest.partition(END)
     if not begin or not end:
-        raise ValueError(f"page {path} must hold the lines {BEGIN!r} and {END!r} for the table to stand between.")
-    path.write_text(f"{head}{BEGIN}\n\n{table(rows)}\n\n{END}{tail}", encoding="utf-8")
+        raise ValueError(f"page {path} must contain the lines {BEGIN!r} and {END!r}, in this order.")
+    path.write_text(f"{head}{BEGIN}\n\n{format_table(rows)}\n\n{END}{tail}", encoding="utf-8")
     return path

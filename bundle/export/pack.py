@@ -1,4 +1,4 @@
-"""``python -m bundle pack TASK OUT``: a task as a MONAI bundle of its own, with the code that its configs name."""
+"""Write a task as a standalone MONAI bundle, with the code that its configs name."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from .model_card import model_card
 from .pack_configs import adapt_config, rewrite_paths
 
 MAIN = "volumes"
-"""The name of the main task, whose configs lie in ``configs/`` itself."""
+"""The name of the main task, whose configs are in ``configs/`` itself."""
 
 WORKFLOWS = ("train.json", "evaluate.json", "inference.json")
 OWN_FOLDERS = ("bundle", "configs", "docs", "models", "tests", "benchmarks", ".git")
@@ -38,30 +38,30 @@ def write_pack(
 ) -> Path:
     """Write a task as a standalone MONAI bundle.
 
-    The same task gives the same bytes. Nothing is written before all that goes into the pack was read and checked.
+    The same task gives the same bytes. Nothing is written before all files of the pack were read and checked.
 
     Args:
         task: ``"volumes"`` or the name of a folder in ``configs/``.
-        output: folder to write to; made when missing.
-        overwrite: write to a folder that is not empty; files of other names stay as they are.
-        archive: also write ``<output>.zip``, whose one folder has the name of ``output``.
+        output: folder to write to; created if missing.
+        overwrite: write to a folder that is not empty; files of other names are kept.
+        archive: also write ``<output>.zip``, with one folder named like ``output``.
         root: bundle root to pack from.
 
     Returns:
         The folder.
 
     Raises:
-        PackError: when the task is not there or lacks a file, or the folder cannot be used.
+        PackError: if the task is unknown or incomplete, or the folder cannot be used.
     """
     target, zipped = Path(output), Path(f"{Path(output).resolve()}.zip")
     _check_target(target, Path(root), overwrite=overwrite)
     if archive and zipped.exists() and not overwrite:
-        raise PackError(f"{zipped} is there already; pass --overwrite to replace it.")
+        raise PackError(f"{zipped} exists; pass --overwrite to replace it.")
     files = pack_files(task, root)
     for name, content in files.items():
-        place = target / name
-        place.parent.mkdir(parents=True, exist_ok=True)
-        with atomic_write(place) as file:
+        path = target / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with atomic_write(path) as file:
             file.write_bytes(content)
     if archive:
         _write_archive(files, zipped, target.resolve().name)
@@ -84,22 +84,22 @@ def pack_files(task: str, root: str | Path = ROOT) -> dict[str, bytes]:
     texts["metadata.json"] = _dump(metadata)
     files = {f"configs/{name}": text.encode() for name, text in texts.items()}
     files |= _weights(texts, Path(root, "models", within))
-    pictures = _pictures(page, Path(root, "docs"))
-    files["docs/README.md"] = _readme(metadata, page, pictures).encode()
-    files |= {f"docs/{name}": content for name, content in pictures.items()}
+    figures = _figures(page, Path(root, "docs"))
+    files["docs/README.md"] = _readme(metadata, page, figures).encode()
+    files |= {f"docs/{name}": content for name, content in figures.items()}
     files["LICENSE"] = Path(root, "LICENSE").read_bytes()
     files |= {f"bundle/{name}": content for name, content in _package_files(Path(root, "bundle")).items()}
     return dict(sorted(files.items()))
 
 
 def root_of(pack: Mapping[str, Any]) -> str:
-    """Return the folder of a pack: that of this package or, where that is another one, the working directory.
+    """Return the folder of a pack: the one of this package or, if that is another pack, the working directory.
 
     Args:
-        pack: what ``"pack"`` in the metadata of the pack says.
+        pack: value of ``"pack"`` in the metadata of the pack.
 
     Raises:
-        PackError: when it is neither.
+        PackError: if neither is this pack.
     """
     for folder in (ROOT, str(Path.cwd())):
         file = Path(folder, "configs", "metadata.json")
@@ -107,7 +107,7 @@ def root_of(pack: Mapping[str, Any]) -> str:
             return folder
     raise PackError(
         f"bundle_root is not set, and the pack of the task {pack['task']!r} is neither where the package 'bundle' was "
-        f"found ({ROOT}) nor the working directory; pass --bundle_root with the folder that holds its configs/."
+        f"found ({ROOT}) nor the working directory; pass --bundle_root with the folder that contains its configs/."
     )
 
 
@@ -115,29 +115,29 @@ def _check_target(target: Path, root: Path, *, overwrite: bool) -> None:
     place = target.resolve()
     own = [root.resolve(), *(root.resolve() / name for name in OWN_FOLDERS)]
     if place == own[0] or any(place.is_relative_to(folder) for folder in own[1:]):
-        raise PackError(f"{target} is part of the project that is packed; name another folder.")
+        raise PackError(f"{target} is part of the packed project; pass another folder.")
     if target.exists() and not target.is_dir():
-        raise PackError(f"{target} is a file; name a folder.")
+        raise PackError(f"{target} is a file; pass a folder.")
     if target.is_dir() and any(target.iterdir()) and not overwrite:
-        raise PackError(f"{target} is not empty; name another folder, or pass --overwrite to replace files in it.")
+        raise PackError(f"{target} is not empty; pass another folder, or pass --overwrite to replace files in it.")
 
 
 def _task_folder(task: str, root: Path) -> Path:
     configs = root / "configs"
     known = {MAIN: configs, **{file.parent.name: file.parent for file in sorted(configs.glob("*/inference.json"))}}
     if task not in known:
-        raise PackError(f"there is no task {task!r}; the tasks are {', '.join(known)}.")
+        raise PackError(f"{task!r} is not a task; the tasks are {', '.join(known)}.")
     folder = known[task]
     missing = [name for name in (*WORKFLOWS, "metadata.json") if not (folder / name).is_file()]
     if missing:
-        raise PackError(f"{folder} lacks {', '.join(missing)}; a bundle needs them.")
+        raise PackError(f"{folder} lacks {', '.join(missing)}; add them, a bundle needs them.")
     if "pack" in json.loads((folder / "metadata.json").read_text(encoding="utf-8")):
         raise PackError(f"{root} is a pack already; copy the folder.")
     return folder
 
 
 def _config_files(folder: Path) -> Iterator[Path]:
-    """Yield the configs of a task: all files in its folder but those of other tasks and the datasets' splits."""
+    """Yield the configs of a task: all files in its folder except those of other tasks and the splits of datasets."""
     for file in sorted(folder.rglob("*")):
         place = file.relative_to(folder).parts
         if file.is_file() and not (len(place) > 1 and _is_other(folder / place[0])):
@@ -145,7 +145,7 @@ def _config_files(folder: Path) -> Iterator[Path]:
 
 
 def _dataset_files(folder: Path, text: str, *, main: bool) -> dict[str, str]:
-    """Return the lists in ``configs/datasets`` that a text names and, for the main task, the overlays there."""
+    """Return the datalists in ``configs/datasets`` that a text names and, for the main task, the overlays."""
     texts = {f"datasets/{file.name}": file.read_text(encoding="utf-8") for file in sorted(folder.glob("*.json"))}
     return {
         name: content
@@ -159,12 +159,12 @@ def _lists_cases(text: str) -> bool:
 
 
 def _is_other(folder: Path) -> bool:
-    """Tell whether a folder within that of a task is another task's, or holds the splits of datasets."""
+    """Return whether a folder in that of a task belongs to another task, or contains the splits of datasets."""
     return folder.name == "datasets" or any((folder / name).is_file() for name in WORKFLOWS)
 
 
 def _is_config(name: str, texts: Mapping[str, str]) -> bool:
-    """Tell whether a file is a workflow or an overlay, whose content may change, and no list of cases."""
+    """Return whether a file is a workflow or an overlay, which may be adapted, and not a datalist."""
     return name.endswith(".json") and name != "metadata.json" and not _lists_cases(texts[name])
 
 
@@ -176,12 +176,12 @@ def _weights(texts: Mapping[str, str], models: Path) -> dict[str, bytes]:
             if (models / path).is_file():
                 found[f"models/{path}"] = (models / path).read_bytes()
             elif name in WORKFLOWS:
-                raise PackError(f"{models / path} is not there, but {name} names it; put the weights there, then pack.")
+                raise PackError(f"{models / path} does not exist, but {name} names it; add the weights.")
     return found
 
 
 def _package_files(package: Path) -> dict[str, bytes]:
-    """Return the code by its paths; an installed wheel has its package around the root instead of in it."""
+    """Return the code by path; of an installed wheel, whose root is inside the package, that of this package."""
     package = package if package.is_dir() else PACKAGE
     files = {file.relative_to(package): file for file in package.rglob("*") if file.is_file()}
     return {name.as_posix(): file.read_bytes() for name, file in files.items() if not _is_skipped(name)}
@@ -196,17 +196,17 @@ def _page(task: str, root: Path, within: str) -> str:
     return rewrite_paths(file.read_text(encoding="utf-8"), within) if file.is_file() else ""
 
 
-def _pictures(page: str, docs: Path) -> dict[str, bytes]:
-    names = {target for mark, _, target in LINK.findall(page) if mark and "/" not in target}
+def _figures(page: str, docs: Path) -> dict[str, bytes]:
+    names = {target for is_image, _, target in LINK.findall(page) if is_image and "/" not in target}
     return {name: (docs / name).read_bytes() for name in sorted(names) if (docs / name).is_file()}
 
 
-def _readme(metadata: Mapping[str, Any], page: str, pictures: Collection[str]) -> str:
+def _readme(metadata: Mapping[str, Any], page: str, figures: Collection[str]) -> str:
     """Return the page of a pack: how to run it, the page of the task without links out of the pack, the model card."""
 
-    def mended(link: re.Match[str]) -> str:
-        stays = link[3] in pictures or "://" in link[3] or link[3].startswith("#")
-        return link[0] if stays else link[2]
+    def without_outside_link(link: re.Match[str]) -> str:
+        is_kept = link[3] in figures or "://" in link[3] or link[3].startswith("#")
+        return link[0] if is_kept else link[2]
 
     start = [
         f"# {metadata['name']}",
@@ -214,17 +214,17 @@ def _readme(metadata: Mapping[str, Any], page: str, pictures: Collection[str]) -
         f"{metadata['description']}",
         "",
         "A MONAI bundle, written by `python -m bundle pack " + metadata["pack"]["task"] + "` of Keyslice "
-        f"{metadata['pack']['version']}. Its code lies in `bundle/`. Run it from this folder:",
+        f"{metadata['pack']['version']}. Its code is in `bundle/`. Run it from this folder:",
         "",
         "```text",
         "python -m monai.bundle run --config_file configs/inference.json --input FILE_OR_FOLDER --output_dir OUT",
         "```",
         "",
-        "or from another one with `--config_file HERE/configs/inference.json --bundle_root HERE`. It needs MONAI",
+        "or from another folder with `--config_file HERE/configs/inference.json --bundle_root HERE`. It needs MONAI",
         "and the packages that `configs/metadata.json` names under `required_packages_version`.",
         "",
     ]
-    return "\n".join([*start, LINK.sub(mended, page), "# Model card", "", model_card(dict(metadata))])
+    return "\n".join([*start, LINK.sub(without_outside_link, page), "# Model card", "", model_card(dict(metadata))])
 
 
 def _dump(content: Any) -> str:

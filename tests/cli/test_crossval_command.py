@@ -91,7 +91,7 @@ def dataset(tmp_path_factory: pytest.TempPathFactory) -> Path:
         (["stray"], "'stray' is neither an option"),
     ],
 )
-def test_a_mistake_is_told_in_one_line_before_anything_is_written(
+def test_a_mistake_is_logged_in_one_line_before_anything_is_written(
     options: list[str], message: str, dataset: Path, tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     assert run(dataset, tmp_path / "out", *options) == 2

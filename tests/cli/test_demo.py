@@ -1,4 +1,4 @@
-"""The demo, whole: the shipped weights on the MNI152 template."""
+"""The complete demo: the shipped weights on the MNI152 template."""
 
 from __future__ import annotations
 
@@ -62,7 +62,7 @@ def test_each_side_is_one_piece_with_the_anterior_part_in_front(demo: tuple[Path
             assert np.bincount(part.ravel())[1:].max() / (side == value).sum() > 0.95, "the two labels are not mixed"
 
 
-def test_the_overlay_is_a_picture(demo: tuple[Path, dict[str, dict[str, float]]]) -> None:
+def test_the_overlay_is_an_image(demo: tuple[Path, dict[str, dict[str, float]]]) -> None:
     folder, _ = demo
-    with Image.open(folder / "mni152_hippocampus.png") as picture:
-        assert min(picture.size) > 500
+    with Image.open(folder / "mni152_hippocampus.png") as image:
+        assert min(image.size) > 500

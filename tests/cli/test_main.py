@@ -71,7 +71,6 @@ def test_the_help_of_every_command_imports_nothing_heavy() -> None:
     assert imported == "[]\n"
 
 
-@pytest.mark.filterwarnings("ignore:'bundle.cli.main' found in sys.modules:RuntimeWarning")
 def test_the_package_runs_as_a_command(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture) -> None:
     monkeypatch.setattr("sys.argv", ["bundle", "--help"])
     with pytest.raises(SystemExit) as end:

@@ -1,4 +1,4 @@
-"""``python -m bundle prepare`` knows every dataset and tells of each."""
+"""``python -m bundle prepare`` has a command with help for every dataset."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from bundle.cli.main import build_parser
 DATASETS = (
     *("folder", "msd", "brats2018", "malc", "hvsmr", "bids", "phantom"),
     *("spine-generic", "spine-exams", "spine-phantoms"),
-    *("isic2017", "isic2018", "ph2", "segpc2021", "pictures", "classified"),
+    *("isic2017", "isic2018", "ph2", "segpc2021", "images", "classified"),
 )
 
 

@@ -1,4 +1,4 @@
-"""Every dataset of pictures is listed by its command, and the list is read by the function that a config names."""
+"""Every dataset of images is listed by its command, and the list is read by the function that a config names."""
 
 from __future__ import annotations
 
@@ -79,16 +79,16 @@ def test_the_cells_of_segpc_2021_are_put_together_and_listed(tmp_path: Path) -> 
     assert (masks / "train" / "a.png").is_file()
 
 
-def test_pictures_with_masks_are_listed_by_blocks(tmp_path: Path) -> None:
+def test_images_with_masks_are_listed_by_blocks(tmp_path: Path) -> None:
     for number in range(8):
         touch(tmp_path / "images" / f"{number}.png", tmp_path / "masks" / f"{number}.png")
-    assert prepare("pictures", tmp_path, "--block", "2", "--test_share", "0.25", "--folds", "3") == 0
+    assert prepare("images", tmp_path, "--block", "2", "--test_share", "0.25", "--folds", "3") == 0
     content = json.loads((tmp_path / "dataset.json").read_text())
     assert sizes(tmp_path / "dataset.json") == (6, 2)
     assert len({item["fold"] for item in content["training"]}) == 3
 
 
-def test_pictures_with_classes_are_listed(tmp_path: Path) -> None:
+def test_images_with_classes_are_listed(tmp_path: Path) -> None:
     rows = ["image,benign"]
     for number in range(10):
         touch(tmp_path / "photos" / f"{number}.png")

@@ -45,6 +45,6 @@ def test_a_phantom_is_listed_loads_and_has_no_fault(name: str, layout: str, tmp_
     assert check_dataset(tmp_path, target, workers=1)["faults"] == []
 
 
-def test_a_mistake_is_told(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+def test_a_mistake_is_reported(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
     assert commands.main(["prepare", "phantom", "msd", str(tmp_path), "--layout", "original"]) == 2
     assert "the original project has no msd" in caplog.text

@@ -31,7 +31,7 @@ def test_phantoms_are_made_and_a_skeleton_is_fitted_to_them(tmp_path: Path) -> N
     assert prior.source.startswith("python -m bundle skeleton")
 
 
-def test_spine_generic_goes_to_the_dataset_unless_told_otherwise(tmp_path: Path) -> None:
+def test_spine_generic_is_written_to_the_dataset_by_default(tmp_path: Path) -> None:
     for number in range(1, 4):
         for folder, ending in (("", ""), ("derivatives/labels", "_labels-disc-manual")):
             file = tmp_path / folder / f"sub-a{number}" / "anat" / f"sub-a{number}_T2w{ending}.nii.gz"
@@ -44,7 +44,7 @@ def test_spine_generic_goes_to_the_dataset_unless_told_otherwise(tmp_path: Path)
     assert content["training"][0]["group"] == "T2w"
 
 
-def test_spine_exams_are_told_where_to_write(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_spine_exams_are_written_to_the_output_folder(monkeypatch: pytest.MonkeyPatch) -> None:
     called: list[Any] = []
     monkeypatch.setattr(
         spine_exams, "prepare_spine_exams", lambda *arguments, **options: called.append((arguments, options)) or CONTENT

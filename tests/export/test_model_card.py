@@ -15,7 +15,7 @@ def test_the_committed_cards_are_what_the_command_writes(tmp_path: Path) -> None
     assert written == Path(ROOT, "models", "README.md").read_text(encoding="utf-8")
 
 
-def test_a_card_tells_what_a_user_must_know() -> None:
+def test_a_card_has_what_a_user_must_know() -> None:
     metadata = json.loads(Path(ROOT, "configs", "metadata.json").read_text(encoding="utf-8"))
     card = model_card(metadata)
     for text in (metadata["weights"]["sha256"], metadata["intended_use"], *metadata["limitations"], "CC-BY-SA 4.0"):

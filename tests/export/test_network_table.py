@@ -62,9 +62,9 @@ def test_name_that_is_no_overlay_is_refused() -> None:
         (tuple(name.lower() for name in Attention.names if name != "AG"), "all but ag"),
     ],
 )
-def test_mechanisms_are_told_in_the_shorter_way(taken: tuple[str, ...], cell: str) -> None:
+def test_mechanisms_are_listed_in_the_shorter_way(taken: tuple[str, ...], cell: str) -> None:
     row = Row(**{**ROW.__dict__, "attention": taken})
-    assert f"| {cell} |" in network_table.table([row])
+    assert f"| {cell} |" in network_table.format_table([row])
 
 
 def test_table_is_put_between_the_marks_and_the_rest_of_the_page_is_kept(tmp_path: Path) -> None:
@@ -82,7 +82,7 @@ def test_table_is_put_between_the_marks_and_the_rest_of_the_page_is_kept(tmp_pat
 def test_page_without_the_marks_is_refused_and_kept(tmp_path: Path) -> None:
     page = tmp_path / "page.md"
     page.write_text("no marks")
-    with pytest.raises(ValueError, match=r"page\.md must hold the lines"):
+    with pytest.raises(ValueError, match=r"page\.md must contain the lines"):
         write_network_table([ROW], page)
     assert page.read_text() == "no marks"
 

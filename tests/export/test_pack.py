@@ -1,4 +1,4 @@
-"""A task packed as a bundle of its own is taken by MONAI's tools as it is, and gives the results of the project."""
+"""MONAI's tools take a packed task as it is, and it gives the results of the project."""
 
 from __future__ import annotations
 
@@ -156,7 +156,7 @@ def test_the_workflows_of_a_pack_have_all_properties(folder: str, workflow: str,
 
 
 def run_alone(config: Path, *options: str, cwd: Path) -> subprocess.CompletedProcess:
-    """Run a config with all packages of this environment but keyslice, which lies there by a ``.pth`` file."""
+    """Run a config with all packages of this environment except keyslice, which a ``.pth`` file adds."""
     command = [sys.executable, "-S", "-W", "ignore", "-m", "monai.bundle", "run", "--config_file", str(config)]
     environment = {**os.environ, "PYTHONPATH": SITE, "OMP_NUM_THREADS": "1"}
     pipe = {"stdout": subprocess.PIPE, "stderr": subprocess.STDOUT, "text": True}
@@ -312,7 +312,7 @@ def test_a_folder_with_files_in_it_is_written_to_only_when_asked(tmp_path: Path)
     write_pack("volumes", target, root=root, overwrite=True)
     assert ((target / "LICENSE").read_text(), (target / "mine.txt").read_text()) == ("free", "mine")
     (tmp_path / "new.zip").write_bytes(b"mine")
-    with pytest.raises(PackError, match=r"new\.zip is there already"):
+    with pytest.raises(PackError, match=r"new\.zip exists"):
         write_pack("volumes", tmp_path / "new", root=root, archive=True)
     assert not (tmp_path / "new").exists()
     write_pack("volumes", tmp_path / "new", root=root, archive=True, overwrite=True)
@@ -322,7 +322,7 @@ def test_a_folder_with_files_in_it_is_written_to_only_when_asked(tmp_path: Path)
 def test_nothing_is_written_into_the_project_or_over_a_file(tmp_path: Path) -> None:
     root = small_project(tmp_path / "project")
     for target in (root, root / "configs", root / "bundle" / "x"):
-        with pytest.raises(PackError, match="part of the project"):
+        with pytest.raises(PackError, match="part of the packed project"):
             write_pack("volumes", target, root=root, overwrite=True)
     with pytest.raises(PackError, match="is a file"):
         write_pack("volumes", root.parent / "project" / "LICENSE", root=root)
@@ -330,10 +330,10 @@ def test_nothing_is_written_into_the_project_or_over_a_file(tmp_path: Path) -> N
 
 def test_a_task_that_cannot_be_packed_leaves_nothing(tmp_path: Path) -> None:
     root, target = small_project(tmp_path / "project"), tmp_path / "out"
-    with pytest.raises(PackError, match="no task 'b'; the tasks are volumes, a"):
+    with pytest.raises(PackError, match="'b' is not a task; the tasks are volumes, a"):
         write_pack("b", target, root=root)
     (root / "models" / "a" / "model.pt").unlink()
-    with pytest.raises(PackError, match=r"models/a/model\.pt is not there, but inference\.json names it"):
+    with pytest.raises(PackError, match=r"models/a/model\.pt does not exist, but inference\.json names it"):
         write_pack("a", target, root=root)
     (root / "configs" / "a" / "train.json").unlink()
     with pytest.raises(PackError, match=r"configs/a lacks train\.json"):
@@ -354,7 +354,7 @@ def test_a_pack_is_not_packed_again(packs: Path, tmp_path: Path) -> None:
         write_pack("volumes", tmp_path / "out", root=packs / "volumes")
 
 
-def test_the_command_packs_and_tells_a_mistake_in_one_line(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+def test_the_command_packs_and_logs_a_mistake_in_one_line(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
     caplog.set_level("INFO")
     assert commands.main(["pack", "volumes", str(tmp_path / "out"), "--zip"]) == 0
     assert (tmp_path / "out.zip").is_file()

@@ -5,7 +5,7 @@ from typing import Any
 
 from contracts import config as contract
 
-from bundle.export.pack_configs import ANSWERS, PUBLISH, ROOT_FINDER, adapt_config, rewrite_paths
+from bundle.export.pack_configs import PUBLISH, RESPONSES, ROOT_FINDER, adapt_config, rewrite_paths
 
 
 def test_folders_of_a_further_task_become_those_of_a_pack() -> None:
@@ -30,7 +30,7 @@ def test_a_training_follows_the_epochs_that_a_server_sets_and_publishes_its_weig
     assert ids.index("published") == ids.index("output_dir") + 1
 
 
-def test_handlers_of_a_training_are_spelled_out() -> None:
+def test_handlers_of_a_training_are_resolved() -> None:
     counter = {"_target_": "bundle.training.Counter", "loss": "@loss"}
     config: dict[str, Any] = {
         "output_dir": "",
@@ -56,12 +56,12 @@ def test_a_server_gets_the_steps_that_make_a_result_without_those_that_write_fil
     assert volumes["post_transforms"]["transforms"] == ["@postprocessing#transforms#0"]
     assert volumes["postprocessing"] == contract.read("inference.json")["postprocessing"]
     discs = adapt_config("inference.json", contract.read("disc_labeling/inference.json"))
-    answer = ANSWERS["bundle.tasks.spine.SaveDiscsd"]
-    assert discs["post_transforms"]["transforms"] == ["@postprocessing#transforms#0", answer]
+    response = RESPONSES["bundle.tasks.spine.SaveDiscsd"]
+    assert discs["post_transforms"]["transforms"] == ["@postprocessing#transforms#0", response]
     assert "displayable_configs" not in volumes
 
 
-def test_masks_of_pictures_are_made_by_the_step_that_would_write_them_and_are_png() -> None:
+def test_masks_are_made_by_the_step_that_would_write_them_and_are_png() -> None:
     steps = ["@activation", {"_target_": "bundle.tasks.images.SaveMaskd"}, {"_target_": "x.SaveAll"}]
     lesions = adapt_config("inference.json", {"postprocessing": {"transforms": steps}})
     target = "bundle.tasks.images.MaskResponsed"
