@@ -42,6 +42,7 @@ format: $(VENV)/.test  ## let ruff mend what it can
 
 bench: $(VENV)/.test  ## print the ratios of docs/benchmarks.md anew
 	$(BIN)/python benchmarks/attention.py
+	$(BIN)/python benchmarks/cli_start.py
 	$(BIN)/python benchmarks/disc_case.py
 	$(BIN)/python benchmarks/discs.py
 	$(BIN)/python benchmarks/fused.py
@@ -56,6 +57,7 @@ docs: $(VENV)/.test  ## write the documentation site to site/
 	NO_MKDOCS_2_WARNING=1 $(BIN)/python -m mkdocs build --strict
 
 wheel: $(VENV)/.test  ## write the wheel and the source distribution to dist/
+	rm -rf dist
 	$(BIN)/python -c 'from setuptools.build_meta import build_sdist; build_sdist("dist")'
 	$(BIN)/pip wheel --quiet --no-deps --no-build-isolation --wheel-dir dist dist/keyslice-*.tar.gz
 
