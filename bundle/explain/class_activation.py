@@ -1,6 +1,6 @@
-"""Class activation maps of a classification of pictures: where in the picture the score of a class comes from.
+"""Class activation maps of a classification of 2D images: where in the image the score of a class comes from.
 
-Papers as in :mod:`bundle.explain.activation`; the methods are those of ``monai.visualize`` and HiResCAM.
+The methods are those of :mod:`.cam_methods`.
 """
 
 from __future__ import annotations
@@ -26,22 +26,22 @@ from bundle.tasks.images.save_mask import RestoreImageSized
 from bundle.utils.atomic_write import atomic_write
 from bundle.utils.write_json import write_json
 
-from .activation import METHODS, select_structures
+from .cam_methods import CamMethod, build_cam, check_method, select_structures
 from .case_record import case_record
 
 logger = logging.getLogger(__name__)
 
 HEAT = (86, 180, 233)
-"""Color of a map on a picture, unlike skin; its opacity is the map."""
+"""Color of a map on an image, unlike skin; its opacity is the map."""
 
 OPACITY = 0.75
 """Opacity where a map is 1."""
 
 
 class ClassMaps(Inferer):
-    """Map which places of a whole picture the score of each class rests on.
+    """Map which pixels of a complete image the score of each class rests on.
 
-    The picture is not cut to crops, so the score that is explained is close to that of
+    The image is not cut to crops, so the score that is explained is close to that of
     :class:`bundle.tasks.classification.CropAverageInferer` but not the same. Maps are made in single precision on a
     copy of the network, since MONAI's hooks stay.
 
@@ -63,11 +63,10 @@ class ClassMaps(Inferer):
         class_names: Sequence[str],
         structure: str | int | None = None,
         layer: str = "trunk.layer4",
-        method: str = "gradcam",
+        method: CamMethod = "gradcam",
     ) -> None:
         super().__init__()
-        if method not in METHODS:
-            raise ValueError(f"cam_method must be one of {', '.join(METHODS)}, got {method!r}.")
+        check_method(method)
         layers = [name for name, _ in network.named_modules() if name]
         if layer not in layers:
             short = [name for name in layers if name.count(".") < 2]
@@ -79,10 +78,10 @@ class ClassMaps(Inferer):
         self.layer, self.method = layer, method
 
     def __call__(self, inputs: torch.Tensor, network: nn.Module, *args: Any, **kwargs: Any) -> torch.Tensor:  # type: ignore[override]
-        """Return a map a class ``(B, classes, H, W)``, from 0 upwards.
+        """Return one map per class ``(B, classes, H, W)``, from 0 upwards.
 
         Args:
-            inputs: pictures ``(B, 3, H, W)``.
+            inputs: images ``(B, 3, H, W)``.
             network: the network.
             args: not used.
             kwargs: not used.
@@ -90,33 +89,33 @@ class ClassMaps(Inferer):
         Raises:
             ValueError: when the layer returns no feature map on the way to the logits.
         """
-        pictures = inputs.as_tensor() if isinstance(inputs, MetaTensor) else inputs
-        cam: GradCAM = METHODS[self.method](copy.deepcopy(network), self.layer, postprocessing=_unchanged)
+        images = inputs.as_tensor() if isinstance(inputs, MetaTensor) else inputs
+        cam = build_cam(self.method, copy.deepcopy(network), self.layer)
         rows = [
-            torch.cat([self._map(picture, place - 1, cam) for place in self.classes.values()], 1)
-            for picture in pictures.split(1)
+            torch.cat([self._map(image, place - 1, cam) for place in self.classes.values()], 1)
+            for image in images.split(1)
         ]
         return torch.cat(rows)
 
-    def _map(self, picture: torch.Tensor, place: int, cam: GradCAM) -> torch.Tensor:
+    def _map(self, image: torch.Tensor, place: int, cam: GradCAM) -> torch.Tensor:
         try:
             with torch.enable_grad():
-                return cam(picture.requires_grad_(), class_idx=place).detach()
+                return cam(image.requires_grad_(), class_idx=place).detach()
         except (KeyError, IndexError, RuntimeError, ValueError, AttributeError) as error:
             raise ValueError(f"cam_layer {self.layer!r} returns no feature map; choose another layer.") from error
 
 
 class SaveClassMapsd(MapTransform):
-    """Write the maps of a picture at the size of its file, and a record.
+    """Write the maps of an image at the size of its file, and a record.
 
-    The files are ``<case>_cam_<class>.png``, grey, 255 where the map is largest; ``<case>_cam_<class>.jpg``, the
-    picture with the map on it; and ``<case>_cam.json``. A map that is zero everywhere says so in the record.
+    The files are ``<case>_cam_<class>.png``, gray, 255 where the map is largest; ``<case>_cam_<class>.jpg``, the
+    image with the map on it; and ``<case>_cam.json``. The record notes a map that is zero everywhere.
 
     Args:
         keys: key of what ``maps`` returned ``(classes, H, W)``.
-        maps: what made the maps.
+        maps: inferer that made the maps.
         output_dir: folder to write to; made when missing.
-        image_key: key of the picture; its metadata name the file.
+        image_key: key of the image; its metadata name the file.
         checkpoint: weights that were used; the record names them and their sha256.
         allow_missing_keys: do nothing for a key that is not there.
     """
@@ -137,7 +136,7 @@ class SaveClassMapsd(MapTransform):
         self.resize = RestoreImageSized(keys, image_key=image_key, allow_missing_keys=allow_missing_keys)
 
     def __call__(self, data: Mapping[Hashable, Any]) -> dict[Hashable, Any]:
-        """Write the files of one picture and add its record as ``data["result"]``."""
+        """Write the files of one image and add its record as ``data["result"]``."""
         d = self.resize(data)
         for key in self.key_iterator(d):
             record = case_record(d, self.image_key, self.checkpoint)
@@ -152,28 +151,28 @@ class SaveClassMapsd(MapTransform):
         return d
 
     def _save(self, record: dict[str, Any], pixels: np.ndarray, values: np.ndarray, name: str) -> dict[str, Any]:
-        """Write one map; say in ``record`` where it is zero."""
+        """Write one map; note in ``record`` where it is zero."""
         values = values.clip(0)
         largest = float(values.max())
         if not largest > 0:
-            record["remarks"].append(f"the map of {name} is zero: no place of the layer speaks for it")
+            record["remarks"].append(f"the map of {name} is zero: no pixel of the layer supports it")
             logger.warning("%s: %s", record["input"], record["remarks"][-1])
         heat = values / largest if largest > 0 else values
         target = self.output_dir / f"{record['case']}_cam_{name}.png"
         with atomic_write(target) as file:
             Image.fromarray(np.round(heat * 255).astype(np.uint8)).save(file, "PNG")
-        picture = target.with_suffix(".jpg")
-        with atomic_write(picture) as file:
-            Image.fromarray(heated(pixels, heat)).save(file, "JPEG", quality=90, subsampling=0)
+        overlay = target.with_suffix(".jpg")
+        with atomic_write(overlay) as file:
+            Image.fromarray(blend_map(pixels, heat)).save(file, "JPEG", quality=90, subsampling=0)
         peak = [int(place) for place in np.unravel_index(values.argmax(), values.shape)] if largest > 0 else None
-        return {"output": str(target), "picture": str(picture), "peak_pixel": peak}
+        return {"output": str(target), "overlay": str(overlay), "peak_pixel": peak}
 
 
-def heated(pixels: np.ndarray, heat: np.ndarray) -> np.ndarray:
-    """Return a picture with a map on it.
+def blend_map(pixels: np.ndarray, heat: np.ndarray) -> np.ndarray:
+    """Return an image with a map on it.
 
     Args:
-        pixels: picture ``(H, W, 3)``, uint8 or uint16.
+        pixels: image ``(H, W, 3)``, uint8 or uint16.
         heat: map ``(H, W)`` from 0 to 1.
 
     Returns:
@@ -182,7 +181,3 @@ def heated(pixels: np.ndarray, heat: np.ndarray) -> np.ndarray:
     shown = pixels if pixels.dtype == np.uint8 else (pixels // 257).astype(np.uint8)
     opacity = OPACITY * heat[..., None]
     return np.round(shown * (1 - opacity) + np.array(HEAT) * opacity).astype(np.uint8)
-
-
-def _unchanged(maps: torch.Tensor) -> torch.Tensor:
-    return maps

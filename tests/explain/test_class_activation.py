@@ -14,7 +14,7 @@ from PIL import Image
 from torch import nn
 
 from bundle.explain import ClassMaps, SaveClassMapsd
-from bundle.explain.class_activation import HEAT, OPACITY, heated
+from bundle.explain.class_activation import HEAT, OPACITY, blend_map
 from bundle.networks import ARLNet
 
 NAMES = ["melanoma", "keratosis"]
@@ -34,14 +34,14 @@ class Linear(nn.Module):
         return self.head(self.layer(x).mean((2, 3)))
 
 
-def pictures(count: int = 1) -> torch.Tensor:
+def images(count: int = 1) -> torch.Tensor:
     return torch.rand(count, 3, 6, 8, generator=torch.Generator().manual_seed(1))
 
 
 @pytest.mark.parametrize("method", ["gradcam", "hirescam"])
 def test_maps_are_the_weighted_features(method: str) -> None:
     torch.manual_seed(0)
-    network, x = Linear().eval(), pictures(2)
+    network, x = Linear().eval(), images(2)
     with torch.no_grad():
         maps = ClassMaps(network, class_names=NAMES, layer="layer", method=method)(x, network)
         features = network.layer(x)
@@ -50,7 +50,7 @@ def test_maps_are_the_weighted_features(method: str) -> None:
 
 
 def test_one_class_can_be_mapped_alone_and_metadata_do_no_harm() -> None:
-    network, x = Linear().eval(), pictures()
+    network, x = Linear().eval(), images()
     both = ClassMaps(network, class_names=NAMES, layer="layer")(x, network)
     for structure in ("keratosis", 2):
         one = ClassMaps(network, class_names=NAMES, layer="layer", structure=structure)
@@ -59,7 +59,7 @@ def test_one_class_can_be_mapped_alone_and_metadata_do_no_harm() -> None:
 
 
 @pytest.mark.parametrize("method", ["gradcam", "gradcampp", "hirescam"])
-def test_arlnet_is_mapped_at_the_size_of_the_picture(method: str) -> None:
+def test_arlnet_is_mapped_at_the_size_of_the_image(method: str) -> None:
     torch.manual_seed(0)
     network = ARLNet(2, 3, 2, depth=18, width=0.125).eval()
     maps = ClassMaps(network, class_names=NAMES, method=method)(torch.rand(1, 3, 64, 96), network)
@@ -79,11 +79,11 @@ def test_bad_arguments_are_told() -> None:
         ClassMaps(network, class_names=NAMES, layer="layer", structure="nevus")
     for layer in ("idle", "head"):
         with pytest.raises(ValueError, match=f"cam_layer '{layer}' returns no feature map"):
-            ClassMaps(network, class_names=NAMES, layer=layer)(pictures(), network)
+            ClassMaps(network, class_names=NAMES, layer=layer)(images(), network)
 
 
 def case(folder: Path, size: tuple[int, int] = (12, 16)) -> dict[str, Any]:
-    """Write a picture and return its case with the maps of two classes, of which the second is zero."""
+    """Write an image and return its case with the maps of two classes, of which the second is zero."""
     pixels = np.full((*size, 3), 100, np.uint8)
     Image.fromarray(pixels).save(folder / "a.png")
     maps = torch.zeros(2, 6, 8)
@@ -107,7 +107,7 @@ def test_maps_are_written_at_the_size_of_the_file(tmp_path: Path, caplog: pytest
     with Image.open(tmp_path / "out" / "a_cam_melanoma.jpg") as image:
         assert image.size == (16, 12)
     assert result["maps"]["keratosis"]["peak_pixel"] is None
-    assert result["remarks"] == ["the map of keratosis is zero: no place of the layer speaks for it"]
+    assert result["remarks"] == ["the map of keratosis is zero: no pixel of the layer supports it"]
     assert "the map of keratosis is zero" in caplog.text
 
 
@@ -117,9 +117,9 @@ def test_a_key_may_be_missing(tmp_path: Path) -> None:
     assert "result" not in save(case(tmp_path))
 
 
-def test_heat_covers_the_picture_as_far_as_it_goes() -> None:
+def test_the_opacity_of_a_map_is_its_value() -> None:
     heat = np.array([[0.0, 1.0]])
     for pixels in (np.full((1, 2, 3), 100, np.uint8), np.full((1, 2, 3), 100 * 257, np.uint16)):
-        shown = heated(pixels, heat)
+        shown = blend_map(pixels, heat)
         assert shown[0, 0].tolist() == [100, 100, 100]
         assert shown[0, 1].tolist() == [round(100 * (1 - OPACITY) + OPACITY * value) for value in HEAT]

@@ -61,7 +61,7 @@ def test_maps_lie_on_the_grid_of_the_input(method: str, tmp_path: Path) -> None:
         assert (values.min(), values.max()) == (0, 1)
         assert values[tuple(found["peak_voxel"])] == 1
         assert 0 < found["share_inside"] < 1
-    assert Path(record["picture"]).is_file()
+    assert Path(record["figure"]).is_file()
     summary = json.loads((tmp_path / "out" / "summary.json").read_text())
     assert summary["cases"] == [record]
 
@@ -114,7 +114,7 @@ def test_gates_are_told_by_the_slices_of_the_input(tmp_path: Path) -> None:
     rows = Path(record["table"]).read_text().splitlines()
     assert rows[0] == "level,channel,slice,position_mm,gate,key"
     assert len(rows) == 1 + (4 + 8 + 4) * 20
-    assert Path(record["picture"]).is_file()
+    assert Path(record["figure"]).is_file()
     (summary,) = json.loads((tmp_path / "out" / "summary.json").read_text())["cases"]
     assert summary == {name: value for name, value in record.items() if name != "levels"}
 
