@@ -54,7 +54,7 @@ MODULES = {
     "datasets.picture_folder": "data.image_folder",
     "datasets.pictures": "data.pairing",
     "datasets.prefetch": "inference.prefetch",
-    "datasets.protocol": "data.protocol",
+    "datasets.protocol": "deprecated_functions",
     "datasets.segpc": "data.segpc",
     "datasets.spine_acquisition": "phantoms.spine.spine_acquisition",
     "datasets.spine_anatomy": "phantoms.spine.spine_anatomy",

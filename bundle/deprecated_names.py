@@ -14,7 +14,7 @@ NAMES: dict[str, dict[str, str]] = {
         "CaseDataset": "inference.CaseDataset",
         "DatalistError": "data.DatalistError",
         "PrefetchLoader": "inference.PrefetchLoader",
-        "choose_protocol": "data.choose_protocol",
+        "choose_protocol": "deprecated_functions.choose_protocol",
         "class_sampler": "data.class_sampler",
         "collate_cases": "inference.collate_cases",
         "dataset_label_values": "data.dataset_label_values",

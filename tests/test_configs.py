@@ -28,6 +28,11 @@ def test_every_expression_is_on_the_allow_list(name: str) -> None:
         assert not text.startswith("$") or contract.is_allowed(text), f"{name}: {text}"
 
 
+@pytest.mark.parametrize("pattern", contract.ALLOWED_EXPRESSIONS)
+def test_every_entry_of_the_allow_list_is_used(pattern: str) -> None:
+    assert any(re.fullmatch(pattern, text) for name in FILES for text in contract.strings(contract.read(name)))
+
+
 def test_the_allow_list_refuses_other_code() -> None:
     for text in ("$__import__('os').system('ls')", "$open(@input)", "$bundle.ROOT + @x", "$@network.cuda()"):
         assert not contract.is_allowed(text)

@@ -1,10 +1,10 @@
-"""The self-contained workflows in ``configs/``, from one source for what they share and one for what a task changes.
+"""The workflows and the overlays of datasets in ``configs/``, from sources for what they share and what differs.
 
 ``python tools/make_configs.py`` (``make configs``) writes them from ``tools/config_sources/``; with ``--check`` it
 writes nothing, names the files that differ and exits with status 1. A source is a JSON file:
 
 - ``extends`` names the source that it changes. ``base.json`` holds what all tasks share.
-- ``writes`` names the file of each workflow. A source without it is there to be extended.
+- ``writes`` names the file of each workflow or overlay. A source without it is there to be extended.
 - Every other key names the workflows, or ``all``, that its value changes: dictionaries are merged, everything else is
   replaced, and ``"&remove"`` removes a key.
 - ``pieces`` of a workflow are parts that its lists and dictionaries name: ``"&load"`` stands for the piece ``load``.
@@ -41,7 +41,9 @@ def configs() -> dict[str, str]:
         content = json.loads(source.read_text(encoding="utf-8"))
         for workflow, name in content["writes"].items() if "writes" in content else ():
             files[name] = dump(build(source.stem, workflow, name, order)) + "\n"
-            files[str(Path(name).with_name("logging.conf"))] = (SOURCES / "logging.conf").read_text(encoding="utf-8")
+            if workflow == "inference":
+                logging_conf = (SOURCES / "logging.conf").read_text(encoding="utf-8")
+                files[str(Path(name).with_name("logging.conf"))] = logging_conf
     return files
 
 

@@ -7,11 +7,9 @@ from .dataset_info import dataset_label_values, dataset_labels, dataset_modaliti
 from .image_folder import select_images
 from .input_cases import list_cases, list_images
 from .mixed_cases import mixed_sampler, select_mixed_cases
-from .protocol import choose_protocol
 
 __all__ = [
     "DatalistError",
-    "choose_protocol",
     "class_sampler",
     "dataset_label_values",
     "dataset_labels",

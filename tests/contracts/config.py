@@ -39,10 +39,13 @@ NETWORK_OVERLAYS = {
 DATASET_OVERLAYS = ("bids", "brats2018", "brats2018_regions", "folder", "hvsmr", "malc", "msd")
 """Overlays that point the workflows at a dataset."""
 
+FURTHER_DATASET_OVERLAYS = ("brats2018_published", "ct", "hvsmr_published", "malc_published")
+"""Overlays behind those of a dataset: settings of the original project, and of CT."""
+
 OVERLAYS = (
     "multi_gpu_train.json",
     *(f"networks/{name}.json" for name in NETWORK_OVERLAYS),
-    *(f"datasets/{name}.json" for name in DATASET_OVERLAYS),
+    *(f"datasets/{name}.json" for name in (*DATASET_OVERLAYS, *FURTHER_DATASET_OVERLAYS)),
 )
 """Overlays of the main task, relative to its folder."""
 
@@ -61,7 +64,6 @@ ALLOWED_EXPRESSIONS = (
     r"\$@rank (==|>) 0",
     r"\$max\(@label_names\.values\(\)\) \+ 1",
     r"\$len\(@(modalities|regions|class_names)\)",
-    r"\$@recipe\['\w+'\]",  # what the protocol of a dataset says
     r"\$@network\.parameters\(\)",
     r"\$(@[\w#]+|\[1\]) \+ @[\w#]+",  # a chain of lists
     r"\$@[\w#]+\.(run|exit)\(\)",

@@ -123,16 +123,16 @@ def test_the_plan_holds_all_that_decides_the_result(dataset: Path, tmp_path: Pat
     assert json.loads(json.dumps(content)) == content
 
 
-@pytest.mark.parametrize("protocol", ["sound", "published"])
-def test_every_protocol_of_a_dataset_is_cross_validated_alike(protocol: str, tmp_path: Path) -> None:
+@pytest.mark.parametrize("overlays", [["brats2018"], ["brats2018", "brats2018_published"]])
+def test_every_protocol_of_a_dataset_is_cross_validated_alike(overlays: list[str], tmp_path: Path) -> None:
     """The published one trains on all cases, and watches the test set."""
     write_volume_phantoms("brats2018", tmp_path, layout="original", count=5, size=24)
     write_datalist(prepare_brats2018(tmp_path, folds=2), tmp_path / "dataset.json")
-    files = [TRAIN, Path(ROOT, "configs", "datasets", "brats2018.json")]
-    plan = plan_crossval(tmp_path, config_file=files, folds=2, split_seed=0, overrides={"protocol": protocol})
+    files = [TRAIN, *(Path(ROOT, "configs", "datasets", f"{name}.json") for name in overlays)]
+    plan = plan_crossval(tmp_path, config_file=files, folds=2, split_seed=0)
     train = plan.configs["train"]
     assert (train["validation_split"], train["val_interval"]) == ("validation", plan.epochs + 1)
-    assert plan.epochs == contract.read("datasets/brats2018.json")["protocols"][protocol]["epochs"]
+    assert plan.epochs == contract.read(f"datasets/{overlays[-1]}.json")["epochs"]
     assert sum(len(images) for images in plan.folds.values()) + len(plan.test) == 5
 
 

@@ -15,10 +15,9 @@ from helpers.workflows import run_workflow
 from monai.bundle.config_parser import ConfigParser
 
 from bundle.cli.main import main
-from bundle.data import DatalistError
 from bundle.phantoms.volumes.volume_phantoms import write_volume_phantoms
 
-ONLY_SOUND = ("bids", "folder", "msd")
+NEVER_PUBLISHED = ("bids", "folder", "msd")
 """Datasets that the original project does not know."""
 
 SMALL = {"plan": "fp32", "device": "cpu"}
@@ -52,10 +51,16 @@ def dataset(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], dict[st
 
 
 def run_all(
-    overlay: str, output: Path, *, segmented: str, training: dict[str, Any] | None = None, **options: Any
+    overlays: str | tuple[str, ...],
+    output: Path,
+    *,
+    segmented: str,
+    training: dict[str, Any] | None = None,
+    **options: Any,
 ) -> dict[str, Any]:
     """Train for an epoch, evaluate the test cases and segment an input; return the metrics."""
-    files = [[f"{workflow}.json", f"datasets/{overlay}.json"] for workflow in contract.WORKFLOWS]
+    names = (overlays,) if isinstance(overlays, str) else overlays
+    files = [[f"{workflow}.json", *(f"datasets/{name}.json" for name in names)] for workflow in contract.WORKFLOWS]
     options = {**SMALL, **options}
     run_workflow(files[0], output_dir=str(output / "train"), epochs=1, **options, **(training or {}))
     options["checkpoint"] = str(output / "train" / "model.pt")
@@ -94,13 +99,13 @@ def test_the_doctor_finds_no_fault_in_a_phantom(name: str, dataset: Callable[[st
     assert main(["check", options["dataset_dir"], "--datalist", options["datalist"], "--workers", "1"]) == 0
 
 
-@pytest.mark.parametrize("overlay", [name for name in contract.DATASET_OVERLAYS if name not in ONLY_SOUND])
+@pytest.mark.parametrize("overlay", [name for name in contract.DATASET_OVERLAYS if name not in NEVER_PUBLISHED])
 def test_the_published_protocol_trains_on_all_and_watches_the_test_set(overlay: str, tmp_path: Path) -> None:
     folder, name = tmp_path / "data", phantom_of(overlay)
     write_volume_phantoms(name, folder, layout="original", count=3, size=24)
     assert main(["prepare", name, str(folder), "--folds", "2"]) == 0
-    options = {"dataset_dir": str(folder), "protocol": "published", "output_dir": str(tmp_path / "out"), "epochs": 1}
-    workflow = run_workflow(["train.json", f"datasets/{overlay}.json"], **options)
+    files = ["train.json", *(f"datasets/{name}.json" for name in published(overlay))]
+    workflow = run_workflow(files, dataset_dir=str(folder), output_dir=str(tmp_path / "out"), epochs=1)
     assert len(workflow.train_dataset) == 2
     assert len(workflow.val_dataset) == 1
     assert [case["label"] for case in workflow.val_dataset.data] != [
@@ -126,10 +131,15 @@ def test_regions_are_learned_evaluated_and_segmented_as_the_same_structures(
     assert workflow.evaluator.state.best_metric == pytest.approx(mean, abs=0.1)
 
 
-def settings(overlay: str, protocol: str, workflow: str = "train") -> ConfigParser:
+def published(overlay: str) -> tuple[str, str]:
+    """Return the overlays of a dataset with the settings of the original project."""
+    return overlay, f"{phantom_of(overlay)}_published"
+
+
+def settings(*overlays: str) -> ConfigParser:
     parser = ConfigParser()
-    parser.read_config([str(contract.CONFIGS / name) for name in (f"{workflow}.json", f"datasets/{overlay}.json")])
-    parser["protocol"] = protocol
+    names = ("train.json", *(f"datasets/{overlay}.json" for overlay in overlays))
+    parser.read_config([str(contract.CONFIGS / name) for name in names])
     return parser
 
 
@@ -137,7 +147,7 @@ def test_the_published_settings_are_those_of_the_original() -> None:
     """Crop sizes, losses and epochs as its code and its command line have them; D, H, W there is z, y, x here."""
     sizes = {"brats2018": [224, 224, 144], "malc": [144, 176, 144], "hvsmr": [128, 144, 192]}
     for name, size in sizes.items():
-        parser = settings(name, "published")
+        parser = settings(*published(name))
         assert parser.get_parsed_content("roi_size") == size
         assert parser.get_parsed_content("epochs") == 80
         assert parser.get_parsed_content("batch_size") == 1
@@ -147,33 +157,19 @@ def test_the_published_settings_are_those_of_the_original() -> None:
         assert len(flips) == (0 if name == "malc" else 2)
 
 
-def test_one_id_chooses_the_protocol_and_any_setting_can_still_be_changed() -> None:
-    parser = settings("hvsmr", "sound")
-    assert parser.get_parsed_content("validation_split") == "validation"
-    parser = settings("hvsmr", "published")
+def test_an_overlay_chooses_the_protocol_and_any_setting_can_still_be_changed() -> None:
+    assert settings("hvsmr").get_parsed_content("validation_split") == "validation"
+    parser = settings(*published("hvsmr"))
     assert parser.get_parsed_content("validation_split") == "test"
-    parser = settings("hvsmr", "published")
     parser["validation_split"] = "validation"
     assert parser.get_parsed_content("validation_split") == "validation"
     assert parser.get_parsed_content("epochs") == 80
 
 
-@pytest.mark.parametrize("overlay", ONLY_SOUND)
-def test_a_dataset_that_the_original_does_not_know_has_no_published_protocol(overlay: str) -> None:
-    with pytest.raises(RuntimeError) as error:
-        settings(overlay, "published").get_parsed_content("roi_size")
-    causes = [error.value]
-    while causes[-1].__cause__ is not None:
-        causes.append(causes[-1].__cause__)
-    assert any(isinstance(cause, DatalistError) for cause in causes)
-
-
-@pytest.mark.parametrize("overlay", contract.DATASET_OVERLAYS)
-def test_all_protocols_of_a_dataset_have_the_same_settings(overlay: str) -> None:
-    content = contract.read(f"datasets/{overlay}.json")
-    first, *others = (list(protocol) for protocol in content["protocols"].values())
-    assert all(other == first for other in others)
-    assert all(content[name] == f"$@recipe['{name}']" for name in first)
+def test_all_published_protocols_change_the_same_settings() -> None:
+    contents = [contract.read(f"datasets/{name}_published.json") for name in ("brats2018", "hvsmr", "malc")]
+    assert all(content.keys() == contents[0].keys() for content in contents)
+    assert contents[0].keys() <= {**contract.read("train.json"), **contract.read("evaluate.json")}.keys()
 
 
 @pytest.mark.parametrize("network", ["vnet", "unet_deep", "voxresnet"])
@@ -239,8 +235,8 @@ def test_a_spleen_goes_through_the_overlay_of_the_decathlon(shared_data: Path, t
     item = {"image": "./imagesTr/spleen_2.nii.gz", "label": "./labelsTr/spleen_2.nii.gz"}
     content = {"modality": {"0": "CT"}, "labels": {"0": "background", "1": "spleen"}, "training": [item], "test": []}
     (tmp_path / "data" / "dataset.json").write_text(json.dumps(content))
-    options = {"dataset_dir": str(tmp_path / "data"), "protocol": "sound_ct", **REAL, "spacing_range": [0.2, 10.0]}
-    metrics = run_all("msd", tmp_path, segmented=str(image), **options)
+    options = {"dataset_dir": str(tmp_path / "data"), **REAL, "spacing_range": [0.2, 10.0]}
+    metrics = run_all(("msd", "ct"), tmp_path, segmented=str(image), **options)
     assert list(metrics["summary"]) == ["spleen"]
     assert_segmented(tmp_path, image)
 
@@ -258,9 +254,9 @@ def test_a_brain_goes_through_the_overlay_of_malc_with_its_label_table(shared_da
 
 
 @pytest.mark.real_data
-@pytest.mark.parametrize(("name", "protocol", "count"), [("ct", "sound_ct", 41), ("mr", "sound", 23)])
+@pytest.mark.parametrize(("name", "overlays", "count"), [("ct", ("folder", "ct"), 41), ("mr", ("folder",), 23)])
 def test_many_organs_go_through_the_overlay_of_folders(
-    name: str, protocol: str, count: int, shared_data: Path, tmp_path: Path
+    name: str, overlays: tuple[str, ...], count: int, shared_data: Path, tmp_path: Path
 ) -> None:
     folder = shared_data / "volumes" / "multi_organ"
     image, label = (folder / f"{name}_sm{ending}.nii.gz" for ending in ("", "_seg"))
@@ -274,7 +270,7 @@ def test_many_organs_go_through_the_overlay_of_folders(
         "training": [{"image": str(image), "label": str(label)}],
     }
     (tmp_path / "dataset.json").write_text(json.dumps(content))
-    options = {"dataset_dir": str(tmp_path), "protocol": protocol, **REAL}
-    metrics = run_all("folder", tmp_path, segmented=str(image), **options)
+    options = {"dataset_dir": str(tmp_path), **REAL}
+    metrics = run_all(overlays, tmp_path, segmented=str(image), **options)
     assert list(metrics["summary"]) == list(table)
     assert_segmented(tmp_path, image)
