@@ -286,7 +286,7 @@ class AttentionContract:
     @every_mechanism
     def test_onnx_equals_eager(self, case: Case, tmp_path: Path) -> None:
         block, inputs = build(case).eval(), sample(case, batch=2)
-        assert_onnx_equals(block, inputs, tmp_path / "block.onnx")
+        assert_onnx_equals(torch.export.export(block, inputs), block, inputs, tmp_path / "block.onnx")
 
     @every_case
     def test_state_dict_carries_the_block(self, case: Case) -> None:
@@ -348,10 +348,12 @@ def assert_state_dict_carries(source: nn.Module, target: nn.Module, x: torch.Ten
     assert torch.equal(source(*inputs), target(*inputs))
 
 
-def assert_onnx_equals(module: nn.Module, x: torch.Tensor | Inputs, file: Path, atol: float = 1e-5) -> None:
-    """Export a module to ONNX, run the file and compare with the module."""
+def assert_onnx_equals(
+    program: torch.export.ExportedProgram, module: nn.Module, x: torch.Tensor | Inputs, file: Path, atol: float = 1e-5
+) -> None:
+    """Write the exported program of a module as ONNX, run the file and compare with the module."""
     inputs = x if isinstance(x, tuple) else (x,)
-    torch.onnx.export(module, inputs, str(file), dynamo=True, verbose=False)
+    torch.onnx.export(program, inputs, str(file), dynamo=True, verbose=False)
     session = onnxruntime.InferenceSession(str(file), providers=["CPUExecutionProvider"])
     feed = {slot.name: tensor.numpy() for slot, tensor in zip(session.get_inputs(), inputs, strict=True)}
     (got,) = session.run(None, feed)

@@ -226,17 +226,29 @@ def build(run: tuple[Case, int], seed: int = 0, in_channels: int = 1, **options:
     return get_network(case.name, dims, in_channels, CLASSES, **with_options(case.small, options))
 
 
-def build_to_export(run: tuple[Case, int]) -> nn.Module:
-    """Build the network of a run for export, without attention unless it is one of :data:`EXPORTED_WITH_ATTENTION`."""
-    plain = run[0].takes("attention") and run[0].name not in EXPORTED_WITH_ATTENTION
-    return build(run, **({"attention": None} if plain else {})).eval()
+def case_of(name: str) -> Case:
+    """Return the case of a network."""
+    (case,) = (case for case in NETWORKS if case.name == name)
+    return case
+
+
+@cache
+def export(name: str, dims: int) -> tuple[torch.export.ExportedProgram, nn.Module, torch.Tensor]:
+    """Export a network, without attention unless it is one of :data:`EXPORTED_WITH_ATTENTION`.
+
+    Returns:
+        The exported program, the network and its input.
+    """
+    run = (case_of(name), dims)
+    plain = run[0].takes("attention") and name not in EXPORTED_WITH_ATTENTION
+    network, x = build(run, **({"attention": None} if plain else {})).eval(), sample(run, ODD_SIZE)
+    return torch.export.export(network, (x,)), network, x
 
 
 @cache
 def count_plain(name: str, dims: int) -> int:
     """Return the number of parameters of the small network of a name without attention."""
-    (case,) = (case for case in NETWORKS if case.name == name)
-    return len(list(build((case, dims), attention=None).parameters()))
+    return len(list(build((case_of(name), dims), attention=None).parameters()))
 
 
 def sample(run: tuple[Case, int], size: list[int] | int = 32, batch: int = 1, in_channels: int = 1) -> torch.Tensor:
@@ -368,15 +380,14 @@ class NetworkContract:
 
     @every_run
     def test_export_equals_eager(self, run: tuple[Case, int]) -> None:
-        network, x = build_to_export(run), sample(run, ODD_SIZE)
-        exported = torch.export.export(network, (x,)).module()
-        torch.testing.assert_close(exported(x), network(x), rtol=1e-4, atol=1e-5)
+        program, network, x = export(run[0].name, run[1])
+        torch.testing.assert_close(program.module()(x), network(x), rtol=1e-4, atol=1e-5)
 
     @exports_onnx
     @every_network
     def test_onnx_equals_eager(self, case: Case, tmp_path: Path) -> None:
-        run = (case, case.dims[-1])
-        assert_onnx_equals(build_to_export(run), sample(run, ODD_SIZE), tmp_path / "network.onnx", atol=1e-4)
+        program, network, x = export(case.name, case.dims[-1])
+        assert_onnx_equals(program, network, x, tmp_path / "network.onnx", atol=1e-4)
 
     @every_run
     def test_state_dict_carries_the_network(self, run: tuple[Case, int]) -> None:
