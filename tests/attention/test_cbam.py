@@ -12,7 +12,7 @@ from bundle.attention import CBAM
 
 
 def convolved(pair: torch.Tensor, weight: torch.Tensor) -> torch.Tensor:
-    """Correlate two maps ``(2, ...)`` with a kernel of odd size, place by place; nothing lies outside of them."""
+    """Correlate two maps ``(2, ...)`` with a kernel of odd size, place by place; nothing is outside of them."""
     reach, size = weight.shape[-1] // 2, pair.shape[1:]
     offsets = list(product(range(-reach, reach + 1), repeat=len(size)))
     sums = []

@@ -16,7 +16,7 @@ def pointwise(conv: torch.nn.Module, x: torch.Tensor) -> torch.Tensor:
 
 
 def depthwise(conv: torch.nn.Module, x: torch.Tensor, dilation: int) -> torch.Tensor:
-    """Correlate every channel with its kernel as a sum of shifted maps; nothing lies outside of them."""
+    """Correlate every channel with its kernel as a sum of shifted maps; nothing is outside of them."""
     kernel, size = conv.weight.shape[-1], x.shape[2:]
     reach = dilation * (kernel // 2)
     padded = x.new_zeros(*x.shape[:2], *(side + 2 * reach for side in size))
@@ -53,7 +53,7 @@ def test_published_form_is_the_default() -> None:
     assert shapes == [value.shape for value in published.parameters()]
 
 
-def test_reach_is_that_of_the_widest_scale_behind_the_local_kernel() -> None:
+def test_reach_is_that_of_the_widest_scale_after_the_local_kernel() -> None:
     block = LargeKernelAttention(2, 2, local_kernel=5, kernels=(3, 7), dilations=(1, 3)).double()
     x = torch.randn(1, 2, 41, 1, dtype=torch.float64, requires_grad=True)
     block(x)[0, :, 20].sum().backward()

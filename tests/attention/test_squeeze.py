@@ -60,7 +60,7 @@ def test_scale_keeps_the_type_of_the_map() -> None:
 
 
 @pytest.mark.parametrize(("size", "reduction", "hidden"), [(64, 16, 4), (9, 4, 2), (4, 16, 1), (1, 1, 1)])
-def test_hidden_units_are_the_quotient_but_at_least_one(size: int, reduction: int, hidden: int) -> None:
+def test_hidden_units_are_the_quotient_and_at_least_one(size: int, reduction: int, hidden: int) -> None:
     assert hidden_size("reduction", size, reduction) == hidden
 
 

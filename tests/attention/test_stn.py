@@ -38,7 +38,7 @@ def literal_theta(block: SpatialTransformer, x: torch.Tensor) -> torch.Tensor:
 
 
 def literal_sample(image: torch.Tensor, theta: torch.Tensor) -> torch.Tensor:
-    """Interpolate ``(C, ...)`` linearly at every moved place; nothing lies outside of it."""
+    """Interpolate ``(C, ...)`` linearly at every moved place; nothing is outside of it."""
     size = image.shape[1:]
     voxels = []
     for place in product(*(range(side) for side in size)):

@@ -172,7 +172,7 @@ def construct(case: Case, seed: int = 0, channels: int = CHANNELS, size: list[in
 
 
 def build(case: Case, seed: int = 0, channels: int = CHANNELS, size: list[int] | None = None) -> nn.Module:
-    """Build the block of a case with weights of its own seed, and running statistics as training leaves them.
+    """Build the block of a case with weights of a seed, and running statistics as training leaves them.
 
     The parameters of a block that starts as the identity are moved away from there.
     """
@@ -223,7 +223,7 @@ class AttentionContract:
         assert y.isfinite().all()
 
     @pytest.mark.parametrize("case", GATES, ids=describe)
-    def test_gates_lie_between_0_and_their_limit(self, case: Case) -> None:
+    def test_gates_are_between_0_and_their_limit(self, case: Case) -> None:
         gates = build(case)(*(torch.ones_like(tensor) for tensor in sample(case)))
         assert (gates > 0).all()
         assert (gates < BY_NAME[case[0]].highest_gate).all()

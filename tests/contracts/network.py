@@ -217,7 +217,7 @@ REFUSED = [(case, key, value) for case in NETWORKS for key, value in case.refuse
 
 
 def build(run: tuple[Case, int], seed: int = 0, in_channels: int = 1, **options: Any) -> nn.Module:
-    """Build the small network of a run with weights of its own seed."""
+    """Build the small network of a run with weights of a seed."""
     case, dims = run
     torch.manual_seed(seed)
     if case.takes("attention"):
@@ -424,7 +424,7 @@ class NetworkContract:
         assert network(sample(run)).isfinite().all()
 
     @runs_with("adn_ordering")
-    def test_order_behind_the_convolutions_is_a_choice(self, run: tuple[Case, int]) -> None:
+    def test_order_after_the_convolutions_is_a_choice(self, run: tuple[Case, int]) -> None:
         assert build(run, adn_ordering="NDA", kernel_size=1)(sample(run)).isfinite().all()
         network = build(run, adn_ordering="")
         assert GroupedInstanceNorm not in {type(module) for module in network.modules()}

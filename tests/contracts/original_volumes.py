@@ -59,7 +59,7 @@ def layer(letter: str, channels: int, groups: int) -> tuple[str, nn.Module]:
 
 
 def unit(options: Options, channels: Sequence[int], kernel: int, *, deconv: bool = False) -> nn.Sequential:
-    """Return a convolution that keeps the size, or with a kernel of 2 halves or doubles it, and what is behind it."""
+    """Return a convolution that keeps the size, or with a kernel of 2 halves or doubles it, and the layers after it."""
     bias = not set(options.order) & {"g", "b"}
     kind, name = (nn.ConvTranspose3d, "convtranspose3d") if deconv else (nn.Conv3d, "conv")
     steps = {"stride": 2, "padding": 0} if kernel == 2 else {"stride": 1, "padding": kernel // 2}
@@ -244,13 +244,13 @@ class VNet(nn.Module):
 
     def __init__(self, kind: str, options: Options) -> None:
         super().__init__()
-        told, options = options, Options(**{**vars(options), "groups": 8})
+        given, options = options, Options(**{**vars(options), "groups": 8})
         widths = [options.fmaps // 2 * 2**level for level in range(5)]
         for level in range(4):
             channels = (widths[level] if level else options.in_channels, widths[level], widths[level + 1])
             block = VNetLevel(kind, options, (1, 2, 3, 3)[level], channels, options.depth // 2**level, encoder=True)
             self.add_module(f"Encoder_layer{level + 1}", block)
-        self.Bottleneck_layer = unit(told, (widths[4], widths[4]), 5)
+        self.Bottleneck_layer = unit(given, (widths[4], widths[4]), 5)
         if kind:
             self.Bottleneck_cSE = ChannelGate(widths[4], options.channel_reduction, options.channel_pooling)
         for step, level in enumerate((3, 2, 1, 0)):

@@ -36,15 +36,15 @@ def saved(content: Any, folder: Path, name: str = "checkpoint.pth") -> Path:
     return folder / name
 
 
-def refusal(content: Any, folder: Path, **told: Any) -> str:
+def refusal(content: Any, folder: Path, **given: Any) -> str:
     """Return the message, which names the file."""
     file = saved(content, folder)
     with pytest.raises(ConvertError, match=re.escape(str(file))) as caught:
-        convert_checkpoint(file, **told)
+        convert_checkpoint(file, **given)
     return str(caught.value)
 
 
-def test_every_model_is_recognized_when_told(tmp_path: Path) -> None:
+def test_every_model_is_recognized_when_given(tmp_path: Path) -> None:
     for model in MODELS:
         converted = convert_checkpoint(saved(state_of(model), tmp_path), model=model)
         assert converted.model == model
@@ -52,7 +52,7 @@ def test_every_model_is_recognized_when_told(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("model", ["unet3d", "PEunet3d", "cSEunet3d", "csSEunet3d", "vnet", "cSEvnet"])
-def test_a_model_with_keys_of_its_own_need_not_be_told(model: str, tmp_path: Path) -> None:
+def test_a_model_with_keys_of_its_own_need_not_be_given(model: str, tmp_path: Path) -> None:
     assert convert_checkpoint(saved(state_of(model), tmp_path)).model == model
 
 
@@ -70,7 +70,7 @@ def test_models_whose_keys_are_alike_are_not_guessed(model: str, alike: str, tmp
     )
 
 
-def test_hidden_units_tell_models_with_the_same_keys_apart(tmp_path: Path) -> None:
+def test_hidden_units_distinguish_models_with_the_same_keys(tmp_path: Path) -> None:
     """Of 32, 16, 8 and 4 slices, reduced by 16, the plain gates keep 2, 1, 1, 1 units, progressive ones 2, 1, 0, 0."""
     for model in ("scSEunet3d", "agscSEunet3d"):
         assert convert_checkpoint(saved(state_of(model, slice_reduction=16), tmp_path)).model == model
@@ -80,25 +80,25 @@ def test_hidden_units_tell_models_with_the_same_keys_apart(tmp_path: Path) -> No
 
 
 @pytest.mark.parametrize("name", ["30_net_agscSE_Unet3d.pth", "latest_net_agscSEunet3d.pth"])
-def test_file_name_of_the_original_tells_the_model(name: str, tmp_path: Path) -> None:
+def test_file_name_of_the_original_determines_the_model(name: str, tmp_path: Path) -> None:
     content = state_of("agscSEunet3d", slice_reduction=4)
     assert convert_checkpoint(saved(content, tmp_path, name)).model == "agscSEunet3d"
     assert convert_checkpoint(saved(content, tmp_path, name), model="SCSEUNET3D").model == "scSEunet3d"
     assert convert_checkpoint(saved(state_of("unet3d"), tmp_path, name)).model == "unet3d"
 
 
-@pytest.mark.parametrize("told", ["vnet", "csSEunet3d", "nonsense"])
-def test_model_that_does_not_fit_is_refused(told: str, tmp_path: Path) -> None:
-    message = refusal(state_of("cSEunet3d"), tmp_path, model=told)
-    assert f"model {told!r} does not fit" in message
+@pytest.mark.parametrize("given", ["vnet", "csSEunet3d", "nonsense"])
+def test_model_that_does_not_fit_is_refused(given: str, tmp_path: Path) -> None:
+    message = refusal(state_of("cSEunet3d"), tmp_path, model=given)
+    assert f"model {given!r} does not fit" in message
     assert "which is cSEunet3d" in message
 
 
 def test_network_is_recovered_from_the_shapes(tmp_path: Path) -> None:
     options = {"in_channels": 2, "out_channels": 5, "fmaps": 8, "depth": 48, "slice_reduction": 3}
     file = saved(state_of("agscSEunet3d", **options), tmp_path)
-    told = {"slice_pooling": "max", "channel_pooling": "avg_and_max"}
-    network = convert_checkpoint(file, model="agscSEunet3d", **told).network_def
+    given = {"slice_pooling": "max", "channel_pooling": "avg_and_max"}
+    network = convert_checkpoint(file, model="agscSEunet3d", **given).network_def
     gates = {"slice_dim": 0, "key_gradient": False, "slice_reduction": 3, "channel_reduction": 2}
     assert network == {
         "_target_": "bundle.networks.AttentionUNet",
@@ -185,7 +185,7 @@ def test_surplus_keys_are_named(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("model", "key", "shape", "told"),
+    ("model", "key", "shape", "given"),
     [
         ("unet3d", "EncoderLayer2.basic_module.Conv2.conv.weight", (8, 4), "has no 3D convolution under"),
         ("unet3d", "EncoderLayer2.basic_module.Conv1.conv.weight", (4, 3, 3, 3, 3), "encoders.1.0.0.0.weight"),
@@ -201,13 +201,13 @@ def test_surplus_keys_are_named(tmp_path: Path) -> None:
     ],
 )
 def test_shapes_that_fit_no_network_are_named(
-    model: str, key: str, shape: tuple[int, ...], told: str, tmp_path: Path
+    model: str, key: str, shape: tuple[int, ...], given: str, tmp_path: Path
 ) -> None:
-    assert told in refusal({**state_of(model), key: torch.zeros(shape)}, tmp_path)
+    assert given in refusal({**state_of(model), key: torch.zeros(shape)}, tmp_path)
 
 
 @pytest.mark.parametrize("order", ["cri", "cgr", "crb", "ci"])
-def test_activation_without_weights_must_be_told(order: str, tmp_path: Path) -> None:
+def test_activation_without_weights_must_be_given(order: str, tmp_path: Path) -> None:
     state = state_of("unet3d", order=order)
     assert "an activation without weights leaves no key; pass the --layer_order" in refusal(state, tmp_path)
     converted = convert_checkpoint(saved(state, tmp_path), layer_order=order)
@@ -223,14 +223,14 @@ def test_sorted_keys_leave_the_layer_order_open(tmp_path: Path) -> None:
     assert "csSEunet3d or scSEunet3d or agscSEunet3d, whose" in refusal(gates, tmp_path)
 
 
-@pytest.mark.parametrize("told", ["cip", "cri", "cpg", "cp"])
-def test_layer_order_that_does_not_fit_is_refused(told: str, tmp_path: Path) -> None:
-    assert f"layer_order {told!r} does not fit" in refusal(state_of("unet3d"), tmp_path, layer_order=told)
+@pytest.mark.parametrize("given", ["cip", "cri", "cpg", "cp"])
+def test_layer_order_that_does_not_fit_is_refused(given: str, tmp_path: Path) -> None:
+    assert f"layer_order {given!r} does not fit" in refusal(state_of("unet3d"), tmp_path, layer_order=given)
 
 
-@pytest.mark.parametrize("told", ["rcpi", "cpri", "xcpi", "cpix"])
-def test_layer_order_that_the_networks_here_have_not_is_refused(told: str, tmp_path: Path) -> None:
-    assert "has no counterpart here: it must be c" in refusal(state_of("unet3d"), tmp_path, layer_order=told)
+@pytest.mark.parametrize("given", ["rcpi", "cpri", "xcpi", "cpix"])
+def test_layer_order_without_a_counterpart_is_refused(given: str, tmp_path: Path) -> None:
+    assert "has no counterpart here: it must be c" in refusal(state_of("unet3d"), tmp_path, layer_order=given)
 
 
 def test_groups_that_no_network_here_has_are_refused(tmp_path: Path) -> None:
@@ -274,13 +274,13 @@ def test_overlay_gives_volumes_the_axes_and_intensities_of_the_original(tmp_path
 
 
 @pytest.mark.parametrize(
-    ("model", "told", "window"),
+    ("model", "given", "window"),
     [("agscSEunet3d", None, [32, 32, 32]), ("vnet", None, None), ("vnet", (9, 8, 7), [9, 8, 7])],
 )
-def test_window_is_what_was_told_or_the_slices(
-    model: str, told: tuple[int, ...] | None, window: list[int] | None, tmp_path: Path
+def test_window_is_the_given_one_or_the_slices(
+    model: str, given: tuple[int, ...] | None, window: list[int] | None, tmp_path: Path
 ) -> None:
-    overlay = write_converted(example(tmp_path, model), tmp_path / "weights.pt", told)
+    overlay = write_converted(example(tmp_path, model), tmp_path / "weights.pt", given)
     assert json.loads(overlay.read_text()).get("roi_size") == window
 
 
@@ -302,7 +302,7 @@ def test_bad_output_is_refused_before_anything_is_written(tmp_path: Path) -> Non
     assert [file.name for file in tmp_path.iterdir()] == ["own.pt"]
 
 
-def test_command_writes_weights_and_config_and_says_what_it_found(
+def test_command_writes_weights_and_config_and_logs_what_it_found(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     monkeypatch.setattr(commands.logging, "basicConfig", lambda **_: None)

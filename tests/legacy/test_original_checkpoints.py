@@ -19,10 +19,10 @@ SMALL = {"depth": SLICES, "fmaps": 4}
 SLICED = ("csSEunet3d", "scSEunet3d", "agscSEunet3d", "agscSEvnet")
 
 
-def converted(source: nn.Module, folder: Path, **told: Any) -> nn.Module:
+def converted(source: nn.Module, folder: Path, **given: Any) -> nn.Module:
     """Save a network of the original, convert the file and return the network that its config and weights give."""
     torch.save(source.state_dict(), folder / "original.pth")
-    result = convert_checkpoint(folder / "original.pth", **told)
+    result = convert_checkpoint(folder / "original.pth", **given)
     arguments = dict(result.network_def)
     kind = arguments.pop("_target_").removeprefix("bundle.networks.")
     network = getattr(networks, kind)(**arguments).to(next(source.parameters()).dtype)
@@ -40,7 +40,7 @@ def volume(source: nn.Module) -> torch.Tensor:
 
 @torch.no_grad()
 def check(model: str, folder: Path, **options: Any) -> None:
-    """Build a model with ``options``, convert its checkpoint, told what the keys do not tell, and compare."""
+    """Build a model with ``options``, convert its checkpoint with what the keys do not determine, and compare."""
     given = Options(**{**SMALL, **options})
     poolings = {"slice_pooling": given.slice_pooling, "channel_pooling": given.channel_pooling}
     source = original(model, given)
@@ -99,13 +99,13 @@ def test_a_u_net_may_have_no_activation(order: str, tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("groups", [1, 4])
-def test_u_net_has_the_groups_that_are_told(groups: int, tmp_path: Path) -> None:
+def test_u_net_has_the_groups_that_are_given(groups: int, tmp_path: Path) -> None:
     check("unet3d", tmp_path, order="cgp", fmaps=8, groups=groups)
 
 
 @pytest.mark.parametrize("model", SLICED)
 def test_reductions_above_the_number_of_slices_and_channels(model: str, tmp_path: Path) -> None:
-    """The original limits them to one hidden unit, but for progressive attention, whose gate has none left."""
+    """The original limits them to one hidden unit, except for progressive attention, whose gate has none left."""
     check(model, tmp_path, slice_reduction=7, channel_reduction=6)
 
 

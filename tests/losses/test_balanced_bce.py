@@ -30,8 +30,8 @@ def test_ones_and_zeros_of_a_batch_count_the_same(size: tuple[int, ...]) -> None
     logits, target = case(*size)
     parts = []
     for label in range(2):
-        own, truth = terms(logits, target)[:, label], target[:, label]
-        parts.append((own[truth == 1].mean() + own[truth == 0].mean()) / 2)
+        values, reference = terms(logits, target)[:, label], target[:, label]
+        parts.append((values[reference == 1].mean() + values[reference == 0].mean()) / 2)
     torch.testing.assert_close(BalancedBCELoss()(logits, target), sum(parts) / 2)
 
 

@@ -73,7 +73,7 @@ def test_default_network_has_the_parameters_of_the_paper() -> None:
     assert parameters == encoder + deepest + decoder + finest + ends
 
 
-def test_every_residual_block_but_the_last_has_attention_at_half_size() -> None:
+def test_every_residual_block_except_the_last_has_attention_at_half_size() -> None:
     network = AnatomyNet(3, 1, 2, attention="pam", spatial_size=(64, 48, 37))
     *inner, last = residual_blocks(network)
     assert len(inner) == 12

@@ -165,7 +165,7 @@ def test_autocast_runs_and_trains() -> None:
     assert all(parameter.grad is not None and parameter.grad.isfinite().all() for parameter in network.parameters())
 
 
-def test_weights_of_torchvision_load_into_all_but_the_gates_and_the_last_layer(tmp_path: Path) -> None:
+def test_weights_of_torchvision_load_into_all_layers_except_the_gates_and_the_last(tmp_path: Path) -> None:
     torch.manual_seed(1)
     source = ResNetTrunk(2, 3, **TINY).state_dict()
     torch.save({**source, "fc.weight": torch.zeros(5, 128), "fc.bias": torch.zeros(5)}, tmp_path / "resnet.pth")

@@ -61,13 +61,13 @@ def test_image_pooling_trains_with_a_batch_of_one() -> None:
 
 
 @pytest.mark.parametrize("norm", ["batch", "instance"])
-def test_image_pooling_tells_images_of_other_brightness_apart(norm: str) -> None:
+def test_image_pooling_distinguishes_images_by_their_brightness(norm: str) -> None:
     aspp, x = ASPP(2, 8, 4, norm=norm, act="mish"), torch.rand(1, 8, 4, 4)
     assert not torch.allclose(aspp.pyramid(x)[-1], aspp.pyramid(2 * x)[-1])
 
 
 @pytest.mark.parametrize(("dropout", "kind"), [(None, nn.Identity), (0.5, nn.Dropout2d)])
-def test_dropout_stands_behind_the_projection(dropout: float | None, kind: type) -> None:
+def test_dropout_follows_the_projection(dropout: float | None, kind: type) -> None:
     aspp = ASPP(2, 8, 16, dropout=dropout)
     assert isinstance(aspp.dropout, kind)
     torch.manual_seed(0)

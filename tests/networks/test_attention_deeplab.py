@@ -36,7 +36,7 @@ def build(trunk: Any = TRUNKS["xception"], in_channels: int = 3, **options: Any)
     return AttentionDeepLabV3Plus(2, in_channels, 1, trunk=trunk, **with_options(NARROW, options))
 
 
-def test_number_of_parameters_is_the_published_one_but_for_what_the_docstring_names() -> None:
+def test_number_of_parameters_is_the_published_one_except_for_the_differences_in_the_docstring() -> None:
     with torch.device("meta"):
         network = AttentionDeepLabV3Plus(2, 3, 1)
     bias_for_norm = 256 - 2 * 256

@@ -84,7 +84,7 @@ def test_parts_have_the_published_numbers_of_parameters() -> None:
     assert len(pyramid.dense) == 5
 
 
-def test_dilated_branches_are_separable_unless_told_otherwise() -> None:
+def test_dilated_branches_are_separable_by_default() -> None:
     assert [isinstance(branch, SeparableConv) for branch in AttentionPyramid(2, 8, 4).branches] == [False] + [True] * 3
     plain = AttentionPyramid(2, 8, 4, separable=False)
     assert not any(isinstance(branch, SeparableConv) for branch in plain.branches)

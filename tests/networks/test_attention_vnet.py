@@ -39,7 +39,7 @@ def test_levels_have_their_numbers_of_convolutions() -> None:
 
 
 def test_network_is_residual_levels_between_strided_convolutions() -> None:
-    """Two levels, spelled out with torch's own functions; activation and norm are left out of the convolutions."""
+    """Two levels, spelled out with torch's own functions; activation and norm are omitted from the convolutions."""
     torch.manual_seed(0)
     options = {"channels": (4, 6), "levels": {"convs": (2,), "kernel_size": 3}, "norm": None, "act": "relu"}
     network = AttentionVNet(2, 1, 3, attention="se", **options)

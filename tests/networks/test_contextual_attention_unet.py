@@ -38,7 +38,7 @@ def count(module: nn.Module) -> int:
     return sum(parameter.numel() for parameter in module.parameters())
 
 
-def test_number_of_parameters_is_the_published_one_but_for_the_biases_of_the_gate() -> None:
+def test_number_of_parameters_is_the_published_one_except_for_the_biases_of_the_gate() -> None:
     with torch.device("meta"):
         network, bare = ContextualAttentionUNet(2, 3, 1), ContextualAttentionUNet(2, 3, 1, decoder={"bridge": False})
     assert count(network) == PUBLISHED + 64 + 4

@@ -69,7 +69,7 @@ class Masks(nn.Module):
         return self.head(x, self.tokens)[0][:, :1].expand_as(x)
 
 
-def test_normalization_stands_behind_the_boundary_and_the_context() -> None:
+def test_normalization_follows_the_boundary_and_the_context() -> None:
     head = build(norm="batch").eval()
     with torch.no_grad():
         for norm in (module for module in head.modules() if isinstance(module, nn.BatchNorm2d)):
@@ -89,7 +89,7 @@ def test_normalization_stands_behind_the_boundary_and_the_context() -> None:
     torch.testing.assert_close(mask, head.mask(torch.cat([weighted, context], 1)))
 
 
-def test_feature_reaches_the_mask_beside_the_boundary() -> None:
+def test_feature_reaches_the_mask_in_addition_to_the_boundary() -> None:
     """The authors' code hands on the gates alone: a patch of the mask is then a straight line of the boundary."""
     head, tokens = build(), torch.randn(1, 6, 1, 1).double()
     mask, boundary, _ = head(torch.randn(1, 4, 4, 4).double(), tokens)

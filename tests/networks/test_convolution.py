@@ -104,7 +104,7 @@ def test_separable_convolution_is_depthwise_then_pointwise(act: str | None, stri
     torch.testing.assert_close(layer(x), wanted)
 
 
-def test_separable_convolution_normalizes_behind_both() -> None:
+def test_separable_convolution_normalizes_after_both() -> None:
     assert [type(module) for part in SeparableConv(3, 2, 4) for module in part] == [
         nn.Conv3d,
         nn.BatchNorm3d,

@@ -110,12 +110,12 @@ def test_named_activation_is_the_only_one(trunk: Any) -> None:
     assert nn.ReLU not in kinds
 
 
-def test_separable_convolutions_stand_in_pyramid_and_decoder() -> None:
+def test_pyramid_and_decoder_have_separable_convolutions() -> None:
     network = build(2, **SEPARABLE)
     assert all(isinstance(layer, SeparableConv) for layer in (*network.aspp.branches[1:], *network.decoder))
 
 
-def test_attention_stands_behind_every_feature_of_the_trunk() -> None:
+def test_attention_follows_every_feature_of_the_trunk() -> None:
     gates = build(2, attention=("se", {"reduction": 1})).trunk.gates
     assert len(gates) == 5
     assert all(isinstance(gate, SqueezeExcitation) for gate in gates)

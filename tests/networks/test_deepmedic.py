@@ -107,7 +107,7 @@ def test_axis_of_any_length_is_extended_as_by_numpy(size: int) -> None:
     assert torch.equal(extend(x, 2, 11, size + 24), torch.from_numpy(wanted))
 
 
-def test_dropout_stands_before_the_last_convolutions() -> None:
+def test_dropout_precedes_the_last_convolutions() -> None:
     network = DeepMedic(2, 1, 2)
     assert [layer[1].p for layer in (*network.fc.layers, network.head)] == [0, 0.5, 0.5]
     assert [layer[1].p for layer in (*DeepMedic(2, 1, 2, dropout=0.2).fc.layers,)] == [0.2, 0.2]
@@ -120,7 +120,7 @@ def test_weights_start_with_the_deviation_of_he() -> None:
     assert weight.std().item() == pytest.approx((2 / (50 * 27)) ** 0.5, rel=0.02)
 
 
-def test_biases_stand_only_where_no_normalization_cancels_them() -> None:
+def test_convolutions_have_a_bias_only_where_no_normalization_cancels_it() -> None:
     assert [name for name, _ in DeepMedic(3, 1, 2).named_parameters() if "2.bias" in name] == ["head.2.bias"]
     convs = [module for module in DeepMedic(3, 1, 2, norm=None).modules() if isinstance(module, nn.Conv3d)]
     assert all(conv.bias is not None for conv in convs)

@@ -122,7 +122,7 @@ def test_without_an_axis_of_slices_no_axis_may_be_short() -> None:
         DenseUNet(3, 1, 2, **SMALL)(torch.randn(1, 1, 32, 16, 5))
 
 
-def test_dropout_stands_behind_the_last_convolution() -> None:
+def test_dropout_follows_the_last_convolution() -> None:
     network = DenseUNet(2, 1, 2, **{**SMALL, "dropout": 0.3})
     assert network.features.last[1].p == 0.3
     assert {conv[1].p for conv in network.features.convs} == {0}

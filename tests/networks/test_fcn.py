@@ -104,7 +104,7 @@ def test_published_norm_trains(trunk: Any) -> None:
 
 
 @every_trunk
-def test_dropout_stands_before_the_scores(trunk: Any) -> None:
+def test_dropout_precedes_the_scores(trunk: Any) -> None:
     network = build(2, trunk, dropout=0.5)
     assert isinstance(network.fully[-1], nn.Dropout2d)
     assert sum(isinstance(layer, nn.Dropout2d) for layer in network.fully) == (2 if trunk[0] == "vgg" else 1)

@@ -1,4 +1,4 @@
-"""Instance normalization and the slice mechanism behind it as one."""
+"""Instance normalization and the following slice mechanism in one step."""
 
 from __future__ import annotations
 

@@ -39,8 +39,8 @@ def test_network_equals_its_literal_form_slice_by_slice(slice_dim: int) -> None:
         planes = x.unbind(axis)
         features, scores = [], []
         for index, plane in enumerate(planes):
-            before, behind = planes[max(index - 1, 0)], planes[min(index + 1, 4)]
-            features.append(network.slices(torch.cat([before, plane, behind], dim=1), 0))
+            previous, following = planes[max(index - 1, 0)], planes[min(index + 1, 4)]
+            features.append(network.slices(torch.cat([previous, plane, following], dim=1), 0))
             scores.append(functional.conv2d(features[-1], network.scores.weight, network.scores.bias))
         volume = network.volume(torch.cat([x, 250 * torch.stack(scores, dim=axis)], dim=1), 0)
         fused = network.fusion[0](volume + torch.stack(features, dim=axis))

@@ -144,14 +144,14 @@ def test_full_maps_are_the_quarter_maps_enlarged_linearly() -> None:
     torch.testing.assert_close(full, expected)
 
 
-def test_padding_is_that_of_an_image_with_zeros_behind_it() -> None:
+def test_padding_is_that_of_an_image_with_zeros_after_it() -> None:
     network, x = build().eval(), image(40, 30)
     padded = functional.pad(x, [0, 2, 0, 8])
     torch.testing.assert_close(network(x), network(padded)[..., :40, :30])
     torch.testing.assert_close(network.attention_map(x), network.attention_map(padded)[..., :40, :30])
 
 
-def test_attention_map_lies_between_0_and_1_on_the_grid_of_the_image() -> None:
+def test_attention_map_is_between_0_and_1_on_the_grid_of_the_image() -> None:
     attention = build().eval().attention_map(image(50, 70, batch=2))
     assert attention.shape == (2, 1, 50, 70)
     assert (attention > 0).all()

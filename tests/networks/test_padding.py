@@ -9,7 +9,7 @@ from bundle.networks.blocks.padding import crop_to_image, pad_to_multiple
 
 
 @pytest.mark.parametrize(("size", "padded"), [([8, 16], [8, 16]), ([1, 9], [8, 16]), ([7, 8, 17], [8, 8, 24])])
-def test_image_is_padded_with_zeros_behind_its_last_voxels(size: list[int], padded: list[int]) -> None:
+def test_image_is_padded_with_zeros_after_its_last_voxels(size: list[int], padded: list[int]) -> None:
     x = torch.rand(2, 3, *size) + 1
     y = pad_to_multiple(x, 8)
     inside = tuple(slice(side) for side in size)

@@ -137,7 +137,7 @@ def test_stages_on_a_patch_are_two_normalized_convolutions_and_a_maximum() -> No
 
 
 def test_token_of_a_patch_does_not_move_with_the_class_token() -> None:
-    """A patch that alone is bright stands out at its own place."""
+    """A patch that alone is bright stands out at its place."""
     module = build(depth=1, size=16)
     nn.init.zeros_(module.positions)
     x = torch.zeros(1, 3, 16, 16).double()

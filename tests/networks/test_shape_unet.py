@@ -111,7 +111,7 @@ def test_decoder_that_stops_early_has_fewer_weights() -> None:
     assert counts[0] > counts[1] > counts[2]
 
 
-def test_flat_image_is_told_from_an_image_with_the_same_mean_by_its_shape() -> None:
+def test_flat_image_and_image_with_the_same_mean_differ_by_their_shape() -> None:
     network = build(norm=None).eval()
     flat = torch.zeros(1, 1, 16, 16)
     edged = flat.clone()

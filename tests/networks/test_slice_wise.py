@@ -22,16 +22,16 @@ def test_every_slice_is_what_the_2d_network_makes_of_it_alone(slice_dim: int) ->
     torch.testing.assert_close(network(x), torch.stack(slices, axis), rtol=0, atol=1e-12)
 
 
-def test_network_is_told_the_size_of_the_plane(monkeypatch: pytest.MonkeyPatch) -> None:
-    told: dict[str, Any] = {}
+def test_network_gets_the_size_of_the_plane(monkeypatch: pytest.MonkeyPatch) -> None:
+    received: dict[str, Any] = {}
 
     def probe(name: str, *sizes: int, **options: Any) -> nn.Module:
-        told.update(options, name=name, sizes=sizes)
+        received.update(options, name=name, sizes=sizes)
         return nn.Identity()
 
     monkeypatch.setattr("bundle.networks.slice_wise.get_network", probe)
     SliceWise(3, 1, 2, network="fcn", slice_dim=1, spatial_size=[8, 9, 10])
-    assert told == {"name": "fcn", "sizes": (2, 1, 2), "spatial_size": [8, 10]}
+    assert received == {"name": "fcn", "sizes": (2, 1, 2), "spatial_size": [8, 10]}
 
 
 @pytest.mark.parametrize("slice_dim", [-4, 3])

@@ -14,7 +14,7 @@ def test_parameters_without_normalization_are_the_published_number() -> None:
     assert sum(parameter.numel() for parameter in trunk.parameters()) == 14_714_688
 
 
-def test_features_are_the_maps_behind_the_poolings() -> None:
+def test_features_are_the_maps_after_the_poolings() -> None:
     trunk, x = VGGTrunk(2, 3, norm=None, width=1 / 16), torch.randn(1, 3, 32, 64)
     convs = [module for module in trunk.modules() if isinstance(module, nn.Conv2d)]
     features = trunk(x)

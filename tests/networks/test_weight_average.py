@@ -50,7 +50,7 @@ def test_a_single_file_has_no_mean(tmp_path: Path) -> None:
         average_weights([tmp_path / "a.pt"], tmp_path / "mean.pt")
 
 
-def test_the_command_tells_a_mistake_in_one_line(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+def test_the_command_reports_a_mistake_in_one_line(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
     command = ["average", str(tmp_path / "a.pt"), str(tmp_path / "b.pt"), "--output", str(tmp_path / "mean.pt")]
     assert main(command) == 2
     assert f"checkpoint {tmp_path / 'a.pt'} does not exist" in caplog.text

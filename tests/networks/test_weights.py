@@ -97,7 +97,7 @@ def test_only_what_is_wrong_is_told(tmp_path: Path) -> None:
     assert "another shape" not in message
 
 
-def test_weights_may_lie_with_their_channels_last() -> None:
+def test_weights_may_have_their_channels_last() -> None:
     target = nn.Conv2d(3, 4, 3)
     image = torch.randn(1, 3, 8, 8)
     expected = target(image)

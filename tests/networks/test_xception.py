@@ -47,7 +47,7 @@ def test_dilations_are_those_of_the_paper(output_stride: int, middle: int, leave
     )
 
 
-def test_low_level_feature_lies_before_the_stride_of_the_second_entry_block() -> None:
+def test_low_level_feature_is_before_the_stride_of_the_second_entry_block() -> None:
     trunk, x = XceptionTrunk(2, 1, width=1 / 16, middle_blocks=1).eval(), torch.randn(1, 1, 48, 40)
     entry = trunk.entry1(trunk.stem(x))
     features = trunk(x)
