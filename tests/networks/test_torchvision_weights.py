@@ -201,3 +201,11 @@ def test_missing_and_unreadable_files_are_refused(tmp_path: Path) -> None:
     file.write_bytes(b"no weights")
     assert "cannot be read as a file of weights" in refusal(trunk, file)
     assert "cannot be read as a file of weights" in refusal(trunk, saved(trunk, tmp_path))
+
+
+@pytest.mark.parametrize("file", [None, ""])
+def test_without_a_file_the_network_stays_as_it_is(file: str | None) -> None:
+    network = ResNetTrunk(2, 3, **TINY)
+    before = {key: value.clone() for key, value in network.state_dict().items()}
+    assert load_torchvision_weights(network, file) is network
+    assert all(torch.equal(value, before[key]) for key, value in network.state_dict().items())
