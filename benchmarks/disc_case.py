@@ -43,7 +43,7 @@ def run(file: Path, output: Path, *, figure: bool) -> tuple[float, int]:
     )
     workflow.run()
     seconds = time.process_time() - start
-    result = workflow.parser.get_parsed_content("summary").results[0]
+    result = workflow.parser.get_parsed_content("evaluator").records[0].to_json()
     return seconds, len(result["discs"])
 
 

@@ -8,7 +8,7 @@ Every pipeline runs in a process of its own, with one thread, on the same file, 
 convolution that gives the class of the nearest mean intensity, so that what is measured is all but the network. MONAI's
 is ``LoadImaged``, ``Orientationd``, ``Spacingd``, ``SlidingWindowInferer``, ``Invertd`` with interpolated scores,
 arg-max and ``SaveImaged``; ours is ``LoadVolumed``, ``Orientationd``, ``ResampleSpacingd``, ``SlabInferer`` with
-``GridAssembler``, and ``SaveSegmentationd``. The peak is that of the process above what it takes before the file is
+``LabelMapAssembler``, and ``SaveSegmentationd``. The peak is that of the process above what it takes before the file is
 read.
 """
 
@@ -43,7 +43,7 @@ from monai.transforms import (
     Spacingd,
 )
 
-from bundle.grid import GridAssembler, ResampleSpacingd, RestoreGridd
+from bundle.grid import LabelMapAssembler, ResampleSpacingd, SplitConfidenceMapsd
 from bundle.inference import SaveSegmentationd, SlabInferer
 from bundle.io import LoadVolumed
 
@@ -169,14 +169,16 @@ def run_keyslice(args: argparse.Namespace, network: NearestMean, stages: Stages)
     with stages.stage("reading, resampling"):
         data = pre({"image": str(args.volume)})
     with stages.stage("sliding window"), torch.no_grad():
-        assembler = GridAssembler(confidence=args.confidence)
+        assembler = LabelMapAssembler(confidence=args.confidence)
         batch = list_data_collate([data])
         inferer = SlabInferer(args.roi, overlap=args.overlap, spread="scan", assembler=assembler)
         data["pred"] = decollate_batch(inferer(batch["image"], network))[0]
     with stages.stage("writing"):
         names = {str(value): value for value in range(1, args.classes)}
-        data = RestoreGridd("pred", pre)(data)
-        SaveSegmentationd("pred", label_names=names, output_dir=args.output)({**data, "case": "volume"})
+        data = SplitConfidenceMapsd("pred", names=args.confidence)(data)
+        SaveSegmentationd("pred", label_names=names, output_dir=args.output, maps=args.confidence)(
+            {**data, "case": "volume"}
+        )
 
 
 def run_depth(args: argparse.Namespace, network: NearestMean, stages: Stages) -> None:
@@ -188,7 +190,7 @@ def run_depth(args: argparse.Namespace, network: NearestMean, stages: Stages) ->
     image = MetaTensor(torch.linspace(0, 1, shape[2]).expand(1, 1, *shape).contiguous(), meta=meta)
     stages.restart()
     with stages.stage("sliding window"), torch.no_grad():
-        result = SlabInferer(args.roi, overlap=args.overlap, assembler=GridAssembler())(image, network)
+        result = SlabInferer(args.roi, overlap=args.overlap, assembler=LabelMapAssembler())(image, network)
     stages.base += result.numel()
 
 

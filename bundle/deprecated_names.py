@@ -142,7 +142,7 @@ NAMES: dict[str, dict[str, str]] = {
         "save_preview": "tasks.images.save_preview",
     },
     "resume": {
-        "DoneCases": "inference.DoneCases",
+        "DoneCases": "inference.CompletedCases",
     },
     "transforms": {
         "BackgroundWriter": "inference.BackgroundWriter",
@@ -154,7 +154,7 @@ NAMES: dict[str, dict[str, str]] = {
         "LoadDiscPointsd": "tasks.spine.LoadDiscPointsd",
         "LoadPictured": "io.LoadColorImaged",
         "LoadVolumed": "io.LoadVolumed",
-        "OriginalGrid": "grid.GridAssembler",
+        "OriginalGrid": "grid.LabelMapAssembler",
         "OriginalGridd": "grid.RestoreGridd",
         "OriginalSized": "tasks.images.RestoreImageSized",
         "PictureAnswerd": "tasks.images.MaskResponsed",

@@ -85,9 +85,11 @@ def test_the_image_is_prepared_alike_in_all_workflows(task: str) -> None:
     validation = train["validate"]["preprocessing"]["transforms"]
     assert _image_steps(train, fixed if validation == "@train#deterministic_transforms" else validation) == wanted
     assert _image_steps(evaluate, evaluate["preprocessing"]["transforms"]) == wanted
-    for section in ("inferer", "assembler"):
-        assert evaluate.get(section) == inference.get(section)
-    assert evaluate["postprocessing"]["transforms"][0] == inference["postprocessing"]["transforms"][0]
+    assert evaluate["inferer"] == inference["inferer"]
+    if "label_map" in inference:
+        assert {**evaluate["label_map"], "confidence": "@confidence"} == inference["label_map"]
+    else:
+        assert evaluate["postprocessing"]["transforms"][0] == inference["postprocessing"]["transforms"][0]
 
 
 @pytest.mark.parametrize("task", [name for name, task in contract.TASKS.items() if task.is_explained])

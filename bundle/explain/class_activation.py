@@ -21,13 +21,13 @@ from monai.visualize import GradCAM
 from PIL import Image
 from torch import nn
 
+from bundle.inference.case_record import RECORD, CaseRecord, record_of_data
 from bundle.io.images import read_image
 from bundle.tasks.images.save_mask import RestoreImageSized
 from bundle.utils.atomic_write import atomic_write
 from bundle.utils.write_json import write_json
 
 from .cam_methods import CamMethod, build_cam, check_method, select_structures
-from .case_record import case_record
 
 logger = logging.getLogger(__name__)
 
@@ -136,29 +136,30 @@ class SaveClassMapsd(MapTransform):
         self.resize = RestoreImageSized(keys, image_key=image_key, allow_missing_keys=allow_missing_keys)
 
     def __call__(self, data: Mapping[Hashable, Any]) -> dict[Hashable, Any]:
-        """Write the files of one image and add its record as ``data["result"]``."""
+        """Write the files of one image and complete its record, ``data["record"]``."""
         d = self.resize(data)
         for key in self.key_iterator(d):
-            record = case_record(d, self.image_key, self.checkpoint)
+            d[RECORD] = record = record_of_data(d, self.image_key)
             self.output_dir.mkdir(parents=True, exist_ok=True)
-            pixels = read_image(record["input"]).pixels
+            pixels = read_image(record.file).pixels
             values = torch.as_tensor(d[key]).detach().cpu().numpy()
             classes = {
                 name: self._save(record, pixels, values[row], name) for row, name in enumerate(self.maps.classes)
             }
-            d["result"] = {**record, "method": self.maps.method, "layer": self.maps.layer, "maps": classes}
-            write_json(self.output_dir / f"{record['case']}_cam.json", d["result"])
+            results = {"method": self.maps.method, "layer": self.maps.layer, "maps": classes}
+            record.complete(results, checkpoint=self.checkpoint)
+            write_json(self.output_dir / f"{record.case}_cam.json", record.to_json())
         return d
 
-    def _save(self, record: dict[str, Any], pixels: np.ndarray, values: np.ndarray, name: str) -> dict[str, Any]:
+    def _save(self, record: CaseRecord, pixels: np.ndarray, values: np.ndarray, name: str) -> dict[str, Any]:
         """Write one map; note in ``record`` where it is zero."""
         values = values.clip(0)
         largest = float(values.max())
         if not largest > 0:
-            record["remarks"].append(f"the map of {name} is zero: no pixel of the layer supports it")
-            logger.warning("%s: %s", record["input"], record["remarks"][-1])
+            record.remarks.append(f"the map of {name} is zero: no pixel of the layer supports it")
+            logger.warning("%s: %s", record.file, record.remarks[-1])
         heat = values / largest if largest > 0 else values
-        target = self.output_dir / f"{record['case']}_cam_{name}.png"
+        target = self.output_dir / f"{record.case}_cam_{name}.png"
         with atomic_write(target) as file:
             Image.fromarray(np.round(heat * 255).astype(np.uint8)).save(file, "PNG")
         overlay = target.with_suffix(".jpg")

@@ -13,13 +13,14 @@ from monai.config import KeysCollection
 from monai.data import MetaTensor
 from monai.transforms import Invertd, InvertibleTransform, MapTransform
 
+from bundle.inference.case_record import RECORD, CaseRecord, record_of_data
 from bundle.io.label_maps import save_label_map
 from bundle.utils.write_json import write_json
 
 from .activation import ActivationMaps
 from .activation_figure import save_map_figure
 from .cam_methods import TITLES
-from .case_record import case_record, require_matplotlib
+from .matplotlib_check import require_matplotlib
 
 logger = logging.getLogger(__name__)
 
@@ -62,30 +63,30 @@ class SaveActivationd(MapTransform):
         self.invert = Invertd("map", transform, orig_keys=image_key, nearest_interp=False)
 
     def __call__(self, data: Mapping[Hashable, Any]) -> dict[Hashable, Any]:
-        """Write the files of one case and add its record as ``data["result"]``.
+        """Write the files of one case and complete its record, ``data["record"]``.
 
         Raises:
             GridMismatchError: when a map does not lie on the grid of the input file.
         """
         d = dict(data)
         for key in self.key_iterator(d):
-            record = case_record(d, self.image_key, self.checkpoint)
+            d[RECORD] = record = record_of_data(d, self.image_key)
             self.output_dir.mkdir(parents=True, exist_ok=True)
             labels, maps = d[key][0].as_tensor().cpu(), d[key][1:].cpu()
             found = {
                 name: self._save(d[self.image_key], labels == value, maps[index : index + 1], name, record)
                 for index, (name, value) in enumerate(self.maps.structures.items())
             }
-            figure = self.output_dir / f"{record['case']}_cam.png"
-            title = f"{record['case']}: {TITLES[self.maps.method]} at {self.maps.layer}"
+            figure = self.output_dir / f"{record.case}_cam.png"
+            title = f"{record.case}: {TITLES[self.maps.method]} at {self.maps.layer}"
             save_map_figure(d[self.image_key], labels, maps, figure, self.maps.structures, title=title)
             described = {"method": self.maps.method, "layer": self.maps.layer, "figure": str(figure)}
-            d["result"] = {**record, **described, "structures": found}
-            write_json(self.output_dir / f"{record['case']}_cam.json", d["result"])
+            record.complete({**described, "structures": found}, checkpoint=self.checkpoint)
+            write_json(self.output_dir / f"{record.case}_cam.json", record.to_json())
         return d
 
     def _save(
-        self, image: MetaTensor, mask: torch.Tensor, heat: torch.Tensor, name: str, record: dict[str, Any]
+        self, image: MetaTensor, mask: torch.Tensor, heat: torch.Tensor, name: str, record: CaseRecord
     ) -> dict[str, Any]:
         """Write one map; note in ``record`` why it is zero, where it is."""
         restored = self.invert({self.image_key: image, "map": heat})["map"]
@@ -93,11 +94,11 @@ class SaveActivationd(MapTransform):
         largest = float(values.max())
         if not largest > 0:
             why = "no voxel of the layer supports it" if mask.any() else "it is predicted nowhere in this volume"
-            record["remarks"].append(f"the map of {name} is zero: {why}")
-            logger.warning("%s: %s", record["input"], record["remarks"][-1])
-        target = self.output_dir / f"{record['case']}_cam_{name}.nii.gz"
+            record.remarks.append(f"the map of {name} is zero: {why}")
+            logger.warning("%s: %s", record.file, record.remarks[-1])
+        target = self.output_dir / f"{record.case}_cam_{name}.nii.gz"
         scaled = values / largest if largest > 0 else np.zeros_like(values)
-        save_label_map(scaled, target, source=record["input"], affine=np.asarray(restored.affine))
+        save_label_map(scaled, target, source=record.file, affine=np.asarray(restored.affine))
         share = float(heat[0][mask].sum() / heat.sum()) if largest > 0 else None
         return {
             "value": self.maps.structures[name],

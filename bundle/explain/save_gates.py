@@ -10,12 +10,13 @@ from typing import Any
 from monai.config import KeysCollection
 from monai.transforms import MapTransform
 
+from bundle.inference.case_record import RECORD, record_of_data
 from bundle.utils.write_json import write_json
 
-from .case_record import case_record, require_matplotlib
 from .gate_figure import save_gate_figure
 from .gates import GateProfiles, LevelGates
 from .input_slices import InputSlices, input_slices
+from .matplotlib_check import require_matplotlib
 
 
 class SaveGatesd(MapTransform):
@@ -54,21 +55,19 @@ class SaveGatesd(MapTransform):
         self.image_key, self.checkpoint = image_key, checkpoint
 
     def __call__(self, data: Mapping[Hashable, Any]) -> dict[Hashable, Any]:
-        """Write the files of one case and add a record of them as ``data["result"]``."""
+        """Write the files of one case and complete its record, ``data["record"]``."""
         d = dict(data)
         for key in self.key_iterator(d):
-            record = case_record(d, self.image_key, self.checkpoint)
+            d[RECORD] = record = record_of_data(d, self.image_key)
             self.output_dir.mkdir(parents=True, exist_ok=True)
-            table, figure = (self.output_dir / f"{record['case']}_gates.{ending}" for ending in ("csv", "png"))
+            table, figure = (self.output_dir / f"{record.case}_gates.{ending}" for ending in ("csv", "png"))
             levels = [(level, input_slices(d[self.image_key], level.axis)) for level in self.profiles.levels]
             labels = d[key].detach().cpu().numpy()[0]
             _write_table(levels, table)
-            save_gate_figure(levels, figure, labels, self.label_names, title=f"{record['case']}: gates of the slices")
-            files = {"table": str(table), "figure": str(figure)}
-            record = {**record, **files}
+            save_gate_figure(levels, figure, labels, self.label_names, title=f"{record.case}: gates of the slices")
+            record.complete({"table": str(table), "figure": str(figure)}, checkpoint=self.checkpoint)
             summaries = [_summarize(level, slices) for level, slices in levels]
-            write_json(self.output_dir / f"{record['case']}_gates.json", {**record, "levels": summaries})
-            d["result"] = record
+            write_json(self.output_dir / f"{record.case}_gates.json", {**record.to_json(), "levels": summaries})
         return d
 
 

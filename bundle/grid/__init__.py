@@ -1,10 +1,11 @@
 """Resampling, and restoring the original grid of a file."""
 
-from .original_grid import GridAssembler, RestoreGridd
+from .original_grid import LabelMapAssembler, RestoreGridd, SplitConfidenceMapsd
 from .resample import ResampleSpacingd
 
 __all__ = [
-    "GridAssembler",
+    "LabelMapAssembler",
     "ResampleSpacingd",
     "RestoreGridd",
+    "SplitConfidenceMapsd",
 ]

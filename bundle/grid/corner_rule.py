@@ -32,7 +32,7 @@ class SlabLabels:
     Args:
         grid: output voxels on the grid of the scores; channel 0 of its target gets labels, the next ones the maps.
         maps: which of ``"probability"``, ``"margin"`` and ``"entropy"`` to write, see
-            :class:`bundle.grid.GridAssembler`.
+            :class:`bundle.grid.LabelMapAssembler`.
     """
 
     def __init__(self, grid: Grid, maps: Sequence[str] = ()) -> None:

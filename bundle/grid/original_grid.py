@@ -1,4 +1,4 @@
-"""The way back of a result to the grid of its file."""
+"""Label maps and other results on the original grid, that of the file."""
 
 from __future__ import annotations
 
@@ -16,24 +16,21 @@ from monai.utils import ensure_tuple_rep
 from .corner_rule import MAPS, SlabLabels, label_dtype
 from .grids import AlignedGrid, Grid, ObliqueGrid
 
-ON_ORIGINAL_GRID = "on_original_grid"
-"""Metadata of a result: True when it lies on the grid of its file."""
-
-CONFIDENCE_MAPS = "confidence_maps"
-"""Metadata of a result: names of the maps in its channels behind the labels, parted by spaces."""
-
 MISALIGNED = 1e-3
 """Axes count as aligned when their ends are off by less than this many voxels."""
 
 
-class GridAssembler:
+class LabelMapAssembler:
     """Make label maps on the grid of the file from class scores that come slab by slab.
 
-    An assembler for :class:`bundle.inference.SlabInferer`. The result is the arg-max of the scores interpolated
-    linearly on the grid of the file, as of MONAI's ``Invertd`` and then ``argmax``, but for ties within rounding.
-    Scores of all classes never exist for a whole volume, on neither grid; those on the grid of the file are computed
-    only where the corners of a cell disagree (:mod:`bundle.grid.corner_rule`), or everywhere when maps are asked
-    for.
+    It is the assembler of a :class:`bundle.inference.SlabInferer` and stands in the section ``label_map`` of a config:
+    here, and nowhere else, scores become the label map. It has to run inside the inferer, because the scores of all
+    classes never exist for a whole volume, on neither grid. What the inferer returns lies on the grid of the file, so
+    that no step of the postprocessing has to restore it.
+
+    The result is the arg-max of the scores interpolated linearly on the grid of the file, as of MONAI's ``Invertd`` and
+    then ``argmax``, except for ties within rounding. Scores on that grid are computed only where the corners of a cell
+    disagree (:mod:`bundle.grid.corner_rule`), or everywhere when confidence maps are requested.
 
     The grid of the file is known from the metadata of the image: its affine against ``"original_affine"``, the size
     from ``"spatial_shape"``. So it works for flips, permutations, voxel sizes, crops, pads and any other affine
@@ -41,12 +38,21 @@ class GridAssembler:
     voxel of the image or more beyond it, outside of a crop, are background.
 
     Args:
-        confidence: maps to make beside the labels, of ``"probability"`` (largest softmax probability of the
+        confidence: maps to make with the labels, of ``"probability"`` (largest softmax probability of the
             interpolated scores), ``"margin"`` (its lead over the second) and ``"entropy"`` (of the softmax, in units of
-            ``log(K)``). They are uint8, 255 for 1; outside of a crop probability and margin are 0 and entropy is 255.
+            ``log(K)``). They are uint8, 255 for 1, in the channels after the label map
+            (:class:`bundle.grid.SplitConfidenceMapsd`); outside of a crop probability and margin are 0 and entropy is
+            255.
 
     Raises:
         ValueError: when a map is unknown.
+
+    Examples:
+        >>> label_map = LabelMapAssembler(confidence=["margin"]).start(torch.zeros(1, 1, 4, 4, 2), classes=2, axis=2)
+        >>> for _ in range(2):
+        ...     label_map.add(torch.tensor([0.0, 9.0]).reshape(2, 1, 1, 1).expand(2, 4, 4, 1))
+        >>> label_map.finish().shape, label_map.finish()[0, :, 0, 0, 0].tolist()
+        (torch.Size([1, 2, 4, 4, 2]), [1, 255])
     """
 
     def __init__(self, *, confidence: Sequence[str] = ()) -> None:
@@ -54,7 +60,7 @@ class GridAssembler:
             raise ValueError(f"confidence must name some of {', '.join(MAPS)}, got {list(confidence)}.")
         self.confidence = list(confidence)
 
-    def start(self, image: torch.Tensor, *, classes: int, axis: int) -> GridAssembly:
+    def start(self, image: torch.Tensor, *, classes: int, axis: int) -> LabelMapAssembly:
         """Return what takes the slabs of one case.
 
         Args:
@@ -63,17 +69,17 @@ class GridAssembler:
             axis: spatial axis along which slabs come.
 
         Raises:
-            ValueError: when there is no background class or the metadata does not tell the original grid.
+            ValueError: when there is no background class or the metadata lacks the original grid.
         """
         if classes < 2:
             raise ValueError(
                 f"classes must be 2 or more to have an arg-max, got {classes}; add one for the background."
             )
-        return GridAssembly(image, classes, axis, self.confidence)
+        return LabelMapAssembly(image, classes, axis, self.confidence)
 
 
-class GridAssembly:
-    """Result of one case in the making, see :class:`GridAssembler`."""
+class LabelMapAssembly:
+    """Label map of one case, while its slabs come, see :class:`LabelMapAssembler`."""
 
     def __init__(self, image: torch.Tensor, classes: int, axis: int, maps: Sequence[str]) -> None:
         self.image, self.maps = image, maps
@@ -95,7 +101,7 @@ class GridAssembly:
         result = self.values[None]
         if not isinstance(self.image, MetaTensor):
             return result
-        meta = {**self.image.meta, ON_ORIGINAL_GRID: True, CONFIDENCE_MAPS: " ".join(self.maps)}
+        meta = dict(self.image.meta)
         if "original_affine" in meta:
             meta["affine"] = torch.as_tensor(np.asarray(meta["original_affine"]), dtype=torch.float64)
         result = MetaTensor(result, meta=meta, applied_operations=[[]] if self.image.is_batch else [])
@@ -103,19 +109,52 @@ class GridAssembly:
         return result
 
 
-class RestoreGridd(MapTransform):
-    """Bring results to the grid of the file as label maps, whatever inferer they come from.
+class SplitConfidenceMapsd(MapTransform):
+    """Split the result of :class:`LabelMapAssembler` into the label map and its confidence maps.
 
-    A result of :class:`GridAssembler` is there already: its maps of confidence become entries of their own,
-    ``"<key>_probability"`` and so on, and the metadata of the labels gets their means a label as ``"confidence"``,
-    ``{"probability": {1: 0.97}}``. Any other result goes through MONAI's ``Invertd``, scores by their interpolation and
-    labels by their nearest voxels, and scores of several classes then become their arg-max.
+    Channel 0 stays under the key; the others become ``"<key>_probability"`` and so on.
+
+    Args:
+        keys: keys of the results ``(1 + maps, D, H, W)``.
+        names: names of the maps, as ``confidence`` of :class:`LabelMapAssembler`.
+        allow_missing_keys: skip missing keys.
+
+    Examples:
+        >>> data = SplitConfidenceMapsd("pred", names=["margin"])({"pred": torch.zeros(2, 4, 4, 4)})
+        >>> {key: tuple(value.shape) for key, value in data.items()}
+        {'pred': (1, 4, 4, 4), 'pred_margin': (1, 4, 4, 4)}
+    """
+
+    def __init__(self, keys: KeysCollection, *, names: Sequence[str] = (), allow_missing_keys: bool = False) -> None:
+        super().__init__(keys, allow_missing_keys)
+        self.names = list(names)
+
+    def __call__(self, data: Mapping[Hashable, Any]) -> dict[Hashable, Any]:
+        """Return the data with label maps and confidence maps ``(1, D, H, W)``.
+
+        Raises:
+            ValueError: when the number of channels is not that of the names.
+        """
+        d = dict(data)
+        for key in self.key_iterator(d):
+            if len(d[key]) != 1 + len(self.names):
+                raise ValueError(f"{key} must have a label map and the maps {self.names}, got {len(d[key])} channels.")
+            entries = [key, *(f"{key}_{name}" for name in self.names)]
+            d.update(zip(entries, d[key].split(1), strict=True))
+        return d
+
+
+class RestoreGridd(MapTransform):
+    """Bring the result of an inferer without assembler to the grid of the file, as a label map.
+
+    The result goes through MONAI's ``Invertd``, scores by linear interpolation and labels by their nearest voxels;
+    scores of several classes then become their arg-max. A result that lies on the grid of the file stays there.
 
     Args:
         keys: keys of the results ``(C, D, H, W)``.
         transform: preprocessing to undo.
         orig_keys: keys of the images that the results were made from.
-        allow_missing_keys: do nothing for a key that is not there.
+        allow_missing_keys: skip missing keys.
     """
 
     def __init__(
@@ -133,14 +172,10 @@ class RestoreGridd(MapTransform):
         """Return the data with label maps ``(1, D, H, W)`` on the grids of the files."""
         d = dict(data)
         for key, orig_key in self.key_iterator(d, self.orig_keys):
-            result = d[key]
-            if isinstance(result, MetaTensor) and result.meta.get(ON_ORIGINAL_GRID):
-                d.update(_parts(str(key), result))
-                continue
-            invert = Invertd(
-                key, self.transform, orig_keys=orig_key, nearest_interp=not result.is_floating_point(), to_tensor=False
-            )
-            d[key] = _labels(invert(d)[key])
+            if not _lies_on_original_grid(d[key], d[orig_key]):
+                nearest = not d[key].is_floating_point()
+                d = Invertd(key, self.transform, orig_keys=orig_key, nearest_interp=nearest, to_tensor=False)(d)
+            d[key] = _labels(d[key])
         return d
 
 
@@ -185,25 +220,10 @@ def _grid(matrix: np.ndarray, shape: Sequence[int], target: torch.Tensor, axis: 
     return AlignedGrid(positions, shape, target.permute(0, *(column + 1 for column in columns)), axis=axis)
 
 
-def _parts(key: str, result: MetaTensor) -> dict[str, MetaTensor]:
-    names = str(result.meta.get(CONFIDENCE_MAPS, "")).split()
-    parts = dict(zip([key, *(f"{key}_{name}" for name in names)], result.split(1), strict=True))
-    if names:
-        labels = parts[key].as_tensor()[0]
-        means = {name: _means(labels, parts[f"{key}_{name}"].as_tensor()[0]) for name in names}
-        parts[key].meta["confidence"] = means
-    return parts
-
-
-def _means(labels: torch.Tensor, values: torch.Tensor) -> dict[int, float]:
-    """Return the mean of a map over every label that occurs, with 1 for 255, plane by plane."""
-    count = int(labels.max()) + 1
-    total, voxels = torch.zeros(count, dtype=torch.float64), torch.zeros(count, dtype=torch.int64)
-    for label, value in zip(labels.unbind(-1), values.unbind(-1), strict=True):
-        index = label.flatten().long().cpu()
-        total += torch.bincount(index, value.flatten().double().cpu(), minlength=count)
-        voxels += torch.bincount(index, minlength=count)
-    return {int(i): float(total[i] / voxels[i] / 255) for i in voxels.nonzero()[:, 0]}
+def _lies_on_original_grid(result: MetaTensor, image: MetaTensor) -> bool:
+    matrix, size = original_grid(image[None])
+    original = np.asarray(image.affine, dtype=float) @ matrix
+    return list(result.shape[1:]) == size and np.allclose(np.asarray(result.affine), original, atol=1e-6)
 
 
 def _labels(result: MetaTensor) -> MetaTensor:

@@ -5,11 +5,12 @@ from .background_writer import BackgroundWriter
 from .case_dataset import CaseCacheDataset, CaseDataset, collate_cases
 from .case_evaluator import CaseEvaluator
 from .case_metrics import CaseMetrics
+from .case_record import CaseRecord
 from .clean_stop import CleanStop, Stopped
+from .completed_cases import CompletedCases
 from .job_progress import JobProgress
 from .plan import PlannedInferer
 from .prefetch import PrefetchLoader
-from .resume import DoneCases
 from .save_in_background import SaveInBackgroundd
 from .save_segmentation import SaveSegmentationd
 from .slab import SlabInferer
@@ -22,8 +23,9 @@ __all__ = [
     "CaseDataset",
     "CaseEvaluator",
     "CaseMetrics",
+    "CaseRecord",
     "CleanStop",
-    "DoneCases",
+    "CompletedCases",
     "JobProgress",
     "PlannedInferer",
     "PrefetchLoader",

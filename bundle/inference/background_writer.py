@@ -1,66 +1,71 @@
-"""Writing of results beside the computing of the next case."""
+"""Writing of results in a background thread, while the next case is computed."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from concurrent.futures import Future, ThreadPoolExecutor, wait
 from threading import BoundedSemaphore
 from typing import Any
 
-from .failures import record_failure
+from .case_record import CaseRecord
 
 
 class BackgroundWriter:
-    """Run jobs of writing one behind the other in a thread of their own.
+    """Run jobs that write, one after another, in a separate thread.
 
-    A job that fails makes a failure of its case, and the others go on. Jobs that were taken are done before the process
-    ends, but for SIGKILL.
+    A job that raises makes its case a failed one; the others continue. Submitted jobs are completed before the process
+    ends, except by SIGKILL.
 
     Args:
-        waiting: jobs that may wait while one is written; :meth:`submit` blocks when there are more, so memory is
+        waiting: jobs that may wait while one is running; :meth:`submit` blocks when there are more, so memory is
             bounded.
 
     Attributes:
-        results: what the jobs returned.
-        failures: records of the cases whose job failed.
-        on_written: called with the name of a case when its job has ended, in the thread of the writer; or None.
+        on_written: called with the name of a case when its job has ended, in the background thread; or None.
 
     Raises:
         ValueError: when ``waiting`` is negative.
+
+    Examples:
+        >>> writer, record = BackgroundWriter(), CaseRecord("scan")
+        >>> writer.submit(record, lambda: record.complete({"voxels": 7}))
+        >>> writer.finish()
+        >>> record.to_json()["voxels"]
+        7
     """
 
     def __init__(self, *, waiting: int = 1) -> None:
         if waiting < 0:
             raise ValueError(f"waiting must be 0 or more jobs, got {waiting}.")
-        self.results: list[dict[str, Any]] = []
-        self.failures: list[dict[str, str]] = []
         self.on_written: Callable[[str], None] | None = None
         self._pool = ThreadPoolExecutor(1, thread_name_prefix="writer")
         self._free = BoundedSemaphore(waiting + 1)
         self._jobs: list[Future[None]] = []
 
-    def restart(self) -> None:
-        """Forget the results and failures of an earlier run."""
-        self.finish()
-        self.results.clear()
-        self.failures.clear()
-
-    def submit(self, case: Mapping[str, Any], job: Callable[[], dict[str, Any]]) -> None:
-        """Take a job that writes the result of ``case``, with ``"case"`` and ``"image"``, and returns its record."""
+    def submit(self, record: CaseRecord, job: Callable[[], Any]) -> None:
+        """Run a job that writes the results of a case and completes its record."""
         self._free.acquire()
         self._jobs = [job for job in self._jobs if not job.done()]
-        self._jobs.append(self._pool.submit(self._run, case, job))
+        self._jobs.append(self._pool.submit(self._run, record, job))
 
     def finish(self) -> None:
-        """Wait until all that was taken is written."""
+        """Wait until all submitted jobs have ended."""
         wait(self._jobs)
 
-    def _run(self, case: Mapping[str, Any], job: Callable[[], dict[str, Any]]) -> None:
+    def _run(self, record: CaseRecord, job: Callable[[], Any]) -> None:
         try:
-            self.results.append(job())
+            job()
         except Exception as error:
-            self.failures.append(record_failure(case, error))
+            record.fail(error)
         finally:
             self._free.release()
             if self.on_written is not None:
-                self.on_written(str(case["case"]))
+                self.on_written(record.case)
+
+
+def run_or_submit(writer: BackgroundWriter | None, record: CaseRecord, job: Callable[[], Any]) -> None:
+    """Run a job in the background, or at once where there is no writer."""
+    if writer is None:
+        job()
+    else:
+        writer.submit(record, job)

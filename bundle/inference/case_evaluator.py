@@ -1,39 +1,53 @@
-"""Evaluator in which one bad case does not end the run."""
+"""Evaluator in which a case that fails does not end the run."""
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 from ignite.engine import Events
 from monai.engines import SupervisedEvaluator
 
-from .failures import FAILURE, record_failure
-from .resume import DONE
+from .case_record import RECORD, CaseRecord, record_of_batch
 
 
 class CaseEvaluator(SupervisedEvaluator):
-    """MONAI's ``SupervisedEvaluator``, one case a batch, that records failures and goes on.
+    """MONAI's ``SupervisedEvaluator``, one case per batch, that continues after a case that fails.
 
-    A case fails when its batch is the record of a failure (see :mod:`bundle.inference.case_dataset`), or when the
-    network, a transform behind it, or the writing of its result raises. Its output is an empty list, which the metrics
-    and handlers of this project pass over. The records are kept as ``failures``. The output of a case that an earlier
-    run has done is its record.
+    A case fails when it could not be loaded (see :class:`bundle.inference.CaseDataset`), or when the network, a
+    postprocessing transform or the writing of its result raises. Its output is an empty list, which the metrics and
+    handlers of this project skip, as is that of a case that an earlier run has completed.
 
-    When the run is cut off, as by Ctrl-C, ``Events.TERMINATE`` is fired before the exception goes on, so that handlers
-    can save what is done.
+    Postprocessing transforms find the :class:`bundle.inference.CaseRecord` of the case under ``"record"``. Its
+    ``plan`` is the ``description`` of the inferer, if it has one.
+
+    When the run is interrupted, as by Ctrl-C, ``Events.TERMINATE`` is fired before the exception continues, so that
+    handlers can save the completed cases.
 
     Args:
         args: as for ``SupervisedEvaluator``.
+        postprocessing: transforms of a case after the network.
         kwargs: as for ``SupervisedEvaluator``.
+
+    Attributes:
+        records: records of the cases of the run, in order.
     """
 
-    def __init__(self, *args: Any, **kwargs: Any) -> None:
-        self.failures: list[dict[str, str]] = []
+    def __init__(self, *args: Any, postprocessing: Callable[..., Any] | None = None, **kwargs: Any) -> None:
+        self.records: list[CaseRecord] = []
+        if postprocessing is not None:
+            kwargs["postprocessing"] = partial(self._postprocess, postprocessing)
         super().__init__(*args, **kwargs)
-        self.add_event_handler(Events.STARTED, lambda _: self.failures.clear())
+        self.add_event_handler(Events.STARTED, lambda _: self.records.clear())
+
+    @property
+    def failures(self) -> list[CaseRecord]:
+        """Records of the failed cases."""
+        return [record for record in self.records if record.status == "failed"]
 
     def run(self, global_epoch: int = 1) -> None:  # type: ignore[override]
-        """Run over all cases, as number ``global_epoch`` of the runs that there are."""
+        """Run over all cases; ``global_epoch`` counts the runs."""
         try:
             super().run(global_epoch)
         except BaseException:
@@ -41,20 +55,18 @@ class CaseEvaluator(SupervisedEvaluator):
             raise
 
     def _iteration(self, engine: SupervisedEvaluator, batchdata: dict[str, Any]) -> Any:
-        if FAILURE in batchdata:
-            self.failures.append(batchdata[FAILURE])
-            engine.state.batch = []
-            return []
-        if DONE in batchdata:
-            engine.state.batch = []
-            return [{"result": batchdata[DONE]}]
-        case = {
-            "case": batchdata.get("case", ["?"])[0],
-            "image": batchdata["image"].meta.get("filename_or_obj", [""])[0],
-        }
-        try:
-            return super()._iteration(engine, batchdata)
-        except Exception as error:
-            self.failures.append(record_failure(case, error))
-            engine.state.batch = []
-            return []
+        record = record_of_batch(batchdata)
+        self.records.append(record)
+        batchdata.pop(RECORD, None)
+        if record.status == "loaded":
+            try:
+                return super()._iteration(engine, batchdata)
+            except Exception as error:
+                record.fail(error)
+        engine.state.batch = []
+        return []
+
+    def _postprocess(self, postprocessing: Callable[..., Any], data: dict[str, Any]) -> Any:
+        record = self.records[-1]
+        record.plan = getattr(self.inferer, "description", None)
+        return postprocessing({**data, RECORD: record})

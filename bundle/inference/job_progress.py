@@ -17,35 +17,35 @@ from monai.engines import Evaluator
 from monai.engines.utils import IterationEvents
 from tqdm import tqdm
 
-from .failures import FAILURE
-from .resume import DONE
+from .case_record import record_of_batch
 
 logger = logging.getLogger(__name__)
 
-SHARES = {"read": 0.05, "network": 0.85, "way_back": 0.08}
-"""Shares of a case in the time until the first one is done and they are measured."""
+SHARES = {"read": 0.05, "network": 0.85, "restore": 0.08}
+"""Shares of the stages in the time of a case, until the first one is done and they are measured."""
 
 WRITE = 0.02
-"""Share of the writing, which goes on beside."""
+"""Share of the writing, which runs in the background."""
 
 
 class JobProgress:
-    """Show how far an inference job is: reading, windows of the network, way back and writing, all cases in one bar.
+    """Show the progress of an inference job: reading, network, postprocessing and writing of all cases in one bar.
 
-    JSON lines have ``case``, ``stage`` (``"read"``, ``"network"``, ``"way_back"``, ``"write"``, at last ``"end"``),
-    ``done`` and ``total`` of the stage, ``seconds_left`` of the job (null until it is known), ``cases_done`` and
-    ``cases``. Cases that an earlier run has done do not count. The time left is the time so far, scaled by what is
-    left; within a case by the shares that the stages had so far. Lines that cannot be written, to a full disk or a
-    broken pipe, are given up with a warning; the job goes on.
+    JSON lines have ``case``, ``stage`` (``"read"``, ``"network"``, ``"restore"`` for the postprocessing, ``"write"``,
+    at last ``"end"``), ``done`` and ``total`` of the stage, ``seconds_left`` of the job (null until it is known),
+    ``cases_done`` and ``cases``. Cases that an earlier run has completed do not count. The time left is estimated from
+    the time so far; within a case, from the shares of the stages so far. When lines cannot be written, as to a full
+    disk or a broken pipe, a warning is logged and the job continues without them.
 
     Args:
-        inferer: the inferer, or a wrapper of it with ``inferer``, that has an ``on_window``: an attribute to which this
-            handler gives a function of the windows that are done and of all. None, or one without it, goes by cases.
+        inferer: the inferer, or a wrapper of it with ``inferer``, that has an ``on_window``: an attribute that this
+            handler sets to a function of the number of processed windows and of all. None, or one without it, counts
+            cases.
         writer: writer with ``on_written`` and ``finish()``, such as :class:`bundle.inference.BackgroundWriter`; None
-            for writing within the way back.
+            where the postprocessing writes.
         json_lines: file to write JSON lines to, or ``"-"`` for standard error, without the bar. None for none.
         interval: seconds between JSON lines of one stage, at least.
-        enabled: False to do nothing, e.g. on all processes but the first.
+        enabled: False to do nothing, e.g. on all processes except the first.
     """
 
     def __init__(
@@ -105,7 +105,7 @@ class JobProgress:
             self.writer.on_written = on_written
 
     def _enter(self, stage: str) -> None:
-        """Leave a stage, whose seconds count from now on, for another one."""
+        """Enter a stage and add the seconds of the one before."""
         with self._lock:
             now = time.monotonic()
             if self.stage in self.seconds:
@@ -114,27 +114,26 @@ class JobProgress:
 
     def _loaded(self, engine: Evaluator) -> None:
         batch: Any = engine.state.batch
-        record = batch.get(FAILURE) or batch.get(DONE) or batch
-        name = record.get("case")
-        self.case, self._earlier = name[0] if isinstance(name, list) else name, DONE in batch
+        record = record_of_batch(batch)
+        self.case, self._earlier = record.case, record.status == "completed earlier"
         if self._earlier:
             self.cases -= 1
-        self._tell(1, 1, self.case, always=True)
+        self._report(1, 1, self.case, always=True)
         self._enter("network")
 
     def _on_window(self, done: int, total: int) -> None:
         self._share = done / total
-        self._tell(done, total, self.case, always=done == total)
+        self._report(done, total, self.case, always=done == total)
 
     def _forwarded(self, _: Evaluator) -> None:
-        self._enter("way_back")
-        self._tell(0, 1, self.case, always=True)
+        self._enter("restore")
+        self._report(0, 1, self.case, always=True)
 
     def _case_done(self, engine: Evaluator) -> None:
         with self._lock:
-            failed = not engine.state.output
+            failed = not engine.state.output and not self._earlier
             if not failed and not self._earlier:
-                self._tell(1, 1, self.case, always=True)
+                self._report(1, 1, self.case, always=True)
             self._enter("between")
             self.cases_done += not self._earlier
             self.written += failed or (self.writer is None and not self._earlier)
@@ -142,7 +141,7 @@ class JobProgress:
     def _on_written(self, case: str) -> None:
         with self._lock:
             self.written += 1
-            self._tell(1, 1, case, stage="write", always=True)
+            self._report(1, 1, case, stage="write", always=True)
 
     def _end(self) -> None:
         if self._bar is None:
@@ -150,7 +149,7 @@ class JobProgress:
         if self.writer is not None:
             self.writer.finish()
         self._hook(None, None)
-        self._tell(self.written, self.cases, None, stage="end", always=True)
+        self._report(self.written, self.cases, None, stage="end", always=True)
         self._bar.close()
         try:
             if self._stream not in (None, sys.stderr):
@@ -160,7 +159,7 @@ class JobProgress:
         self._bar = self._stream = None
 
     def _give_up_lines(self, error: OSError) -> None:
-        """Warn that the JSON lines end here, and go on without them."""
+        """Warn that the JSON lines end here, and continue without them."""
         logger.warning("no more JSON lines of the progress: %s", error)
         stream, self._stream = self._stream, None
         if stream is not sys.stderr:
@@ -168,7 +167,7 @@ class JobProgress:
                 stream.close()
 
     def _done(self) -> float:
-        """Return the share of the job that is done."""
+        """Return the completed share of the job."""
         spent = sum(self.seconds.values())
         shares = SHARES
         if self.cases_done and spent > 0:
@@ -180,8 +179,8 @@ class JobProgress:
         whole = (1 - WRITE) * self.cases_done + WRITE * self.written + within
         return min(whole / self.cases, 1.0) if self.cases else 1.0
 
-    def _tell(self, done: int, total: int, case: str | None, *, stage: str = "", always: bool = False) -> None:
-        """Show in the bar, and as a JSON line, that ``done`` of ``total`` parts of a stage are done."""
+    def _report(self, done: int, total: int, case: str | None, *, stage: str = "", always: bool = False) -> None:
+        """Show in the bar, and as a JSON line, that ``done`` of ``total`` parts of a stage are processed."""
         with self._lock:
             now, share = time.monotonic(), self._done()
             left = (now - self._began) * (1 - share) / share if share > 0 else None

@@ -12,7 +12,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import asdict
 from pathlib import Path
-from typing import Any, cast
+from typing import Any
 
 import torch
 from monai.data import MetaTensor
@@ -103,10 +103,10 @@ class PlannedInferer(Inferer):
         self._compiled: dict[int, tuple[Network, Network]] = {}
 
     def __call__(self, inputs: torch.Tensor, network: Network | Iterable[Network], *args: Any, **kwargs: Any) -> Any:
-        """Return what the wrapped inferer returns for ``inputs`` ``(B, C, ...)``; ``meta["plan"]`` tells the plan."""
+        """Return what the wrapped inferer returns for ``inputs`` ``(B, C, ...)``."""
         if self.plan == "fp32":
             self.chosen = self.chosen or {"plan": asdict(Plan(batch=self.inferer.sw_batch_size)), "source": "off"}
-            return self._told(self.inferer(inputs, network, *args, **kwargs))
+            return self.inferer(inputs, network, *args, **kwargs)
         if self.reuse_memory:
             reuse_memory()
         members = [network] if callable(network) else list(network)
@@ -116,14 +116,12 @@ class PlannedInferer(Inferer):
         run = [planned(plan, self._prepared(plan, member)) for member in networks]
         with self._set(plan, run[len(members) :]), carried_out(plan, device):
             chosen = run[0] if callable(network) else run[: len(members)]
-            return self._told(self.inferer(inputs, chosen, *args, **kwargs))
+            return self.inferer(inputs, chosen, *args, **kwargs)
 
-    def _told(self, result: Any) -> Any:
-        """Write the plan into the metadata of the result, for the record of the case."""
-        if isinstance(result, MetaTensor):
-            chosen = cast(dict[str, Any], self.chosen)
-            result.meta["plan"] = [f"{Plan.of(chosen['plan'])} ({chosen['source']})"]
-        return result
+    @property
+    def description(self) -> str | None:
+        """The plan of the last case in words, for its record; None before the first case."""
+        return None if self.chosen is None else f"{Plan.of(self.chosen['plan'])} ({self.chosen['source']})"
 
     def _plan(
         self, inputs: torch.Tensor, networks: list[Network], device: torch.device, args: Any, kwargs: Any

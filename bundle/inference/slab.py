@@ -40,7 +40,7 @@ class Writer(Protocol):
 
 
 class Assembler(Protocol):
-    """What makes the result of a case from its slabs, as :class:`bundle.grid.GridAssembler` does."""
+    """What makes the result of a case from its slabs, as :class:`bundle.grid.LabelMapAssembler` does."""
 
     def start(self, image: torch.Tensor, *, classes: int, axis: int) -> Writer:
         """Return what takes the slabs of ``image`` ``(1, C, D, H, W)`` along the spatial axis ``axis``."""
@@ -72,20 +72,20 @@ class SlabInferer(Inferer):
         mirror_axes: spatial axes to mirror at test time: the scores of a window are the mean over all mirrorings, which
             costs a forward pass each, ``2 ** len(mirror_axes)`` in all.
         networks: further networks; the scores of a window are the mean over them and the network of the call.
-        assembler: makes the result from finished slabs, as :class:`bundle.grid.GridAssembler` does; None for the
+        assembler: makes the result from finished slabs, as :class:`bundle.grid.LabelMapAssembler` does; None for the
             grid of the image. It takes one case a batch.
         spread: ``"even"`` steps between windows, or those of MONAI's ``"scan"``, see :func:`window_starts`.
         slab_axis: spatial axis along which windows run; None for the one that takes the least memory, or the first
             where whole scores are returned.
         skip_constant: skip windows in which every channel of the image has one value. They add nothing to the blending;
             voxels that no other window sees get the scores of a sure background: 20 for class 0, and 0 for the others.
-            How many were skipped is logged, and kept in the metadata of the result as ``"windows"`` and
-            ``"windows_skipped"``. The first window always runs.
+            How many were skipped is logged. The first window always runs.
         progress: show a progress bar on a terminal.
 
     Attributes:
         on_window: called with the number of windows that are done and that of all, after every batch of windows; None
             for nothing.
+        windows, windows_skipped: with ``skip_constant``, the windows of the last image, and how many were skipped.
 
     Raises:
         ValueError: when ``overlap``, ``output``, ``mirror_axes``, ``spread`` or ``slab_axis`` is out of range.
@@ -128,6 +128,7 @@ class SlabInferer(Inferer):
         self.networks = [_as_evaluated(network) for network in networks]
         self.assembler, self.spread, self.slab_axis, self.skip_constant = assembler, spread, slab_axis, skip_constant
         self.on_window: Callable[[int, int], None] | None = None
+        self.windows = self.windows_skipped = 0
 
     def __call__(
         self, inputs: torch.Tensor, network: Network | Sequence[Network], *args: Any, **kwargs: Any
@@ -225,9 +226,8 @@ class _Job:
         if self.settings.assembler is None:
             result = convert_to_dst_type(result, self.inputs, dtype=result.dtype)[0]
         if self.settings.skip_constant:
+            self.settings.windows, self.settings.windows_skipped = self.windows, self.skipped
             logger.info("skipped %d of %d windows, which are constant", self.skipped, self.windows)
-            if isinstance(result, MetaTensor):
-                result.meta["windows"], result.meta["windows_skipped"] = self.windows, self.skipped
         return result
 
 

@@ -13,105 +13,91 @@ from monai.engines import Workflow
 
 from bundle.utils.write_json import write_json
 
-from .resume import DONE
+from .case_record import CaseRecord
 
 logger = logging.getLogger(__name__)
 
 EXIT_BAD_CASES = 2
-"""Exit status of a run that left out cases."""
+"""Exit status of a run that skipped cases."""
 
 
 class RunSummary:
-    """Write ``<output_dir>/summary.json`` at the end of a run: results, cases that were left out, seconds.
+    """Write ``<output_dir>/summary.json`` at the end of a run: results, failed cases, metrics, seconds.
 
-    A run that is cut off leaves a summary of what was done, with ``"stopped"``.
+    An interrupted run leaves a summary of the completed cases, with ``"stopped"``.
 
     Args:
-        output_dir: folder to write to; made when missing.
-        sources: datasets, engines or writers that keep records of what failed as ``failures``. A writer, such as
-            :class:`bundle.inference.BackgroundWriter`, also has ``results``, ``restart()`` and ``finish()``, which is
-            called before the file is written.
-        enabled: False to write nothing, e.g. on all processes but the first.
+        output_dir: folder to write to; created when missing.
+        sources: datasets and engines with ``records`` of cases, and writers such as
+            :class:`bundle.inference.BackgroundWriter`, whose ``finish()`` is called before the file is written.
+        enabled: False to write nothing, e.g. on all processes except the first.
     """
 
     def __init__(self, output_dir: str | Path, *, sources: Sequence[Any] = (), enabled: bool = True) -> None:
         self.output_dir, self.sources, self.enabled = Path(str(output_dir)), list(sources), enabled
-        self._collected: list[dict[str, Any]] = []
         self._running = False
         self.started = time.perf_counter()
 
     @property
-    def results(self) -> list[dict[str, Any]]:
-        """Records of all cases that are done."""
-        return [*self._collected, *(result for source in self.sources for result in getattr(source, "results", []))]
+    def records(self) -> list[CaseRecord]:
+        """Records of all cases of the sources."""
+        return [record for source in self.sources for record in getattr(source, "records", [])]
 
     @property
-    def failures(self) -> list[dict[str, str]]:
-        """Records of all cases that were left out."""
-        return [failure for source in self.sources for failure in getattr(source, "failures", [])]
+    def failures(self) -> list[CaseRecord]:
+        """Records of the failed cases."""
+        return [record for record in self.records if record.status == "failed"]
 
     def attach(self, engine: Workflow) -> None:
-        """Collect the results of ``engine``'s iterations and write the file at the end."""
+        """Write the file at the end of the run of ``engine``."""
         if engine not in self.sources:
             self.sources.append(engine)
         engine.add_event_handler(Events.STARTED, self._start)
-        engine.add_event_handler(Events.ITERATION_COMPLETED, self._collect)
         engine.add_event_handler(Events.COMPLETED, self._write)
         engine.add_event_handler(Events.TERMINATE, self._write_stopped)
 
     def exit(self) -> None:
-        """End the process with status 2 if cases were left out; for the ``finalize`` section of a config.
+        """End the process with status 2 if cases failed; for the ``finalize`` section of a config.
 
         Raises:
-            SystemExit: if cases were left out.
+            SystemExit: if cases failed.
         """
         if self.failures:
             raise SystemExit(EXIT_BAD_CASES)
 
     def _start(self, engine: Workflow) -> None:
-        self._collected.clear()
-        for writer in self._writers:
-            writer.restart()
         self.started = time.perf_counter()
         try:
             self.output_dir.mkdir(parents=True, exist_ok=True)
         except OSError as error:
             raise ValueError(
-                f"output_dir {self.output_dir} cannot be made ({error}); pass another --output_dir."
+                f"output_dir {self.output_dir} cannot be created ({error}); pass another --output_dir."
             ) from error
         self._running = True
-
-    @property
-    def _writers(self) -> list[Any]:
-        return [source for source in self.sources if hasattr(source, "finish")]
-
-    def _collect(self, engine: Workflow) -> None:
-        output = engine.state.output
-        self._collected += [item["result"] for item in output if "result" in item] if isinstance(output, list) else []
 
     def _write_stopped(self, engine: Workflow) -> None:
         if self._running:
             self._write(engine, stopped=True)
 
     def _write(self, engine: Workflow, stopped: bool = False) -> None:
-        for writer in self._writers:
-            writer.finish()
-        for failure in self.failures:
-            logger.error("left out: %s", failure["message"])
+        for source in self.sources:
+            getattr(source, "finish", lambda: None)()
+        completed = [record for record in self.records if record.is_completed]
+        for record in self.failures:
+            logger.error("skipped: %s", record.message)
+        self._running = False
         if not self.enabled:
-            self._running = False
             return
+        path = self.output_dir / "summary.json"
         content: dict[str, Any] = {
-            "cases": self.results,
-            "failures": self.failures,
+            "cases": [record.to_json() for record in completed],
+            "failures": [record.to_json() for record in self.failures],
             "metrics": {name: float(value) for name, value in engine.state.metrics.items()},
             "seconds": round(time.perf_counter() - self.started, 3),
             **({"stopped": True} if stopped else {}),
         }
-        path = self.output_dir / "summary.json"
         write_json(path, content)
-        self._running = False
-        earlier = sum(bool(result.get(DONE)) for result in content["cases"])
-        done = f"{len(content['cases'])} cases done, " if content["cases"] else ""
-        done += f"{earlier} of them earlier, " if earlier else ""
-        logger.info("%s%d left out; summary in %s", done, len(self.failures), path)
+        earlier = sum(record.status == "completed earlier" for record in completed)
+        counts = f"{len(completed)} cases completed, " if completed else ""
+        counts += f"{earlier} of them earlier, " if earlier else ""
+        logger.info("%s%d skipped; summary in %s", counts, len(self.failures), path)

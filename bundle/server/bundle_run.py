@@ -103,7 +103,7 @@ class BundleRun:
     def _build_evaluator(self, image: Path, output_dir: Path, device: str, overrides: Mapping[str, Any]) -> Any:
         config = self.task.config
         parser = ConfigParser(deepcopy(config))
-        single_case = {"evaluator#val_handlers": None, "dataset#done": None, "writer": None, "num_workers": 0}
+        single_case = {"evaluator#val_handlers": None, "dataset#completed": None, "writer": None, "num_workers": 0}
         fixed = {
             name: value for name, value in {**single_case, **SKIPPED_FILES}.items() if name.split("#")[0] in config
         }
@@ -118,11 +118,11 @@ class BundleRun:
     def _collect_result(self, evaluator: Any, image: Path, folder: Path) -> CaseResult:
         if evaluator.failures:
             failure = evaluator.failures[0]
-            message = failure["message"].replace(f"{image.parent}/", "")
-            if failure["error"] in _class_names(BadInputError):
+            message = failure.message.replace(f"{image.parent}/", "")
+            if failure.error in _class_names(BadInputError):
                 raise RequestError(400, message)
-            raise RequestError(500, f"{failure['error']}: {message}")
-        record = evaluator.state.output[0]["result"]
+            raise RequestError(500, f"{failure.error}: {message}")
+        record = evaluator.records[0].to_json()
         files = [folder / name for name in record.get("files", ())]
         labels = [file for file in files if file.name.endswith((".nii.gz", ".nrrd", ".mha", ".png"))]
         return CaseResult(record, labels[0] if labels else None, folder)

@@ -16,7 +16,7 @@ from monai.bundle import ConfigParser
 from monai.data import list_data_collate
 from torch.special import entr
 
-from bundle.inference.failures import record_failure
+from bundle.inference.case_record import new_record
 
 from .bundle_run import INFERENCE_THREAD, BundleRun
 from .label_tasks import LabelTask
@@ -127,7 +127,7 @@ def score_image(estimator: UncertaintyEstimator, datastore: Any, name: str, devi
     try:
         value = round(estimator(image, device), 6)
     except Exception as error:
-        record_failure({"case": name, "image": image}, error)
+        new_record({"case": name, "image": image}).fail(error)
         return None
     stored = datastore.get_image_info(name).get(INFO_KEY, {})
     datastore.update_image_info(name, {INFO_KEY: {**stored, estimator.task.name: {"value": value, "weights": stamp}}})

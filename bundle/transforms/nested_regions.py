@@ -1,4 +1,4 @@
-"""Label maps from the scores of regions that lie in each other, as of a tumor, its core and what of that enhances."""
+"""Label maps from the scores of nested regions, as of a tumor, its core and the enhancing part."""
 
 from __future__ import annotations
 
@@ -7,36 +7,36 @@ from typing import Any
 
 import torch
 
-from bundle.grid.original_grid import GridAssembler
+from bundle.grid.original_grid import LabelMapAssembler
 
 
 class NestedRegions:
-    """Make label maps of region scores: an assembler for :class:`bundle.inference.SlabInferer` around another one.
+    """Make label maps of region scores: an assembler for :class:`bundle.inference.SlabInferer`.
 
-    The network has one logit a region, of R regions each of which lies in the one before. A voxel gets the number of
+    The network has one logit a region, of R nested regions. A voxel gets the number of
     the innermost region that it is in, and is in a region only if it is in all the ones around it too. That is the
     arg-max of class scores ``0, m_1, m_1 + m_2, ...`` with ``m_k`` the least of the logits of the regions 1 to k, so
-    that the way back to the grid of the file is that of any other segmentation. The scores of windows that an inferer
+    that the original grid is restored as for any other segmentation. The scores of windows that an inferer
     skips are no region scores: leave its ``skip_constant`` off.
 
     Args:
         regions: label values of every region, the outermost first: 1 to R, then 2 to R, and so on.
-        assembler: what takes the class scores; None for :class:`bundle.grid.GridAssembler`.
+        confidence: as for :class:`bundle.grid.LabelMapAssembler`.
 
     Raises:
         ValueError: when the regions are not nested in that way.
     """
 
-    def __init__(self, regions: Mapping[str, Sequence[int]], *, assembler: Any = None) -> None:
+    def __init__(self, regions: Mapping[str, Sequence[int]], *, confidence: Sequence[str] = ()) -> None:
         count = len(regions)
         wanted = [list(range(first, count + 1)) for first in range(1, count + 1)]
         if not count or [sorted(values) for values in regions.values()] != wanted:
             raise ValueError(
-                f"regions must lie in each other, the outermost first, with the label values {wanted}, got "
+                f"regions must be nested, the outermost first, with the label values {wanted}, got "
                 f"{dict(regions)}; only such regions make a label map."
             )
         self.regions = dict(regions)
-        self.assembler = GridAssembler() if assembler is None else assembler
+        self.assembler = LabelMapAssembler(confidence=confidence)
 
     def start(self, image: torch.Tensor, *, classes: int, axis: int) -> NestedRegionsAssembly:
         """Return what takes the slabs of one case.

@@ -94,7 +94,7 @@ def case(folder: Path, size: tuple[int, int] = (12, 16)) -> dict[str, Any]:
 
 def test_maps_are_written_at_the_size_of_the_file(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
     maps = ClassMaps(Linear(), class_names=NAMES, layer="layer")
-    result = SaveClassMapsd("pred", maps=maps, output_dir=tmp_path / "out")(case(tmp_path))["result"]
+    result = SaveClassMapsd("pred", maps=maps, output_dir=tmp_path / "out")(case(tmp_path))["record"].to_json()
     assert result == json.loads((tmp_path / "out" / "a_cam.json").read_text())
     assert (result["method"], result["layer"]) == ("gradcam", "layer")
     with Image.open(tmp_path / "out" / "a_cam_melanoma.png") as image:
@@ -114,7 +114,7 @@ def test_maps_are_written_at_the_size_of_the_file(tmp_path: Path, caplog: pytest
 def test_a_key_may_be_missing(tmp_path: Path) -> None:
     maps = ClassMaps(Linear(), class_names=NAMES, layer="layer")
     save = SaveClassMapsd("other", maps=maps, output_dir=tmp_path / "out", allow_missing_keys=True)
-    assert "result" not in save(case(tmp_path))
+    assert "record" not in save(case(tmp_path))
 
 
 def test_the_opacity_of_a_map_is_its_value() -> None:

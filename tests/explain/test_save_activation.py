@@ -24,7 +24,7 @@ def test_the_voxel_of_the_largest_value_is_recorded_on_the_grid_of_the_file(tmp_
     pred[0, 1:3], pred[1, 1, 2, 3] = 1, 7.5
     maps = ActivationMaps(Linear(), label_names=NAMES, roi_size=SIZE, layer="layer")
     save = SaveActivationd("pred", maps=maps, transform=preprocessing, output_dir=tmp_path / "out")
-    record = save({"image": image, "pred": meta_tensor(pred)})["result"]
+    record = save({"image": image, "pred": meta_tensor(pred)})["record"].to_json()
     peak = (4 - 1 - 1, 5 - 1 - 2, 3)
     assert record["structures"]["a"]["peak_voxel"] == list(peak)
     assert record["structures"]["a"]["predicted_voxels"] == 60
@@ -44,6 +44,6 @@ def test_a_map_without_positive_evidence_is_recorded(tmp_path: Path) -> None:
     pred[0] = 2
     maps = ActivationMaps(Linear(), label_names=NAMES, roi_size=SIZE, layer="layer", structure="b")
     save = SaveActivationd("pred", maps=maps, transform=preprocessing, output_dir=tmp_path)
-    record = save({**preprocessing({"image": str(source)}), "pred": meta_tensor(pred), "case": "x"})["result"]
+    record = save({**preprocessing({"image": str(source)}), "pred": meta_tensor(pred), "case": "x"})["record"].to_json()
     assert record["remarks"] == ["the map of b is zero: no voxel of the layer supports it"]
     assert not np.asarray(nib.load(tmp_path / "x_cam_b.nii.gz").dataobj).any()

@@ -25,7 +25,7 @@ def test_table_record_and_figure_are_by_the_slices_of_the_file(name: str, tmp_pa
     with torch.no_grad():
         labels = profiles(data["image"][None], network.eval())
     save = SaveGatesd("pred", profiles=profiles, label_names={"a": 1, "b": 2}, output_dir=tmp_path / "out")
-    result = save({**data, "pred": meta_tensor(labels[0])})["result"]
+    result = save({**data, "pred": meta_tensor(labels[0])})["record"].to_json()
     with open(result["table"], newline="", encoding="utf-8") as stream:
         rows = list(csv.DictReader(stream))
     gates = SLICES if name == "sa" else SLICES * CHANNELS[:, None]

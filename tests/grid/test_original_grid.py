@@ -1,4 +1,4 @@
-"""GridAssembler writes, on the grid of the file, the labels that interpolated scores have there."""
+"""LabelMapAssembler writes, on the grid of the file, the labels that interpolated scores have there."""
 
 from __future__ import annotations
 
@@ -15,8 +15,8 @@ from hypothesis import strategies as st
 from monai.data import MetaTensor, decollate_batch, list_data_collate
 from monai.transforms import Affined, Compose, CropForegroundd, Invertd, Orientationd, Spacingd, SpatialPadd
 
-from bundle.grid import GridAssembler, ResampleSpacingd, RestoreGridd
-from bundle.grid.original_grid import CONFIDENCE_MAPS, ON_ORIGINAL_GRID, original_grid
+from bundle.grid import LabelMapAssembler, ResampleSpacingd, RestoreGridd, SplitConfidenceMapsd
+from bundle.grid.original_grid import original_grid
 
 SEEDED = settings(deadline=None, derandomize=True, database=None)
 
@@ -35,7 +35,7 @@ def batch_of(image: MetaTensor) -> MetaTensor:
 
 def assembled(image: MetaTensor, scores: torch.Tensor, axis: int = 0, step: int = 3, **options: Any) -> MetaTensor:
     """Hand ``scores`` over in slabs of ``step`` planes, in one buffer that is overwritten, and return the result."""
-    writer = GridAssembler(**options).start(batch_of(image), classes=len(scores), axis=axis)
+    writer = LabelMapAssembler(**options).start(batch_of(image), classes=len(scores), axis=axis)
     for slab in scores.split(step, dim=axis + 1):
         buffer = slab.clone()
         writer.add(buffer)
@@ -205,38 +205,28 @@ def test_confidence_maps_are_those_of_the_interpolated_scores(oblique: bool) -> 
         assert (result[found][outside] == beyond).all()
 
 
-def test_maps_become_entries_and_means_a_label() -> None:
+def test_maps_become_entries() -> None:
     image = file_image((4, 5, 6), np.eye(4))
     scores = torch.as_tensor(noise((3, 4, 5, 6)))
     result = assembled(image, scores, confidence=("probability", "entropy"))
-    assert result.meta[ON_ORIGINAL_GRID] is True
-    assert result.meta[CONFIDENCE_MAPS] == "probability entropy"
-    data = RestoreGridd("pred", Compose([]))({"image": image, "pred": result})
-    probability, labels = scores.softmax(0).amax(0), scores.argmax(0)
+    data = SplitConfidenceMapsd("pred", names=["probability", "entropy"])({"image": image, "pred": result})
     assert data["pred"].shape == data["pred_probability"].shape == data["pred_entropy"].shape == (1, 4, 5, 6)
-    assert torch.equal(data["pred"].as_tensor()[0].long(), labels)
-    means = data["pred"].meta["confidence"]
-    assert set(means) == {"probability", "entropy"}
-    assert set(means["probability"]) == {0, 1, 2}
-    for value, mean in means["probability"].items():
-        assert mean == pytest.approx(float(probability[labels == value].mean()), abs=0.5 / 255)
+    assert torch.equal(data["pred"].as_tensor()[0].long(), scores.argmax(0))
+    assert torch.equal(data["pred_entropy"][0], result[2])
+    assert torch.equal(data["pred"].affine, result.affine)
 
 
 def test_labels_without_maps_pass_as_they_are() -> None:
-    image = file_image((4, 5, 6), np.eye(4))
-    result = assembled(image, torch.as_tensor(noise((3, 4, 5, 6))))
-    data = RestoreGridd("pred", Compose([]))({"image": image, "pred": result})
-    assert set(data) == {"image", "pred"}
+    result = assembled(file_image((4, 5, 6), np.eye(4)), torch.as_tensor(noise((3, 4, 5, 6))))
+    data = SplitConfidenceMapsd("pred")({"pred": result})
+    assert set(data) == {"pred"}
     assert torch.equal(data["pred"], result)
-    assert "confidence" not in data["pred"].meta
 
 
-def test_means_are_of_the_labels_that_occur() -> None:
-    scores = torch.zeros(5, 4, 5, 6)
-    scores[3] = 50
-    image = file_image((4, 5, 6), np.eye(4))
-    data = RestoreGridd("pred", Compose([]))({"pred": assembled(image, scores, confidence=["margin"]), "image": image})
-    assert data["pred"].meta["confidence"] == {"margin": {3: 1.0}}
+def test_names_that_are_not_those_of_the_assembler_are_refused() -> None:
+    result = assembled(file_image((4, 5, 6), np.eye(4)), torch.zeros(3, 4, 5, 6), confidence=["margin"])
+    with pytest.raises(ValueError, match=r"pred must have a label map and the maps \[\], got 2 channels"):
+        SplitConfidenceMapsd("pred")({"pred": result})
 
 
 @pytest.mark.parametrize("classes", [255, 256, 257, 300])
@@ -263,7 +253,7 @@ def test_an_image_without_a_file_is_its_own_original() -> None:
         meta_tensor(torch.zeros(1, 1, 4, 5, 6)),
         MetaTensor(torch.zeros(1, 1, 4, 5, 6)),
     ):
-        writer = GridAssembler().start(image, classes=3, axis=1)
+        writer = LabelMapAssembler().start(image, classes=3, axis=1)
         writer.add(scores)
         result = writer.finish()
         assert isinstance(result, MetaTensor) is isinstance(image, MetaTensor)
@@ -281,7 +271,7 @@ def test_the_original_grid_is_known_from_metadata_of_a_case_and_of_a_batch() -> 
 def test_a_moved_image_whose_file_has_no_known_size_is_refused() -> None:
     image = ResampleSpacingd("image", (2, 2, 2))({"image": meta_tensor(noise((1, 4, 5, 6)))})["image"]
     with pytest.raises(ValueError, match="image was moved to another grid, but its metadata lacks 'spatial_shape'"):
-        GridAssembler().start(batch_of(image), classes=2, axis=0)
+        LabelMapAssembler().start(batch_of(image), classes=2, axis=0)
 
 
 def test_a_file_that_the_image_does_not_meet_is_background() -> None:
@@ -294,14 +284,14 @@ def test_a_file_that_the_image_does_not_meet_is_background() -> None:
 
 def test_one_class_has_no_arg_max_and_is_refused() -> None:
     with pytest.raises(ValueError, match="classes must be 2 or more to have an arg-max, got 1"):
-        GridAssembler().start(torch.zeros(1, 1, 4, 4, 4), classes=1, axis=0)
+        LabelMapAssembler().start(torch.zeros(1, 1, 4, 4, 4), classes=1, axis=0)
 
 
 def test_an_unknown_map_is_refused() -> None:
     with pytest.raises(
         ValueError, match=r"confidence must name some of probability, margin, entropy, got \['variance'\]"
     ):
-        GridAssembler(confidence=["variance"])
+        LabelMapAssembler(confidence=["variance"])
 
 
 @pytest.mark.parametrize("transform", [ResampleSpacingd, Spacingd])
@@ -326,6 +316,14 @@ def test_labels_of_another_inferer_come_back_by_their_nearest_voxels(transform: 
     found = RestoreGridd("pred", pre)(data)["pred"]
     assert found.shape == (1, 6, 5, 4)
     assert set(found.unique().tolist()) == {0, 7}
+
+
+@pytest.mark.parametrize("orientation", ["LPS", "RAS"])
+def test_labels_that_lie_on_the_grid_of_the_file_stay_there(orientation: str) -> None:
+    pre = Compose([Orientationd("image", "RAS", labels=None)])
+    data = pre({"image": file_image((4, 4, 4), orientation_affine(orientation))})
+    data["pred"] = assembled(data["image"], torch.as_tensor(noise((3, 4, 4, 4))))
+    assert torch.equal(RestoreGridd("pred", pre)(data)["pred"], data["pred"])
 
 
 def test_a_missing_key_is_passed_over_where_that_is_allowed() -> None:

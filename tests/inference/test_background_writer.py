@@ -1,4 +1,4 @@
-"""BackgroundWriter writes beside the caller, in order, with few jobs waiting, and fails case by case."""
+"""BackgroundWriter writes in another thread, in order, with few jobs waiting, and fails case by case."""
 
 from __future__ import annotations
 
@@ -6,40 +6,40 @@ import subprocess
 import sys
 import threading
 from pathlib import Path
-from typing import Any
 
 import pytest
 
 from bundle import ROOT
-from bundle.inference import BackgroundWriter
+from bundle.inference import BackgroundWriter, CaseRecord
+from bundle.inference.background_writer import run_or_submit
 
 
-def case(name: str) -> dict[str, str]:
-    return {"case": name, "image": f"{name}.nii.gz"}
+def case(name: str) -> CaseRecord:
+    return CaseRecord(name, f"{name}.nii.gz")
 
 
 def test_jobs_are_done_in_order_in_another_thread() -> None:
-    writer, threads = BackgroundWriter(), set()
+    writer, threads, done = BackgroundWriter(), set(), []
 
-    def job(number: int) -> dict[str, Any]:
+    def job(number: int) -> None:
         threads.add(threading.current_thread())
-        return {"case": number}
+        done.append(number)
 
     for number in range(9):
         writer.submit(case(str(number)), lambda number=number: job(number))
     writer.finish()
-    assert writer.results == [{"case": number} for number in range(9)]
+    assert done == list(range(9))
     assert len(threads) == 1
     assert threading.current_thread() not in threads
 
 
 @pytest.mark.parametrize("waiting", [0, 1, 3])
 def test_the_caller_waits_when_enough_jobs_wait(waiting: int) -> None:
-    writer, gate, taken = BackgroundWriter(waiting=waiting), threading.Event(), []
+    writer, gate, taken, done = BackgroundWriter(waiting=waiting), threading.Event(), [], []
 
     def fill() -> None:
         for number in range(waiting + 2):
-            writer.submit(case(str(number)), lambda: {"open": gate.wait(10)})
+            writer.submit(case(str(number)), lambda: done.append(gate.wait(10)))
             taken.append(number)
 
     caller = threading.Thread(target=fill)
@@ -50,50 +50,46 @@ def test_the_caller_waits_when_enough_jobs_wait(waiting: int) -> None:
     gate.set()
     caller.join(10)
     writer.finish()
-    assert writer.results == [{"open": True}] * (waiting + 2)
+    assert done == [True] * (waiting + 2)
 
 
-def test_a_job_that_fails_is_a_failure_of_its_case_and_the_others_go_on() -> None:
-    def full() -> dict[str, Any]:
+def test_a_job_that_raises_makes_its_case_fail_and_the_others_continue() -> None:
+    def full() -> None:
         raise OSError(28, "No space left on device")
 
-    writer, written = BackgroundWriter(), []
+    writer, written, records = BackgroundWriter(), [], [case(name) for name in "abc"]
     writer.on_written = written.append
-    for name, job in (("a", dict), ("b", full), ("c", dict)):
-        writer.submit(case(name), job)
+    for record in records:
+        writer.submit(record, full if record.case == "b" else lambda record=record: record.complete({}))
     writer.finish()
-    assert writer.results == [{}, {}]
-    assert [(failure["case"], failure["file"], failure["error"]) for failure in writer.failures] == [
-        ("b", "b.nii.gz", "OSError")
-    ]
+    assert [record.status for record in records] == ["completed", "failed", "completed"]
+    assert (records[1].error, records[1].file) == ("OSError", "b.nii.gz")
     assert written == ["a", "b", "c"]
 
 
-def test_a_second_run_starts_anew() -> None:
+def test_without_a_writer_a_job_runs_at_once() -> None:
+    done: list[str] = []
+    run_or_submit(None, case("a"), lambda: done.append("now"))
+    assert done == ["now"]
     writer = BackgroundWriter()
-    writer.submit(case("a"), dict)
-    writer.submit(case("b"), lambda: {}["x"])
-    writer.restart()
-    assert writer.results == writer.failures == []
-    writer.submit(case("c"), dict)
+    run_or_submit(writer, case("a"), lambda: done.append(threading.current_thread().name))
     writer.finish()
-    assert writer.results == [{}]
+    assert done[1].startswith("writer")
 
 
 def test_jobs_that_were_taken_are_done_before_the_process_ends(tmp_path: Path) -> None:
     program = f"""
 import sys, time
 from pathlib import Path
-from bundle.transforms import BackgroundWriter
+from bundle.inference import BackgroundWriter, CaseRecord
 
 def job(name):
     time.sleep(0.1)
     Path({str(tmp_path)!r}, name).touch()
-    return {{}}
 
 writer = BackgroundWriter(waiting=3)
 for name in "abc":
-    writer.submit({{"case": name, "image": ""}}, lambda name=name: job(name))
+    writer.submit(CaseRecord(name), lambda name=name: job(name))
 sys.exit(7)
 """
     run = subprocess.run([sys.executable, "-c", program], cwd=ROOT, check=False)

@@ -34,46 +34,54 @@ LOAD = LoadVolumed(["image", "label"])
 def test_a_bad_case_is_a_record_and_a_good_one_is_transformed(cases: list) -> None:
     dataset = CaseDataset(cases, LOAD)
     items = [dataset[index] for index in range(len(dataset))]
-    assert [item["case"] for item in items if "failure" not in item] == ["a", "c", "e"]
+    assert [item["case"] for item in items if "image" in item] == ["a", "c", "e"]
     assert items[0]["image"].shape == (1, 12, 12, 12)
-    assert items[0]["started"] > 0
-    records = [item["failure"] for item in items if "failure" in item]
-    assert [record["error"] for record in records] == ["NonFiniteVoxelsError", "UnreadableFileError"]
-    assert records[1]["case"] == "d"
-    assert records[1]["message"].startswith(f"{cases[3]['image']}: does not exist")
-    assert "started" not in cases[0]
+    assert items[0]["record"].started > 0
+    assert [item["record"].status for item in items] == ["loaded", "failed", "loaded", "failed", "loaded"]
+    records = [item["record"] for item in items if "image" not in item]
+    assert [record.error for record in records] == ["NonFiniteVoxelsError", "UnreadableFileError"]
+    assert records[1].case == "d"
+    assert records[1].message.startswith(f"{cases[3]['image']}: does not exist")
+    assert "record" not in cases[0]
 
 
 @pytest.mark.parametrize("workers", [0, 2])
 def test_records_cross_worker_processes(cases: list, workers: int) -> None:
     loader = DataLoader(CaseDataset(cases, Compose([LOAD])), num_workers=workers, collate_fn=collate_cases)
     batches = list(loader)
-    assert [batch.get("failure", {}).get("case") for batch in batches] == [None, "b", None, "d", None]
+    assert [batch["record"].case for batch in batches] == ["a", "b", "c", "d", "e"]
+    assert [list(batch) for batch in batches if batch["record"].status == "failed"] == [["record"]] * 2
     assert batches[0]["case"] == ["a"]
     assert batches[0]["image"].shape == (1, 1, 12, 12, 12)
     assert isinstance(batches[0]["image"], MetaTensor)
 
 
 def test_good_cases_are_collated_as_monai_does(cases: list) -> None:
-    dataset = CaseDataset(cases, LOAD)
-    batch = collate_cases([dataset[0], dataset[2]])
+    items = [LOAD(cases[0]), LOAD(cases[2])]
+    batch = collate_cases(items)
     assert batch["case"] == ["a", "c"]
-    assert torch.equal(batch["image"][1].as_tensor(), dataset[2]["image"].as_tensor())
+    assert torch.equal(batch["image"][1].as_tensor(), items[1]["image"].as_tensor())
     assert torch.equal(collate_cases([torch.ones(2), torch.zeros(2)]), torch.tensor([[1.0, 1], [0, 0]]))
 
 
+def test_a_batch_has_one_record_of_a_case(cases: list) -> None:
+    dataset = CaseDataset(cases, LOAD)
+    with pytest.raises(ValueError, match="batch_size must be 1 for the cases of CaseDataset, got 2"):
+        collate_cases([dataset[0], dataset[1]])
+
+
 @pytest.mark.parametrize("workers", [None, 2])
-def test_the_cache_leaves_out_bad_cases_and_remembers_them(
+def test_the_cache_skips_bad_cases_and_keeps_their_records(
     cases: list, workers: int | None, caplog: pytest.LogCaptureFixture
 ) -> None:
     caplog.set_level(logging.ERROR)
     dataset = CaseCacheDataset(cases, LOAD, num_workers=workers, progress=False)
     assert [item["case"] for item in dataset] == ["a", "c", "e"]
-    assert sorted(record["case"] for record in dataset.failures) == ["b", "d"]
-    assert caplog.text.count("is left out") == 2
+    assert sorted(record.case for record in dataset.records) == ["b", "d"]
+    assert caplog.text.count("is skipped") == 2
 
 
-def test_random_transforms_see_the_right_case_behind_one_that_was_left_out(cases: list) -> None:
+def test_random_transforms_see_the_right_case_after_one_that_was_skipped(cases: list) -> None:
     transform = Compose([LOAD, RandGaussianNoised("image", prob=1.0, std=1e-3)]).set_random_state(0)
     dataset = CaseCacheDataset(cases, transform, num_workers=None, progress=False)
     for item, case in zip(dataset, [cases[0], cases[2], cases[4]], strict=True):
@@ -84,7 +92,7 @@ def test_random_transforms_see_the_right_case_behind_one_that_was_left_out(cases
 def test_a_cache_without_bad_cases_has_no_failures(cases: list) -> None:
     dataset = CaseCacheDataset(cases[::2], LOAD, num_workers=None, progress=False)
     assert len(dataset) == 3
-    assert dataset.failures == []
+    assert dataset.records == []
 
 
 @pytest.mark.parametrize(("cached", "names"), [(0, "abcde"), (2, "acde"), (4, "ace")])
@@ -98,7 +106,7 @@ def test_new_data_replace_cases_and_failures(cases: list) -> None:
     dataset = CaseCacheDataset(cases, LOAD, num_workers=None, progress=False)
     dataset.set_data(cases[2:4])
     assert [item["case"] for item in dataset] == ["c"]
-    assert [record["case"] for record in dataset.failures] == ["d"]
+    assert [record.case for record in dataset.records] == ["d"]
 
 
 def test_no_usable_case_is_an_error_that_gives_the_first_reason(cases: list) -> None:

@@ -1,4 +1,4 @@
-"""CaseEvaluator goes on behind a case that fails in loading, in the network, behind it, or in writing."""
+"""CaseEvaluator continues after a case that fails in loading, in the network, after it, or in writing."""
 
 from __future__ import annotations
 
@@ -72,10 +72,10 @@ def test_the_other_cases_go_on(workers: int, cases: list, tmp_path: Path) -> Non
     engine = evaluator(cases, out, workers=workers, behind=[fail_for("d")], summary=summary)
     engine.run()
 
-    assert [failure["case"] for failure in engine.failures] == ["b", "c", "d"]
-    assert [failure["error"] for failure in engine.failures] == ["UnreadableFileError", "RuntimeError", "KeyError"]
-    assert [failure["file"] for failure in engine.failures] == [case["image"] for case in cases[1:4]]
-    assert engine.failures[1]["message"] == f"{cases[2]['image']}: RuntimeError: out of memory, say"
+    assert [failure.case for failure in engine.failures] == ["b", "c", "d"]
+    assert [failure.error for failure in engine.failures] == ["UnreadableFileError", "RuntimeError", "KeyError"]
+    assert [failure.file for failure in engine.failures] == [case["image"] for case in cases[1:4]]
+    assert engine.failures[1].message == f"{cases[2]['image']}: RuntimeError: out of memory, say"
 
     assert sorted(path.name for path in out.glob("*_seg.nii.gz")) == ["a_seg.nii.gz", "e_seg.nii.gz"]
     for name in "ae":
@@ -83,7 +83,7 @@ def test_the_other_cases_go_on(workers: int, cases: list, tmp_path: Path) -> Non
     content = json.loads((out / "summary.json").read_text())
     assert [case["case"] for case in content["cases"]] == ["a", "e"]
     assert all(case["seconds"] > 0 for case in content["cases"])
-    assert content["failures"] == engine.failures
+    assert content["failures"] == [failure.to_json() for failure in engine.failures]
     with pytest.raises(SystemExit):
         summary.exit()
 
@@ -93,7 +93,7 @@ def test_a_result_that_cannot_be_written_is_a_failure_as_well(cases: list, tmp_p
     (out / "a.json").mkdir(parents=True)
     engine = evaluator([cases[0], cases[3]], out)
     engine.run()
-    assert [failure["case"] for failure in engine.failures] == ["a"]
+    assert [failure.case for failure in engine.failures] == ["a"]
     assert (out / "d_seg.nii.gz").is_file()
 
 
@@ -116,7 +116,7 @@ def test_a_batch_without_name_and_file_can_fail_too() -> None:
     batch = {"image": MetaTensor(torch.full((1, 1, 4, 4, 4), 100.0))}
     engine = CaseEvaluator(device="cpu", val_data_loader=[batch], network=Threshold())
     engine.run()
-    assert [(failure["case"], failure["file"]) for failure in engine.failures] == [("?", "")]
+    assert [(failure.case, failure.file) for failure in engine.failures] == [("?", "")]
 
 
 def test_an_interruption_by_the_user_ends_the_run(cases: list, tmp_path: Path) -> None:
@@ -144,24 +144,39 @@ def test_it_is_otherwise_monai_s_evaluator(cases: list) -> None:
     assert modes == [False]
 
 
-def test_a_case_that_is_done_gives_its_record(cases: list, tmp_path: Path) -> None:
-    class Done:
+def test_a_case_that_an_earlier_run_completed_is_not_run_again(cases: list, tmp_path: Path) -> None:
+    class Completed:
         def find(self, case: dict[str, Any]) -> dict[str, Any] | None:
-            return {"case": "a", "done_earlier": True} if case["case"] == "a" else None
+            return {"case": "a"} if case["case"] == "a" else None
 
-        def stamp(self, image: str) -> str:
-            return "settings input"
+        def provenance(self, image: str) -> dict[str, str]:
+            return {"settings": "s", "input": "i"}
 
     engine = evaluator([cases[0], cases[3]], tmp_path / "out")
-    engine.data_loader.dataset.done = Done()
+    engine.data_loader.dataset.completed = Completed()
     engine.run()
     content = json.loads((tmp_path / "out" / "summary.json").read_text())
-    assert [case.get("done_earlier", False) for case in content["cases"]] == [True, False]
-    assert content["cases"][1]["made_from"] == {"settings": "settings", "input": "input"}
+    assert [case.get("completed_earlier", False) for case in content["cases"]] == [True, False]
+    assert content["cases"][1]["provenance"] == {"settings": "s", "input": "i"}
     assert not (tmp_path / "out" / "a.json").exists()
 
 
-def test_a_run_that_is_cut_off_keeps_what_is_done(cases: list, tmp_path: Path) -> None:
+def test_the_plan_of_the_inferer_is_in_the_record(cases: list, tmp_path: Path) -> None:
+    engine = evaluator([cases[0]], tmp_path / "out")
+    engine.inferer.description = "bf16 (kept)"
+    engine.run()
+    assert [record.plan for record in engine.records] == ["bf16 (kept)"]
+    assert json.loads((tmp_path / "out" / "a.json").read_text())["plan"] == "bf16 (kept)"
+
+
+def test_a_second_run_starts_anew(cases: list, tmp_path: Path) -> None:
+    engine = evaluator(cases[:2], tmp_path / "out")
+    for _ in range(2):
+        engine.run()
+    assert [record.status for record in engine.records] == ["completed", "failed"]
+
+
+def test_an_interrupted_run_keeps_the_completed_cases(cases: list, tmp_path: Path) -> None:
     def interrupt(data: dict[str, Any]) -> dict[str, Any]:
         if data["case"] == "d":
             raise SystemExit(143)

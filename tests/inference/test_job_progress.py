@@ -1,4 +1,4 @@
-"""JobProgress tells how far a job is: one bar and JSON lines for reading, windows, way back and writing."""
+"""JobProgress shows how far a job is: one bar, and JSON lines for reading, windows, postprocessing and writing."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ import torch
 from monai.data import MetaTensor
 from monai.inferers import Inferer
 
-from bundle.inference import AutocastInferer, BackgroundWriter, CaseEvaluator, JobProgress
+from bundle.inference import AutocastInferer, BackgroundWriter, CaseEvaluator, CaseRecord, JobProgress
 
 
 class Windows(Inferer):
@@ -38,8 +38,8 @@ def batch(name: str, value: float = 0.0) -> dict[str, Any]:
     return {"case": [name], "image": MetaTensor(torch.full((1, 1, 2, 2, 2), value))}
 
 
-FAILED = {"failure": {"case": "bad", "file": "bad.nii", "error": "E", "message": "m"}}
-DONE = {"done_earlier": {"case": "old", "done_earlier": True}}
+FAILED = {"record": CaseRecord("bad", "bad.nii", "failed", error="E", message="m")}
+COMPLETED = {"record": CaseRecord("old", status="completed earlier")}
 
 
 def run(batches: list[Any], *, inferer: Any = None, behind: Any = None, **options: Any) -> JobProgress:
@@ -65,7 +65,7 @@ def test_the_lines_of_a_case_follow_its_stages(tmp_path: Path) -> None:
     writer = BackgroundWriter()
 
     def save(data: dict[str, Any]) -> dict[str, Any]:
-        writer.submit({"case": data["case"], "image": ""}, dict)
+        writer.submit(data["record"], lambda: None)
         writer.finish()
         return data
 
@@ -79,9 +79,9 @@ def test_the_lines_of_a_case_follow_its_stages(tmp_path: Path) -> None:
             for stage, done, total in (
                 ("read", 1, 1),
                 *(("network", number, 4) for number in range(1, 5)),
-                ("way_back", 0, 1),
+                ("restore", 0, 1),
                 ("write", 1, 1),
-                ("way_back", 1, 1),
+                ("restore", 1, 1),
             )
         ),
         (None, "end", 2, 2),
@@ -127,18 +127,18 @@ def test_time_left_is_the_time_so_far_scaled_by_what_is_left(tmp_path: Path, mon
 
 def test_cases_that_fail_count_and_those_of_an_earlier_run_do_not(tmp_path: Path) -> None:
     path, writer = tmp_path / "lines.jsonl", BackgroundWriter()
-    run([DONE, FAILED, batch("a", 1.0), batch("b")], writer=None, json_lines=path)
+    run([dict(COMPLETED), dict(FAILED), batch("a", 1.0), batch("b")], writer=None, json_lines=path)
     told = lines(path)
     assert [line["cases"] for line in told[:2]] == [3, 3]
     assert [line["case"] for line in told if line["stage"] == "read"] == ["old", "bad", "a", "b"]
     assert told[-1]["cases_done"] == told[-1]["done"] == 3
-    run([FAILED, batch("a", 1.0)], writer=writer, json_lines=path)
+    run([dict(FAILED), batch("a", 1.0)], writer=writer, json_lines=path)
     assert (lines(path)[-1]["done"], lines(path)[-1]["total"]) == (2, 2)
 
 
-def test_a_job_of_done_cases_alone_is_at_its_end(tmp_path: Path) -> None:
+def test_a_job_of_completed_cases_alone_is_at_its_end(tmp_path: Path) -> None:
     path = tmp_path / "lines.jsonl"
-    run([DONE], json_lines=path)
+    run([dict(COMPLETED)], json_lines=path)
     assert lines(path)[-1] == {
         **{"case": None, "stage": "end", "done": 0, "total": 0, "seconds_left": 0, "cases_done": 0, "cases": 0}
     }
@@ -155,7 +155,7 @@ def test_windows_of_a_wrapped_inferer_are_seen_and_the_hook_is_taken_off(tmp_pat
 def test_without_a_hook_it_goes_by_cases(tmp_path: Path) -> None:
     path = tmp_path / "lines.jsonl"
     run([batch("a")], inferer=AutocastInferer(lambda inputs, network: inputs), json_lines=path)
-    assert [line["stage"] for line in lines(path)] == ["read", "way_back", "way_back", "end"]
+    assert [line["stage"] for line in lines(path)] == ["read", "restore", "restore", "end"]
 
 
 def test_lines_of_windows_are_rare(tmp_path: Path) -> None:
@@ -237,7 +237,7 @@ def test_the_end_is_told_when_all_is_written(tmp_path: Path) -> None:
     path, writer = tmp_path / "lines.jsonl", BackgroundWriter()
 
     def save(data: dict[str, Any]) -> dict[str, Any]:
-        writer.submit({"case": data["case"], "image": ""}, lambda: time.sleep(0.2) or {})
+        writer.submit(data["record"], lambda: time.sleep(0.2))
         return data
 
     run([batch("a")], writer=writer, behind=save, json_lines=path)

@@ -148,7 +148,9 @@ def test_a_forced_plan_is_carried_out_unmeasured(caplog: Any) -> None:
 @pytest.mark.parametrize(("plan", "told"), [("fp32", "(off)"), ("bf16", "(forced)")])
 def test_the_result_tells_the_plan_where_it_carries_metadata(network: torch.nn.Module, plan: str, told: str) -> None:
     inferer = PlannedInferer(SlidingWindowInferer(ROI, 1), plan=plan)
-    (text,) = inferer(MetaTensor(torch.zeros(1, 1, *ROI)), network).meta["plan"]
+    assert inferer.description is None
+    inferer(torch.zeros(1, 1, *ROI), network)
+    text = inferer.description
     assert text.startswith(plan)
     assert text.endswith(told)
 

@@ -17,7 +17,8 @@ class Save:
     """A transform that notes its thread as the result of the case."""
 
     def __call__(self, data: dict[str, Any]) -> dict[str, Any]:
-        return {**data, "result": {"case": data["case"], "thread": threading.current_thread().name}}
+        data["record"].complete({"thread": threading.current_thread().name})
+        return data
 
 
 class Fail:
@@ -25,24 +26,21 @@ class Fail:
         raise OSError("the disk is full")
 
 
-def test_the_writer_keeps_the_record_of_the_case() -> None:
+def test_the_record_of_the_case_is_completed_in_the_thread() -> None:
     writer = BackgroundWriter()
     saved = SaveInBackgroundd([Save()], writer=writer)(CASE)
     writer.finish()
-    assert saved == CASE
-    assert writer.results == [{"case": "a", "thread": "writer_0"}]
+    assert saved == {**CASE, "record": saved["record"]}
+    assert (saved["record"].status, saved["record"].results["thread"]) == ("completed", "writer_0")
 
 
-def test_without_a_writer_the_record_is_returned() -> None:
+def test_without_a_writer_the_record_is_completed_at_once() -> None:
     saved = SaveInBackgroundd([Save()])(CASE)
-    assert saved["result"] == {"case": "a", "thread": threading.current_thread().name}
+    assert saved["record"].results["thread"] == threading.current_thread().name
 
 
-def test_a_transform_that_fails_is_a_failure_of_the_case() -> None:
+def test_a_transform_that_fails_makes_the_case_fail() -> None:
     writer = BackgroundWriter()
-    SaveInBackgroundd([Save(), Fail()], writer=writer)(CASE)
+    record = SaveInBackgroundd([Save(), Fail()], writer=writer)(CASE)["record"]
     writer.finish()
-    assert writer.results == []
-    assert [(failure["case"], failure["file"], failure["error"]) for failure in writer.failures] == [
-        ("a", "a.png", "OSError")
-    ]
+    assert (record.status, record.case, record.file, record.error) == ("failed", "a", "a.png", "OSError")

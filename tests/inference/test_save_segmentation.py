@@ -19,7 +19,7 @@ from helpers.phantoms import ball, noise, rotation, write_nifti
 from monai.data import MetaTensor, decollate_batch, list_data_collate
 
 from bundle import __version__
-from bundle.inference import BackgroundWriter, SaveSegmentationd
+from bundle.inference import BackgroundWriter, CaseRecord, SaveSegmentationd
 from bundle.io import LoadVolumed
 from bundle.io.input_checks import GridMismatchError
 from bundle.io.label_maps import save_label_map
@@ -59,7 +59,7 @@ def test_the_label_map_lies_exactly_where_the_image_lies(options: dict, tmp_path
     path = write_nifti(tmp_path / "in" / "scan.nii.gz", noise((12, 12, 12), dtype=np.int16), OBLIQUE, **options)
     result = SaveSegmentationd("pred", label_names=NAMES, output_dir=tmp_path / "out")(case_of(path, ball()))
     source, written = nib.load(path), nib.load(tmp_path / "out" / "scan_seg.nii.gz")
-    assert result["result"]["output"] == str(tmp_path / "out" / "scan_seg.nii.gz")
+    assert result["record"].results["output"] == str(tmp_path / "out" / "scan_seg.nii.gz")
     assert type(written) is type(source)
     assert written.get_data_dtype() == np.uint8
     assert written.shape == (12, 12, 12)
@@ -90,7 +90,9 @@ def test_volumes_are_those_of_boxes_known_in_closed_form(image: Path, tmp_path: 
     labels = np.zeros((12, 12, 12), np.uint8)
     labels[1:4, 2:7, 3:10], labels[8:, 8:, 8:] = 1, 3
     names = {"box": 1, "absent": 2, "cube": 3}
-    result = SaveSegmentationd("pred", label_names=names, output_dir=tmp_path)(case_of(image, labels))["result"]
+    result = SaveSegmentationd("pred", label_names=names, output_dir=tmp_path)(case_of(image, labels))[
+        "record"
+    ].to_json()
     voxel = 0.8 * 1.2 * 2.5
     assert result["labels"] == {
         "box": {"value": 1, "voxels": 105, "volume_mm3": pytest.approx(105 * voxel, abs=1e-2)},
@@ -105,10 +107,11 @@ def test_the_json_says_what_was_done_with_what(image: Path, tmp_path: Path) -> N
     save = SaveSegmentationd(
         "pred", label_names=NAMES, output_dir=tmp_path / "new" / "out", checkpoint=weights, postfix="labels"
     )
-    data = case_of(image, ball(), case="patient 7", started=time.perf_counter())
+    provenance = {"settings": "abc", "input": "def"}
+    record = CaseRecord("patient 7", started=time.perf_counter(), plan="bf16 (kept)", provenance=provenance)
+    data = case_of(image, ball(), record=record)
     data["image"].meta["remarks"] = "first remark; second remark"
-    data["pred"].meta["plan"] = "bf16, channels_last (kept)"
-    record = save(data)["result"]
+    record = save(data)["record"].to_json()
     written = tmp_path / "new" / "out" / "patient 7_labels.nii.gz"
     assert json.loads((tmp_path / "new" / "out" / "patient 7.json").read_text()) == record
     assert record == {
@@ -121,7 +124,8 @@ def test_the_json_says_what_was_done_with_what(image: Path, tmp_path: Path) -> N
         "remarks": ["first remark", "second remark"],
         "seconds": record["seconds"],
         "checkpoint": {"path": str(weights), "sha256": hashlib.sha256(b"weights").hexdigest()},
-        "plan": "bf16, channels_last (kept)",
+        "plan": "bf16 (kept)",
+        "provenance": provenance,
         "versions": {
             "keyslice": __version__,
             "python": platform.python_version(),
@@ -133,20 +137,20 @@ def test_the_json_says_what_was_done_with_what(image: Path, tmp_path: Path) -> N
 
 
 def test_what_is_not_known_is_null(image: Path, tmp_path: Path) -> None:
-    record = SaveSegmentationd("pred", label_names=NAMES, output_dir=tmp_path)(case_of(image, ball()))["result"]
+    record = SaveSegmentationd("pred", label_names=NAMES, output_dir=tmp_path)(case_of(image, ball()))[
+        "record"
+    ].to_json()
     assert record["seconds"] is None
     assert record["checkpoint"] is None
-    assert record["plan"] is None
     assert record["remarks"] == []
 
 
 def test_a_collated_and_decollated_case_is_written_the_same(image: Path, tmp_path: Path) -> None:
-    data = case_of(image, ball(), case="a", started=time.perf_counter())
+    data = case_of(image, ball(), case="a")
     (again,) = decollate_batch(list_data_collate([data]))
-    record = SaveSegmentationd("pred", label_names=NAMES, output_dir=tmp_path)(again)["result"]
+    record = SaveSegmentationd("pred", label_names=NAMES, output_dir=tmp_path)(again)["record"].to_json()
     assert record["case"] == "a"
     assert record["input"] == str(image)
-    assert record["seconds"] >= 0
     np.testing.assert_array_equal(np.asarray(nib.load(tmp_path / "a_seg.nii.gz").dataobj), ball())
 
 
@@ -191,7 +195,7 @@ def test_a_missing_key_is_an_error_unless_it_may_be_missing(image: Path, tmp_pat
     del data["pred"]
     with pytest.raises(KeyError, match="pred"):
         SaveSegmentationd("pred", label_names=NAMES, output_dir=tmp_path)(data)
-    assert "result" not in SaveSegmentationd("pred", label_names=NAMES, output_dir=tmp_path, allow_missing_keys=True)(
+    assert "record" not in SaveSegmentationd("pred", label_names=NAMES, output_dir=tmp_path, allow_missing_keys=True)(
         data
     )
 
@@ -199,20 +203,6 @@ def test_a_missing_key_is_an_error_unless_it_may_be_missing(image: Path, tmp_pat
 def test_a_label_map_can_be_saved_by_itself_and_gives_the_voxel_size(image: Path, tmp_path: Path) -> None:
     spacing = save_label_map(ball(), tmp_path / "x.nii.gz", source=image, affine=nib.load(image).affine)
     np.testing.assert_allclose(spacing, (0.8, 1.2, 2.5), atol=1e-6)
-
-
-def test_the_sha256_is_that_of_the_file_as_it_is_now(tmp_path: Path) -> None:
-    import hashlib
-    import os
-
-    from bundle.inference.save_segmentation import describe_checkpoint
-
-    weights = tmp_path / "model.pt"
-    for content in (b"first", b"second"):
-        weights.write_bytes(content)
-        os.utime(weights, ns=(0, len(content)))
-        described = describe_checkpoint(weights)
-        assert described == {"path": str(weights), "sha256": hashlib.sha256(content).hexdigest()}
 
 
 def test_an_unknown_output_format_is_refused(tmp_path: Path) -> None:
@@ -224,11 +214,9 @@ def test_a_writer_gets_the_result_and_writes_the_same(image: Path, tmp_path: Pat
     writer = BackgroundWriter()
     data = case_of(image, ball(), case="a")
     beside = SaveSegmentationd("pred", label_names=NAMES, output_dir=tmp_path / "beside", writer=writer)(data)
-    direct = SaveSegmentationd("pred", label_names=NAMES, output_dir=tmp_path / "direct")(data)["result"]
+    direct = SaveSegmentationd("pred", label_names=NAMES, output_dir=tmp_path / "direct")(data)["record"].to_json()
     writer.finish()
-    assert "result" not in beside
-    (record,) = writer.results
-    assert record == {**direct, "output": str(tmp_path / "beside" / "a_seg.nii.gz")}
+    assert beside["record"].to_json() == {**direct, "output": str(tmp_path / "beside" / "a_seg.nii.gz")}
     for name in ("a_seg.nii.gz", "a.json"):
         assert (tmp_path / "beside" / name).is_file()
 
@@ -236,26 +224,32 @@ def test_a_writer_gets_the_result_and_writes_the_same(image: Path, tmp_path: Pat
 def test_a_result_that_cannot_be_written_beside_is_a_failure_of_its_case(image: Path, tmp_path: Path) -> None:
     writer = BackgroundWriter()
     (tmp_path / "out" / "a.json").mkdir(parents=True)
-    SaveSegmentationd("pred", label_names=NAMES, output_dir=tmp_path / "out", writer=writer)(
-        case_of(image, ball(), case="a")
-    )
+    save = SaveSegmentationd("pred", label_names=NAMES, output_dir=tmp_path / "out", writer=writer)
+    record = save(case_of(image, ball(), case="a"))["record"]
     writer.finish()
-    assert [(failure["case"], failure["file"]) for failure in writer.failures] == [("a", str(image))]
+    assert (record.status, record.case, record.file) == ("failed", "a", str(image))
 
 
-def test_maps_of_confidence_are_written_and_their_means_told(image: Path, tmp_path: Path) -> None:
-    data = case_of(image, ball(), case="a")
-    data["pred_margin"] = MetaTensor(torch.as_tensor(ball() * 100)[None], meta=data["image"].meta)
-    data["pred"].meta = {**data["pred"].meta, "confidence": {"margin": {0: 0.1, 1: 0.92393}}}
+def test_confidence_maps_are_written_with_their_mean_for_each_structure(image: Path, tmp_path: Path) -> None:
+    labels, margin = ball(), (noise((12, 12, 12)) * 20 + 100).astype(np.uint8)
+    labels[labels == 2] = 0
+    data = case_of(image, labels, case="a")
+    data["pred_margin"] = MetaTensor(torch.as_tensor(margin)[None], meta=data["image"].meta)
     save = SaveSegmentationd(
-        "pred", label_names=NAMES, output_dir=tmp_path / "out", output_format="nrrd", maps=["margin", "entropy"]
+        "pred", label_names=NAMES, output_dir=tmp_path / "out", output_format="nrrd", maps=["margin"]
     )
-    record = save(data)["result"]
+    record = save(data)["record"].to_json()
     assert list(record["files"]) == ["a_seg.nrrd", "a_margin.nrrd"]
-    assert record["labels"]["lower"]["mean_margin"] == 0.9239
+    assert record["labels"]["lower"]["mean_margin"] == round(float(margin[labels == 1].mean() / 255), 4)
     assert "mean_margin" not in record["labels"]["upper"]
     image_of_map = SimpleITK.GetArrayFromImage(SimpleITK.ReadImage(str(tmp_path / "out" / "a_margin.nrrd")))
-    np.testing.assert_array_equal(image_of_map.transpose(2, 1, 0), ball() * 100)
+    np.testing.assert_array_equal(image_of_map.transpose(2, 1, 0), margin)
+
+
+def test_a_missing_confidence_map_is_an_error(image: Path, tmp_path: Path) -> None:
+    save = SaveSegmentationd("pred", label_names=NAMES, output_dir=tmp_path, maps=["margin"])
+    with pytest.raises(ValueError, match=r"lack the confidence maps \['margin'\]; add SplitConfidenceMapsd before"):
+        save(case_of(image, ball()))
 
 
 def test_maps_of_more_classes_than_a_byte_holds_are_bytes(image: Path, tmp_path: Path) -> None:
@@ -265,9 +259,3 @@ def test_maps_of_more_classes_than_a_byte_holds_are_bytes(image: Path, tmp_path:
     written = nib.load(tmp_path / "scan_margin.nii.gz")
     assert written.get_data_dtype() == np.uint8
     np.testing.assert_array_equal(np.asarray(written.dataobj), ball() * 100)
-
-
-def test_what_a_result_was_made_from_is_noted(image: Path, tmp_path: Path) -> None:
-    save = SaveSegmentationd("pred", label_names=NAMES, output_dir=tmp_path / "out")
-    record = save(case_of(image, ball(), made_from="abc def"))["result"]
-    assert record["made_from"] == {"settings": "abc", "input": "def"}

@@ -19,7 +19,7 @@ from monai.networks.nets import UNet
 from monai.transforms import Compose, Invertd, Orientationd, Spacingd
 from torch.utils._python_dispatch import TorchDispatchMode
 
-from bundle.grid import GridAssembler, ResampleSpacingd
+from bundle.grid import LabelMapAssembler, ResampleSpacingd
 from bundle.inference import SlabInferer
 from bundle.inference.slab import was_resampled
 
@@ -287,7 +287,7 @@ def test_constant_windows_are_skipped_counted_and_background(
     with caplog.at_level("INFO", logger="bundle.inference.slab"):
         found = inferer(MetaTensor(image), seen)
     assert len(seen.windows) == 2
-    assert (found.meta["windows"], found.meta["windows_skipped"]) == (5, 3)
+    assert (inferer.windows, inferer.windows_skipped) == (5, 3)
     assert "skipped 3 of 5 windows, which are constant" in caplog.text
     expected = pointwise(image)
     for start in (8, 24, 32):
@@ -367,7 +367,7 @@ def test_labels_on_the_grid_of_the_file_are_those_of_whole_scores() -> None:
     pre = Compose([Orientationd("image", "RAS", labels=None), Spacingd("image", (1.5, 1.5, 1.5))])
     data = pre({"image": file})
     batch = list_data_collate([data])["image"]
-    ours = decollate_batch(SlabInferer((8, 8, 8), assembler=GridAssembler())(batch, pointwise))[0]
+    ours = decollate_batch(SlabInferer((8, 8, 8), assembler=LabelMapAssembler())(batch, pointwise))[0]
     scores = SlabInferer((8, 8, 8), output="scores", spread="scan")(batch, pointwise)
     data["pred"] = decollate_batch(scores)[0]
     inverted = Invertd("pred", pre, orig_keys="image", nearest_interp=False)(data)["pred"]

@@ -15,6 +15,7 @@ from helpers.phantoms import ball, noise, write_nifti
 from PIL import Image
 from servers import untrained_task
 
+from bundle.inference import CaseRecord
 from bundle.networks import WeightsError
 from bundle.server.bundle_run import BundleRun, load_network
 from bundle.server.label_tasks import TASKS, LabelTask
@@ -121,12 +122,9 @@ def test_an_invalid_config_raises_the_original_error(task: LabelTask) -> None:
 
 
 def test_a_case_without_a_label_map_has_no_file(task: LabelTask, tmp_path: Path) -> None:
-    class State:
-        output = ({"result": {"case": "x"}},)
-
     class Evaluator:
         failures = ()
-        state = State()
+        records = (CaseRecord("x", status="completed"),)
 
     assert BundleRun(task)._collect_result(Evaluator(), tmp_path / "x.nii", tmp_path).file is None
 

@@ -64,7 +64,7 @@ def test_the_largest_component_is_selected_before_the_label_map_is_saved() -> No
     transforms: list[dict[str, Any]] = get_overrides(VOLUMES, {"largest_component": True})["postprocessing#transforms"]
     targets = [step["_target_"] for step in transforms]
     assert targets == [
-        "bundle.grid.RestoreGridd",
+        "bundle.grid.SplitConfidenceMapsd",
         "KeepLargestConnectedComponentd",
         "bundle.inference.SaveSegmentationd",
     ]

@@ -17,7 +17,7 @@ OUTPUT = (
     "2026-01-02 03:04:05,678 - INFO - > epochs: 1",
     "2026-01-02 03:04:05,678 INFO ignite.engine.engine.Trainer: Engine run starting",
     "2026-01-02 03:04:05,678 INFO bundle.training.progress: epoch 1/1: loss 0.5",
-    "2026-01-02 03:04:05,678 ERROR bundle.inference.failures: case a is left out",
+    "2026-01-02 03:04:05,678 ERROR bundle.inference.case_record: case a is skipped",
 )
 
 
@@ -63,7 +63,7 @@ def test_the_output_of_a_run_is_logged_without_idle_lines(
     run_workflow("train.json", {}, tmp_path / "run")
     assert caplog.messages == [
         "bundle.training.progress: epoch 1/1: loss 0.5",
-        "ERROR bundle.inference.failures: case a is left out",
+        "ERROR bundle.inference.case_record: case a is skipped",
     ]
 
 

@@ -5,37 +5,38 @@ from __future__ import annotations
 import csv
 import logging
 from pathlib import Path
-from typing import Any
 
 import pytest
 from ignite.engine import Engine, Events
 
-from bundle.inference import RunSummary
+from bundle.inference import CaseRecord, RunSummary
 from bundle.tasks.classification import ClassTables
 from bundle.tasks.images.isic_submission import TABLES, check_confidences
 
 NAMES = list(TABLES["isic2017_part3"][1:])
 
 
-def result(case: str, *probabilities: float, names: list[str] = NAMES) -> dict[str, Any]:
+def result(case: str, *probabilities: float, names: list[str] = NAMES) -> CaseRecord:
     classes = {
         name: {"probability": value, "threshold": 0.5, "positive": value > 0.5}
         for name, value in zip(names, probabilities, strict=True)
     }
-    return {"result": {"case": case, "input": f"/data/{case}.jpg", "classes": classes}}
+    results = {"case": case, "input": f"/data/{case}.jpg", "classes": classes}
+    return CaseRecord(case, status="completed", results=results)
 
 
 def tables_of(folder: Path, names: list[str] = NAMES, challenge: str | None = None) -> ClassTables:
     return ClassTables(folder, names, summary=RunSummary(folder), challenge=challenge)
 
 
-def run(tables: ClassTables, outputs: list[Any], stop_after: int | None = None) -> None:
-    engine = Engine(lambda _, number: outputs[number])
+def run(tables: ClassTables, records: list[CaseRecord], stop_after: int | None = None) -> None:
+    engine = Engine(lambda engine, record: engine.records.append(record))
+    engine.records = []
     tables.summary.attach(engine)
     tables.attach(engine)
     if stop_after is not None:
         engine.add_event_handler(Events.ITERATION_COMPLETED(once=stop_after), lambda engine: engine.terminate())
-    engine.run(range(len(outputs)), max_epochs=1)
+    engine.run(records, max_epochs=1)
 
 
 def rows(path: Path) -> list[dict[str, str]]:
@@ -44,7 +45,7 @@ def rows(path: Path) -> list[dict[str, str]]:
 
 def test_predictions_have_one_row_per_image(tmp_path: Path) -> None:
     tables = tables_of(tmp_path / "out")
-    run(tables, [[result("a", 0.75, 0.25)], [], [{"pred": 1}], [result("b", 0.125, 0.5)]])
+    run(tables, [result("a", 0.75, 0.25), CaseRecord("bad", status="failed"), result("b", 0.125, 0.5)])
     assert rows(tmp_path / "out" / "predictions.csv") == [
         {"case": "a", "input": "/data/a.jpg", NAMES[0]: "0.750000", NAMES[1]: "0.250000"}
         | {f"{NAMES[0]}_positive": "1", f"{NAMES[1]}_positive": "0"},
@@ -55,15 +56,13 @@ def test_predictions_have_one_row_per_image(tmp_path: Path) -> None:
 
 
 def test_a_run_without_predictions_writes_nothing(tmp_path: Path) -> None:
-    run(tables_of(tmp_path / "out", challenge="isic2017_part3"), [[], []])
+    run(tables_of(tmp_path / "out", challenge="isic2017_part3"), [CaseRecord("bad", status="failed")])
     assert [path.name for path in (tmp_path / "out").iterdir()] == ["summary.json"]
 
 
-def test_a_second_run_forgets_the_first_and_an_interrupted_one_keeps_the_completed_images(tmp_path: Path) -> None:
-    tables = tables_of(tmp_path)
-    run(tables, [[result("a", 0.1, 0.2)]])
-    run(tables, [[result(name, 0.3, 0.4)] for name in "bcd"], stop_after=2)
-    assert [row["case"] for row in rows(tmp_path / "predictions.csv")] == ["b", "c"]
+def test_an_interrupted_run_has_the_tables_of_the_completed_images(tmp_path: Path) -> None:
+    run(tables_of(tmp_path), [result(name, 0.3, 0.4) for name in "abcd"], stop_after=2)
+    assert [row["case"] for row in rows(tmp_path / "predictions.csv")] == ["a", "b"]
 
 
 @pytest.mark.parametrize("challenge", TABLES)
@@ -73,8 +72,8 @@ def test_a_submission_is_what_the_scorer_takes(
     names = list(TABLES[challenge][1:])
     ids = ["ISIC_0000002", "ISIC_0000001"]
     with caplog.at_level(logging.INFO):
-        outputs = [[result(name, *[0.125] * len(names), names=names)] for name in ids]
-        run(tables_of(tmp_path, names[::-1], challenge), outputs)
+        records = [result(name, *[0.125] * len(names), names=names) for name in ids]
+        run(tables_of(tmp_path, names[::-1], challenge), records)
     assert check_confidences(tmp_path / "submission.csv", ids, challenge=challenge) == []
     assert [row[TABLES[challenge][0]] for row in rows(tmp_path / "submission.csv")] == sorted(ids)
     assert "submission.csv, 0 problems" in caplog.text
@@ -86,7 +85,7 @@ def test_what_the_challenge_would_refuse_is_logged(
     from bundle.tasks.classification import class_tables
 
     monkeypatch.setattr(class_tables, "check_confidences", lambda *args, **options: ["line 2: is odd."])
-    run(tables_of(tmp_path, challenge="isic2017_part3"), [[result("ISIC_0000001", 0.5, 0.5)]])
+    run(tables_of(tmp_path, challenge="isic2017_part3"), [result("ISIC_0000001", 0.5, 0.5)])
     assert "submission.csv: line 2: is odd." in caplog.text
 
 

@@ -11,7 +11,7 @@ import pytest
 import torch
 from monai.data import MetaTensor
 
-from bundle.inference.resume import MADE_FROM
+from bundle.inference import CaseRecord
 from bundle.tasks.classification import SaveClassesd
 
 NAMES = ["melanoma", "keratosis"]
@@ -32,7 +32,7 @@ def test_probabilities_thresholds_and_calls_are_written(tmp_path: Path) -> None:
         thresholds={"melanoma": 0.2, "keratosis": 0.75},
         checkpoint=weights,
     )
-    result = save(image(case="lesion", started=time.perf_counter()))["result"]
+    result = save(image(record=CaseRecord("lesion", started=time.perf_counter())))["record"].to_json()
     assert result == json.loads((tmp_path / "out" / "lesion.json").read_text())
     assert result["classes"] == {
         "melanoma": {"probability": 0.25, "threshold": 0.2, "positive": True},
@@ -46,20 +46,21 @@ def test_probabilities_thresholds_and_calls_are_written(tmp_path: Path) -> None:
 
 
 def test_an_image_without_a_name_has_that_of_its_file(tmp_path: Path) -> None:
-    result = SaveClassesd("pred", class_names=NAMES, output_dir=tmp_path)(image())["result"]
+    result = SaveClassesd("pred", class_names=NAMES, output_dir=tmp_path)(image())["record"].to_json()
     assert (result["case"], result["seconds"]) == ("a", None)
     assert (tmp_path / "a.json").is_file()
 
 
-def test_a_later_run_can_tell_what_a_result_was_made_from(tmp_path: Path) -> None:
-    case = image(**{MADE_FROM: "settings state"})
-    result = SaveClassesd("pred", class_names=NAMES, output_dir=tmp_path)(case)["result"]
-    assert (result[MADE_FROM], result["files"]) == ({"settings": "settings", "input": "state"}, {})
+def test_the_provenance_is_in_the_json_for_a_later_run(tmp_path: Path) -> None:
+    provenance = {"settings": "s", "input": "i"}
+    case = image(record=CaseRecord("a", provenance=provenance))
+    result = SaveClassesd("pred", class_names=NAMES, output_dir=tmp_path)(case)["record"].to_json()
+    assert (result["provenance"], result["files"]) == (provenance, {})
 
 
 def test_nothing_is_written_for_a_key_that_may_be_missing(tmp_path: Path) -> None:
     save = SaveClassesd("other", class_names=NAMES, output_dir=tmp_path, allow_missing_keys=True)
-    assert "result" not in save(image())
+    assert "record" not in save(image())
 
 
 def test_bad_arguments_and_another_number_of_classes_are_refused(tmp_path: Path) -> None:

@@ -11,7 +11,7 @@ import pytest
 import torch
 from monai.data import MetaTensor
 
-from bundle.inference.resume import MADE_FROM
+from bundle.inference import CaseRecord
 from bundle.tasks.spine import SaveDiscsd
 from bundle.tasks.spine.discs import Disc, read_discs
 
@@ -28,7 +28,7 @@ def image(tmp_path: Path) -> MetaTensor:
 
 def saved(image: MetaTensor, folder: Path, discs: list[Disc] = DISCS, **options: str) -> dict:
     """Save discs and return the record."""
-    return SaveDiscsd("discs", output_dir=folder, **options)({"discs": discs, "image": image})["result"]
+    return SaveDiscsd("discs", output_dir=folder, **options)({"discs": discs, "image": image})["record"].to_json()
 
 
 def test_every_file_holds_the_same_points(image: MetaTensor, tmp_path: Path) -> None:
@@ -52,7 +52,7 @@ def test_the_label_map_lies_on_the_grid_of_the_input(image: MetaTensor, tmp_path
     assert sidecar["SpatialReference"] == "orig"
 
 
-def test_the_record_names_the_files_and_their_provenance(image: MetaTensor, tmp_path: Path) -> None:
+def test_the_record_tells_what_was_made_and_from_what(image: MetaTensor, tmp_path: Path) -> None:
     record = saved(image, tmp_path / "out")
     assert record == json.loads((tmp_path / "out" / "spine.json").read_text())
     assert record["discs"][1] == {
@@ -66,10 +66,11 @@ def test_the_record_names_the_files_and_their_provenance(image: MetaTensor, tmp_
     assert record["seconds"] is None
 
 
-def test_a_later_run_finds_the_provenance_of_a_result(image: MetaTensor, tmp_path: Path) -> None:
-    case = {"discs": DISCS, "image": image, "case": "a", "started": 0.0, MADE_FROM: "settings state"}
-    record = SaveDiscsd("discs", output_dir=tmp_path / "out")(case)["result"]
-    assert record[MADE_FROM] == {"settings": "settings", "input": "state"}
+def test_the_provenance_is_in_the_json_for_a_later_run(image: MetaTensor, tmp_path: Path) -> None:
+    provenance = {"settings": "s", "input": "i"}
+    case = {"discs": DISCS, "image": image, "record": CaseRecord("a", started=0.0, provenance=provenance)}
+    record = SaveDiscsd("discs", output_dir=tmp_path / "out")(case)["record"].to_json()
+    assert record["provenance"] == provenance
     assert record["seconds"] > 0
 
 

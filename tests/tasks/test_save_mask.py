@@ -16,8 +16,7 @@ from monai.data import MetaTensor, decollate_batch, list_data_collate
 from monai.transforms import Resize
 from PIL import Image, ImageOps
 
-from bundle.inference import BackgroundWriter
-from bundle.inference.resume import DoneCases
+from bundle.inference import BackgroundWriter, CaseRecord, CompletedCases
 from bundle.io import LoadColorImaged
 from bundle.io.images import EXIF_ORIENTATION, read_mask
 from bundle.io.input_checks import GridMismatchError
@@ -85,7 +84,8 @@ def test_the_mask_has_the_orientation_of_its_image(orientation: int, tmp_path: P
 
 def test_the_table_and_the_json_have_area_box_and_border(case: dict[str, Any], tmp_path: Path) -> None:
     (tmp_path / "model.pt").write_bytes(b"weights")
-    record = save({**case, "started": time.perf_counter()}, tmp_path, checkpoint=tmp_path / "model.pt")["result"]
+    case["record"] = CaseRecord("ISIC_0000001", started=time.perf_counter())
+    record = save(case, tmp_path, checkpoint=tmp_path / "model.pt")["record"].to_json()
     assert json.loads((tmp_path / "out" / "ISIC_0000001.json").read_text()) == record
     lesion = record["labels"]["lesion"]
     assert (lesion["area_px"], lesion["area_share"], lesion["box"]) == (450, 0.3125, [10, 5, 30, 15])
@@ -104,7 +104,7 @@ def test_the_table_and_the_json_have_area_box_and_border(case: dict[str, Any], t
 
 
 def test_an_empty_result_has_no_undefined_numbers(case: dict[str, Any], tmp_path: Path) -> None:
-    record = save(case, tmp_path, torch.zeros(1, *SIZE))["result"]
+    record = save(case, tmp_path, torch.zeros(1, *SIZE))["record"].to_json()
     lesion = record["labels"]["lesion"]
     assert (lesion["area_px"], lesion["box"], lesion["border_irregularity"], lesion["mean_probability"]) == (
         0,
@@ -120,8 +120,8 @@ def test_several_classes_have_their_levels_and_maps(case: dict[str, Any], tmp_pa
     pred = torch.rand(3, *SIZE, generator=torch.Generator().manual_seed(0)).softmax(0)
     names = {"cytoplasm": 1, "nucleus": 2}
     record = save(case, tmp_path, pred, label_names=names, levels=[128, 255], outputs={"postfix": "segmentation"})[
-        "result"
-    ]
+        "record"
+    ].to_json()
     classes = pred.argmax(0).numpy()
     written = pixels_of(tmp_path / "out" / "ISIC_0000001_segmentation.png")
     np.testing.assert_array_equal(written, np.array([0, 128, 255])[classes])
@@ -135,9 +135,9 @@ def test_threshold_and_single_region(case: dict[str, Any], tmp_path: Path) -> No
     pred = probability()
     pred[0, 8:10, 15:20] = 0.3
     pred[0, 25, 3] = 0.9
-    record = save(case, tmp_path, pred, decision={"threshold": 0.25})["result"]
+    record = save(case, tmp_path, pred, decision={"threshold": 0.25})["record"].to_json()
     assert (record["labels"]["lesion"]["area_px"], record["labels"]["lesion"]["regions"]) == (451, 2)
-    record = save(case, tmp_path, pred, decision={"single_region": "true"})["result"]
+    record = save(case, tmp_path, pred, decision={"single_region": "true"})["record"].to_json()
     assert (record["labels"]["lesion"]["area_px"], record["labels"]["lesion"]["regions"]) == (450, 1)
 
 
@@ -164,18 +164,18 @@ def test_a_writer_writes_the_same_in_its_thread(case: dict[str, Any], tmp_path: 
     writer = BackgroundWriter()
     result = save(case, tmp_path, writer=writer)
     writer.finish()
-    assert "result" not in result
-    assert [record["case"] for record in writer.results] == ["ISIC_0000001"]
+    assert (result["record"].case, result["record"].status) == ("ISIC_0000001", "completed")
     assert (tmp_path / "out" / "ISIC_0000001_seg.png").is_file()
 
 
 def test_a_later_run_finds_the_completed_image(case: dict[str, Any], tmp_path: Path) -> None:
-    done = DoneCases(tmp_path / "out", enabled=True)
+    completed = CompletedCases(tmp_path / "out", enabled=True)
     item = {"case": "ISIC_0000001", "image": str(tmp_path / "ISIC_0000001.png")}
-    save({**case, "case": item["case"], "made_from": done.stamp(item["image"])}, tmp_path)
-    assert done.find(item) is not None
+    record = CaseRecord(item["case"], provenance=completed.provenance(item["image"]))
+    save({**case, "record": record}, tmp_path)
+    assert completed.find(item) is not None
     (tmp_path / "out" / "ISIC_0000001_seg.png").unlink()
-    assert done.find(item) is None
+    assert completed.find(item) is None
 
 
 def test_the_size_of_the_file_is_restored(case: dict[str, Any]) -> None:

@@ -8,7 +8,6 @@ import pytest
 import torch
 from helpers.phantoms import meta_tensor
 
-from bundle.grid import GridAssembler
 from bundle.inference import SlabInferer
 from bundle.transforms import NestedRegions
 
@@ -38,7 +37,7 @@ def test_a_voxel_gets_the_innermost_region_whose_surroundings_it_is_in_too() -> 
 def test_it_stands_in_the_inferer_for_the_assembler_of_classes() -> None:
     logits = torch.randn(3, 9, 8, 7, generator=torch.Generator().manual_seed(1))
     image = meta_tensor(logits)[None]
-    assembler = NestedRegions(REGIONS, assembler=GridAssembler(confidence=["margin"]))
+    assembler = NestedRegions(REGIONS, confidence=["margin"])
     found = SlabInferer([9, 8, 7], assembler=assembler)(image, lambda window: window)
     assert torch.equal(found[0, 0].as_tensor(), depth(logits))
     assert found.shape[1] == 2
@@ -47,8 +46,8 @@ def test_it_stands_in_the_inferer_for_the_assembler_of_classes() -> None:
 @pytest.mark.parametrize(
     "regions", [{}, {"a": [1]} | {"b": [2]}, {"core": [2], "whole": [1, 2]}, {"whole": [1, 2, 3], "core": [3]}]
 )
-def test_regions_that_do_not_lie_in_each_other_make_no_label_map(regions: dict[str, Any]) -> None:
-    with pytest.raises(ValueError, match="regions must lie in each other, the outermost first"):
+def test_regions_that_are_not_nested_make_no_label_map(regions: dict[str, Any]) -> None:
+    with pytest.raises(ValueError, match="regions must be nested, the outermost first"):
         NestedRegions(regions)
 
 

@@ -67,7 +67,7 @@ def test_a_job_killed_in_the_middle_and_started_again_has_every_result_once_and_
     assert again.returncode == 0, text
     summary = json.loads((output / "summary.json").read_text())
     assert sorted(case["case"] for case in summary["cases"]) == names
-    assert sorted(case["case"] for case in summary["cases"] if case.get("done_earlier")) == sorted(before)
+    assert sorted(case["case"] for case in summary["cases"] if case.get("completed_earlier")) == sorted(before)
     assert f"20 cases done, {len(before)} of them earlier, 0 left out" in text
     assert {name: (output / f"{name}.json").stat().st_mtime_ns for name in before} == before
     for name in names:
@@ -143,7 +143,7 @@ def test_the_job_is_followed_in_json_lines(tmp_path: Path, checkpoint: str) -> N
     segment(tmp_path / "in", tmp_path / "out", **options)
     told = [json.loads(line) for line in lines.read_text().splitlines()]
     for name in ("case00", "case01"):
-        assert {line["stage"] for line in told if line["case"] == name} == {"read", "network", "way_back", "write"}
+        assert {line["stage"] for line in told if line["case"] == name} == {"read", "network", "restore", "write"}
     assert told[-1] == {
         **{"case": None, "stage": "end", "done": 2, "total": 2, "seconds_left": 0, "cases_done": 2, "cases": 2}
     }
@@ -158,5 +158,5 @@ def test_a_changed_option_makes_the_results_again(
         segment(tmp_path / "in", tmp_path / "out", overlap=overlap, **options)
         (case,) = json.loads((tmp_path / "out" / "summary.json").read_text())["cases"]
         assert case["case"] == name
-        assert case.get("done_earlier", False) is earlier
+        assert case.get("completed_earlier", False) is earlier
     assert "was made by other settings" in caplog.text

@@ -62,7 +62,7 @@ class ClassTables:
             engine.add_event_handler(event, lambda _: self._write())
 
     def _write(self) -> None:
-        records = self.summary.results
+        records = [record.to_json() for record in self.summary.records if record.is_completed]
         if not records:
             return
         self.output_dir.mkdir(parents=True, exist_ok=True)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Hashable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -11,9 +10,8 @@ import torch
 from monai.config import KeysCollection
 from monai.transforms import MapTransform
 
-from bundle.inference.save_segmentation import describe_checkpoint, made_from
+from bundle.inference.case_record import RECORD, record_of_data
 from bundle.metrics.classification_metrics import thresholds_by_name
-from bundle.utils.versions import versions
 from bundle.utils.write_json import write_json
 
 
@@ -50,31 +48,20 @@ class SaveClassesd(MapTransform):
         self.image_key, self.checkpoint = image_key, checkpoint
 
     def __call__(self, data: Mapping[Hashable, Any]) -> dict[Hashable, Any]:
-        """Write the JSON of one image and add its content as ``data["result"]``.
+        """Write the JSON of one image and complete its record, ``data["record"]``.
 
         Raises:
             ValueError: when the number of probabilities is not that of the classes.
         """
         d = dict(data)
         for key in self.key_iterator(d):
-            meta = d[self.image_key].meta
-            source = str(meta["filename_or_obj"])
+            d[RECORD] = record = record_of_data(d, self.image_key)
             values = torch.as_tensor(d[key]).detach().cpu().flatten().tolist()
             if len(values) != len(self.class_names):
-                raise ValueError(f"{source}: has {len(values)} probabilities for {len(self.class_names)} classes.")
-            d["result"] = {
-                "case": str(d.get("case", Path(source).stem)),
-                "input": source,
-                "shape": [int(side) for side in meta["original_size"]],
-                "classes": self._classes(values),
-                "remarks": [remark for remark in str(meta.get("remarks", "")).split("; ") if remark],
-                "seconds": round(time.perf_counter() - float(d["started"]), 3) if "started" in d else None,
-                "checkpoint": describe_checkpoint(self.checkpoint),
-                "versions": versions(),
-                "files": {},
-                **made_from(d),
-            }
-            write_json(self.output_dir / f"{d['result']['case']}.json", d["result"])
+                raise ValueError(f"{record.file}: has {len(values)} probabilities for {len(self.class_names)} classes.")
+            shape = [int(side) for side in d[self.image_key].meta["original_size"]]
+            record.complete({"shape": shape, "classes": self._classes(values)}, files=[], checkpoint=self.checkpoint)
+            write_json(self.output_dir / f"{record.case}.json", record.to_json())
         return d
 
     def _classes(self, values: Sequence[float]) -> dict[str, dict[str, Any]]:

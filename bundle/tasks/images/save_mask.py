@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Hashable, Mapping, Sequence
 from functools import partial
 from pathlib import Path
@@ -15,17 +14,14 @@ from monai.data import MetaTensor
 from monai.transforms import MapTransform
 from PIL import Image
 
-from bundle.inference.background_writer import BackgroundWriter
-from bundle.inference.resume import MADE_FROM
-from bundle.inference.save_segmentation import describe_checkpoint
+from bundle.inference.background_writer import BackgroundWriter, run_or_submit
+from bundle.inference.case_record import RECORD, CaseRecord, record_of_data
 from bundle.io.images import EXIF_ORIENTATION, read_image, stored
 from bundle.io.input_checks import GridMismatchError
 from bundle.metrics.outline import outline_measures
 from bundle.utils.atomic_write import atomic_write
 from bundle.utils.check_choice import check_choice
-from bundle.utils.digests import sha256_of_file
 from bundle.utils.parse_bool import parse_bool
-from bundle.utils.versions import versions
 from bundle.utils.write_json import write_json
 
 from .image_table import ImageTable
@@ -101,7 +97,7 @@ class SaveMaskd(MapTransform):
         image_key: key of the image, whose metadata name the file.
         label_key: key of the reference ``(1, H, W)`` at the size of the file, if any.
         checkpoint: file of the weights, for the JSON.
-        writer: background thread that writes; there is then no ``data["result"]``, see ``results`` of the writer.
+        writer: background thread that writes; None writes before the call returns.
         allow_missing_keys: skip missing keys.
 
     Raises:
@@ -144,7 +140,7 @@ class SaveMaskd(MapTransform):
         self.writer, self.table = writer, ImageTable(self.output_dir / TABLE)
 
     def __call__(self, data: Mapping[Hashable, Any]) -> dict[Hashable, Any]:
-        """Write the files of one image and add their record as ``data["result"]``.
+        """Write the files of one image and complete its record, ``data["record"]``.
 
         Raises:
             GridMismatchError: when probabilities or reference do not have the size of the file.
@@ -152,26 +148,15 @@ class SaveMaskd(MapTransform):
         """
         d = dict(data)
         for key in self.key_iterator(d):
+            d[RECORD] = record = record_of_data(d, self.image_key)
             meta = d[self.image_key].meta
-            source = str(meta["filename_or_obj"])
-            record = {
-                "case": str(d.get("case", Path(source).stem)),
-                "input": source,
-                "remarks": [remark for remark in str(meta.get("remarks", "")).split("; ") if remark],
-                "orientation": int(meta.get("orientation", 1)),
-                MADE_FROM: str(d.get(MADE_FROM, "")),
-                "started": float(d["started"]) if "started" in d else None,
-            }
             size = _original_size(meta)
-            found = self._checked(source, d[key], size, self.decision.channels)
+            found = self._checked(record.file, d[key], size, self.decision.channels)
             reference = d.get(self.label_key)
             if reference is not None:
-                reference = self._checked(source, reference, size, 1)[0].astype(np.uint8)
-            job = partial(self._write, record, found, reference)
-            if self.writer is None:
-                d["result"] = job()
-            else:
-                self.writer.submit({"case": record["case"], "image": source}, job)
+                reference = self._checked(record.file, reference, size, 1)[0].astype(np.uint8)
+            orientation = int(meta.get("orientation", 1))
+            run_or_submit(self.writer, record, partial(self._write, record, found, reference, orientation))
         return d
 
     def _checked(self, source: str, values: Any, size: tuple[int, int], channels: int) -> np.ndarray:
@@ -184,40 +169,31 @@ class SaveMaskd(MapTransform):
             )
         return array
 
-    def _write(self, record: dict[str, Any], found: np.ndarray, reference: np.ndarray | None) -> dict[str, Any]:
-        """Write the files of an image and return the completed record."""
+    def _write(self, record: CaseRecord, found: np.ndarray, reference: np.ndarray | None, orientation: int) -> None:
         classes = self.decision.classes(found)
-        case, orientation = record["case"], record.pop("orientation")
-        made_from, started = record.pop(MADE_FROM), record.pop("started")
         self.output_dir.mkdir(parents=True, exist_ok=True)
-        target = self.output_dir / f"{case}_{self.postfix}.png"
+        target = self.output_dir / f"{record.case}_{self.postfix}.png"
         save_gray_png(self.levels[classes], target, orientation)
         files = [target]
         if self.probability:
             for ending, values in self._maps(found).items():
-                files.append(self.output_dir / f"{case}_probability{ending}.png")
+                files.append(self.output_dir / f"{record.case}_probability{ending}.png")
                 save_gray_png(np.round(values * 255).astype(np.uint8), files[-1], orientation)
         if self.overlay:
-            files.append(self.output_dir / f"{case}_overlay.jpg")
-            drawn = Image.fromarray(overlay(read_image(record["input"]).pixels, classes, reference))
+            files.append(self.output_dir / f"{record.case}_overlay.jpg")
+            drawn = Image.fromarray(overlay(read_image(record.file).pixels, classes, reference))
             with atomic_write(files[-1]) as file:
                 drawn.save(file, "JPEG", quality=90, subsampling=0)
         labels = self._measures(found, classes)
-        self.table.put(case, [_row(record["input"], name, classes.shape, of) for name, of in labels.items()])
-        complete = {
-            **record,
+        self.table.put(record.case, [_row(record.file, name, classes.shape, of) for name, of in labels.items()])
+        results = {
             "output": str(target),
             "shape": list(classes.shape),
             "threshold": self.decision.threshold if len(found) == 1 else None,
             "labels": labels,
-            "seconds": None if started is None else round(time.perf_counter() - started, 3),
-            "checkpoint": describe_checkpoint(self.checkpoint),
-            "versions": versions(),
-            "files": {file.name: sha256_of_file(file) for file in files},
-            **({MADE_FROM: dict(zip(("settings", "input"), made_from.split(), strict=True))} if made_from else {}),
         }
-        write_json(self.output_dir / f"{case}.json", complete)
-        return complete
+        record.complete(results, files=files, checkpoint=self.checkpoint)
+        write_json(self.output_dir / f"{record.case}.json", record.to_json())
 
     def _maps(self, found: np.ndarray) -> dict[str, np.ndarray]:
         if len(found) == 1:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Hashable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -11,12 +10,9 @@ import numpy as np
 from monai.config import KeysCollection
 from monai.transforms import MapTransform
 
-from bundle.inference.save_segmentation import describe_checkpoint, made_from
+from bundle.inference.case_record import RECORD, record_of_data
 from bundle.io.label_maps import ENDINGS, save_label_map, source_grid
-from bundle.io.volume_files import stem_of
 from bundle.utils.check_choice import check_choice
-from bundle.utils.digests import sha256_of_file
-from bundle.utils.versions import versions
 from bundle.utils.write_json import write_json
 
 from .discs.disc_csv import write_disc_csv
@@ -75,33 +71,22 @@ class SaveDiscsd(MapTransform):
         self.numbering, self.coordinate_system, self.output_format = numbering, coordinate_system, output_format
 
     def __call__(self, data: Mapping[Hashable, Any]) -> dict[Hashable, Any]:
-        """Write the files of one case and add their record as ``data["result"]``.
+        """Write the files of one case and complete its record, ``data["record"]``.
 
         Raises:
             DiscPlacementError: when two discs share a voxel of the input.
         """
         d = dict(data)
         for key in self.key_iterator(d):
-            source = str(d[self.image_key].meta["filename_or_obj"])
-            case = str(d.get("case", stem_of(source)))
-            shape, affine = source_grid(source)
+            d[RECORD] = record = record_of_data(d, self.image_key)
+            shape, affine = source_grid(record.file)
             discs, outside = split_by_grid(d[key], shape, affine)
-            remarks = [remark for remark in str(d[self.image_key].meta.get("remarks", "")).split("; ") if remark]
-            remarks += [f"{disc.name} was found outside the image and skipped" for disc in outside]
-            remarks += [] if discs else ["no disc was found"]
-            files = self._write(case, discs, source, affine, shape)
-            started = float(d["started"]) if "started" in d else None
-            d["result"] = {
-                "case": case,
-                **describe_discs(discs, image=source, affine=affine),
-                "remarks": remarks,
-                "seconds": None if started is None else round(time.perf_counter() - started, 3),
-                "checkpoint": describe_checkpoint(self.checkpoint),
-                "versions": versions(),
-                "files": {file.name: sha256_of_file(file) for file in files},
-                **made_from(d),
-            }
-            write_json(self.output_dir / f"{case}.json", d["result"])
+            record.remarks += [f"{disc.name} was found outside the image and skipped" for disc in outside]
+            record.remarks += [] if discs else ["no disc was found"]
+            files = self._write(record.case, discs, record.file, affine, shape)
+            results = describe_discs(discs, image=record.file, affine=affine)
+            record.complete(results, files=files, checkpoint=self.checkpoint)
+            write_json(self.output_dir / f"{record.case}.json", record.to_json())
         return d
 
     def _write(

@@ -1,4 +1,4 @@
-"""The inference config with labels made on the grid of the file, beside MONAI's own inferer."""
+"""The inference config makes label maps on the grid of the file, as MONAI's inferer and Invertd do."""
 
 from __future__ import annotations
 
@@ -19,10 +19,10 @@ OURS = {
     "roi_size": "@roi_size",
     "overlap": "@overlap",
     "spread": "scan",
-    "assembler": {"_target_": "bundle.grid.GridAssembler"},
+    "assembler": "@label_map",
 }
 MONAIS = {"_target_": "SlidingWindowInferer", "roi_size": "@roi_size", "overlap": "@overlap", "mode": "gaussian"}
-WAY_BACK = {"_target_": "bundle.grid.RestoreGridd", "keys": "pred", "transform": "@preprocessing"}
+RESTORE = {"_target_": "bundle.grid.RestoreGridd", "keys": "pred", "transform": "@preprocessing"}
 
 
 @pytest.fixture(scope="module")
@@ -34,8 +34,8 @@ def checkpoint(tmp_path_factory: pytest.TempPathFactory) -> str:
     return str(path)
 
 
-def segment(image: Path, output: Path, checkpoint: str, inferer: dict[str, Any]) -> nib.Nifti1Image:
-    overrides = {"inferer": inferer, "postprocessing#transforms#0": WAY_BACK, "checkpoint": checkpoint}
+def segment(image: Path, output: Path, checkpoint: str, inferer: dict[str, Any], **overrides: Any) -> nib.Nifti1Image:
+    overrides = {"inferer": inferer, "checkpoint": checkpoint, **overrides}
     run_workflow("inference.json", input=str(image), output_dir=str(output), **overrides)
     return nib.load(output / image.name.replace(".nii.gz", "_seg.nii.gz"))
 
@@ -50,10 +50,10 @@ def segment(image: Path, output: Path, checkpoint: str, inferer: dict[str, Any])
     ],
     ids=["same voxels", "thick sagittal slices", "oblique", "thick slices"],
 )
-def test_labels_are_those_of_monais_inferer_and_way_back(affine: np.ndarray, tmp_path: Path, checkpoint: str) -> None:
+def test_labels_are_those_of_monais_inferer_and_inversion(affine: np.ndarray, tmp_path: Path, checkpoint: str) -> None:
     image = write_nifti(tmp_path / "scan.nii.gz", noise((24, 19, 21)) + ball((24, 19, 21), 6), affine)
     ours = segment(image, tmp_path / "ours", checkpoint, OURS)
-    peer = segment(image, tmp_path / "peer", checkpoint, MONAIS)
+    peer = segment(image, tmp_path / "peer", checkpoint, MONAIS, **{"postprocessing#transforms#0": RESTORE})
     assert ours.get_data_dtype() == peer.get_data_dtype() == np.uint8
     np.testing.assert_array_equal(ours.affine, peer.affine)
     found, expected = np.asarray(ours.dataobj), np.asarray(peer.dataobj)
@@ -63,7 +63,6 @@ def test_labels_are_those_of_monais_inferer_and_way_back(affine: np.ndarray, tmp
 
 def test_maps_of_confidence_do_not_change_the_labels(tmp_path: Path, checkpoint: str) -> None:
     image = write_nifti(tmp_path / "scan.nii.gz", noise((24, 19, 21)), np.diag([0.6, 0.6, 3.0, 1.0]))
-    assembler = {"_target_": "bundle.grid.GridAssembler", "confidence": ["probability", "margin", "entropy"]}
     plain = segment(image, tmp_path / "a", checkpoint, OURS)
-    found = segment(image, tmp_path / "b", checkpoint, {**OURS, "assembler": assembler})
+    found = segment(image, tmp_path / "b", checkpoint, OURS, confidence=["probability", "margin", "entropy"])
     np.testing.assert_array_equal(found.dataobj, plain.dataobj)

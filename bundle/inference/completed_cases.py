@@ -1,0 +1,134 @@
+"""Finding of completed cases: complete results of the same file by the same settings."""
+
+from __future__ import annotations
+
+import json
+import logging
+import os
+import re
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from bundle.io.volume_files import DETACHED, files_of
+from bundle.utils.digests import sha256_of_file, sha256_of_values
+from bundle.utils.parse_bool import parse_bool
+from bundle.utils.versions import versions
+
+from .describe import describe
+
+logger = logging.getLogger(__name__)
+
+DECISIVE = ("keyslice", "monai", "torch")
+"""Versions that decide on a result."""
+
+VOXELS = re.compile(rb"^(?:ElementDataFile|data ?file)\s*[=:]\s*(\S.*?)\s*$", re.IGNORECASE | re.MULTILINE)
+"""The line of a detached header that names the file with the voxels."""
+
+HEADER_BYTES = 1 << 16
+
+
+class CompletedCases:
+    """Find results of earlier runs that need not be recomputed.
+
+    A result counts as completed when its JSON and all files that the JSON names are complete (by their SHA-256), and
+    when it was computed by the same settings from the same state of its input. The digest of the settings covers the
+    versions of this project, MONAI and PyTorch, the content of the checkpoint, and ``settings`` as
+    :func:`bundle.inference.describe.describe` has them. The state of an input is its path and the size and time of
+    change of its files: those directly in a DICOM folder, a header and the voxels that it names.
+
+    Args:
+        output_dir: folder with the results.
+        enabled: False to find nothing; text such as ``"true"`` of a command line is understood.
+        settings: values and objects that decide on a result, e.g. label names, network, preprocessing and inferer.
+        checkpoint: file of weights; a missing one is left to :func:`bundle.networks.load_weights` to report.
+
+    Raises:
+        ValueError: when ``enabled`` is neither true nor false.
+
+    Examples:
+        >>> one, other = (CompletedCases("out", settings=[{"overlap": overlap}]) for overlap in (0.25, 0.5))
+        >>> one.settings == CompletedCases("out", settings=[{"overlap": 0.25}]).settings
+        True
+        >>> one.settings == other.settings
+        False
+    """
+
+    def __init__(
+        self,
+        output_dir: str | Path,
+        *,
+        enabled: bool | int | str = False,
+        settings: Sequence[Any] = (),
+        checkpoint: str | Path | None = None,
+    ) -> None:
+        self.output_dir, self.enabled = Path(str(output_dir)), parse_bool("resume", enabled)
+        weights = _sha256_or_none(Path(checkpoint)) if checkpoint else None
+        decisive = {name: number for name, number in versions().items() if name in DECISIVE}
+        self.settings = sha256_of_values([decisive, describe(list(settings)), weights])
+
+    def provenance(self, image: str | Path | Sequence[str | Path]) -> dict[str, str]:
+        """Return digests of what a result of ``image`` is computed from: ``"settings"`` and ``"input"``."""
+        states = [_state(Path(file)) for file in files_of(image)]
+        return {"settings": self.settings, "input": sha256_of_values(states[0] if len(states) == 1 else states)}
+
+    def find(self, case: Mapping[str, Any]) -> dict[str, Any] | None:
+        """Return the JSON of a completed case, or None; why an existing result is recomputed is logged."""
+        path = self.output_dir / f"{case['case']}.json"
+        if not self.enabled or not path.is_file():
+            return None
+        content = _read(path)
+        reason = self._difference(content, files_of(case["image"]))
+        if reason:
+            logger.warning("%s: recomputed, since %s", path, reason)
+            return None
+        return content
+
+    def _difference(self, content: dict[str, Any], image: Sequence[str]) -> str:
+        found, files = content.get("provenance"), content.get("files")
+        if not isinstance(found, dict) or not isinstance(files, dict):
+            return "it has no provenance"
+        expected = self.provenance(image)
+        if found.get("settings") != expected["settings"]:
+            return "it was computed by other settings"
+        if found.get("input") != expected["input"]:
+            return f"{', '.join(image)} has changed or is another file"
+        damaged = [name for name, digest in files.items() if _sha256_or_none(self.output_dir / name) != digest]
+        return f"{', '.join(damaged)} is missing or damaged" if damaged else ""
+
+
+def _state(path: Path) -> list[Any]:
+    """Return the path of an input, and names, sizes and times of change of the files that it consists of."""
+    files = [path]
+    if path.is_dir():
+        files = _files_in(path)
+    elif path.name.lower().endswith(DETACHED) and path.is_file():
+        files = [path, *_voxels_of(path)]
+    states = sorted(
+        [file.name, file.stat().st_size, file.stat().st_mtime_ns] if file.exists() else [file.name] for file in files
+    )
+    return [str(path.resolve()), *states]
+
+
+def _voxels_of(header: Path) -> list[Path]:
+    """Return the file of voxels that a header names or all files of its folder if it does not name exactly one."""
+    with open(header, "rb") as stream:
+        named = VOXELS.search(stream.read(HEADER_BYTES))
+    voxels = header.parent / os.fsdecode(named[1]) if named else header.parent
+    return [voxels] if os.path.isfile(voxels) else _files_in(header.parent)
+
+
+def _files_in(folder: Path) -> list[Path]:
+    return [file for file in folder.iterdir() if file.is_file() and not file.name.startswith(".")]
+
+
+def _read(path: Path) -> dict[str, Any]:
+    try:
+        record = json.loads(path.read_text(encoding="utf-8"))
+    except ValueError:
+        return {}
+    return record if isinstance(record, dict) else {}
+
+
+def _sha256_or_none(path: Path) -> str | None:
+    return sha256_of_file(path) if path.is_file() else None
