@@ -133,4 +133,4 @@ def test_an_invalid_image_has_no_value(task: LabelTask, caplog: pytest.LogCaptur
     store = Store(a="/nowhere/a.nii.gz")
     assert score_image(UncertaintyEstimator(task), store, "a") is None
     assert store.info["a"] == {"ts": 1}
-    assert "case a is left out: UnreadableFileError: /nowhere/a.nii.gz: does not exist" in caplog.text
+    assert "case a is skipped: UnreadableFileError: /nowhere/a.nii.gz: does not exist" in caplog.text

@@ -69,7 +69,7 @@ def test_the_output_of_a_run_is_logged_without_idle_lines(
 
 def test_the_error_of_a_failed_run_contains_its_last_output(stand_in, tmp_path: Path) -> None:
     stand_in(1)
-    with pytest.raises(WorkflowError, match=r"(?s)train\.json failed with status 1:.*case a is left out$"):
+    with pytest.raises(WorkflowError, match=r"(?s)train\.json failed with status 1:.*case a is skipped$"):
         run_workflow("train.json", {}, tmp_path / "run")
 
 

@@ -68,7 +68,7 @@ def test_a_job_killed_in_the_middle_and_started_again_has_every_result_once_and_
     summary = json.loads((output / "summary.json").read_text())
     assert sorted(case["case"] for case in summary["cases"]) == names
     assert sorted(case["case"] for case in summary["cases"] if case.get("completed_earlier")) == sorted(before)
-    assert f"20 cases done, {len(before)} of them earlier, 0 left out" in text
+    assert f"20 cases completed, {len(before)} of them earlier, 0 skipped" in text
     assert {name: (output / f"{name}.json").stat().st_mtime_ns for name in before} == before
     for name in names:
         ours, theirs = (nib.load(folder / f"{name}_seg.nii.gz") for folder in (output, tmp_path / "whole"))
