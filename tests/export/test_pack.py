@@ -193,7 +193,7 @@ def test_within_the_pack_of_discs_no_root_has_to_be_named(packs: Path, tmp_path:
     options = ["--input", str(tmp_path / "images"), "--output_dir", str(tmp_path / "out"), "--figure", "false"]
     run = run_alone(place / "configs" / "inference.json", *options, "--device", "cpu", cwd=place)
     assert run.returncode == 0, run.stdout
-    assert "1 cases done, 0 left out" in run.stdout
+    assert "1 cases completed, 0 skipped" in run.stdout
 
 
 def test_a_training_takes_the_overrides_of_the_stock_app_and_replaces_the_weights(packs: Path, tmp_path: Path) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 import torch
-from bundle.inference.resume import describe
+from bundle.inference.describe import describe
 from monai.data import MetaTensor
 from torch import nn
 

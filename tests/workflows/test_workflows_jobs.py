@@ -159,4 +159,4 @@ def test_a_changed_option_makes_the_results_again(
         (case,) = json.loads((tmp_path / "out" / "summary.json").read_text())["cases"]
         assert case["case"] == name
         assert case.get("completed_earlier", False) is earlier
-    assert "was made by other settings" in caplog.text
+    assert "was computed by other settings" in caplog.text
