@@ -5,10 +5,10 @@ from __future__ import annotations
 import numpy as np
 import pytest
 import torch
-from bundle.inference.describe import describe
 from monai.data import MetaTensor
 from torch import nn
 
+from bundle.inference.describe import describe
 from bundle.networks import CandidateNet
 from bundle.tasks.spine.discs import Candidates, make_heatmaps
 from bundle.tasks.spine.label_candidates import AssignLevelsd, LabelCandidatesd, strongest
