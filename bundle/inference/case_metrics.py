@@ -29,14 +29,14 @@ class CaseMetrics:
     Each is a label map, of one channel, or has a mask a structure; structures may overlap. Attached under a name, as a
     MONAI key metric is, it sets that metric to the mean Dice over cases and structures. At the end it writes
     ``metrics.csv`` (a row a case and structure) and ``metrics.json`` (the same, means with 95 % bootstrap intervals,
-    and how often a structure was missed, and invented where there is none). Cases that failed are passed over; they
+    and the false negatives and positives of every structure). Failed cases are skipped; they
     stand in ``summary.json``.
 
     Args:
         label_names: label value of every structure by its name; several values for a region, ``{"whole": [1, 2]}``.
         output_dir: folder to write to; made when missing. None writes nothing.
         tolerance_mm: tolerance of the normalized surface distance (NSD).
-        missed_mm: distance to score for a structure that was missed or invented; None leaves it out of the means.
+        undefined_distance_mm: distance to score for a false negative or positive; None excludes it from the means.
         original: add the metrics as the original project defines them, under names of their own, see
             :func:`bundle.legacy.original_segmentation_metrics`.
     """
@@ -47,10 +47,10 @@ class CaseMetrics:
         *,
         output_dir: str | Path | None = None,
         tolerance_mm: float = 1.0,
-        missed_mm: float | None = None,
+        undefined_distance_mm: float | None = None,
         original: bool | str = False,
     ) -> None:
-        self.label_names, self.tolerance_mm, self.missed_mm = dict(label_names), tolerance_mm, missed_mm
+        self.label_names, self.tolerance_mm, self.undefined_distance_mm = dict(label_names), tolerance_mm, undefined_distance_mm
         self.original = parse_bool("original", original)
         self.metrics = (*METRICS, *ORIGINAL_SEGMENTATION_METRICS) if self.original else METRICS
         self.output_dir = None if output_dir is None else Path(output_dir)
@@ -69,15 +69,15 @@ class CaseMetrics:
             for name, rows in self._by_structure().items()
         }
 
-    def missed(self) -> dict[str, int]:
-        """Return in how many cases a structure is there and none of it was found."""
+    def false_negatives(self) -> dict[str, int]:
+        """Return the number of cases in which a structure of the reference was not predicted at all."""
         return {
             name: sum(row["dice"] == 0 and not math.isnan(row["rvd"]) for row in rows)
             for name, rows in self._by_structure().items()
         }
 
-    def invented(self) -> dict[str, int]:
-        """Return in how many cases a structure was found that is not there."""
+    def false_positives(self) -> dict[str, int]:
+        """Return the number of cases in which a structure was predicted that the reference does not have."""
         return {
             name: sum(row["dice"] == 0 and math.isnan(row["rvd"]) for row in rows)
             for name, rows in self._by_structure().items()
@@ -91,7 +91,7 @@ class CaseMetrics:
             pred, label = (_map_or_masks(output[key].as_tensor().cpu()) for key in ("pred", "label"))
             spacing = np.linalg.norm(np.asarray(output["label"].affine)[:3, :3], axis=0).tolist()
             found = case_metrics(
-                pred, label, self.label_names, spacing, tolerance_mm=self.tolerance_mm, missed_mm=self.missed_mm
+                pred, label, self.label_names, spacing, tolerance_mm=self.tolerance_mm, undefined_distance_mm=self.undefined_distance_mm
             )
             if self.original:
                 masks, true = (structure_masks(values, self.label_names) for values in (pred, label))
@@ -104,12 +104,12 @@ class CaseMetrics:
         engine.state.metrics[name] = sum(dice) / len(dice) if dice else math.nan
         statistics = self.statistics()
         for structure, metrics in statistics.items():
-            told = ", ".join(f"{metric} {_tell(values)}" for metric, values in metrics.items())
-            logger.info("%s (%d cases): %s", structure, metrics["dice"]["n"], told)
-        for event, counts in (("missed", self.missed()), ("invented", self.invented())):
-            told = ", ".join(f"{structure} in {count} cases" for structure, count in counts.items() if count)
-            if told:
-                logger.warning("%s: %s", event, told)
+            values = ", ".join(f"{metric} {_format(value)}" for metric, value in metrics.items())
+            logger.info("%s (%d cases): %s", structure, metrics["dice"]["n"], values)
+        for event, counts in (("false negative", self.false_negatives()), ("false positive", self.false_positives())):
+            text = ", ".join(f"{structure} in {count} cases" for structure, count in counts.items() if count)
+            if text:
+                logger.warning("%s: %s", event, text)
         if self.output_dir is not None:
             self._write(self.output_dir, statistics)
 
@@ -121,10 +121,10 @@ class CaseMetrics:
             writer.writerows(self.rows)
         content = {
             "tolerance_mm": self.tolerance_mm,
-            "missed_mm": self.missed_mm,
+            "undefined_distance_mm": self.undefined_distance_mm,
             "summary": statistics,
-            "missed": self.missed(),
-            "invented": self.invented(),
+            "false_negatives": self.false_negatives(),
+            "false_positives": self.false_positives(),
             "cases": self.rows,
         }
         write_json(folder / "metrics.json", content)
@@ -135,5 +135,5 @@ def _map_or_masks(values: torch.Tensor) -> torch.Tensor:
     return values[0] if len(values) == 1 else values
 
 
-def _tell(values: Mapping[str, float | int]) -> str:
+def _format(values: Mapping[str, float | int]) -> str:
     return f"{values['mean']:.4f} [{values['low']:.4f}, {values['high']:.4f}]"
