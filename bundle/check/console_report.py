@@ -1,4 +1,4 @@
-"""What the doctor found as lines for the console and as JSON."""
+"""The findings of a validation as lines for the console and as JSON."""
 
 from __future__ import annotations
 

@@ -1,6 +1,6 @@
-"""The doctor for data: reads every item of a dataset and says what is wrong with it, what looks odd, what it holds.
+"""Validation of a dataset: every item is read; faults, remarks and statistics are reported.
 
-Volumes with label maps or points of discs, and pictures with masks or classes, as the tasks of this bundle take them.
+Volumes with label maps or points of discs, and images with masks or classes, as the tasks of this bundle take them.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ __all__ = ["check_dataset"]
 logger = logging.getLogger(__name__)
 
 MAX_WORKERS = 8
-"""Items that are read at a time, unless told otherwise; there are no more than processors."""
+"""Largest default number of items that are read at a time; not more than processors."""
 
 SPACING_RANGE = (0.1, 10.0)
 """Voxel sizes in mm that are no fault; beyond them the unit of the header is in doubt."""
@@ -47,14 +47,14 @@ def check_dataset(
     workers: int | None = None,
     command: str = "",
 ) -> dict[str, Any]:
-    """Check a dataset; tell what was found in the log.
+    """Validate a dataset and log the findings.
 
     Args:
         dataset_dir: folder of the dataset.
         datalist: JSON file in MSD form; see :func:`.items.list_items`.
         output_dir: folder for ``check.json`` and ``check.html``; None to write nothing.
-        label_names: value of every class by its name; None for what the datalist tells.
-        levels: grey level in masks of pictures of every class from 1 on.
+        label_names: value of every class by its name; None for the names in the datalist.
+        levels: grey level in masks of images of every class from 1 on.
         spacing_range: smallest and largest voxel size in mm that is no fault.
         workers: items that are read at a time; None for as many as processors, at most :data:`MAX_WORKERS`.
         command: what to call the command in the JSON.
@@ -96,7 +96,7 @@ def _read(
     spacing_range: Sequence[float],
     **options: Any,
 ) -> Reading:
-    if item.kind == "pictures":
+    if item.kind == "images":
         reading = read_image_item(item, levels=levels)
     else:
         reading = read_volume(item, spacing_range=spacing_range, **options)

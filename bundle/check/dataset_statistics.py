@@ -13,11 +13,11 @@ from bundle.tasks.spine.discs.levels import level_name
 from .findings import Finding, Reading
 
 UNUSUAL = 3.0
-"""A voxel size is told when it is so many times larger or smaller than the median."""
+"""A voxel size is reported if it is this many times larger or smaller than the median."""
 
 
 def summarize(readings: Sequence[Reading], label_names: Mapping[str, int] | None = None) -> dict[str, Any]:
-    """Return the statistics of all items that could be read, JSON-able; what no item has is left out.
+    """Return the statistics of all items that could be read, as JSON; entries that no item has are omitted.
 
     Args:
         readings: the items.
@@ -126,7 +126,7 @@ def _discs(readings: Sequence[Reading]) -> dict[str, int]:
 
 
 def _labels(readings: Sequence[Reading]) -> dict[str, Any]:
-    """Return how many pictures are of every class, by the part of the split."""
+    """Return how many images are of every class, by the part of the split."""
     found: dict[str, Any] = {}
     for reading in readings:
         for name, value in reading.facts.get("labels", {}).items():

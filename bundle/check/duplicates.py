@@ -43,7 +43,7 @@ def find_duplicates(readings: Sequence[Reading]) -> list[Finding]:
 
 def find_patient_leaks(readings: Sequence[Reading], known: Iterable[Finding]) -> list[Finding]:
     """Find patients with items in several parts of the split, but those whose items are a leak already."""
-    told = [set(finding.items) for finding in known if finding.kind == "leak"]
+    reported = [set(finding.items) for finding in known if finding.kind == "leak"]
     groups: dict[str, list[Reading]] = defaultdict(list)
     for reading in readings:
         if reading.item.patient is not None:
@@ -51,7 +51,7 @@ def find_patient_leaks(readings: Sequence[Reading], known: Iterable[Finding]) ->
     found = []
     for patient, group in groups.items():
         names = _names(group)
-        if len(_parts(group)) > 1 and not any(set(names) <= items for items in told):
+        if len(_parts(group)) > 1 and not any(set(names) <= items for items in reported):
             message = f"{patient} is in {_listed(_parts(group))}: {_listed(names)}; keep a patient in one part."
             found.append(Finding("patient leak", names, message))
     return found

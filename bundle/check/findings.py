@@ -1,4 +1,4 @@
-"""What the doctor finds: faults and remarks, and all that was read of an item."""
+"""Findings of a validation: faults and remarks, and the properties of an item."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from .items import Item
 T = TypeVar("T")
 
 READERS = ("bundle.io", "bundle.tasks.spine.discs")
-"""Loggers that tell what a reader repaired."""
+"""Loggers of the readers, whose warnings become remarks."""
 
 SAME = ("all voxels have the same value", "all pixels have the same color")
 """Remarks of readers on what is a fault here."""
@@ -51,8 +51,8 @@ class Reading:
         remarks: what was repaired or looks odd.
         facts: what the statistics are made of, JSON-able.
         digest: digest of the image's content; None where it could not be read.
-        signature: small image that near-duplicates are told by, see :mod:`.signatures`; None for an even image.
-        thumbnail: picture of image and label as a data URI; empty where there is none.
+        signature: small image by which near-duplicates are found, see :mod:`.signatures`; None for an even image.
+        thumbnail: image of image and label as a data URI; empty where there is none.
     """
 
     item: Item
@@ -78,7 +78,7 @@ class Reading:
             return action()
         except (BadInputError, DiscFileError) as error:
             self.fault(kind_of_error(error), str(error))
-        except Exception as error:  # the doctor goes on with the next item, whatever a reader does
+        except Exception as error:  # the validation continues with the next item
             self.fault("unreadable", f"{self.item.images[0]}: {type(error).__name__}: {error}")
         finally:
             for remark in _COLLECTOR.take():

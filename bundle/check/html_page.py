@@ -1,4 +1,4 @@
-"""What the doctor found as one HTML page that needs no other file."""
+"""The findings of a validation as one HTML page without further files."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from .console_report import statistics_rows
 from .findings import Reading
 
 MAX_CLEAN = 200
-"""Pictures of items without findings, at most."""
+"""Images of items without findings, at most."""
 
 STYLE = """
 body { font: 15px/1.45 system-ui, sans-serif; margin: 2em auto; max-width: 75em; padding: 0 1em; color: #222; }
@@ -23,7 +23,7 @@ figcaption { font-size: 12px; } img { background: #000; } .bad { outline: 3px so
 
 
 def make_page(content: Mapping[str, Any], readings: Sequence[Reading]) -> str:
-    """Return the page: statistics, faults, remarks, and the pictures, those of items with faults first.
+    """Return the page: statistics, faults, remarks, and the images, those of items with faults first.
 
     Args:
         content: what :func:`.tables.content_of` returns.
@@ -45,8 +45,8 @@ def make_page(content: Mapping[str, Any], readings: Sequence[Reading]) -> str:
             _table(statistics_rows(content["statistics"])),
             _section("Faults", [(fault["kind"], fault["message"]) for fault in content["faults"]]),
             _section("Remarks", [("", remark["message"]) for remark in content["remarks"]]),
-            _pictures("Items with faults", bad, faults),
-            _pictures("Items without faults", clean[:MAX_CLEAN], faults),
+            _images("Items with faults", bad, faults),
+            _images("Items without faults", clean[:MAX_CLEAN], faults),
             left_out,
             "</body></html>\n",
         ]
@@ -62,7 +62,7 @@ def _table(rows: Sequence[tuple[str, str]]) -> str:
     return "<table>\n" + "\n".join(lines) + "\n</table>"
 
 
-def _pictures(title: str, readings: Sequence[Reading], faults: Mapping[str, Sequence[str]]) -> str:
+def _images(title: str, readings: Sequence[Reading], faults: Mapping[str, Sequence[str]]) -> str:
     figures = "\n".join(_figure(reading, faults.get(reading.item.name, ())) for reading in readings)
     return f'<h2>{title}</h2>\n<div class="items">\n{figures}\n</div>' if readings else ""
 
@@ -70,6 +70,6 @@ def _pictures(title: str, readings: Sequence[Reading], faults: Mapping[str, Sequ
 def _figure(reading: Reading, kinds: Sequence[str]) -> str:
     name = escape(reading.item.name)
     mark = ' class="bad"' if kinds else ""
-    image = f'<img{mark} src="{reading.thumbnail}" alt="{name}">' if reading.thumbnail else "<p>no picture</p>"
-    told = f'<br><span class="fault">{escape(", ".join(dict.fromkeys(kinds)))}</span>' if kinds else ""
-    return f"<figure>{image}<figcaption>{name}<br>{escape(reading.item.split)}{told}</figcaption></figure>"
+    image = f'<img{mark} src="{reading.thumbnail}" alt="{name}">' if reading.thumbnail else "<p>no image</p>"
+    text = f'<br><span class="fault">{escape(", ".join(dict.fromkeys(kinds)))}</span>' if kinds else ""
+    return f"<figure>{image}<figcaption>{name}<br>{escape(reading.item.split)}{text}</figcaption></figure>"

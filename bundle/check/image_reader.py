@@ -1,4 +1,4 @@
-"""Reading of items that are pictures, with masks or with classes."""
+"""Reading of 2D color images with masks or classes."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from bundle.io.images import Picture, read_image, read_mask
+from bundle.io.images import StoredImage, read_image, read_mask
 
 from .findings import Reading
 from .items import Item
@@ -17,7 +17,7 @@ from .thumbnails import image_thumbnail
 
 
 def read_image_item(item: Item, *, levels: Sequence[int] = (255,)) -> Reading:
-    """Read and check an item of the kind ``"pictures"``.
+    """Read and check an item of the kind ``"images"``.
 
     Args:
         item: the item.
@@ -25,16 +25,16 @@ def read_image_item(item: Item, *, levels: Sequence[int] = (255,)) -> Reading:
     """
     reading = Reading(item)
     file = item.images[0]
-    picture = reading.attempt(partial(read_image, file))
-    if picture is not None:
-        _describe(reading, file, picture)
+    image = reading.attempt(partial(read_image, file))
+    if image is not None:
+        _describe(reading, file, image)
     mask = reading.attempt(partial(read_mask, item.label, levels)) if item.label else None
     if mask is not None:
-        _describe_mask(reading, mask, picture)
+        _describe_mask(reading, mask, image)
     if item.classes is not None:
         _check_classes(reading, item.classes)
-    if picture is not None:
-        pixels = _eight_bits(picture.pixels)
+    if image is not None:
+        pixels = _eight_bits(image.pixels)
         reading.thumbnail = image_thumbnail(pixels, mask.pixels if mask is not None else None)
     return reading
 
@@ -43,15 +43,15 @@ def _eight_bits(pixels: np.ndarray) -> np.ndarray:
     return pixels if pixels.dtype == np.uint8 else (pixels >> 8).astype(np.uint8)
 
 
-def _describe(reading: Reading, file: str, picture: Picture) -> None:
-    pixels = picture.pixels
+def _describe(reading: Reading, file: str, image: StoredImage) -> None:
+    pixels = image.pixels
     share = pixels.reshape(-1, 3).mean(axis=0) / np.iinfo(pixels.dtype).max
     reading.facts |= {
         "size": list(pixels.shape[:2]),
         "bits": 8 * pixels.itemsize,
         "color": [round(float(value), 4) for value in share],
     }
-    for remark in picture.remarks:
+    for remark in image.remarks:
         reading.remark(f"{file}: {remark}")
     if (pixels == pixels[0, 0]).all():
         reading.fault("empty image", f"{file}: all pixels have the same color; export it again.")
@@ -59,15 +59,15 @@ def _describe(reading: Reading, file: str, picture: Picture) -> None:
     reading.signature = signature(pixels.mean(axis=2, dtype=np.float32))
 
 
-def _describe_mask(reading: Reading, mask: Picture, picture: Picture | None) -> None:
+def _describe_mask(reading: Reading, mask: StoredImage, image: StoredImage | None) -> None:
     file = reading.item.label
     for remark in mask.remarks:
         reading.remark(f"{file}: {remark}")
     height, width = mask.pixels.shape
-    if picture is not None and picture.pixels.shape[:2] != mask.pixels.shape:
-        size = f"{picture.pixels.shape[1]} x {picture.pixels.shape[0]}"
+    if image is not None and image.pixels.shape[:2] != mask.pixels.shape:
+        size = f"{image.pixels.shape[1]} x {image.pixels.shape[0]}"
         reading.fault(
-            "grid mismatch", f"{file}: is {width} x {height} pixels, its picture {size}; name the mask of this picture."
+            "grid mismatch", f"{file}: is {width} x {height} pixels, its image {size}; name the mask of this image."
         )
     counts = np.bincount(mask.pixels.ravel())
     reading.facts["voxels"] = int(mask.pixels.size)

@@ -14,7 +14,7 @@ from bundle.io.label_tables import value_map
 from bundle.io.volume_files import NIFTI, volumes_in
 
 FOLDERS = (("imagesTr", "labelsTr"), ("images", "labels"), ("images", "masks"))
-"""Names of the folders with images and labels, beside each other."""
+"""Names of pairs of folders with images and labels."""
 
 PATIENTS = ("patient", "patient_id", "subject", "subject_id", "lesion_id")
 """What may name a patient in an item of a datalist; cases that share one must not be parted."""
@@ -23,7 +23,7 @@ POINT_ENDINGS = (".json", ".csv")
 POINT_MARKS = ("label-disc", "labels-disc", "_discs.")
 """What names of files with points of discs have in them."""
 
-KINDS = ("volumes", "pictures", "discs")
+KINDS = ("volumes", "images", "discs")
 
 
 @dataclass(frozen=True)
@@ -37,7 +37,7 @@ class Item:
         split: where it stands: ``"training"``, ``"validation"``, ``"test"`` or, with its fold, ``"fold 0"``.
         kind: one of :data:`KINDS`.
         classes: 1 or 0 by the name of every class, where the whole image is classified.
-        patient: who it is of, where the dataset tells.
+        patient: patient, if the dataset names one.
         needs_label: whether an item of this split is of no use without a label.
     """
 
@@ -58,9 +58,9 @@ class Listing:
     Attributes:
         source: the datalist, or the folder where there is none.
         items: in the order of the datalist, or by name.
-        label_names: value of every class by its name, as the datalist tells them; None where it does not.
+        label_names: value of every class by its name, from the datalist; None if it has none.
         orphans: labels without an image.
-        label_values: values in the label maps by the name of the class, where the datalist tells them.
+        label_values: values in the label maps by the name of the class, if the datalist has them.
         channels: number of channels of an image, where the datalist names them; else 0.
     """
 
@@ -133,7 +133,7 @@ def _listed(root: Path, path: Path, section: str, entry: Any) -> Item:
 
 def _kind(image: str, label: str | None) -> str:
     if image.lower().endswith(IMAGE_ENDINGS):
-        return "pictures"
+        return "images"
     name = Path(label or "").name.lower()
     marked = name.endswith(NIFTI) and any(mark in name for mark in POINT_MARKS)
     return "discs" if name.endswith(POINT_ENDINGS) or marked else "volumes"
@@ -198,7 +198,7 @@ def _pair(root: Path, images: Path, labels: Path) -> tuple[list[Item], list[str]
                 images=(str(image),),
                 label=str(found[0]) if found else None,
                 split="training",
-                kind="pictures" if is_flat else "volumes",
+                kind="images" if is_flat else "volumes",
                 patient=_subject(relative),
             )
         )

@@ -1,4 +1,4 @@
-"""What images are told apart by: a digest of their content, and a small image of their details for near-duplicates.
+"""Signatures of images: a digest of the content, and a small image of the details for near-duplicates.
 
 The small image is the mean in the cells of a coarse grid, less its own blur, scaled to length 1. Brightness and
 contrast drop out, and so does what all images of a kind share, such as a bright middle; details remain that a copy
@@ -30,7 +30,7 @@ BLOCK = 512
 
 
 def digest(pixels: np.ndarray) -> str:
-    """Return a digest of size and content, whatever the format of the file was."""
+    """Return a digest of size and content, which do not depend on the format of the file."""
     content = hashlib.sha256(repr((pixels.shape, pixels.dtype.str)).encode())
     content.update(np.ascontiguousarray(pixels).data)
     return content.hexdigest()
@@ -40,7 +40,7 @@ def signature(image: np.ndarray, affine: np.ndarray | None = None) -> np.ndarray
     """Return the small image, float32 of length 1.
 
     Args:
-        image: grey picture ``(H, W)`` or volume ``(D, H, W)``, finite.
+        image: grey image ``(H, W)`` or volume ``(D, H, W)``, finite.
         affine: of the volume, whose axes are put in the order of RAS+; None leaves the axes as they are.
 
     Returns:
@@ -58,7 +58,7 @@ def signature(image: np.ndarray, affine: np.ndarray | None = None) -> np.ndarray
 
 
 def similar_pairs(signatures: np.ndarray, threshold: float = SIMILAR) -> Iterator[tuple[int, int, float]]:
-    """Find near-duplicates, mirrored copies included; of pictures also those in quarter turns.
+    """Find near-duplicates, mirrored copies included; of images also those in quarter turns.
 
     Args:
         signatures: ``(n, cells, cells)`` or ``(n, cells, cells, cells)``, each of length 1.
@@ -78,7 +78,7 @@ def similar_pairs(signatures: np.ndarray, threshold: float = SIMILAR) -> Iterato
 
 
 def _turned(block: np.ndarray) -> Iterator[np.ndarray]:
-    """Yield the images as they are and mirrored: volumes from left to right, pictures in all eight ways."""
+    """Yield the images as they are and mirrored: volumes from left to right, images in all eight ways."""
     if block.ndim == 4:
         yield block
         yield block[:, ::-1]

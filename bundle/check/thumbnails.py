@@ -1,4 +1,4 @@
-"""Small pictures of items for the page, as data URIs."""
+"""Small images of items for the page, as data URIs."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ DOT = 2
 
 
 def image_thumbnail(pixels: np.ndarray, label: np.ndarray | None = None) -> str:
-    """Return a picture ``(H, W, 3)``, uint8, with the outlines of the classes of ``label`` ``(H, W)``."""
+    """Return an image ``(H, W, 3)``, uint8, with the outlines of the classes of ``label`` ``(H, W)``."""
     image = Image.fromarray(pixels)
     size = _size(image.width, image.height)
     small = np.array(image.resize(size, Image.Resampling.BILINEAR, reducing_gap=2))

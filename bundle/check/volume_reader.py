@@ -57,7 +57,7 @@ def read_volume(
         _read_label(reading, None, label_names, label_values)
         return reading
     _describe(reading, image)
-    _tell_content(reading, parts)
+    _describe_content(reading, parts)
     _read_label(reading, image, label_names, label_values)
     return reading
 
@@ -81,7 +81,7 @@ def _describe(reading: Reading, image: MetaTensor) -> None:
     reading.thumbnail = slice_thumbnail(voxels[:, :, middle], (spacing[0], spacing[1]))
 
 
-def _tell_content(reading: Reading, channels: Sequence[MetaTensor | None]) -> None:
+def _describe_content(reading: Reading, channels: Sequence[MetaTensor | None]) -> None:
     """Note channels without content, and the digest of an item whose channels could all be read."""
     digests = []
     for file, channel in zip(reading.item.images, channels, strict=True):

@@ -1,6 +1,6 @@
 """Where the voxels of one grid lie on another, for writing a result slab by slab.
 
-A slab is a run of planes of the source grid along one of its axes. Both classes tell which output voxels a slab
+A slab is a run of planes of the source grid along one of its axes. Both classes give the output voxels that a slab
 decides, and between which source voxels each of them lies. Output voxels a whole source voxel or more beyond the border
 belong to no slab; those nearer take the border's value.
 """

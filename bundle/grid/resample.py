@@ -1,4 +1,4 @@
-"""Change of the voxel size, and the exact way back for class scores."""
+"""Resampling to a voxel size, and its exact inverse for class scores."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from monai.utils import ensure_tuple_rep
 from .corner_rule import interpolated_labels
 
 CHUNK = 16
-"""Slices that are interpolated at once, so that temporaries stay small beside the volume."""
+"""Slices per step, so that temporaries stay small compared with the volume."""
 
 SAME_GRID = 0.05
 """An axis whose last voxel would move by less than this many voxels is left as it is."""
@@ -24,7 +24,7 @@ SAME_GRID = 0.05
 class ResampleSpacingd(MapTransform, InvertibleTransform):
     """Resample volumes to a voxel size along their own axes, as ``Spacingd`` with ``padding_mode="border"`` does.
 
-    A change of the voxel size is separable, so each axis is interpolated by itself and in chunks: no dense grid of
+    A change of the voxel size is separable, so each axis is interpolated separately and in chunks: no dense grid of
     coordinates, no float64 copy: from 0.8 x 0.8 x 1 to 1 mm the peak is under 2 volumes beyond the input, that of
     ``Spacingd`` 11 (``benchmarks/resample.py``). ``Spacingd`` also fails in MONAI Label, whose data holds
     ``"image_path"``.

@@ -36,7 +36,7 @@ class CaseMetrics:
         label_names: label value of every structure by its name; several values for a region, ``{"whole": [1, 2]}``.
         output_dir: folder to write to; made when missing. None writes nothing.
         tolerance_mm: tolerance of the normalized surface distance (NSD).
-        undefined_distance_mm: distance to score for a false negative or positive; None excludes it from the means.
+        unmatched_mm: distance to score for a false negative or positive; None excludes it from the means.
         original: add the metrics as the original project defines them, under names of their own, see
             :func:`bundle.legacy.original_segmentation_metrics`.
     """
@@ -47,10 +47,14 @@ class CaseMetrics:
         *,
         output_dir: str | Path | None = None,
         tolerance_mm: float = 1.0,
-        undefined_distance_mm: float | None = None,
+        unmatched_mm: float | None = None,
         original: bool | str = False,
     ) -> None:
-        self.label_names, self.tolerance_mm, self.undefined_distance_mm = dict(label_names), tolerance_mm, undefined_distance_mm
+        self.label_names, self.tolerance_mm, self.unmatched_mm = (
+            dict(label_names),
+            tolerance_mm,
+            unmatched_mm,
+        )
         self.original = parse_bool("original", original)
         self.metrics = (*METRICS, *ORIGINAL_SEGMENTATION_METRICS) if self.original else METRICS
         self.output_dir = None if output_dir is None else Path(output_dir)
@@ -91,7 +95,12 @@ class CaseMetrics:
             pred, label = (_map_or_masks(output[key].as_tensor().cpu()) for key in ("pred", "label"))
             spacing = np.linalg.norm(np.asarray(output["label"].affine)[:3, :3], axis=0).tolist()
             found = case_metrics(
-                pred, label, self.label_names, spacing, tolerance_mm=self.tolerance_mm, undefined_distance_mm=self.undefined_distance_mm
+                pred,
+                label,
+                self.label_names,
+                spacing,
+                tolerance_mm=self.tolerance_mm,
+                unmatched_mm=self.unmatched_mm,
             )
             if self.original:
                 masks, true = (structure_masks(values, self.label_names) for values in (pred, label))
@@ -121,7 +130,7 @@ class CaseMetrics:
             writer.writerows(self.rows)
         content = {
             "tolerance_mm": self.tolerance_mm,
-            "undefined_distance_mm": self.undefined_distance_mm,
+            "unmatched_mm": self.unmatched_mm,
             "summary": statistics,
             "false_negatives": self.false_negatives(),
             "false_positives": self.false_positives(),

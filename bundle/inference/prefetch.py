@@ -15,7 +15,7 @@ _END = object()
 class PrefetchLoader(DataLoader):
     """MONAI's ``DataLoader`` whose next batches are made by one thread of this process.
 
-    At most ``ahead`` batches lie ready beside the one in use, the one that is being loaded included, so memory is
+    At most ``ahead`` batches are ready in addition to the one in use, including the one being loaded, so memory is
     bounded. An error of the loader comes up where the batch is asked for (in MONAI's ``ThreadDataLoader`` it ends the
     iteration, and cases are missing without a word). When the iteration is left early, the batch in the making is
     waited for and no further one is begun.

@@ -166,12 +166,12 @@ def _one_series(source: str | Path, headers: list[tuple[str, Any]]) -> tuple[lis
         raise SeriesError(
             source,
             f"holds {len(placed)} series: {', '.join(sorted(described[uid] for uid in placed))}",
-            "give each one a folder of its own, and pass the folder that holds these",
+            "put each one in a separate folder, and pass the folder that contains these",
         )
     if not placed:
         raise MissingGeometryError(source, "has slices without ImagePositionPatient", "export the original series")
     (uid,) = placed
-    return placed[uid], [f"left out {text}, which has no position" for key, text in described.items() if key != uid]
+    return placed[uid], [f"skipped {text}, which has no position" for key, text in described.items() if key != uid]
 
 
 def _has_frames(header: Any) -> bool:
@@ -190,7 +190,7 @@ def _described(items: list[tuple[str, Any]]) -> str:
 
 
 def _check_alike(source: str | Path, items: list[tuple[str, Any]]) -> None:
-    """Check that every slice tells its place and has the size, orientation and voxel size of the first."""
+    """Check that every slice has a position and the size, orientation and voxel size of the first."""
     (first_name, first) = items[0]
     for name, header in items:
         missing = [tag for tag in PLACE if not header.get(tag)]

@@ -27,7 +27,7 @@ JPEG_LS_LOSSLESS = "1.2.840.10008.1.2.4.80"
 
 
 def write_dicom_seg(labels: np.ndarray, target: Path, series: Series, label_names: Mapping[str, int]) -> None:
-    """Write a label map as DICOM SEG; frames without any label are left out, voxels are compressed without loss.
+    """Write a label map as DICOM SEG; frames without labels are omitted, voxels are compressed without loss.
 
     Args:
         labels: label map ``(D, H, W)``, uint8 or uint16, on the grid of the series.

@@ -1,7 +1,7 @@
-"""Reading of pictures (PNG, JPEG, BMP, TIFF) and of their masks, whatever the file makes of its pixels.
+"""Reading of 2D color images (PNG, JPEG, BMP, TIFF) and of their masks, for all pixel formats.
 
-Pictures come out as RGB in rows and columns, upright as the EXIF tag says; masks as class numbers. What was done to get
-there is told as remarks; what cannot be done safely is a typed error of :mod:`bundle.io.input_checks`' kind.
+Images come out as RGB in rows and columns, upright as the EXIF tag says; masks as class numbers. What was done to get
+there becomes a remark; what cannot be converted safely is a typed error of :mod:`bundle.io.input_checks`' kind.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from PIL import Image, ImageOps
 from .input_checks import BadInputError, LabelValuesError, UnreadableFileError
 
 EXIF_ORIENTATION = 0x0112
-"""Number of the EXIF tag that tells how a picture has to be turned."""
+"""Number of the EXIF tag with the orientation of an image."""
 
 LOSSY = ("JPEG", "MPO", "JPEG2000", "WEBP")
 """Formats that do not keep grey levels as they are."""
@@ -28,7 +28,7 @@ COLOR_NOISE = 16
 """Largest difference between the color channels of a mask that still counts as grey."""
 
 DIM = 1 / 8
-"""A 16-bit picture whose brightest pixel is below this share of the range is told to be dim."""
+"""A 16-bit image whose brightest pixel is below this share of the range gets a remark."""
 
 _STORED = {
     1: (False, False, False),
@@ -44,15 +44,15 @@ _STORED = {
 
 
 class PixelTypeError(BadInputError):
-    """The pixels are of a kind that is no picture: floating point, or several frames."""
+    """The file does not hold one color image: floating-point pixels, or several frames."""
 
 
 @dataclass(frozen=True)
-class Picture:
-    """A picture or mask as it was read.
+class StoredImage:
+    """An image or mask as read from its file.
 
     Attributes:
-        pixels: a picture's ``(H, W, 3)``, uint8 or uint16; a mask's ``(H, W)``, uint8.
+        pixels: ``(H, W, 3)``, uint8 or uint16, for an image; ``(H, W)``, uint8, for a mask.
         orientation: EXIF orientation of the file, 1 to 8; the pixels are upright, the file has them turned.
         remarks: what was repaired or looks odd, as sentences for the user.
     """
@@ -62,29 +62,29 @@ class Picture:
     remarks: tuple[str, ...]
 
 
-def read_image(file: str | Path) -> Picture:
-    """Read a picture as RGB.
+def read_image(file: str | Path) -> StoredImage:
+    """Read an image as RGB.
 
     Grey, palette, CMYK and 16-bit pixels are converted; transparent pixels are laid on black.
 
     Raises:
-        UnreadableFileError: when the file is missing, empty, truncated or no picture.
+        UnreadableFileError: when the file is missing, empty, truncated or not an image.
         PixelTypeError: when it holds floating-point pixels or several frames.
     """
     image, orientation, remarks = _open(file)
     if image.mode.startswith("I"):
         grey = _sixteen_bits(file, image)
         if 0 < grey.max() < DIM * 65535:
-            remarks.append(f"the 16-bit pixels reach only {grey.max()} of 65535, so the picture is dim")
+            remarks.append(f"the 16-bit pixels reach only {grey.max()} of 65535, so the image is dim")
         pixels = np.repeat(grey[..., None], 3, axis=2)
     else:
         pixels = np.asarray(_rgb(image, remarks))
     if (pixels == pixels[0, 0]).all():
         remarks.append("all pixels have the same color")
-    return Picture(pixels, orientation, tuple(remarks))
+    return StoredImage(pixels, orientation, tuple(remarks))
 
 
-def read_mask(file: str | Path, levels: Sequence[int] = (255,), *, round_levels: bool = False) -> Picture:
+def read_mask(file: str | Path, levels: Sequence[int] = (255,), *, round_levels: bool = False) -> StoredImage:
     """Read a mask as class numbers, 0 for the background.
 
     A file holds a grey level a class, or the class numbers themselves. Levels between, which JPEG makes, and smoothing
@@ -96,7 +96,7 @@ def read_mask(file: str | Path, levels: Sequence[int] = (255,), *, round_levels:
         round_levels: take the nearest level in files without loss as well.
 
     Raises:
-        UnreadableFileError: when the file is missing, empty, truncated or no picture.
+        UnreadableFileError: when the file is missing, empty, truncated or not an image.
         PixelTypeError: when it holds floating-point pixels or several frames.
         LabelValuesError: when it is colored, or holds levels that are none of the classes.
     """
@@ -105,11 +105,11 @@ def read_mask(file: str | Path, levels: Sequence[int] = (255,), *, round_levels:
     known = np.array([0, *levels])
     found = np.unique(grey)
     if np.isin(found, known).all():
-        return Picture(np.searchsorted(known, grey).astype(np.uint8), orientation, tuple(remarks))
+        return StoredImage(np.searchsorted(known, grey).astype(np.uint8), orientation, tuple(remarks))
     lossy = image.format in LOSSY
     if found.max() <= len(levels) and not lossy:
         remarks.append("the pixels are class numbers, not grey levels")
-        return Picture(grey.astype(np.uint8), orientation, tuple(remarks))
+        return StoredImage(grey.astype(np.uint8), orientation, tuple(remarks))
     foreign = found[~np.isin(found, known)]
     if not lossy and not round_levels:
         raise LabelValuesError(
@@ -117,14 +117,14 @@ def read_mask(file: str | Path, levels: Sequence[int] = (255,), *, round_levels:
             f"holds the grey levels {_shown(foreign)}, which are none of the classes {known.tolist()}",
             "set levels to those of the classes, or round_levels to true where they are smoothed borders",
         )
-    return Picture(_nearest(file, grey, known, remarks), orientation, tuple(remarks))
+    return StoredImage(_nearest(file, grey, known, remarks), orientation, tuple(remarks))
 
 
 def upright_size(file: str | Path) -> tuple[int, int]:
-    """Return height and width of a picture as it is seen, without reading its pixels.
+    """Return height and width of the upright image, without reading its pixels.
 
     Raises:
-        UnreadableFileError: when the file is missing, empty or no picture.
+        UnreadableFileError: when the file is missing, empty or not an image.
     """
     _check_presence(file)
     try:
@@ -155,7 +155,7 @@ def _open(file: str | Path) -> tuple[Image.Image, int, list[str]]:
     except Exception as error:
         raise _unreadable(file, error) from error
     if frames > 1 and name != "MPO":
-        raise PixelTypeError(file, f"holds {frames} frames", "save every frame as its own picture")
+        raise PixelTypeError(file, f"holds {frames} frames", "save every frame as a separate image")
     if upright.mode == "F":
         raise PixelTypeError(file, "has floating-point pixels", "save it with 8 or 16 bits a channel")
     upright.format = name
@@ -173,7 +173,7 @@ def _check_presence(file: str | Path) -> None:
     if not path.exists():
         raise UnreadableFileError(file, "does not exist", "check the path")
     if path.is_dir():
-        raise UnreadableFileError(file, "is a folder", "name a picture")
+        raise UnreadableFileError(file, "is a folder", "name an image")
     if path.stat().st_size == 0:
         raise UnreadableFileError(file, "is empty", "copy or export it again")
 
@@ -181,7 +181,7 @@ def _check_presence(file: str | Path) -> None:
 def _unreadable(file: str | Path, error: Exception) -> UnreadableFileError:
     return UnreadableFileError(
         file,
-        f"cannot be read as a picture ({error})",
+        f"cannot be read as an image ({error})",
         "it may be cut off or no PNG, JPEG, BMP or TIFF; export it again",
     )
 

@@ -112,7 +112,7 @@ def check_header(file: str | Path, spacing_range: Sequence[float], *, stacked: b
 def check_grid(
     file: str | Path, shape: Sequence[int], affine: np.ndarray, spacing_range: Sequence[float] | None
 ) -> None:
-    """Check size, affine and voxel size of a volume of whatever format.
+    """Check size, affine and voxel size of a volume of any format.
 
     Args:
         file: path of the volume.

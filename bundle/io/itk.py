@@ -106,7 +106,7 @@ def as_meta_tensor(image: Any, file: str | Path, affine: np.ndarray) -> MetaTens
 
 
 def write_itk(voxels: np.ndarray, target: str | Path, affine: np.ndarray) -> None:
-    """Write voxels ``(D, H, W)`` with an affine in RAS+, compressed; the ending tells the format."""
+    """Write voxels ``(D, H, W)`` with an affine in RAS+, compressed; the format is that of the file name."""
     sitk = require("SimpleITK", target)
     image = sitk.GetImageFromArray(np.ascontiguousarray(voxels.transpose(2, 1, 0)))
     matrix = LPS_TO_RAS @ affine
@@ -136,7 +136,7 @@ def last_line(error: BaseException) -> str:
 
 
 def _check_declared(file: str | Path) -> None:
-    """Check that the header tells voxel size and orientation; ITK fills in what is missing."""
+    """Check that the header has voxel size and orientation; ITK fills in what is missing."""
     fields = _fields(Path(file))
     if Path(file).name.lower().endswith(NRRD):
         space = fields.get("space", "none")

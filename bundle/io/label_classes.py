@@ -12,7 +12,7 @@ from .input_checks import LabelValuesError
 from .label_tables import HIGHEST, LabelValues, others_are_background, value_map
 
 SHOWN = 8
-"""How many foreign values a message tells, at most."""
+"""Largest number of unknown values in a message."""
 
 
 class LabelMap:

@@ -38,7 +38,7 @@ def save_label_map(
 
     Args:
         labels: integer label map ``(D, H, W)``.
-        target: file to write; its ending, one of :data:`ENDINGS`, tells the format.
+        target: file to write; its ending, one of :data:`ENDINGS`, gives the format.
         source: volume whose grid the label map lies on.
         affine: affine that the label map claims to have.
         label_names: value of every structure by its name; needed for DICOM SEG.
@@ -70,7 +70,7 @@ def save_label_map(
 
 
 def source_grid(source: str | Path) -> tuple[tuple[int, ...], np.ndarray]:
-    """Return shape and affine of a volume of whatever format."""
+    """Return shape and affine of a volume of any format."""
     return _open_source(source)[:2]
 
 

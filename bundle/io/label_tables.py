@@ -1,4 +1,4 @@
-"""Tables that tell which values in label maps belong to a structure, and reading of them from files."""
+"""Tables of the values of every structure in label maps, and reading of them from files."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ def expand(table: LabelValues) -> dict[str, list[int]]:
 
     Args:
         table: values, or ranges such as ``"100-207"``, by the name of the structure. ``"background"`` may have values
-            as well, beside 0 which it always has, or ``"others"`` for all that belong to no structure.
+            as well, in addition to 0, or ``"others"`` for all that belong to no structure.
 
     Raises:
         LabelTableError: when there is no structure, a value is no whole number from 1 to 65535, or two structures share

@@ -1,4 +1,4 @@
-"""Loading of pictures and their masks under the contract for bad input."""
+"""Loading of color images and their masks, with validation of the input."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from PIL import Image
 
 from bundle.utils.parse_bool import parse_bool
 
-from .images import Picture, read_image, read_mask
+from .images import StoredImage, read_image, read_mask
 from .input_checks import GridMismatchError
 
 logger = logging.getLogger(__name__)
@@ -26,19 +26,19 @@ MAX_STRETCH = 0.01
 
 
 class LoadColorImaged(MapTransform):
-    """Load pictures as MetaTensors ``(3, H, W)``, float32 from 0 to 1, and masks as ``(1, H, W)`` of class numbers.
+    """Load images as MetaTensors ``(3, H, W)``, float32 from 0 to 1, and masks as ``(1, H, W)`` of class numbers.
 
-    Axes are rows and columns of the upright picture. The metadata hold ``"filename_or_obj"``, ``"original_size"``
+    Axes are rows and columns of the upright image. The metadata hold ``"filename_or_obj"``, ``"original_size"``
     (``[H, W]``), ``"orientation"`` (that of the file, EXIF) and, in ``"remarks"``, what was repaired or looks odd,
     which is also logged.
 
     Args:
         keys: keys of the paths to load.
-        image_key: the picture that a mask belongs to.
+        image_key: the image that a mask belongs to.
         label_key: which of the keys is a mask.
         levels: grey level of every class from 1 on, rising.
         round_levels: take the nearest level in files without loss as well; see :func:`.image_files.read_mask`.
-        resize_mask: bring a mask of another size but the same aspect ratio to the size of its picture.
+        resize_mask: bring a mask of another size but the same aspect ratio to the size of its image.
         allow_missing_keys: do nothing for a key that is not there.
 
     Raises:
@@ -68,7 +68,7 @@ class LoadColorImaged(MapTransform):
 
         Raises:
             BadInputError: of the type that says what is wrong, see :mod:`bundle.io.images`;
-                ``GridMismatchError`` for a mask of another size than its picture.
+                ``GridMismatchError`` for a mask of another size than its image.
         """
         files = {key: data[key] for key in self.key_iterator(data)}
         read = {key: self._read(key, file) for key, file in files.items()}
@@ -77,33 +77,33 @@ class LoadColorImaged(MapTransform):
         for key, file in files.items():
             for remark in read[key].remarks:
                 logger.warning("%s: %s", file, remark)
-        return {**data, **{key: _tensor(files[key], picture) for key, picture in read.items()}}
+        return {**data, **{key: _tensor(files[key], image) for key, image in read.items()}}
 
-    def _read(self, key: Hashable, file: str | Path) -> Picture:
+    def _read(self, key: Hashable, file: str | Path) -> StoredImage:
         if key == self.label_key:
             return read_mask(file, self.levels, round_levels=self.round_levels)
         return read_image(file)
 
-    def _fitted(self, files: Mapping[Hashable, str | Path], picture: Picture, mask: Picture) -> Picture:
-        (height, width), (mask_height, mask_width) = picture.pixels.shape[:2], mask.pixels.shape
+    def _fitted(self, files: Mapping[Hashable, str | Path], image: StoredImage, mask: StoredImage) -> StoredImage:
+        (height, width), (mask_height, mask_width) = image.pixels.shape[:2], mask.pixels.shape
         if (height, width) == (mask_height, mask_width):
             return mask
-        sizes = f"is {mask_width} x {mask_height} pixels, its picture {files[self.image_key]} {width} x {height}"
+        sizes = f"is {mask_width} x {mask_height} pixels, its image {files[self.image_key]} {width} x {height}"
         if abs(width * mask_height / (height * mask_width) - 1) > MAX_STRETCH:
             raise GridMismatchError(
-                files[self.label_key], f"{sizes}, of another aspect ratio", "name the mask of this picture"
+                files[self.label_key], f"{sizes}, of another aspect ratio", "name the mask of this image"
             )
         if not self.resize_mask:
             raise GridMismatchError(
-                files[self.label_key], sizes, "save the mask at the picture's size, or set resize_mask to true"
+                files[self.label_key], sizes, "save the mask at the image's size, or set resize_mask to true"
             )
         resized = Image.fromarray(mask.pixels).resize((width, height), Image.Resampling.NEAREST)
         remark = f"brought from {mask_width} x {mask_height} to {width} x {height} pixels"
-        return Picture(np.asarray(resized), mask.orientation, (*mask.remarks, remark))
+        return StoredImage(np.asarray(resized), mask.orientation, (*mask.remarks, remark))
 
 
-def _tensor(file: str | Path, picture: Picture) -> MetaTensor:
-    pixels = picture.pixels
+def _tensor(file: str | Path, image: StoredImage) -> MetaTensor:
+    pixels = image.pixels
     if pixels.ndim == 3:
         scale = 1 / np.iinfo(pixels.dtype).max
         values = torch.as_tensor(np.moveaxis(pixels, -1, 0).astype(np.float32, order="C")).mul_(scale)
@@ -112,7 +112,7 @@ def _tensor(file: str | Path, picture: Picture) -> MetaTensor:
     meta = {
         "filename_or_obj": str(file),
         "original_size": list(pixels.shape[:2]),
-        "orientation": picture.orientation,
-        "remarks": "; ".join(picture.remarks),
+        "orientation": image.orientation,
+        "remarks": "; ".join(image.remarks),
     }
     return MetaTensor(values, meta=meta)

@@ -1,4 +1,4 @@
-"""What kinds of files volumes come in, told by their names and their first bytes."""
+"""File formats of volumes, detected from names and first bytes."""
 
 from __future__ import annotations
 

@@ -83,13 +83,13 @@ def binary_intervals(
     Raises:
         ValueError: as :func:`binary_metrics`.
     """
-    values, truth = np.asarray(probability, dtype=float).ravel(), np.asarray(labels).ravel()
+    values, reference = np.asarray(probability, dtype=float).ravel(), np.asarray(labels).ravel()
 
     def metrics(items: np.ndarray) -> dict[str, float]:
-        return binary_metrics(values[items], truth[items], threshold=threshold)
+        return binary_metrics(values[items], reference[items], threshold=threshold)
 
-    found = binary_metrics(values, truth, threshold=threshold)
-    intervals = _stratified(metrics, truth, level, seed, resamples)
+    found = binary_metrics(values, reference, threshold=threshold)
+    intervals = _stratified(metrics, reference, level, seed, resamples)
     return {
         name: {"value": value, "low": intervals[name][0], "high": intervals[name][1], "n": len(values)}
         for name, value in found.items()
@@ -124,14 +124,16 @@ def balanced_accuracy(confidence: ArrayLike, labels: ArrayLike) -> float:
     Raises:
         ValueError: when the shapes do not fit or a label is no class.
     """
-    values, truth = np.asarray(confidence, dtype=float), np.asarray(labels)
-    if values.ndim != 2 or truth.shape != values.shape[:1]:
-        raise ValueError(f"confidence (N, C) and labels (N,) do not fit: {values.shape} and {truth.shape}.")
-    if len(truth) and not (truth.min() >= 0 and truth.max() < values.shape[1]):
-        raise ValueError(f"labels must be classes 0 to {values.shape[1] - 1}, got {truth.min()} to {truth.max()}.")
+    values, reference = np.asarray(confidence, dtype=float), np.asarray(labels)
+    if values.ndim != 2 or reference.shape != values.shape[:1]:
+        raise ValueError(f"confidence (N, C) and labels (N,) do not fit: {values.shape} and {reference.shape}.")
+    if len(reference) and not (reference.min() >= 0 and reference.max() < values.shape[1]):
+        raise ValueError(
+            f"labels must be classes 0 to {values.shape[1] - 1}, got {reference.min()} to {reference.max()}."
+        )
     best = values.max(axis=1, keepdims=True) == values
-    right = best[np.arange(len(truth)), truth.astype(np.int64)] & (best.sum(axis=1) == 1)
-    recalls = [right[truth == name].mean() for name in np.unique(truth)]
+    right = best[np.arange(len(reference)), reference.astype(np.int64)] & (best.sum(axis=1) == 1)
+    recalls = [right[reference == name].mean() for name in np.unique(reference)]
     return float(np.mean(recalls)) if recalls else math.nan
 
 
@@ -150,15 +152,15 @@ def balanced_accuracy_interval(
     Raises:
         ValueError: as :func:`balanced_accuracy`.
     """
-    values, truth = np.asarray(confidence, dtype=float), np.asarray(labels)
-    found, rng = balanced_accuracy(values, truth), np.random.default_rng(seed)
-    strata = [np.flatnonzero(truth == name) for name in np.unique(truth)]
+    values, reference = np.asarray(confidence, dtype=float), np.asarray(labels)
+    found, rng = balanced_accuracy(values, reference), np.random.default_rng(seed)
+    strata = [np.flatnonzero(reference == name) for name in np.unique(reference)]
     drawn = [
-        balanced_accuracy(values[items], truth[items])
+        balanced_accuracy(values[items], reference[items])
         for items in (_drawn(strata, rng) for _ in range(resamples if strata else 0))
     ]
     low, high = np.quantile(drawn or [math.nan], [(1 - level) / 2, (1 + level) / 2])
-    return {"value": found, "low": float(low), "high": float(high), "n": len(truth)}
+    return {"value": found, "low": float(low), "high": float(high), "n": len(reference)}
 
 
 def choose_threshold(probability: ArrayLike, labels: ArrayLike) -> float:
@@ -181,10 +183,10 @@ def choose_threshold(probability: ArrayLike, labels: ArrayLike) -> float:
 
 
 def _stratified(
-    metrics: Callable[[np.ndarray], dict[str, float]], truth: np.ndarray, level: float, seed: int, resamples: int
+    metrics: Callable[[np.ndarray], dict[str, float]], reference: np.ndarray, level: float, seed: int, resamples: int
 ) -> dict[str, tuple[float, float]]:
     rng = np.random.default_rng(seed)
-    strata = [np.flatnonzero(truth == 1), np.flatnonzero(truth != 1)]
+    strata = [np.flatnonzero(reference == 1), np.flatnonzero(reference != 1)]
     drawn = [metrics(_drawn(strata, rng)) for _ in range(resamples)]
     tails = [(1 - level) / 2, (1 + level) / 2]
     limits = {name: np.quantile([sample[name] for sample in drawn], tails) for name in BINARY_METRICS}

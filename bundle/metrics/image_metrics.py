@@ -1,8 +1,8 @@
-"""Metrics of segmented pictures, of every picture and pooled over all pixels, which are different numbers.
+"""Metrics of segmented 2D images, per image and pooled over all pixels.
 
 With TP, FP, FN and TN the pixels of one structure: Dice 2TP/(2TP+FP+FN), Jaccard TP/(TP+FP+FN), sensitivity TP/(TP+FN),
 specificity TN/(TN+FP), accuracy (TP+TN)/all. Where the denominator is 0 the value is 1, as in the scorer of the ISIC
-challenges: both masks empty is a full match, and without positives none can be missed.
+challenges: two empty masks match completely, and without positives there are no false negatives.
 """
 
 from __future__ import annotations
@@ -77,14 +77,14 @@ def mean_iou(pred: torch.Tensor, label: torch.Tensor, classes: int) -> float:
 
 
 class ImageScores:
-    """Collect the metrics of pictures, one by one, and judge them per picture and pooled.
+    """Collect the metrics of images one by one; summarize them per image and pooled.
 
     Args:
         label_names: value of every structure by its name; None for ``{"lesion": 1}``.
 
     Attributes:
-        rows: one a picture and structure, with ``"case"``, ``"structure"``, :data:`IMAGE_METRICS` and, of the
-            picture, ``"mean_iou"``.
+        rows: one per image and structure, with ``"case"``, ``"structure"``, :data:`IMAGE_METRICS` and, of the
+            image, ``"mean_iou"``.
     """
 
     def __init__(self, label_names: Mapping[str, int] | None = None) -> None:
@@ -92,7 +92,7 @@ class ImageScores:
         self.clear()
 
     def clear(self) -> None:
-        """Forget all pictures."""
+        """Remove all images."""
         self.rows: list[dict[str, Any]] = []
         self._counts: list[np.ndarray] = []
         self._pixels: dict[str, ScoreCounts] = {}
@@ -104,7 +104,7 @@ class ImageScores:
         label: torch.Tensor,
         probability: Mapping[str, torch.Tensor] | None = None,
     ) -> None:
-        """Judge a picture.
+        """Add an image.
 
         Args:
             case: its name.
@@ -118,16 +118,16 @@ class ImageScores:
         values = [0, *self.label_names.values()]
         counts = np.stack([confusion_counts(pred == value, label == value) for value in values])
         self._counts.append(counts)
-        of_picture = {"mean_iou": float(_mean_jaccard(counts))}
+        of_image = {"mean_iou": float(_mean_jaccard(counts))}
         for name, of_structure in zip(self.label_names, counts[1:], strict=True):
             metrics = _with_threshold(overlap_rates(of_structure))
-            self.rows.append({"case": case, "structure": name, **metrics, **of_picture})
+            self.rows.append({"case": case, "structure": name, **metrics, **of_image})
         for name, values_of in (probability or {}).items():
             found = ScoreCounts.of_pixels(values_of.cpu().numpy(), (label == self.label_names[name]).cpu().numpy())
             self._pixels[name] = self._pixels[name] + found if name in self._pixels else found
 
     def per_image(self) -> dict[str, dict[str, dict[str, float | int]]]:
-        """Return, by structure and metric, the mean over pictures with its 95 % interval."""
+        """Return, by structure and metric, the mean over images with its 95 % interval."""
         metrics = (*IMAGE_METRICS, "mean_iou")
         return {
             name: {
@@ -138,9 +138,9 @@ class ImageScores:
         }
 
     def pooled(self) -> dict[str, dict[str, dict[str, float | int]]]:
-        """Return, by structure and metric, the value over all pixels of all pictures.
+        """Return, by structure and metric, the value over all pixels of all images.
 
-        ``low`` and ``high`` are percentiles of a bootstrap over pictures, NaN for fewer than two. Where probabilities
+        ``low`` and ``high`` are percentiles of a bootstrap over images, NaN for fewer than two. Where probabilities
         were given, :data:`PIXEL_METRICS` follow, without an interval. ``mean_iou`` is over background and structures.
         """
         if not self._counts:
@@ -156,11 +156,11 @@ class ImageScores:
         return {name: {m: {**v, "n": len(counts)} for m, v in metrics.items()} for name, metrics in found.items()}
 
     def _resampled(self, counts: np.ndarray) -> np.ndarray:
-        """Return the counts ``(samples, classes, 4)`` of pictures drawn again, no sample for fewer than two."""
-        pictures = len(counts)
-        if pictures < 2:
+        """Return the counts ``(samples, classes, 4)`` of images drawn again, no sample for fewer than two."""
+        images = len(counts)
+        if images < 2:
             return np.empty((0, *counts.shape[1:]))
-        weights = np.random.default_rng(0).multinomial(pictures, [1 / pictures] * pictures, size=RESAMPLES)
+        weights = np.random.default_rng(0).multinomial(images, [1 / images] * images, size=RESAMPLES)
         return np.tensordot(weights.astype(float), counts.astype(float), axes=1)
 
     def _pixel_metrics(self, name: str) -> dict[str, dict[str, float]]:

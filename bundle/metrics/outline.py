@@ -13,7 +13,7 @@ def outline_measures(mask: np.ndarray) -> dict[str, Any]:
     """Measure a mask ``(H, W)``.
 
     Returns:
-        ``area_px``; ``area_share`` of the picture; ``box`` of all regions, ``[x, y, width, height]`` in pixels from
+        ``area_px``; ``area_share`` of the image; ``box`` of all regions, ``[x, y, width, height]`` in pixels from
         the upper left corner, None for an empty mask; ``regions``, the number of 8-connected ones; and, of the largest
         region with its holes filled, ``perimeter_px`` and ``border_irregularity``, its perimeter by that of its convex
         hull: 1 for a convex region, more the more the border is indented; NaN for an empty mask.

@@ -41,25 +41,25 @@ class ScoreCounts:
         Raises:
             ValueError: when the sizes differ, a score is NaN or a label is neither 0 nor 1.
         """
-        values, truth = _checked(scores, labels)
+        values, reference = _checked(scores, labels)
         distinct, place = np.unique(values, return_inverse=True)
         totals = np.bincount(place, minlength=len(distinct))
-        positives = np.bincount(place[truth], minlength=len(distinct))
+        positives = np.bincount(place[reference], minlength=len(distinct))
         return cls(distinct, positives, totals - positives)
 
     @classmethod
     def of_pixels(cls, probability: ArrayLike, labels: ArrayLike) -> ScoreCounts:
-        """Count pixels by their probability, rounded to :data:`GRID` steps, so that counts of pictures can be added.
+        """Count pixels by their probability, rounded to :data:`GRID` steps, so that counts of images can be added.
 
         Raises:
             ValueError: as :meth:`of`; when a probability is outside 0 to 1.
         """
-        values, truth = _checked(probability, labels)
+        values, reference = _checked(probability, labels)
         if len(values) and (values.min() < 0 or values.max() > 1):
             raise ValueError(f"probabilities must lie in [0, 1], got {values.min():g} to {values.max():g}.")
         place = np.round(values * GRID).astype(np.int64)
         totals = np.bincount(place, minlength=GRID + 1)
-        positives = np.bincount(place[truth], minlength=GRID + 1)
+        positives = np.bincount(place[reference], minlength=GRID + 1)
         return cls(np.arange(GRID + 1) / GRID, positives, totals - positives)
 
     def __add__(self, other: ScoreCounts) -> ScoreCounts:
@@ -122,14 +122,14 @@ class ScoreCounts:
 
 
 def _checked(scores: ArrayLike, labels: ArrayLike) -> tuple[np.ndarray, np.ndarray]:
-    values, truth = np.asarray(scores, dtype=float).ravel(), np.asarray(labels).ravel()
-    if values.shape != truth.shape:
-        raise ValueError(f"{len(values)} scores and {len(truth)} labels differ in number.")
+    values, reference = np.asarray(scores, dtype=float).ravel(), np.asarray(labels).ravel()
+    if values.shape != reference.shape:
+        raise ValueError(f"{len(values)} scores and {len(reference)} labels differ in number.")
     if np.isnan(values).any():
         raise ValueError(f"{int(np.isnan(values).sum())} of {len(values)} scores are NaN.")
-    if not ((truth == 0) | (truth == 1)).all():
+    if not ((reference == 0) | (reference == 1)).all():
         raise ValueError("labels must be 0 or 1.")
-    return values, truth.astype(bool)
+    return values, reference.astype(bool)
 
 
 def _share(part: np.ndarray, whole: np.ndarray | int) -> np.ndarray:

@@ -26,7 +26,7 @@ def structure_metrics(
     spacing: Sequence[float],
     *,
     tolerance_mm: float = 1.0,
-    undefined_distance_mm: float | None = None,
+    unmatched_mm: float | None = None,
 ) -> dict[str, float]:
     """Compare two masks of one structure.
 
@@ -35,7 +35,7 @@ def structure_metrics(
         label: reference mask of the same shape.
         spacing: voxel size in mm.
         tolerance_mm: distance up to which a surface voxel counts as met, for NSD.
-        undefined_distance_mm: distance to score for a false negative or positive; None leaves it undefined.
+        unmatched_mm: distance to score for a false negative or positive; None leaves it undefined.
 
     Returns:
         ``dice`` 2I/(P+G); ``iou`` I/U; ``hd95_mm`` the larger of the two directed 95th percentiles; ``nsd`` share of
@@ -51,7 +51,7 @@ def structure_metrics(
     iou, rvd = inter / (p + g - inter), (p - g) / g if g else math.nan
     overlap = {"dice": 2 * inter / (p + g), "iou": iou, "voe": 1 - iou, "rvd": rvd}
     if p == 0 or g == 0:
-        distance = math.nan if undefined_distance_mm is None else float(undefined_distance_mm)
+        distance = math.nan if unmatched_mm is None else float(unmatched_mm)
         return _ordered({**overlap, "hd95_mm": distance, "nsd": 0.0, "assd_mm": distance})
     to_label, to_pred = surface_distances(pred, label, spacing)
     met = int((to_label <= tolerance_mm).sum()) + int((to_pred <= tolerance_mm).sum())
@@ -70,7 +70,7 @@ def case_metrics(
     spacing: Sequence[float],
     *,
     tolerance_mm: float = 1.0,
-    undefined_distance_mm: float | None = None,
+    unmatched_mm: float | None = None,
 ) -> dict[str, dict[str, float]]:
     """Compare a prediction with its reference structure by structure, see :func:`structure_metrics`.
 
@@ -80,7 +80,7 @@ def case_metrics(
         label_names: label value, or label values, of every structure by its name.
         spacing: voxel size in mm.
         tolerance_mm: option of :func:`structure_metrics`.
-        undefined_distance_mm: option of :func:`structure_metrics`.
+        unmatched_mm: option of :func:`structure_metrics`.
 
     Raises:
         ValueError: when the two differ in shape, or masks are not as many as the structures.
@@ -89,7 +89,7 @@ def case_metrics(
         raise ValueError(f"prediction {tuple(pred.shape)} and label {tuple(label.shape)} differ in shape.")
     found, true = structure_masks(pred, label_names), structure_masks(label, label_names)
     return {
-        name: structure_metrics(found[name], true[name], spacing, tolerance_mm=tolerance_mm, undefined_distance_mm=undefined_distance_mm)
+        name: structure_metrics(found[name], true[name], spacing, tolerance_mm=tolerance_mm, unmatched_mm=unmatched_mm)
         for name in label_names
     }
 

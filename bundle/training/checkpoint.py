@@ -1,4 +1,4 @@
-"""Checkpoints of a training: the best weights, and all that is needed to go on."""
+"""Checkpoints of a training: the best weights, and the complete state to resume from."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ class TrainingCheckpoint:
         save_dir: folder to write to; made when missing.
         objects: what has a ``state_dict``, by name; ``"network"`` is the one whose weights go to ``model.pt``.
         evaluator: evaluator that validates; its best metric decides and is resumed.
-        resume: go on from ``last.pt`` in ``save_dir``; where there is none, start anew and say so.
+        resume: resume from ``last.pt`` in ``save_dir``; without one, start a new training and log it.
         save_every: epochs between two writings of ``last.pt``; the last epoch is always written.
     """
 

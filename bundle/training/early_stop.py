@@ -13,7 +13,7 @@ logger = logging.getLogger(__name__)
 class EarlyStop:
     """End a training when validation has not improved for a number of epochs.
 
-    It reads the best epoch off the evaluator and has no state of its own, so that a resumed run stops where an
+    It reads the best epoch from the evaluator and has no state, so that a resumed run stops where an
     uninterrupted one would (one that had stopped already runs one epoch more).
 
     Args:

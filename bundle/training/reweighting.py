@@ -34,8 +34,8 @@ class ClassReweighting:
     """Set the class weights of a loss after every epoch of a trainer.
 
     Does nothing where the loss does not ask for it (:class:`bundle.losses.SegmentationLoss` with the class weights
-    ``"epoch"``). Attach it before the checkpoint handler, and let that one save it, so that a resumed training goes on
-    with the same weights.
+    ``"epoch"``). Attach it before the checkpoint handler, and let it save this one, so that a resumed training
+    continues with the same weights.
 
     Args:
         loss: the loss of the trainer, which may lie in another one, as in MONAI's ``DeepSupervisionLoss``.
@@ -74,8 +74,8 @@ class ClassReweighting:
         dice = np.divide(2 * both, total, out=np.full(len(total), np.nan), where=total > 0)
         kept = [1.0] if self.losses[0].regions is None else []
         weights = [*kept, *structure_weights(dice)]
-        told = ", ".join(f"{weight:.3g}" for weight in weights)
-        logger.info("class weights after epoch %d: %s", engine.state.epoch, told)
+        text = ", ".join(f"{weight:.3g}" for weight in weights)
+        logger.info("class weights after epoch %d: %s", engine.state.epoch, text)
         self._set(torch.tensor(weights, dtype=torch.float32))
 
     def state_dict(self) -> dict[str, Any]:
@@ -102,7 +102,7 @@ def structure_weights(dice: Sequence[float] | np.ndarray) -> list[float]:
 
 
 def _counts(logits: torch.Tensor, label: torch.Tensor, regions: Sequence[Sequence[int]] | None) -> torch.Tensor:
-    """Return voxels in both, in the prediction and in the truth ``(3, structures)`` of a batch."""
+    """Return voxels in both, in the prediction and in the reference ``(3, structures)`` of a batch."""
     label = torch.as_tensor(label)
     if regions is None:
         values = [[value] for value in range(1, logits.size(1))]

@@ -12,7 +12,7 @@ from monai.transforms import MapTransform
 from monai.utils import convert_to_dst_type
 
 SLAB = 16
-"""Slices that are worked on at once, so that temporaries stay small beside the volume."""
+"""Slices per step, so that temporaries stay small compared with the volume."""
 
 SAMPLE = 2**20
 """Voxels at most that percentiles are computed from, spread evenly over the volume."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 
 def parse_bool(name: str, value: bool | int | str) -> bool:
-    """Return a truth value; the texts ``true``, ``false``, ``1`` and ``0``, in any case, are understood.
+    """Return a Boolean; the texts ``true``, ``false``, ``1`` and ``0``, in any case, are understood.
 
     MONAI hands ``--amp false`` on as the text ``"false"``, which is true to Python.
 

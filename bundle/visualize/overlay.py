@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 
 COLORS = ("#e69f00", "#56b4e9", "#009e73", "#cc79a7", "#f0e442", "#d55e00", "#0072b2")
-"""The palette of Okabe and Ito, which people with color vision deficiency can tell apart; it repeats."""
+"""The palette of Okabe and Ito, which people with color vision deficiency can distinguish; it repeats."""
 
 AXES = ("sagittal", "coronal", "axial")
 

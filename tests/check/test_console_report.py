@@ -60,5 +60,5 @@ def test_statistics_have_a_line_each() -> None:
         assert part in text
 
 
-def test_classes_of_pictures_have_no_volume() -> None:
+def test_classes_of_images_have_no_volume() -> None:
     assert not any(" ml" in line for line in lines(classes={"1": 5}, voxels=100))

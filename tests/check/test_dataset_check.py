@@ -46,7 +46,7 @@ def write_volumes(root: Path, count: int) -> dict[str, list[dict[str, str]]]:
     return content
 
 
-def write_pictures(root: Path, count: int, size: int = 40) -> None:
+def write_images(root: Path, count: int, size: int = 40) -> None:
     rng = np.random.default_rng(0)
     for folder in ("images", "masks"):
         (root / folder).mkdir(parents=True)
@@ -112,8 +112,8 @@ def test_clean_volumes_have_no_fault(tmp_path: Path) -> None:
     assert found["statistics"]["classes"]["1"]["volume_ml"]["median"] == pytest.approx(75 / 1000)
 
 
-def test_clean_pictures_have_no_fault_and_the_command_ends_well(tmp_path: Path) -> None:
-    write_pictures(tmp_path / "data", 4)
+def test_clean_images_have_no_fault_and_the_command_ends_well(tmp_path: Path) -> None:
+    write_images(tmp_path / "data", 4)
     assert commands.main(["check", str(tmp_path / "data"), "--output_dir", str(tmp_path / "out")]) == 0
     found = json.loads((tmp_path / "out/check.json").read_text())
     assert found["faults"] == []
@@ -130,7 +130,7 @@ def test_clean_phantoms_of_the_spine_have_no_fault(tmp_path: Path) -> None:
 
 
 def test_faults_of_a_folder_end_the_command_with_2(tmp_path: Path) -> None:
-    write_pictures(tmp_path, 3)
+    write_images(tmp_path, 3)
     (tmp_path / "masks/1.png").rename(tmp_path / "masks/orphan.png")
     with pytest.raises(SystemExit) as end:
         commands.main(["check", str(tmp_path), "--label_names", '{"a": 1, "c": 2}', "--workers", "1"])

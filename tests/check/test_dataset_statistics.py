@@ -36,7 +36,7 @@ def test_classes_have_their_share_and_volume() -> None:
     assert "volume_ml" not in found["2"]
 
 
-def test_discs_and_classes_of_pictures_are_counted() -> None:
+def test_discs_and_classes_of_images_are_counted() -> None:
     found = summarize(
         [reading(discs=[3, 4]), reading(discs=[4]), reading(labels={"m": 1}), reading(split="test", labels={"m": 0})]
     )

@@ -54,7 +54,7 @@ def test_without_an_image_the_points_are_checked_against_each_other() -> None:
     assert kinds([Disc(3, (5, 20, 500))]) == []
 
 
-def test_axes_that_run_the_other_way_are_turned_for_the_picture() -> None:
+def test_axes_that_run_the_other_way_are_turned_for_the_image() -> None:
     affine = np.diag([1.0, -1.0, -1.0, 1.0])
     reading = new()
     check_points(reading, [Disc(3, (5, -20, -30))], image(affine))
@@ -62,7 +62,7 @@ def test_axes_that_run_the_other_way_are_turned_for_the_picture() -> None:
     assert reading.thumbnail
 
 
-def test_an_image_between_two_orientations_has_no_picture() -> None:
+def test_an_image_between_two_orientations_has_no_image() -> None:
     half = np.sqrt(0.5)
     affine = np.eye(4)
     affine[:3, :3] = [[half, half, 0], [half, -half, 0], [0, 0, 1]]

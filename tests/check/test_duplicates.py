@@ -14,7 +14,7 @@ def reading(
     name: str, content: str | None, *, split: str = "training", seed: int | None = None, **more: str
 ) -> Reading:
     drawn = None if seed is None else signature(np.random.default_rng(seed).normal(size=(40, 40)))
-    return Reading(Item(name, (name,), None, split, "pictures", **more), digest=content, signature=drawn)
+    return Reading(Item(name, (name,), None, split, "images", **more), digest=content, signature=drawn)
 
 
 def test_the_same_content_is_one_group() -> None:

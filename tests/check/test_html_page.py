@@ -1,4 +1,4 @@
-"""The page with pictures."""
+"""The page with images."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ def html(readings: list[Reading], faults: list[Finding], remarks: list[Finding])
 
 
 def new(name: str, thumbnail: str = "data:image/jpeg;base64,AA==") -> Reading:
-    return Reading(Item(name, (name,), None, "training", "pictures"), thumbnail=thumbnail)
+    return Reading(Item(name, (name,), None, "training", "images"), thumbnail=thumbnail)
 
 
 def test_items_with_faults_come_first_and_names_are_escaped() -> None:
@@ -51,11 +51,11 @@ def test_a_clean_page_has_no_list_of_faults() -> None:
     assert "0 faults, 0 remarks" in text
 
 
-def test_an_item_without_picture_says_so() -> None:
-    assert "no picture" in html([new("a", "")], [], [])
+def test_an_item_without_image_says_so() -> None:
+    assert "no image" in html([new("a", "")], [], [])
 
 
-def test_the_number_of_clean_pictures_is_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_number_of_clean_images_is_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("bundle.check.html_page.MAX_CLEAN", 2)
     text = html([new(f"n{index}") for index in range(5)], [], [])
     assert text.count("<img") == 2

@@ -1,4 +1,4 @@
-"""Items that are pictures."""
+"""Items that are images."""
 
 from __future__ import annotations
 
@@ -24,14 +24,14 @@ def noise(*shape: int) -> np.ndarray:
 
 
 def read(image: str, label: str | None = None, classes: Any = None) -> Reading:
-    return read_image_item(Item("a", (image,), label, "training", "pictures", classes))
+    return read_image_item(Item("a", (image,), label, "training", "images", classes))
 
 
 def kinds(reading: Reading) -> list[str]:
     return [fault.kind for fault in reading.faults]
 
 
-def test_a_picture_and_its_mask_are_described(tmp_path: Path) -> None:
+def test_a_image_and_its_mask_are_described(tmp_path: Path) -> None:
     mask = np.zeros((30, 40), np.uint8)
     mask[5:10, 5:25] = 255
     reading = read(write(tmp_path / "a.png", noise(30, 40, 3)), write(tmp_path / "m.png", mask))
@@ -61,7 +61,7 @@ def test_a_mask_without_background_and_repairs_are_remarks(tmp_path: Path) -> No
     assert len(read(image, write(tmp_path / "n.png", numbers)).remarks) == 2
 
 
-def test_an_even_or_unreadable_picture_is_a_fault(tmp_path: Path) -> None:
+def test_an_even_or_unreadable_image_is_a_fault(tmp_path: Path) -> None:
     assert kinds(read(write(tmp_path / "a.png", np.full((30, 40, 3), 9, np.uint8)))) == ["empty image"]
     reading = read(str(tmp_path / "no.png"), write(tmp_path / "m.png", np.eye(30, dtype=np.uint8) * 255))
     assert kinds(reading) == ["unreadable file"]

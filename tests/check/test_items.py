@@ -27,7 +27,7 @@ def test_items_stand_in_sections_and_folds(tmp_path: Path) -> None:
     training = [{"image": "a.nii.gz", "label": "l.nii.gz", "fold": 2}, {"image": ["b0.nii", "b1.nii"]}]
     listing = list_items(datalist(tmp_path, training=training, validation=["c.png"], test=["d.nii"]))
     assert [item.split for item in listing.items] == ["fold 2", "training", "validation", "test"]
-    assert [item.kind for item in listing.items] == ["volumes", "volumes", "pictures", "volumes"]
+    assert [item.kind for item in listing.items] == ["volumes", "volumes", "images", "volumes"]
     assert [item.needs_label for item in listing.items] == [True, True, True, False]
     assert listing.items[1].images == (str(tmp_path / "b0.nii"), str(tmp_path / "b1.nii"))
     assert listing.label_names is None
@@ -71,12 +71,12 @@ def test_images_and_labels_are_paired_by_name(tmp_path: Path) -> None:
     assert listing.orphans == (str(tmp_path / "labels/c.nii.gz"),)
 
 
-def test_pictures_in_folders_below_are_paired_with_marked_masks(tmp_path: Path) -> None:
+def test_images_in_folders_below_are_paired_with_marked_masks(tmp_path: Path) -> None:
     for folder in ("x", "y"):
         touch(tmp_path / folder / "images/a.jpg", tmp_path / folder / "masks/a_segmentation.png")
     listing = list_items(tmp_path)
     assert [item.name for item in listing.items] == ["x/images/a.jpg", "y/images/a.jpg"]
-    assert all(item.label and item.kind == "pictures" for item in listing.items)
+    assert all(item.label and item.kind == "images" for item in listing.items)
 
 
 @pytest.mark.parametrize(

@@ -41,10 +41,10 @@ def test_a_volume_stored_along_other_axes_has_the_same_signature() -> None:
 
 @pytest.mark.parametrize("quarters", range(4))
 @pytest.mark.parametrize("mirrored", [False, True])
-def test_turned_and_mirrored_pictures_are_found(quarters: int, mirrored: bool) -> None:
-    picture = image(2, 64, 64)
-    copy = np.rot90(picture[::-1] if mirrored else picture, quarters)
-    pairs = list(similar_pairs(np.stack([signature(x) for x in (image(3, 64, 64), picture, copy)])))
+def test_turned_and_mirrored_images_are_found(quarters: int, mirrored: bool) -> None:
+    first = image(2, 64, 64)
+    copy = np.rot90(first[::-1] if mirrored else first, quarters)
+    pairs = list(similar_pairs(np.stack([signature(x) for x in (image(3, 64, 64), first, copy)])))
     assert [pair[:2] for pair in pairs] == [(1, 2)]
     assert pairs[0][2] == pytest.approx(1, abs=1e-5)
 
@@ -57,5 +57,5 @@ def test_volumes_are_found_mirrored_from_left_to_right_alone() -> None:
 
 def test_blocks_are_compared_with_each_other(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("bundle.check.signatures.BLOCK", 2)
-    pictures = [image(seed, 40, 40) for seed in (0, 1, 2, 3, 0)]
-    assert [pair[:2] for pair in similar_pairs(np.stack([signature(x) for x in pictures]))] == [(0, 4)]
+    images = [image(seed, 40, 40) for seed in (0, 1, 2, 3, 0)]
+    assert [pair[:2] for pair in similar_pairs(np.stack([signature(x) for x in images]))] == [(0, 4)]

@@ -1,4 +1,4 @@
-"""Small pictures as data URIs."""
+"""Small images as data URIs."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ def colored(pixels: np.ndarray) -> np.ndarray:
     return (pixels.max(axis=2).astype(int) - pixels.min(axis=2)) > 60
 
 
-def test_a_picture_keeps_its_sides_and_gets_the_outline() -> None:
+def test_a_image_keeps_its_sides_and_gets_the_outline() -> None:
     label = np.zeros((100, 200), np.uint8)
     label[25:75, 50:150] = 1
     small = decoded(image_thumbnail(np.full((100, 200, 3), 128, np.uint8), label))

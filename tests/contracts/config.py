@@ -135,7 +135,7 @@ def _foreground(inference: dict[str, Any]) -> list[str]:
 
 
 def _class_names(inference: dict[str, Any]) -> list[str]:
-    """Return the classes that a picture can be of."""
+    """Return the classes that an image can be of."""
     return inference["class_names"]
 
 

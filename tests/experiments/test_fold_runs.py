@@ -169,7 +169,7 @@ def test_every_task_is_cross_validated(task: str, tmp_path: Path, caplog: pytest
 
 
 def _two_folds(data: Path) -> Path:
-    """Write a datalist of two folds of the pictures in ``images`` and ``masks``."""
+    """Write a datalist of two folds of the images in ``images`` and ``masks``."""
     names = sorted(path.name for path in (data / "images").iterdir())
     items = [{"image": f"images/{name}", "label": f"masks/{name}", "fold": i % 2} for i, name in enumerate(names)]
     path = data / "list.json"

@@ -88,11 +88,11 @@ def test_the_spacing_is_that_of_the_label() -> None:
 
 def test_what_was_missed_or_invented_is_counted_and_told(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
     cases = [(label_map(0), label_map(0, 6)), (label_map(0, 6), label_map(0)), (label_map(0, 6), label_map(0, 6))]
-    run(CaseMetrics(NAMES, output_dir=tmp_path, undefined_distance_mm=50.0), cases)
+    run(CaseMetrics(NAMES, output_dir=tmp_path, unmatched_mm=50.0), cases)
     content = json.loads((tmp_path / "metrics.json").read_text())
     assert content["false_negatives"] == {"left": 0, "right": 1}
     assert content["false_positives"] == {"left": 0, "right": 1}
-    assert content["undefined_distance_mm"] == 50
+    assert content["unmatched_mm"] == 50
     assert content["summary"]["right"]["hd95_mm"]["mean"] == pytest.approx(100 / 3)
     assert "false negative: right in 1 cases" in caplog.text
     assert "left in" not in caplog.text

@@ -375,8 +375,8 @@ def test_an_inferer_that_prepares_windows_is_measured_with_its_example() -> None
         return torch.stack([windows.mean((1, 2, 3)), windows.amax((1, 2, 3))], dim=1)
 
     inferer = PlannedInferer(Halves(), stopwatch=Watch(FAST_BF16), reuse_memory=False, time_limit=100)
-    pictures = volume((1, 3, 8, 6))
-    torch.testing.assert_close(inferer(pictures, classify), classify(pictures[..., ::2]))
+    images = volume((1, 3, 8, 6))
+    torch.testing.assert_close(inferer(images, classify), classify(images[..., ::2]))
     assert {shape[1:] for shape in shapes} == {(3, 8, 3)}
     assert inferer.chosen is not None
     assert inferer.chosen["agreement"] == 1

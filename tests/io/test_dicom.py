@@ -94,7 +94,7 @@ def test_a_series_without_position_beside_it_is_left_out_and_this_is_said(tmp_pa
     )
     (scout / "IM0000.dcm").rename(folder / "scout.dcm")
     image = LoadVolumed("image")({"image": str(folder)})["image"]
-    assert image.meta["remarks"] == "left out SC (1 files), which has no position"
+    assert image.meta["remarks"] == "skipped SC (1 files), which has no position"
 
 
 def frames(folder: Path, **attributes: str) -> Path:
@@ -119,7 +119,7 @@ def test_a_file_of_several_frames_is_refused_wherever_it_keeps_its_place(alone: 
 def test_a_segmentation_beside_a_series_is_left_out(tmp_path: Path) -> None:
     folder = write_series(tmp_path / "a", VOXELS)
     frames(folder, Modality="SEG", SeriesDescription="organs")
-    assert open_series(folder).remarks == ("left out organs (1 files), which has no position",)
+    assert open_series(folder).remarks == ("skipped organs (1 files), which has no position",)
 
 
 def files(folder: Path) -> list[Path]:

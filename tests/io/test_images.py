@@ -43,25 +43,25 @@ def save(image: Image.Image, path: Path, orientation: int | None = None, **optio
 
 @pytest.mark.parametrize("ending", ["png", "bmp", "tiff"])
 def test_rows_are_the_first_axis_and_columns_the_second(ending: str, tmp_path: Path) -> None:
-    picture = read_image(save(Image.fromarray(COLORS), tmp_path / f"a.{ending}"))
-    np.testing.assert_array_equal(picture.pixels, COLORS)
-    assert (picture.orientation, picture.remarks) == (1, ())
+    image = read_image(save(Image.fromarray(COLORS), tmp_path / f"a.{ending}"))
+    np.testing.assert_array_equal(image.pixels, COLORS)
+    assert (image.orientation, image.remarks) == (1, ())
 
 
 @pytest.mark.parametrize("mode", ["L", "1", "P", "LA", "RGBA", "CMYK", "YCbCr", "LAB"])
 def test_other_kinds_of_pixels_become_rgb(mode: str, tmp_path: Path) -> None:
     grey = Image.fromarray(np.where(GREY > 127, 255, 0).astype(np.uint8))
     image = ImageCms.applyTransform(grey.convert("RGB"), TO_LAB) if mode == "LAB" else grey.convert("RGB").convert(mode)
-    picture = read_image(save(image, tmp_path / "a.tiff"))
-    assert (picture.pixels.dtype, picture.remarks) == (np.uint8, ())
-    np.testing.assert_allclose(picture.pixels, np.asarray(grey)[..., None].repeat(3, 2), atol=2)
+    image = read_image(save(image, tmp_path / "a.tiff"))
+    assert (image.pixels.dtype, image.remarks) == (np.uint8, ())
+    np.testing.assert_allclose(image.pixels, np.asarray(grey)[..., None].repeat(3, 2), atol=2)
 
 
-def test_sixteen_bits_are_kept_and_a_dim_picture_is_told(tmp_path: Path) -> None:
+def test_sixteen_bits_are_kept_and_a_dim_image_is_told(tmp_path: Path) -> None:
     levels = GREY.astype(np.uint16) * 257
-    picture = read_image(save(Image.fromarray(levels), tmp_path / "a.png"))
-    np.testing.assert_array_equal(picture.pixels, levels[..., None].repeat(3, 2))
-    assert picture.remarks == ()
+    image = read_image(save(Image.fromarray(levels), tmp_path / "a.png"))
+    np.testing.assert_array_equal(image.pixels, levels[..., None].repeat(3, 2))
+    assert image.remarks == ()
     (remark,) = read_image(save(Image.fromarray(levels // 16), tmp_path / "b.png")).remarks
     assert "of 65535" in remark
 
@@ -75,32 +75,32 @@ def test_pixels_beyond_sixteen_bits_and_floating_point_are_refused(tmp_path: Pat
 def test_transparent_pixels_are_laid_on_black(tmp_path: Path) -> None:
     alpha = np.full((5, 8, 1), 255, np.uint8)
     alpha[0] = 0
-    picture = read_image(save(Image.fromarray(np.concatenate([COLORS, alpha], 2)), tmp_path / "a.png"))
-    assert (picture.pixels[0] == 0).all()
-    np.testing.assert_array_equal(picture.pixels[1:], COLORS[1:])
-    assert picture.remarks == ("transparent pixels were laid on black",)
+    image = read_image(save(Image.fromarray(np.concatenate([COLORS, alpha], 2)), tmp_path / "a.png"))
+    assert (image.pixels[0] == 0).all()
+    np.testing.assert_array_equal(image.pixels[1:], COLORS[1:])
+    assert image.remarks == ("transparent pixels were laid on black",)
 
 
 @pytest.mark.parametrize("orientation", range(1, 9))
-def test_pictures_are_turned_upright_and_back(orientation: int, tmp_path: Path) -> None:
+def test_images_are_turned_upright_and_back(orientation: int, tmp_path: Path) -> None:
     path = save(Image.fromarray(COLORS), tmp_path / "a.png", orientation)
-    picture = read_image(path)
-    np.testing.assert_array_equal(picture.pixels, UPRIGHT[orientation](COLORS))
-    np.testing.assert_array_equal(stored(picture.pixels, orientation), COLORS)
-    assert picture.orientation == orientation
-    assert bool(picture.remarks) == (orientation > 1)
-    assert upright_size(path) == picture.pixels.shape[:2]
+    image = read_image(path)
+    np.testing.assert_array_equal(image.pixels, UPRIGHT[orientation](COLORS))
+    np.testing.assert_array_equal(stored(image.pixels, orientation), COLORS)
+    assert image.orientation == orientation
+    assert bool(image.remarks) == (orientation > 1)
+    assert upright_size(path) == image.pixels.shape[:2]
 
 
 def test_an_orientation_that_the_standard_does_not_know_is_passed_over(tmp_path: Path) -> None:
     assert read_image(save(Image.fromarray(COLORS), tmp_path / "a.png", 9)).orientation == 1
 
 
-def test_files_that_are_no_pictures_are_refused(tmp_path: Path) -> None:
+def test_files_that_are_no_images_are_refused(tmp_path: Path) -> None:
     save(Image.fromarray(disc(64) * 200), whole := tmp_path / "whole.jpg")
     (tmp_path / "cut.jpg").write_bytes(whole.read_bytes()[:-200])
     (tmp_path / "empty.png").touch()
-    (tmp_path / "text.png").write_text("no picture")
+    (tmp_path / "text.png").write_text("no image")
     (tmp_path / "folder.png").mkdir()
     problems = {"cut": "jpg", "empty": "png", "text": "png", "folder": "png", "absent": "png"}
     for name, ending in problems.items():
@@ -119,7 +119,7 @@ def test_a_file_of_several_frames_is_refused(tmp_path: Path) -> None:
     assert read_image(tmp_path / "a.jpg").pixels.shape == (5, 8, 3)
 
 
-def test_a_picture_of_one_color_is_told(tmp_path: Path) -> None:
+def test_a_image_of_one_color_is_told(tmp_path: Path) -> None:
     assert read_image(save(Image.new("RGB", (4, 4)), tmp_path / "a.png")).remarks == ("all pixels have the same color",)
 
 
@@ -136,10 +136,10 @@ def test_masks_of_every_kind_hold_the_same_classes(kind: str, tmp_path: Path) ->
         "opaque": Image.fromarray(mask * 255).convert("RGBA"),
     }
     images["palette"].putpalette([10, 20, 30, 250, 20, 30])
-    picture = read_mask(save(images[kind], tmp_path / "a.png"))
-    np.testing.assert_array_equal(picture.pixels, mask)
-    assert picture.pixels.dtype == np.uint8
-    assert bool(picture.remarks) == (kind in ("numbers", "palette"))
+    image = read_mask(save(images[kind], tmp_path / "a.png"))
+    np.testing.assert_array_equal(image.pixels, mask)
+    assert image.pixels.dtype == np.uint8
+    assert bool(image.remarks) == (kind in ("numbers", "palette"))
 
 
 def test_sixteen_bits_may_hold_grey_levels_of_eight(tmp_path: Path) -> None:
@@ -159,16 +159,16 @@ def test_the_noise_of_jpeg_is_taken_off_a_mask(tmp_path: Path) -> None:
     classes = disc() + disc(radius=10)
     path = save(Image.fromarray(np.array([0, 128, 255], np.uint8)[classes]), tmp_path / "a.jpg", quality=75)
     assert len(np.unique(np.asarray(Image.open(path)))) > 3
-    picture = read_mask(path, (128, 255))
-    assert (picture.pixels != classes).mean() < 0.005
-    assert "became the nearest" in picture.remarks[0]
+    image = read_mask(path, (128, 255))
+    assert (image.pixels != classes).mean() < 0.005
+    assert "became the nearest" in image.remarks[0]
 
 
 def test_noise_of_one_grey_level_in_an_empty_jpeg_is_no_class(tmp_path: Path) -> None:
     grey = np.zeros((64, 64), np.uint8)
     grey[:32] = 1
-    picture = read_mask(save(Image.fromarray(grey), tmp_path / "a.jpg", quality=100))
-    assert not picture.pixels.any()
+    image = read_mask(save(Image.fromarray(grey), tmp_path / "a.jpg", quality=100))
+    assert not image.pixels.any()
 
 
 def test_smoothed_borders_are_rounded_where_that_is_asked_for(tmp_path: Path) -> None:

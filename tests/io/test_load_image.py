@@ -1,4 +1,4 @@
-"""LoadColorImaged gives pictures and masks as tensors of rows and columns, and refuses what does not fit together."""
+"""LoadColorImaged gives images and masks as tensors of rows and columns, and refuses what does not fit together."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ def write(folder: Path, image: Image.Image, mask: Image.Image) -> dict[str, str]
     return {"image": str(folder / "image.png"), "label": str(folder / "mask.png")}
 
 
-def test_pictures_lie_between_0_and_1_and_masks_hold_class_numbers(pair: dict[str, str]) -> None:
+def test_images_lie_between_0_and_1_and_masks_hold_class_numbers(pair: dict[str, str]) -> None:
     loaded = LoadColorImaged(["image", "label"])({**pair, "case": "a"})
     assert loaded["case"] == "a"
     assert (loaded["image"].dtype, loaded["label"].dtype) == (torch.float32, torch.float32)
@@ -60,7 +60,7 @@ def test_levels_become_classes(pair: dict[str, str]) -> None:
     np.testing.assert_array_equal(rounded[0].numpy(), grey >= 128)
 
 
-def test_a_turned_picture_and_its_turned_mask_stay_together(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+def test_a_turned_image_and_its_turned_mask_stay_together(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
     upright = LoadColorImaged(["image", "label"])(write(tmp_path, Image.fromarray(PIXELS), Image.fromarray(MASK)))
     turned = {}
     for key, pixels in (("image", PIXELS), ("label", MASK)):
@@ -79,9 +79,7 @@ def test_a_turned_picture_and_its_turned_mask_stay_together(tmp_path: Path, capl
 
 def test_a_mask_of_another_size_is_refused_or_resized_where_that_is_asked_for(pair: dict[str, str]) -> None:
     Image.fromarray(MASK).resize((120, 80), Image.Resampling.NEAREST).save(pair["label"])
-    with pytest.raises(
-        GridMismatchError, match=r"mask\.png: is 120 x 80 pixels, its picture .* 60 x 40; .*resize_mask"
-    ):
+    with pytest.raises(GridMismatchError, match=r"mask\.png: is 120 x 80 pixels, its image .* 60 x 40; .*resize_mask"):
         LoadColorImaged(["image", "label"])(pair)
     loaded = LoadColorImaged(["image", "label"], resize_mask=True)(pair)
     np.testing.assert_array_equal(loaded["label"].numpy(), MASK[None] > 0)
@@ -106,7 +104,7 @@ def test_missing_keys_and_files(tmp_path: Path) -> None:
         LoadColorImaged("image")({"image": tmp_path / "absent.png"})
 
 
-def test_loaded_pictures_go_through_a_batch(pair: dict[str, str]) -> None:
+def test_loaded_images_go_through_a_batch(pair: dict[str, str]) -> None:
     loaded = LoadColorImaged(["image", "label"])(pair)
     (back,) = decollate_batch(list_data_collate([loaded]))
     assert back["image"].meta["filename_or_obj"] == pair["image"]

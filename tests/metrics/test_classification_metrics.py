@@ -112,10 +112,10 @@ def test_the_threshold_is_the_best_of_all() -> None:
 
 
 def test_the_interval_of_the_balanced_accuracy_is_that_of_the_mean_of_two_shares() -> None:
-    truth = np.repeat([0, 1], [60, 40])
+    reference = np.repeat([0, 1], [60, 40])
     right = np.concatenate([np.arange(60) < 45, np.arange(40) < 20])
-    confidence = np.eye(2)[np.where(right, truth, 1 - truth)]
-    found = balanced_accuracy_interval(confidence, truth)
+    confidence = np.eye(2)[np.where(right, reference, 1 - reference)]
+    found = balanced_accuracy_interval(confidence, reference)
     assert (found["value"], found["n"]) == (pytest.approx((0.75 + 0.5) / 2), 100)
     deviation = math.sqrt(0.75 * 0.25 / 60 + 0.5 * 0.5 / 40) / 2
     assert found["low"] == pytest.approx(found["value"] - 1.96 * deviation, abs=0.02)

@@ -1,4 +1,4 @@
-"""Metrics of pictures: by hand, against MONAI and scikit-learn, per picture and pooled, and where masks are empty."""
+"""Metrics of images: by hand, against MONAI and scikit-learn, per image and pooled, and where masks are empty."""
 
 from __future__ import annotations
 
@@ -109,7 +109,7 @@ def filled(count: int = 6) -> tuple[ImageScores, list[tuple[torch.Tensor, torch.
     return scores, pairs
 
 
-def test_per_image_is_the_mean_of_the_pictures_and_pooled_is_that_of_all_pixels() -> None:
+def test_per_image_is_the_mean_of_the_images_and_pooled_is_that_of_all_pixels() -> None:
     scores, pairs = filled()
     per_image, pooled = scores.per_image()["lesion"], scores.pooled()["lesion"]
     rows = [image_metrics(*masks) for masks in pairs]
@@ -127,7 +127,7 @@ def test_per_image_is_the_mean_of_the_pictures_and_pooled_is_that_of_all_pixels(
     assert pooled["dice"]["value"] != pytest.approx(per_image["dice"]["mean"], abs=1e-4)
 
 
-def test_the_pooled_interval_is_that_of_drawing_whole_pictures_again() -> None:
+def test_the_pooled_interval_is_that_of_drawing_whole_images_again() -> None:
     scores, pairs = filled()
     counts = np.stack([confusion_counts(*masks) for masks in pairs]).astype(float)
     rng = np.random.default_rng(7)
@@ -149,9 +149,9 @@ def test_probabilities_give_the_metrics_of_pixels() -> None:
         probabilities.append(probability.flatten())
         labels.append(label.flatten())
     pooled = scores.pooled()["cell"]
-    truth, values = torch.cat(labels).numpy(), torch.cat(probabilities).double().numpy().round(3)
-    assert pooled["auc"]["value"] == pytest.approx(metrics.roc_auc_score(truth, values))
-    assert pooled["average_precision"]["value"] == pytest.approx(metrics.average_precision_score(truth, values))
+    reference, values = torch.cat(labels).numpy(), torch.cat(probabilities).double().numpy().round(3)
+    assert pooled["auc"]["value"] == pytest.approx(metrics.roc_auc_score(reference, values))
+    assert pooled["average_precision"]["value"] == pytest.approx(metrics.average_precision_score(reference, values))
     assert 0 < pooled["calibration_error"]["value"] < 0.5
     assert math.isnan(pooled["auc"]["low"])
 

@@ -28,7 +28,7 @@ def test_the_perimeter_of_a_disc_is_that_of_a_circle(radius: float) -> None:
     assert perimeter(disc(radius=radius)) == pytest.approx(2 * math.pi * radius, rel=0.02)
 
 
-def test_a_perimeter_counts_holes_and_the_border_of_the_picture() -> None:
+def test_a_perimeter_counts_holes_and_the_border_of_the_image() -> None:
     ring = disc() & ~disc(radius=20)
     assert perimeter(ring) == pytest.approx(2 * math.pi * 60, rel=0.02)
     assert perimeter(np.ones((30, 50), bool)) == pytest.approx(160, rel=0.06)
@@ -65,7 +65,7 @@ def _closed(curve: np.ndarray) -> np.ndarray:
     return np.append(vertices, vertices[0])
 
 
-def test_a_box_and_its_share_of_the_picture() -> None:
+def test_a_box_and_its_share_of_the_image() -> None:
     mask = np.zeros((20, 50), bool)
     mask[3:8, 10:30] = True
     mask[15, 45] = True

@@ -67,12 +67,12 @@ def test_what_has_no_positives_or_no_negatives_has_no_area() -> None:
     assert math.isnan(ScoreCounts.of([], []).calibration_error())
 
 
-def test_counts_of_pixels_add_up_to_those_of_all_pictures() -> None:
+def test_counts_of_pixels_add_up_to_those_of_all_images() -> None:
     scores = np.round(RNG.random((3, 5, 8)), 3)
     labels = RNG.random((3, 5, 8)) < scores
     total = ScoreCounts.of_pixels(scores[0], labels[0])
-    for picture, mask in zip(scores[1:], labels[1:], strict=True):
-        total += ScoreCounts.of_pixels(picture, mask)
+    for image, mask in zip(scores[1:], labels[1:], strict=True):
+        total += ScoreCounts.of_pixels(image, mask)
     together = ScoreCounts.of(scores, labels)
     for metric in ("auc", "average_precision", "calibration_error"):
         assert getattr(total, metric)() == pytest.approx(getattr(together, metric)())

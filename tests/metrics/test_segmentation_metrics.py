@@ -124,10 +124,10 @@ def test_a_distance_can_be_scored_for_what_was_missed_or_invented() -> None:
     _, label = masks()
     empty = torch.zeros_like(label)
     for pair in ((empty, label), (label, empty)):
-        found = structure_metrics(*pair, SPACING, undefined_distance_mm=373.13)
+        found = structure_metrics(*pair, SPACING, unmatched_mm=373.13)
         assert list(found) == list(METRICS)
         assert (found["hd95_mm"], found["assd_mm"]) == (373.13, 373.13)
-    assert math.isnan(structure_metrics(empty, empty, SPACING, undefined_distance_mm=373.13)["hd95_mm"])
+    assert math.isnan(structure_metrics(empty, empty, SPACING, unmatched_mm=373.13)["hd95_mm"])
 
 
 def test_an_invented_structure_has_no_relative_volume() -> None:

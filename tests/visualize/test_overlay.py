@@ -11,11 +11,11 @@ from bundle.visualize.overlay import COLORS
 
 
 def pixels_of(path: Path) -> np.ndarray:
-    with Image.open(path) as picture:
-        return np.asarray(picture.convert("RGB"))
+    with Image.open(path) as image:
+        return np.asarray(image.convert("RGB"))
 
 
-def test_the_picture_shows_every_structure_in_its_color(tmp_path: Path) -> None:
+def test_the_image_shows_every_structure_in_its_color(tmp_path: Path) -> None:
     image = np.zeros((30, 30, 30))
     image[::2] = 1
     labels = np.zeros(image.shape, np.uint8)
