@@ -9,7 +9,7 @@ from typing import Any
 from .findings import Finding, Reading
 
 SHOWN_REMARKS = 10
-"""Remarks on the console, at most; the others stand in the JSON and on the page."""
+"""Remarks on the console, at most; the others are in the JSON and on the page."""
 
 
 def content_of(

@@ -33,7 +33,7 @@ MAX_WORKERS = 8
 """Largest default number of items that are read at a time; not more than processors."""
 
 SPACING_RANGE = (0.1, 10.0)
-"""Voxel sizes in mm that are no fault; beyond them the unit of the header is in doubt."""
+"""Voxel sizes in mm that are not a fault; beyond them the unit of the header is in doubt."""
 
 
 def check_dataset(
@@ -54,8 +54,8 @@ def check_dataset(
         datalist: JSON file in MSD form; see :func:`.items.list_items`.
         output_dir: folder for ``check.json`` and ``check.html``; None to write nothing.
         label_names: value of every class by its name; None for the names in the datalist.
-        levels: grey level in masks of images of every class from 1 on.
-        spacing_range: smallest and largest voxel size in mm that is no fault.
+        levels: gray level in masks of images of every class from 1 on.
+        spacing_range: smallest and largest voxel size in mm that is not a fault.
         workers: items that are read at a time; None for as many as processors, at most :data:`MAX_WORKERS`.
         command: what to call the command in the JSON.
 
@@ -101,7 +101,7 @@ def _read(
     else:
         reading = read_volume(item, spacing_range=spacing_range, **options)
     if item.label is None and item.classes is None and item.needs_label:
-        reading.fault("missing label", f"{item.images[0]}: has no label, but stands among the cases to train with.")
+        reading.fault("missing label", f"{item.images[0]}: has no label, but is one of the training cases.")
     return reading
 
 

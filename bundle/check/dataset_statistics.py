@@ -1,4 +1,4 @@
-"""What the items of a dataset are like as a whole: splits, sizes, spacing, orientation, intensity, classes."""
+"""Statistics of a dataset: splits, sizes, spacing, orientation, intensity, classes."""
 
 from __future__ import annotations
 
@@ -64,13 +64,13 @@ def find_unusual(readings: Sequence[Reading]) -> list[Finding]:
 
 def find_absent_classes(readings: Sequence[Reading], label_names: Mapping[str, int] | None) -> list[Finding]:
     """Find classes that the dataset names and no item holds."""
-    labelled = [reading.facts["classes"] for reading in readings if "classes" in reading.facts]
-    if not labelled:
+    labeled = [reading.facts["classes"] for reading in readings if "classes" in reading.facts]
+    if not labeled:
         return []
     return [
         Finding("absent class", (), f"no item holds the class {name!r} ({value}); check label_names.")
         for name, value in (label_names or {}).items()
-        if value != 0 and not any(f"{value}" in classes for classes in labelled)
+        if value != 0 and not any(f"{value}" in classes for classes in labeled)
     ]
 
 
@@ -102,17 +102,17 @@ def _numbers(values: Sequence[float]) -> dict[str, float]:
 
 def _classes(readings: Sequence[Reading], names: Mapping[str, str]) -> dict[str, Any]:
     """Return how many items hold a class, its share of all voxels or pixels, and its volumes in ml."""
-    labelled = [reading.facts for reading in readings if "classes" in reading.facts]
-    total = sum(facts["voxels"] for facts in labelled)
-    values = sorted({value for facts in labelled for value in facts["classes"]}, key=float)
+    labeled = [reading.facts for reading in readings if "classes" in reading.facts]
+    total = sum(facts["voxels"] for facts in labeled)
+    values = sorted({value for facts in labeled for value in facts["classes"]}, key=float)
     found: dict[str, Any] = {}
     for value in values:
-        holding = [facts for facts in labelled if value in facts["classes"]]
+        holding = [facts for facts in labeled if value in facts["classes"]]
         volumes = [facts["volumes_ml"][value] for facts in holding if "volumes_ml" in facts]
         found[value] = {
             "name": names.get(value, value),
             "items": len(holding),
-            "of": len(labelled),
+            "of": len(labeled),
             "share": sum(facts["classes"][value] for facts in holding) / total,
             "share_of_item": _numbers([facts["classes"][value] / facts["voxels"] for facts in holding]),
             **({"volume_ml": _numbers(volumes)} if volumes else {}),

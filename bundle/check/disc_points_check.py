@@ -32,7 +32,7 @@ def check_points(reading: Reading, discs: list[Disc], image: MetaTensor | None) 
 
     Args:
         reading: where to note them.
-        discs: by rising number.
+        discs: by increasing number.
         image: ``(1, D, H, W)``, where it could be read.
     """
     file = reading.item.label

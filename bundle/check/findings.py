@@ -92,7 +92,7 @@ def kind_of_error(error: Exception) -> str:
 
 
 class _Collector(logging.Handler):
-    """Keep what every thread logs for itself."""
+    """Keep the messages that every thread logs, separately."""
 
     def __init__(self) -> None:
         super().__init__(logging.WARNING)

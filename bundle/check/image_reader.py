@@ -21,7 +21,7 @@ def read_image_item(item: Item, *, levels: Sequence[int] = (255,)) -> Reading:
 
     Args:
         item: the item.
-        levels: grey level of every class from 1 on, rising.
+        levels: gray level of every class from 1 on, increasing.
     """
     reading = Reading(item)
     file = item.images[0]

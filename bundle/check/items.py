@@ -1,4 +1,4 @@
-"""From a folder or a datalist to items to check, as they stand there: a gap is a finding and no error."""
+"""Items to check, from a folder or a datalist as they are listed: a gap is a finding, not an error."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ FOLDERS = (("imagesTr", "labelsTr"), ("images", "labels"), ("images", "masks"))
 """Names of pairs of folders with images and labels."""
 
 PATIENTS = ("patient", "patient_id", "subject", "subject_id", "lesion_id")
-"""What may name a patient in an item of a datalist; cases that share one must not be parted."""
+"""What may name a patient in an item of a datalist; cases that share one must stay together."""
 
 POINT_ENDINGS = (".json", ".csv")
 POINT_MARKS = ("label-disc", "labels-disc", "_discs.")
@@ -34,9 +34,9 @@ class Item:
         name: path of the image from the folder of the dataset on.
         images: paths of the image, or of its channels, each in its own file.
         label: path of the label; None where there is none.
-        split: where it stands: ``"training"``, ``"validation"``, ``"test"`` or, with its fold, ``"fold 0"``.
+        split: section that lists it: ``"training"``, ``"validation"``, ``"test"`` or, with its fold, ``"fold 0"``.
         kind: one of :data:`KINDS`.
-        classes: 1 or 0 by the name of every class, where the whole image is classified.
+        classes: 1 or 0 by the name of every class, where the complete image is classified.
         patient: patient, if the dataset names one.
         needs_label: whether an item of this split is of no use without a label.
     """

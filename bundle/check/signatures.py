@@ -17,7 +17,7 @@ from scipy.ndimage import gaussian_filter
 from torch.nn import functional
 
 CELLS = {2: 32, 3: 16}
-"""Cells a side of the coarse grid, by the number of axes."""
+"""Cells per side of the coarse grid, by the number of axes."""
 
 BLUR = 2.0
 """Deviation of the blur that is taken off, in cells."""
@@ -40,11 +40,11 @@ def signature(image: np.ndarray, affine: np.ndarray | None = None) -> np.ndarray
     """Return the small image, float32 of length 1.
 
     Args:
-        image: grey image ``(H, W)`` or volume ``(D, H, W)``, finite.
+        image: gray image ``(H, W)`` or volume ``(D, H, W)``, finite.
         affine: of the volume, whose axes are put in the order of RAS+; None leaves the axes as they are.
 
     Returns:
-        The small image with :data:`CELLS` cells a side; None for an image without details.
+        The small image with :data:`CELLS` cells per side; None for an image without details.
     """
     values = torch.as_tensor(np.ascontiguousarray(image, dtype=np.float32))[None, None]
     pool = functional.adaptive_avg_pool2d if image.ndim == 2 else functional.adaptive_avg_pool3d

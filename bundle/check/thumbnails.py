@@ -43,8 +43,8 @@ def slice_thumbnail(
         points: indices ``(n, 2)`` at which dots are drawn.
     """
     low, high = np.percentile(plane, [1, 99.5])
-    grey = np.clip((plane - low) / (high - low if high > low else 1), 0, 1) * 255
-    upright = np.ascontiguousarray(grey.T[::-1]).astype(np.uint8)
+    gray = np.clip((plane - low) / (high - low if high > low else 1), 0, 1) * 255
+    upright = np.ascontiguousarray(gray.T[::-1]).astype(np.uint8)
     size = _size(plane.shape[0] * spacing[0], plane.shape[1] * spacing[1])
     small = np.array(Image.fromarray(upright).convert("RGB").resize(size, Image.Resampling.BILINEAR))
     if label is not None:

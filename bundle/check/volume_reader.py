@@ -39,7 +39,7 @@ def read_volume(
 
     Args:
         item: the item.
-        spacing_range: smallest and largest voxel size in mm that is no fault.
+        spacing_range: smallest and largest voxel size in mm that is not a fault.
         label_names: value of every class by its name; None where they are not known.
         label_values: values in the label map by the name of the class; None where it holds the classes as they are.
         channels: number of channels that an image should have; 0 where it is not known.
@@ -132,7 +132,7 @@ def _read_label(
     if label_names is not None:
         reading.attempt(partial(check_label, file, label, [0, *label_names.values()]))
     elif (values != np.rint(values)).any():
-        problem = "holds values that are no whole numbers; take the label from before it was resampled."
+        problem = "holds values that are not integers; take the label from before it was resampled."
         reading.fault("label values", f"{file}: {problem}")
     _describe_label(reading, values, np.asarray(label.affine))
     if image is not None and image.shape == label.shape:

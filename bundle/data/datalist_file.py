@@ -28,7 +28,7 @@ VALIDATION, TRAINING = 0, 1
 
 
 class DatalistError(BundleError):
-    """A dataset folder or datalist that cannot be used; the message names the file and says what to do."""
+    """A dataset folder or datalist that cannot be used; the message names the file and what to do."""
 
 
 def read_json(path: Path, *, advice: str = "pass --datalist FILE.") -> dict[str, Any]:

@@ -25,6 +25,11 @@ def assign_folds(cases: Sequence[Case], folds: int, *, seed: int = 0) -> list[Ca
         cases: cases, each of which may have a ``"group"``; a case without one is a group of its own.
         folds: number of folds.
         seed: seed of the shuffle.
+
+    Examples:
+        >>> cases = [{"image": "a1", "group": "a"}, {"image": "a2", "group": "a"}, {"image": "b1", "group": "b"}]
+        >>> [case["fold"] for case in assign_folds(cases, 2)]
+        [0, 0, 1]
     """
     groups = [case.get("group") or number for number, case in enumerate(cases)]
     fold_of = cycle_folds(groups, folds, seed=seed)

@@ -26,7 +26,7 @@ CYTOPLASM, NUCLEUS = 20, 40
 """Smallest value of each in the masks of the challenge."""
 
 LEVELS = {"cell": (255, 255), "parts": (128, 255)}
-"""Grey levels of cytoplasm and nucleus in the masks that are written."""
+"""Gray levels of cytoplasm and nucleus in the masks that are written."""
 
 
 def prepare_segpc2021(
@@ -79,7 +79,7 @@ def _merge_part(images: Path, masks: Path, written: Path, target: str) -> list[C
 
 
 def _merge(image: Path, cells: Sequence[Path], levels: tuple[int, int]) -> np.ndarray:
-    """Return the grey mask of all cells of an image; where cells overlap, a nucleus covers a cytoplasm."""
+    """Return the gray mask of all cells of an image; where cells overlap, a nucleus covers a cytoplasm."""
     with Image.open(image) as opened:
         merged = np.zeros((opened.height, opened.width), dtype=np.uint8)
     for cell in cells:

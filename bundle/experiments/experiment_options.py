@@ -12,7 +12,7 @@ from bundle.utils.errors import BundleError
 
 
 class ExperimentError(BundleError):
-    """An experiment that cannot be made; the message names the option and says what to do."""
+    """An experiment that cannot be run; the message names the option and what to do."""
 
 
 def parse_files(text: str) -> list[str]:

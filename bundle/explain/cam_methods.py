@@ -27,8 +27,8 @@ CamMethod = Literal["hirescam", "gradcam", "gradcampp"]
 class HiResCAM(GradCAM):
     """Gradient times activation, voxel by voxel, summed over the channels; negative sums count as 0.
 
-    Grad-CAM averages the gradient of a channel over the map first. Behind an instance normalization, which takes no
-    notice of what is added to a whole channel, that average is close to zero whatever the channel shows.
+    Grad-CAM averages the gradient of a channel over the map first. Behind an instance normalization, which
+    ignores what is added to a complete channel, that average is close to zero whatever the channel shows.
     """
 
     def compute_map(  # type: ignore[override]
@@ -119,7 +119,7 @@ def find_layer(network: nn.Module, layer: str | None) -> str:
     Args:
         network: network to look into.
         layer: name of the layer; None for the decoder level before the last, or where there are not two, the bottleneck
-            or the last encoder. The last level would show the segmentation itself, the deepest a handful of voxels.
+            or the last encoder. The last level would show the segmentation itself, the deepest level a few voxels.
 
     Raises:
         ValueError: when there is no such layer; the message lists what can be chosen.

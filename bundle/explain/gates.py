@@ -144,7 +144,7 @@ def _record_gates(blocks: Mapping[str, nn.Module]) -> Iterator[dict[str, dict[st
 
 
 class _GateSums:
-    """Sums of the gates of one block over windows; column 0 collects what lies in the padding."""
+    """Sums of the gates of one block over windows; column 0 collects the padding."""
 
     def __init__(self, block: SliceAttention | SliceChannelModule, slices: int) -> None:
         self.axis, self.selects_keys, self.slices = block.slice_dim % 3, isinstance(block, ProgressiveAttention), slices

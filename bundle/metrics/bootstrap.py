@@ -17,13 +17,17 @@ def mean_interval(values: Sequence[float], *, level: float = 0.95, seed: int = 0
     Source: Efron, Better bootstrap confidence intervals, JASA 82 (1987).
 
     Args:
-        values: one value a case; NaN where it is not defined.
+        values: one value per case; NaN where it is not defined.
         level: confidence level of the interval.
         seed: seed of the resampling.
 
     Returns:
         ``mean``, ``low``, ``high``, and ``n``, the number of defined values. The interval is NaN for fewer than two
-        values; it is the mean itself where all are the same.
+        values; it is the mean where all are the same.
+
+    Examples:
+        >>> mean_interval([0.75, 0.75, float("nan")])
+        {'mean': 0.75, 'low': 0.75, 'high': 0.75, 'n': 2}
     """
     defined = np.array([value for value in values if not math.isnan(value)], dtype=float)
     mean = float(defined.mean()) if len(defined) else math.nan

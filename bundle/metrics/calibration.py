@@ -1,7 +1,7 @@
 """Calibration of probabilities of one class: temperature scaling, and how far they are from what happens.
 
 A temperature is fitted on validation items, never on those of the test. It changes no ranking and no curve, only how
-sure a network says it is.
+confident a network is.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ def fit_temperature(logits: ArrayLike, labels: ArrayLike) -> float:
     likelihood has one optimum.
 
     Args:
-        logits: one an item, of the positive class.
+        logits: one per item, of the positive class.
         labels: 1 for a positive, 0 for a negative.
 
     Returns:
@@ -61,6 +61,10 @@ def calibrated(probability: ArrayLike, temperature: float) -> np.ndarray:
 
     Raises:
         ValueError: when the temperature is not positive.
+
+    Examples:
+        >>> calibrated([0.5, 0.9], temperature=2.0).round(2).tolist()
+        [0.5, 0.75]
     """
     if not temperature > 0:
         raise ValueError(f"a temperature must be above 0, got {temperature}.")
@@ -68,10 +72,10 @@ def calibrated(probability: ArrayLike, temperature: float) -> np.ndarray:
 
 
 def reliability(probability: ArrayLike, labels: ArrayLike, *, bins: int = 10) -> list[dict[str, float | int]]:
-    """Return the points of a reliability diagram: what was said and what happened, by equal bins of probability.
+    """Return the points of a reliability diagram: predicted and observed frequency, by equal bins of probability.
 
     Args:
-        probability: one an item, of the positive class.
+        probability: one per item, of the positive class.
         labels: 1 for a positive, 0 for a negative.
         bins: number of bins from 0 to 1.
 

@@ -25,10 +25,10 @@ RESAMPLES = 2000
 def binary_metrics(
     probability: ArrayLike, labels: ArrayLike, *, threshold: float = 0.5, bins: int = 10
 ) -> dict[str, float]:
-    """Judge probabilities of one class.
+    """Evaluate probabilities of one class.
 
     Args:
-        probability: one an item, of the positive class.
+        probability: one per item, of the positive class.
         labels: 1 for a positive, 0 for a negative.
         threshold: items above it are called positive, as ISIC's scorer does.
         bins: bins of the calibration error.
@@ -40,6 +40,11 @@ def binary_metrics(
 
     Raises:
         ValueError: as :meth:`.ScoreCounts.of`.
+
+    Examples:
+        >>> found = binary_metrics([0.9, 0.6, 0.4, 0.2], [1, 0, 1, 0])
+        >>> found["auc"], found["sensitivity"], found["specificity"]
+        (0.75, 0.5, 0.5)
     """
     counts = ScoreCounts.of(probability, labels)
     called = counts.scores > threshold
@@ -73,7 +78,7 @@ def binary_intervals(
     many of both as there are.
 
     Args:
-        probability: one an item, of the positive class.
+        probability: one per item, of the positive class.
         labels: 1 for a positive, 0 for a negative.
         threshold: items above it are called positive.
         level: confidence level.
@@ -118,11 +123,11 @@ def balanced_accuracy(confidence: ArrayLike, labels: ArrayLike) -> float:
     This is the rank metric of ISIC 2018 Task 3 (Codella et al., arXiv:1902.03368).
 
     Args:
-        confidence: ``(N, C)``, one row an item.
+        confidence: ``(N, C)``, one row per item.
         labels: class numbers ``(N,)`` from 0 on.
 
     Raises:
-        ValueError: when the shapes do not fit or a label is no class.
+        ValueError: when the shapes do not fit or a label is not a class.
     """
     values, reference = np.asarray(confidence, dtype=float), np.asarray(labels)
     if values.ndim != 2 or reference.shape != values.shape[:1]:
@@ -140,10 +145,10 @@ def balanced_accuracy(confidence: ArrayLike, labels: ArrayLike) -> float:
 def balanced_accuracy_interval(
     confidence: ArrayLike, labels: ArrayLike, *, level: float = 0.95, seed: int = 0, resamples: int = RESAMPLES
 ) -> dict[str, float | int]:
-    """Return ``value``, ``low``, ``high`` and ``n`` of :func:`balanced_accuracy`; every class is resampled by itself.
+    """Return ``value``, ``low``, ``high`` and ``n`` of :func:`balanced_accuracy`; every class is resampled separately.
 
     Args:
-        confidence: ``(N, C)``, one row an item.
+        confidence: ``(N, C)``, one row per item.
         labels: class numbers ``(N,)`` from 0 on.
         level: confidence level.
         seed: seed of the resampling.

@@ -57,6 +57,12 @@ def image_metrics(pred: torch.Tensor, label: torch.Tensor) -> dict[str, float]:
 
     Raises:
         ValueError: when the shapes differ.
+
+    Examples:
+        >>> pred, label = torch.tensor([[True, True], [False, False]]), torch.tensor([[True, False], [True, False]])
+        >>> found = image_metrics(pred, label)
+        >>> found["dice"], found["accuracy"]
+        (0.5, 0.5)
     """
     return _with_threshold(overlap_rates(confusion_counts(pred, label)))
 
@@ -71,6 +77,10 @@ def mean_iou(pred: torch.Tensor, label: torch.Tensor, classes: int) -> float:
 
     Raises:
         ValueError: when the shapes differ.
+
+    Examples:
+        >>> mean_iou(torch.tensor([[0, 1]]), torch.tensor([[0, 1]]), classes=1)
+        1.0
     """
     counts = [confusion_counts(pred == value, label == value) for value in range(classes + 1)]
     return float(_mean_jaccard(np.stack(counts)))

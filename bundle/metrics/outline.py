@@ -84,7 +84,7 @@ def convex_hull(mask: np.ndarray) -> np.ndarray:
 
 
 def _lower_chain(x: np.ndarray, y: np.ndarray) -> tuple[list[int], list[int]]:
-    """Return the lower convex chain of points with rising ``x`` (Andrew's monotone chain)."""
+    """Return the lower convex chain of points with increasing ``x`` (Andrew's monotone chain)."""
     chain: list[tuple[int, int]] = []
     for point in zip(x.tolist(), y.tolist(), strict=True):
         while len(chain) > 1 and _turns_up(chain[-2], chain[-1], point) <= 0:

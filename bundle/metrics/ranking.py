@@ -21,7 +21,7 @@ class ScoreCounts:
     """How many positives and negatives have every score.
 
     Attributes:
-        scores: distinct scores, rising.
+        scores: distinct scores, increasing.
         positives: number of positives with that score.
         negatives: number of negatives with that score.
     """
@@ -35,7 +35,7 @@ class ScoreCounts:
         """Count items by their scores.
 
         Args:
-            scores: one an item, higher for the positive class.
+            scores: one per item, higher for the positive class.
             labels: 1 or True for a positive, 0 or False for a negative.
 
         Raises:

@@ -43,6 +43,13 @@ def structure_metrics(
         ``rvd`` (P-G)/G, negative for too small. What is not defined is NaN: all of them where both masks are empty, the
         distances where one is, ``rvd`` where the reference is. A false negative or positive has dice, iou
         and nsd 0 and voe 1.
+
+    Examples:
+        >>> pred, label = torch.zeros(2, 4, 4, 4, dtype=torch.bool)
+        >>> pred[1:3, 1:3, 1:3], label[1:3, 1:3, 1:4] = True, True
+        >>> found = structure_metrics(pred, label, spacing=[1.0, 1.0, 2.0])
+        >>> round(found["dice"], 2), found["hd95_mm"]
+        (0.8, 2.0)
     """
     p, g = int(pred.sum()), int(label.sum())
     inter = int((pred & label).sum())
@@ -75,7 +82,7 @@ def case_metrics(
     """Compare a prediction with its reference structure by structure, see :func:`structure_metrics`.
 
     Args:
-        pred: label map ``(D, H, W)``, or masks ``(C, D, H, W)``, one a structure, which may overlap.
+        pred: label map ``(D, H, W)``, or masks ``(C, D, H, W)``, one per structure, which may overlap.
         label: the reference, in either form.
         label_names: label value, or label values, of every structure by its name.
         spacing: voxel size in mm.
@@ -84,6 +91,13 @@ def case_metrics(
 
     Raises:
         ValueError: when the two differ in shape, or masks are not as many as the structures.
+
+    Examples:
+        >>> label = torch.zeros(4, 4, 4)
+        >>> label[:2], label[2:] = 1, 2
+        >>> found = case_metrics(label, label, {"left": 1, "both": [1, 2]}, spacing=[1.0, 1.0, 1.0])
+        >>> {name: metrics["dice"] for name, metrics in found.items()}
+        {'left': 1.0, 'both': 1.0}
     """
     if pred.shape[-3:] != label.shape[-3:]:
         raise ValueError(f"prediction {tuple(pred.shape)} and label {tuple(label.shape)} differ in shape.")
@@ -98,7 +112,7 @@ def structure_masks(values: torch.Tensor, label_names: Structures) -> dict[str, 
     """Return the mask ``(D, H, W)`` of every structure.
 
     Args:
-        values: label map ``(D, H, W)``, or masks ``(C, D, H, W)``, one a structure.
+        values: label map ``(D, H, W)``, or masks ``(C, D, H, W)``, one per structure.
         label_names: label value, or label values, of every structure by its name.
 
     Raises:

@@ -23,7 +23,7 @@ class TrainingCheckpoint:
 
     ``model.pt`` holds the weights alone, of the epoch whose validation was best so far; it is written at the end where
     no validation took place. ``last.pt`` holds the state of all ``objects``, the epoch and the best metric. Attach the
-    handler behind validation. Both files are replaced in one step, so that an interrupted run leaves whole files.
+    handler after validation. Both files are replaced in one step, so that an interrupted run leaves complete files.
 
     Args:
         save_dir: folder to write to; made when missing.

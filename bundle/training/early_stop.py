@@ -17,15 +17,20 @@ class EarlyStop:
     uninterrupted one would (one that had stopped already runs one epoch more).
 
     Args:
-        evaluator: evaluator that validates; attach this handler behind the validation.
+        evaluator: evaluator that validates; attach this handler after the validation.
         patience: epochs without improvement; None never stops.
+
+    Examples:
+        Stop a trainer of MONAI 20 epochs after the best validation::
+
+            EarlyStop(evaluator, patience=20).attach(trainer)
     """
 
     def __init__(self, evaluator: Evaluator, patience: int | None) -> None:
         self.evaluator, self.patience = evaluator, patience
 
     def attach(self, engine: Workflow) -> None:
-        """Look after every epoch of the trainer."""
+        """Check after every epoch of the trainer."""
         if self.patience is not None:
             engine.add_event_handler(Events.EPOCH_COMPLETED, self)
 

@@ -1,4 +1,4 @@
-"""Progress of a whole run: a bar with the time left on a terminal, one line an epoch in the log."""
+"""Progress of a complete run: a bar with the time left on a terminal, one line per epoch in the log."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ class Progress:
         self._first_epoch = 0
 
     def attach(self, engine: Workflow) -> None:
-        """Follow the run of ``engine``; attach behind the handlers that resume or validate."""
+        """Follow the run of ``engine``; attach after the handlers that resume or validate."""
         if self.enabled:
             engine.add_event_handler(Events.STARTED, self._start)
             engine.add_event_handler(Events.ITERATION_COMPLETED, self._step)

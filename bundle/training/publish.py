@@ -18,7 +18,7 @@ logger = logging.getLogger(__name__)
 class PublishWeights:
     """Copy the weights that a training has chosen over those that are in use, once it has ended well.
 
-    Attach it behind :class:`bundle.training.TrainingCheckpoint`, which chooses the weights. The file is replaced in one
+    Attach it after :class:`bundle.training.TrainingCheckpoint`, which chooses the weights. The file is replaced in one
     step: who loads it meanwhile has the old weights or the new ones. A training that fails or is cut off leaves it
     alone.
 

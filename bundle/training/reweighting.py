@@ -38,7 +38,7 @@ class ClassReweighting:
     continues with the same weights.
 
     Args:
-        loss: the loss of the trainer, which may lie in another one, as in MONAI's ``DeepSupervisionLoss``.
+        loss: the loss of the trainer, which may be inside another one, as in MONAI's ``DeepSupervisionLoss``.
     """
 
     def __init__(self, loss: Any) -> None:

@@ -3,31 +3,40 @@
 from __future__ import annotations
 
 import math
+from typing import Literal, get_args
 
 from torch.optim import Optimizer
 from torch.optim.lr_scheduler import LambdaLR
 
-SCHEDULES = ("cosine", "poly", "step", "constant")
+Schedule = Literal["cosine", "poly", "step", "constant"]
+SCHEDULES: tuple[Schedule, ...] = get_args(Schedule)
 
 STEP_EPOCHS = 10
 """Epochs after which ``"step"`` takes a tenth of the rate, as AttentionBased-MIS does by default."""
 
 
 class WarmupSchedule(LambdaLR):
-    """Raise the learning rate linearly over the first epochs, then let it fall to zero; step it once an epoch.
+    """Increase the learning rate linearly over the first epochs, then decrease it to zero; step it once per epoch.
 
     Args:
         optimizer: optimizer whose learning rate is the highest one.
         name: ``"cosine"``, ``"poly"`` (the exponent 0.9 of the segmentation literature), ``"step"`` (a tenth every ten
-            epochs behind the warm-up) or ``"constant"``.
-        epochs: epochs of the whole run.
+            epochs after the warm-up) or ``"constant"``.
+        epochs: epochs of the complete run.
         warmup: epochs of the warm-up.
 
     Raises:
         ValueError: when the name is unknown.
+
+    Examples:
+        >>> import torch
+        >>> optimizer = torch.optim.SGD([torch.nn.Parameter(torch.zeros(1))], lr=0.1)
+        >>> schedule = WarmupSchedule(optimizer, "cosine", epochs=10, warmup=1)
+        >>> schedule.get_last_lr()
+        [0.05]
     """
 
-    def __init__(self, optimizer: Optimizer, name: str, epochs: int, warmup: int = 0) -> None:
+    def __init__(self, optimizer: Optimizer, name: Schedule, epochs: int, warmup: int = 0) -> None:
         if name not in SCHEDULES:
             raise ValueError(f"lr_schedule must be one of {', '.join(SCHEDULES)}, got {name!r}.")
 

@@ -31,7 +31,7 @@ def test_classes_of_another_form_are_an_error(text: str) -> None:
         parse_label_names(text)
 
 
-def test_a_list_is_no_classes(tmp_path: Path) -> None:
+def test_a_list_does_not_name_classes(tmp_path: Path) -> None:
     (tmp_path / "a.json").write_text("[1]")
     with pytest.raises(DatalistError, match="holds no classes"):
         parse_label_names(str(tmp_path / "a.json"))

@@ -13,7 +13,7 @@ def reading(name: str = "a", split: str = "training", **facts: Any) -> Reading:
     return Reading(Item(name, (name,), None, split, "volumes"), facts=facts)
 
 
-def test_what_no_item_has_is_left_out() -> None:
+def test_statistics_that_no_item_has_are_omitted() -> None:
     assert summarize([reading()]) == {"items": 1, "kinds": {"volumes": 1}, "splits": {"training": 1}}
 
 

@@ -46,7 +46,7 @@ def test_discs_below_each_other_in_the_image_are_in_order() -> None:
         ([Disc(3, (5, 20, 130))], "point outside"),
     ],
 )
-def test_faults_of_points_are_told(discs: list[Disc], kind: str) -> None:
+def test_faults_of_points_are_reported(discs: list[Disc], kind: str) -> None:
     assert kinds(discs, image()) == [kind]
 
 

@@ -52,7 +52,7 @@ def test_a_patient_is_in_one_part() -> None:
     assert [(finding.kind, finding.items) for finding in found] == [("patient leak", ("a", "b"))]
 
 
-def test_a_leak_is_told_once() -> None:
+def test_a_leak_is_reported_once() -> None:
     items = [reading("a", "1", patient="p"), reading("b", "1", split="test", patient="p")]
     assert find_patient_leaks(items, find_duplicates(items)) == []
 

@@ -45,7 +45,7 @@ def test_a_image_and_its_mask_are_described(tmp_path: Path) -> None:
     ("size", "value", "kind"),
     [((30, 40), 0, "empty label"), ((20, 40), 255, "grid mismatch"), ((30, 40), 7, "label values")],
 )
-def test_faults_of_a_mask_are_told(tmp_path: Path, size: tuple[int, int], value: int, kind: str) -> None:
+def test_faults_of_a_mask_are_reported(tmp_path: Path, size: tuple[int, int], value: int, kind: str) -> None:
     mask = np.zeros(size, np.uint8)
     mask[3:9, 3:9] = value
     reading = read(write(tmp_path / "a.png", noise(30, 40, 3)), write(tmp_path / "m.png", mask))

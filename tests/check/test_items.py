@@ -36,7 +36,7 @@ def test_items_stand_in_sections_and_folds(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     "label", ["a_discs.json", "a.csv", "a_labels-disc-manual.nii.gz", "a_label-discs_dlabel.nii.gz"]
 )
-def test_points_of_discs_are_told_by_the_name_of_the_label(tmp_path: Path, label: str) -> None:
+def test_points_of_discs_are_recognized_by_the_name_of_the_label(tmp_path: Path, label: str) -> None:
     listing = list_items(datalist(tmp_path, training=[{"image": "a.nii.gz", "label": label}]))
     assert listing.items[0].kind == "discs"
 

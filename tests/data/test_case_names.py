@@ -33,7 +33,7 @@ def names(cases: list[dict[str, Any]]) -> list[str]:
 
 
 class TestNames:
-    def test_the_same_name_in_two_folders_is_told_apart_by_the_folders(self, tmp_path: Path) -> None:
+    def test_the_same_name_in_two_folders_is_distinguished_by_the_folders(self, tmp_path: Path) -> None:
         items = ["sub-01/T1.nii.gz", "sub-02/T1.nii.gz", "sub-02/T2.nii.gz"]
         path = write_json(tmp_path / "dataset.json", {"test": items})
         assert names(list_cases(path)) == ["sub-01_T1", "sub-02_T1", "T2"]

@@ -59,7 +59,7 @@ class TestInput:
         touch(tmp_path, "a.nii.gz", "._a.nii.gz", ".partial_b.nii.gz")
         assert names(list_cases(tmp_path)) == ["a"]
 
-    def test_the_folder_of_the_results_is_no_input(self, tmp_path: Path) -> None:
+    def test_the_folder_of_the_results_is_not_an_input(self, tmp_path: Path) -> None:
         """Else the next run would segment the label maps of this one."""
         touch(tmp_path, "a.nii.gz")
         assert list_cases(tmp_path, tmp_path / "out")

@@ -50,7 +50,7 @@ def test_mechanisms_take_turns_within_a_seed_and_seeds_within_a_fold(dataset: Pa
     assert len(runs) == 8
 
 
-def test_a_mechanism_with_options_has_a_label_and_a_folder_of_its_own(dataset: Path) -> None:
+def test_a_mechanism_with_options_has_a_separate_label_and_folder(dataset: Path) -> None:
     plan = plan_of(dataset, attention=[None, "pam", ("pam", {"key_gradient": False, "slice_reduction": 2})])
     label = "pam key_gradient=false, slice_reduction=2"
     assert list(plan.attention) == ["none", "pam", label]

@@ -54,7 +54,7 @@ def test_means_are_over_the_cases_of_all_parts() -> None:
     assert found["mean"]["dice"]["mean"] == pytest.approx((0.3 + 0.6) / 2)
 
 
-def test_one_structure_has_no_mean_beside_itself() -> None:
+def test_one_structure_has_no_separate_mean() -> None:
     assert list(summarize([scores(("a", "x", 0.2))])) == ["x"]
 
 

@@ -67,7 +67,7 @@ def test_arlnet_is_mapped_at_the_size_of_the_image(method: str) -> None:
     assert (maps >= 0).all()
 
 
-def test_bad_arguments_are_told() -> None:
+def test_bad_arguments_are_reported() -> None:
     network = Linear()
     with pytest.raises(ValueError, match="cam_method must be one of"):
         ClassMaps(network, class_names=NAMES, layer="layer", method="cam")

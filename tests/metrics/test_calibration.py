@@ -51,7 +51,7 @@ def test_probabilities_of_0_and_1_stay_finite() -> None:
     assert calibrated([0, 0.5, 1], 1.0) == pytest.approx([SURE, 0.5, 1 - SURE])
 
 
-def test_bad_arguments_are_told() -> None:
+def test_bad_arguments_are_reported() -> None:
     with pytest.raises(ValueError, match="needs positives and negatives"):
         fit_temperature([1.0, 2.0], [1, 1])
     with pytest.raises(ValueError, match="above 0, got 0"):

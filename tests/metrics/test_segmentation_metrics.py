@@ -112,7 +112,7 @@ def test_a_perfect_prediction_has_the_best_value_of_every_metric() -> None:
     assert structure_metrics(label, label, SPACING) == expected
 
 
-def test_a_missed_structure_is_no_perfect_one() -> None:
+def test_a_false_negative_is_not_a_perfect_one() -> None:
     _, label = masks()
     found = structure_metrics(torch.zeros_like(label), label, SPACING)
     assert (found["dice"], found["iou"], found["nsd"], found["voe"], found["rvd"]) == (0.0, 0.0, 0.0, 1.0, -1.0)
@@ -120,7 +120,7 @@ def test_a_missed_structure_is_no_perfect_one() -> None:
     assert math.isnan(found["assd_mm"])
 
 
-def test_a_distance_can_be_scored_for_what_was_missed_or_invented() -> None:
+def test_a_distance_can_be_scored_for_a_false_negative_or_positive() -> None:
     _, label = masks()
     empty = torch.zeros_like(label)
     for pair in ((empty, label), (label, empty)):
@@ -130,7 +130,7 @@ def test_a_distance_can_be_scored_for_what_was_missed_or_invented() -> None:
     assert math.isnan(structure_metrics(empty, empty, SPACING, unmatched_mm=373.13)["hd95_mm"])
 
 
-def test_an_invented_structure_has_no_relative_volume() -> None:
+def test_a_false_positive_has_no_relative_volume() -> None:
     pred, label = masks()
     found = structure_metrics(pred, torch.zeros_like(label), SPACING)
     assert found["dice"] == 0.0

@@ -104,7 +104,7 @@ def test_an_interrupted_and_resumed_training_ends_where_an_uninterrupted_one_doe
     assert_equal(second.optimizer.state_dict(), whole.optimizer.state_dict())
 
 
-def test_a_finished_training_goes_on_when_there_are_to_be_more_epochs(tmp_path: Path) -> None:
+def test_a_finished_training_continues_when_there_are_to_be_more_epochs(tmp_path: Path) -> None:
     training(tmp_path / "whole").run()
     training(tmp_path / "parts", epochs=2).run()
     training(tmp_path / "parts", epochs=4, resume=True).run()
@@ -241,7 +241,7 @@ def test_only_the_first_process_writes(tmp_path: Path, monkeypatch: pytest.Monke
     assert list(tmp_path.iterdir()) == []
 
 
-def test_nothing_to_resume_is_said_and_training_starts_anew(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+def test_nothing_to_resume_is_logged_and_training_starts(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
     training(tmp_path / "new", epochs=1, resume=True).run()
     assert f"{tmp_path / 'new' / 'last.pt'} does not exist: nothing to resume, training starts anew" in caplog.text
     training(tmp_path / "other", epochs=1).run()
@@ -284,7 +284,7 @@ def test_a_state_beyond_the_end_of_the_run_is_refused(tmp_path: Path) -> None:
         training(tmp_path, epochs=2, resume=True).run()
 
 
-def test_a_damaged_last_checkpoint_is_told_by_name(tmp_path: Path) -> None:
+def test_a_damaged_last_checkpoint_is_reported_by_name(tmp_path: Path) -> None:
     (tmp_path / "last.pt").write_bytes(b"not a checkpoint")
     trainer = small_trainer(small_network(), [TrainingCheckpoint(tmp_path, {}, resume=True)])
     with pytest.raises(ValueError, match=r"last\.pt is damaged or no checkpoint; start anew without --resume"):

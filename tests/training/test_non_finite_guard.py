@@ -57,7 +57,7 @@ def equal(one: Any, other: Any) -> bool:
 @pytest.mark.parametrize("fault", ["nan", "inf", "gradient"])
 @pytest.mark.parametrize("optimizer", ["Adam", "AdamW", "SGD"])
 @pytest.mark.parametrize("max_norm", [None, 1.0])
-def test_a_bad_step_changes_nothing_and_the_next_one_goes_on(
+def test_a_bad_step_changes_nothing_and_the_next_one_continues(
     fault: str, optimizer: str, max_norm: float | None, caplog: pytest.LogCaptureFixture
 ) -> None:
     network, recorder, guard = small_network(), Recorder(), NonFiniteGuard(max_norm=max_norm)

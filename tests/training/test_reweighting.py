@@ -107,7 +107,7 @@ def test_an_epoch_without_steps_changes_nothing() -> None:
     assert loss.loss.class_weights is None
 
 
-def test_a_resumed_training_goes_on_with_the_same_weights(tmp_path: Path) -> None:
+def test_a_resumed_training_continues_with_the_same_weights(tmp_path: Path) -> None:
     def train(folder: Path, epochs: int, resume: bool) -> torch.Tensor:
         loss, network = weighted_loss(), small_network()
         optimizer = torch.optim.SGD(network.parameters(), lr=0.1)
@@ -124,7 +124,7 @@ def test_a_resumed_training_goes_on_with_the_same_weights(tmp_path: Path) -> Non
     assert torch.equal(train(tmp_path / "parts", 3, resume=True), whole)
 
 
-def test_the_weights_are_told(caplog: pytest.LogCaptureFixture) -> None:
+def test_the_weights_are_reported(caplog: pytest.LogCaptureFixture) -> None:
     loss = weighted_loss()
     with caplog.at_level(logging.INFO):
         small_trainer(small_network(), [ClassReweighting(loss)], loss=loss).run()

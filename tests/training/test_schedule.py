@@ -35,7 +35,7 @@ def test_poly_falls_with_the_exponent_of_the_literature() -> None:
     assert rates("poly", 5, 0) == pytest.approx([2 * (1 - step / 5) ** 0.9 for step in range(5)])
 
 
-def test_step_takes_a_tenth_every_ten_epochs_behind_the_warm_up() -> None:
+def test_step_takes_a_tenth_every_ten_epochs_after_the_warm_up() -> None:
     assert rates("step", 23, 1)[1:] == pytest.approx([2.0] * 10 + [0.2] * 10 + [0.02] * 2)
 
 
@@ -44,7 +44,7 @@ def test_constant_without_warm_up_never_changes() -> None:
 
 
 @pytest.mark.parametrize("name", ["cosine", "poly"])
-def test_behind_the_last_epoch_the_rate_stays_at_zero(name: str) -> None:
+def test_after_the_last_epoch_the_rate_stays_at_zero(name: str) -> None:
     assert rates(name, 3, 1, steps=6)[3:] == pytest.approx([0, 0, 0], abs=1e-12)
 
 
@@ -52,7 +52,7 @@ def test_a_warm_up_longer_than_the_run_is_cut_off_with_it() -> None:
     assert rates("cosine", 2, 5) == pytest.approx([2 / 6, 4 / 6])
 
 
-def test_its_state_goes_on_where_it_stopped() -> None:
+def test_its_state_continues_where_it_stopped() -> None:
     parameter = torch.nn.Parameter(torch.zeros(1))
     runs = []
     for _ in range(2):

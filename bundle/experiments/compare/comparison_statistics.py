@@ -1,9 +1,9 @@
 """Statistics of a comparison: means over cases, paired differences to the reference, and their uncertainty.
 
 The case is the unit. A case is held out in one fold; its value is the mean over the seeds. A difference is taken within
-a case, a structure and a seed, between two trainings that began with the same weights and saw the same patches, and is
-then averaged over the seeds. What is not defined (a structure that neither prediction nor reference has, a distance to
-a structure that was not found) is ignored on both sides of a difference.
+a case, a structure and a seed, between two trainings that started with the same weights and saw the same patches, and
+is then averaged over the seeds. What is not defined (a structure that neither prediction nor reference has, a distance
+to a structure that was not found) is ignored on both sides of a difference.
 """
 
 from __future__ import annotations

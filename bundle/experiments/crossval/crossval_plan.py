@@ -54,7 +54,7 @@ class CrossvalPlan:
         datalist: JSON file that names cases and folds; None for that of the dataset.
         new_datalist: datalist with new folds, where this plan assigned them; else None.
         folds: images of every fold, relative to ``dataset_dir``.
-        test: images of the labelled test cases, which no fold is trained on.
+        test: images of the labeled test cases, which no fold is trained on.
         epochs: epochs of every training.
         nproc: processes that train a fold together.
         configs: content of the train, evaluation and inference config, with all overrides, by these names.
@@ -106,7 +106,7 @@ def plan_crossval(
         evaluation_file: evaluation config, and overlays; by default ``evaluate.json`` next to the train config with the
             same overlays.
         inference_file: the same for the config of the inference, ``inference.json``.
-        datalist: JSON file in MSD form; its labelled test cases are not trained on.
+        datalist: JSON file in MSD form; its labeled test cases are not trained on.
         folds: number of folds, where the dataset names none or new ones are assigned; by default those of the dataset.
         split_seed: assign cases to new folds by this seed, whatever the datalist states.
         epochs: epochs of every training; those of the config by default.
