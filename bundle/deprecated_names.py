@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import warnings
+from collections.abc import Callable, Mapping
+from functools import partial
 from importlib import import_module
 from typing import Any
 
@@ -183,6 +185,21 @@ NAMES: dict[str, dict[str, str]] = {
 """The new place, below ``bundle``, of every old name, by its old package."""
 
 
+ARGUMENTS: dict[str, dict[str, str]] = {
+    "inference.CaseDataset": {"done": "completed"},
+    "inference.CaseMetrics": {"missed_mm": "unmatched_mm"},
+    "inference.CompletedCases": {"parts": "settings"},
+    "tasks.images.SaveMaskd": {
+        "threshold": "decision#threshold",
+        "single_region": "decision#single_region",
+        "postfix": "outputs#postfix",
+        "probability": "outputs#probability",
+        "overlay": "outputs#overlay",
+    },
+}
+"""Renamed arguments of classes; ``"decision#threshold"`` is ``threshold`` in the group ``decision``."""
+
+
 def deprecated_name(package: str, name: str) -> Any:
     """Return what ``bundle.<package>.<name>`` was called in version 0.1, with a ``FutureWarning``.
 
@@ -197,7 +214,21 @@ def deprecated_name(package: str, name: str) -> Any:
         raise AttributeError(f"module 'bundle.{package}' has no attribute {name!r}")
     module, _, new = NAMES[package][name].rpartition(".")
     warn(f"bundle.{package}.{name}", f"bundle.{module}.{new}")
-    return getattr(import_module(f"bundle.{module}"), new)
+    found = getattr(import_module(f"bundle.{module}"), new)
+    path = f"{module}.{new}"
+    return partial(_call_with_renamed, found, ARGUMENTS[path]) if path in ARGUMENTS else found
+
+
+def _call_with_renamed(target: Callable[..., Any], renamed: Mapping[str, str], *args: Any, **kwargs: Any) -> Any:
+    """Call a class with the arguments that it had in version 0.1."""
+    arguments: dict[str, Any] = {}
+    for name, value in kwargs.items():
+        group, _, option = renamed.get(name, name).partition("#")
+        if option:
+            arguments.setdefault(group, {})[option] = value
+        else:
+            arguments[group] = value
+    return target(*args, **arguments)
 
 
 def new_name(name: str) -> str:

@@ -32,7 +32,8 @@ def tables_of(folder: Path, names: list[str] = NAMES, challenge: str | None = No
 def run(tables: ClassTables, records: list[CaseRecord], stop_after: int | None = None) -> None:
     engine = Engine(lambda engine, record: engine.records.append(record))
     engine.records = []
-    tables.summary.attach(engine)
+    if tables.summary is not None:
+        tables.summary.attach(engine)
     tables.attach(engine)
     if stop_after is not None:
         engine.add_event_handler(Events.ITERATION_COMPLETED(once=stop_after), lambda engine: engine.terminate())
@@ -53,6 +54,11 @@ def test_predictions_have_one_row_per_image(tmp_path: Path) -> None:
         | {f"{NAMES[0]}_positive": "0", f"{NAMES[1]}_positive": "0"},
     ]
     assert not (tmp_path / "out" / "submission.csv").exists()
+
+
+def test_without_a_summary_the_records_of_the_evaluator_are_written(tmp_path: Path) -> None:
+    run(ClassTables(tmp_path / "out", NAMES), [result("a", 0.75, 0.25), CaseRecord("bad", status="failed")])
+    assert [row["case"] for row in rows(tmp_path / "out" / "predictions.csv")] == ["a"]
 
 
 def test_a_run_without_predictions_writes_nothing(tmp_path: Path) -> None:

@@ -31,7 +31,8 @@ class ClassTables:
     Args:
         output_dir: folder to write to; created if missing.
         class_names: names of the classes.
-        summary: summary of the run, attached before this handler; the tables contain its results.
+        summary: summary of the run, attached before this handler; the tables contain its results. None for those of the
+            evaluator, which are complete only if results are not written in the background.
         challenge: ``"isic2017_part3"`` or ``"isic2018_task3"``, which must have the classes ``class_names``; None for
             none.
 
@@ -44,7 +45,7 @@ class ClassTables:
         output_dir: str | Path,
         class_names: Sequence[str],
         *,
-        summary: RunSummary,
+        summary: RunSummary | None = None,
         challenge: str | None = None,
     ) -> None:
         if challenge is not None:
@@ -59,10 +60,10 @@ class ClassTables:
     def attach(self, engine: Workflow) -> None:
         """Write the tables at the end of a run of ``engine``."""
         for event in (Events.COMPLETED, Events.TERMINATE):
-            engine.add_event_handler(event, lambda _: self._write())
+            engine.add_event_handler(event, lambda evaluator: self._write(self.summary or evaluator))
 
-    def _write(self) -> None:
-        records = [record.to_json() for record in self.summary.records if record.is_completed]
+    def _write(self, source: Any) -> None:
+        records = [record.to_json() for record in source.records if record.is_completed]
         if not records:
             return
         self.output_dir.mkdir(parents=True, exist_ok=True)
