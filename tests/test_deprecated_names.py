@@ -66,3 +66,7 @@ def test_a_renamed_class_is_found_in_its_old_module() -> None:
 def test_a_name_that_never_was_is_still_unknown(name: str) -> None:
     assert locate(f"bundle.{name}") is None
     assert not hasattr(bundle, "nothing")
+
+
+def test_a_package_that_is_gone_is_an_attribute_without_an_import() -> None:
+    assert bundle.__getattr__("datasets") is import_module("bundle.datasets")

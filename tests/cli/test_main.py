@@ -77,3 +77,10 @@ def test_the_package_runs_as_a_command(monkeypatch: pytest.MonkeyPatch, capsys: 
         runpy.run_module("bundle", run_name="__main__")
     assert end.value.code == 0
     assert "prepare" in capsys.readouterr().out
+
+
+def test_an_option_that_a_command_does_not_have_is_refused(capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit) as caught:
+        commands.main(["root", "--nothing"])
+    assert caught.value.code == 2
+    assert "unrecognized arguments: --nothing" in capsys.readouterr().err
