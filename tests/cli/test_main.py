@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import importlib
 import json
 import runpy
 import subprocess
@@ -84,3 +85,9 @@ def test_an_option_that_a_command_does_not_have_is_refused(capsys: pytest.Captur
         commands.main(["root", "--nothing"])
     assert caught.value.code == 2
     assert "unrecognized arguments: --nothing" in capsys.readouterr().err
+
+
+def test_an_import_of_the_main_module_runs_no_command(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delitem(sys.modules, "bundle.__main__", raising=False)
+    assert importlib.import_module("bundle.__main__").main is commands.main
+    monkeypatch.delitem(sys.modules, "bundle.__main__")
