@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from typing import Literal, get_args
 
 import torch
 from torch.nn import functional
@@ -21,7 +22,8 @@ LAYER = 2**19
 CHUNK = 2**16
 """Output voxels whose scores are interpolated at once."""
 
-MAPS = ("probability", "margin", "entropy")
+ConfidenceMap = Literal["probability", "margin", "entropy"]
+MAPS: tuple[ConfidenceMap, ...] = get_args(ConfidenceMap)
 
 
 class SlabLabels:
@@ -40,7 +42,7 @@ class SlabLabels:
         self.edge = self.edge_labels = torch.empty(0)
 
     def add(self, scores: torch.Tensor) -> None:
-        """Take the next slab ``(K, D, H, W)``: some planes along the axis of the slabs, and whole ones.
+        """Take the next slab ``(K, D, H, W)``: some planes along the axis of the slabs, and complete ones.
 
         Raises:
             ValueError: when scores are not finite.

@@ -13,7 +13,7 @@ from monai.data.utils import to_affine_nd
 from monai.transforms import Invertd, InvertibleTransform, MapTransform
 from monai.utils import ensure_tuple_rep
 
-from .corner_rule import MAPS, SlabLabels, label_dtype
+from .corner_rule import MAPS, ConfidenceMap, SlabLabels, label_dtype
 from .grids import AlignedGrid, Grid, ObliqueGrid
 
 MISALIGNED = 1e-3
@@ -55,7 +55,7 @@ class LabelMapAssembler:
         (torch.Size([1, 2, 4, 4, 2]), [1, 255])
     """
 
-    def __init__(self, *, confidence: Sequence[str] = ()) -> None:
+    def __init__(self, *, confidence: Sequence[ConfidenceMap] = ()) -> None:
         if set(confidence) - set(MAPS):
             raise ValueError(f"confidence must name some of {', '.join(MAPS)}, got {list(confidence)}.")
         self.confidence = list(confidence)

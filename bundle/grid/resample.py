@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Hashable, Mapping, Sequence
-from typing import Any
+from typing import Any, Literal, get_args
 
 import numpy as np
 import torch
@@ -12,7 +12,11 @@ from monai.data import MetaTensor
 from monai.transforms import InvertibleTransform, MapTransform
 from monai.utils import ensure_tuple_rep
 
+from bundle.utils.check_choice import check_choice
+
 from .corner_rule import interpolated_labels
+
+Interpolation = Literal["linear", "nearest"]
 
 CHUNK = 16
 """Slices per step, so that temporaries stay small compared with the volume."""
@@ -36,11 +40,17 @@ class ResampleSpacingd(MapTransform, InvertibleTransform):
     Args:
         keys: keys of the MetaTensors ``(C, D, H, W)``.
         pixdim: voxel size in mm along the axes of the tensors, so after a change of orientation; None keeps an axis.
-        mode: ``"linear"`` or ``"nearest"``, one for all keys or one a key.
-        allow_missing_keys: do nothing for a key that is not there.
+        mode: ``"linear"`` or ``"nearest"``, one for all keys or one per key.
+        allow_missing_keys: skip missing keys.
 
     Raises:
         ValueError: when a voxel size is not positive or a mode is unknown.
+
+    Examples:
+        >>> resample = ResampleSpacingd("image", pixdim=[2.0, 1.0, None])
+        >>> image = resample({"image": MetaTensor(torch.zeros(1, 5, 5, 5))})["image"]
+        >>> image.shape, image.affine.diagonal().tolist()
+        (torch.Size([1, 3, 5, 5]), [2.0, 1.0, 1.0, 1.0])
     """
 
     def __init__(
@@ -48,7 +58,7 @@ class ResampleSpacingd(MapTransform, InvertibleTransform):
         keys: KeysCollection,
         pixdim: Sequence[float | None],
         *,
-        mode: str | Sequence[str] = "linear",
+        mode: Interpolation | Sequence[Interpolation] = "linear",
         allow_missing_keys: bool = False,
     ) -> None:
         super().__init__(keys, allow_missing_keys)
@@ -56,8 +66,8 @@ class ResampleSpacingd(MapTransform, InvertibleTransform):
         self.mode = ensure_tuple_rep(mode, len(self.keys))
         if not all(size is None or size > 0 for size in self.pixdim):
             raise ValueError(f"pixdim needs positive voxel sizes in mm, or null to keep an axis; got {self.pixdim}.")
-        if set(self.mode) - {"linear", "nearest"}:
-            raise ValueError(f"mode must be 'linear' or 'nearest', got {mode!r}.")
+        for each in self.mode:
+            check_choice("mode", each, get_args(Interpolation))
 
     def __call__(self, data: Mapping[Hashable, Any]) -> dict[Hashable, Any]:
         """Resample the maps; sets their affine."""
@@ -67,7 +77,7 @@ class ResampleSpacingd(MapTransform, InvertibleTransform):
         return d
 
     def inverse(self, data: Mapping[Hashable, Any]) -> dict[Hashable, Any]:
-        """Bring maps back to the grid that they came from; class scores become label maps ``(1, D, H, W)``."""
+        """Restore the grid from before resampling; class scores become label maps ``(1, D, H, W)``."""
         d = dict(data)
         for key in self.key_iterator(d):
             info = self.pop_transform(d[key])["extra_info"]

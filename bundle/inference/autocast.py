@@ -14,15 +14,20 @@ from bundle.utils.parse_bool import parse_bool
 class AutocastInferer(Inferer):
     """Run another inferer under ``torch.autocast`` in bfloat16 and return floating-point results in float32.
 
-    MONAI's engines switch autocast on for CUDA alone; wrapping the inferer works on a CPU as well, and the loss is
+    MONAI's engines use autocast for CUDA only; wrapping the inferer works on a CPU as well, and the loss is
     computed in float32. bfloat16 has the range of float32, so that no loss scaling is needed.
 
     Args:
         inferer: inferer to wrap.
-        enabled: False to do nothing but call it; text such as ``"false"`` of a command line is understood.
+        enabled: False to only call it; text such as ``"false"`` of a command line is understood.
 
     Raises:
         ValueError: when ``enabled`` is neither.
+
+    Examples:
+        >>> inferer = AutocastInferer(lambda inputs, network: network(inputs))
+        >>> inferer(torch.ones(1, 4), torch.nn.Linear(4, 2)).dtype
+        torch.float32
     """
 
     def __init__(self, inferer: Callable[..., Any], *, enabled: bool | str = True) -> None:

@@ -34,7 +34,7 @@ class CaseMetrics:
 
     Args:
         label_names: label value of every structure by its name; several values for a region, ``{"whole": [1, 2]}``.
-        output_dir: folder to write to; made when missing. None writes nothing.
+        output_dir: folder to write to; created when missing. None writes nothing.
         tolerance_mm: tolerance of the normalized surface distance (NSD).
         unmatched_mm: distance to score for a false negative or positive; None excludes it from the means.
         original: add the metrics as the original project defines them, under names of their own, see

@@ -27,7 +27,7 @@ class Stopped(SystemExit):
 
 
 class CleanStop:
-    """End a run at SIGINT or SIGTERM: drop the case at hand and raise :class:`Stopped`.
+    """End a run at SIGINT or SIGTERM: drop the current case and raise :class:`Stopped`.
 
     :class:`bundle.inference.CaseEvaluator` then lets the writer finish and the summary be written. A second signal ends
     the process at once, as without this handler. Signals are taken from the start of a run to its end, in the main
@@ -39,29 +39,29 @@ class CleanStop:
         self._before: dict[int, Any] = {}
 
     def attach(self, engine: Engine) -> None:
-        """Take the signals while ``engine`` runs."""
-        engine.add_event_handler(Events.STARTED, self._take)
+        """Handle the signals while ``engine`` runs."""
+        engine.add_event_handler(Events.STARTED, self._set_handlers)
         engine.add_event_handler(Events.ITERATION_COMPLETED, self._check)
         for event in (Events.COMPLETED, Events.TERMINATE):
-            engine.add_event_handler(event, self._give_back)
+            engine.add_event_handler(event, self._restore_handlers)
 
-    def _take(self, _: Engine) -> None:
+    def _set_handlers(self, _: Engine) -> None:
         self.stopped = None
         if threading.current_thread() is threading.main_thread():
             self._before = {number: signal.signal(number, self._stop) for number in SIGNALS}
 
-    def _give_back(self, _: Engine | None = None) -> None:
+    def _restore_handlers(self, _: Engine | None = None) -> None:
         for number, before in self._before.items():
             signal.signal(number, before)
         self._before = {}
 
     def _stop(self, number: int, _: FrameType | None) -> None:
-        self._give_back()
+        self._restore_handlers()
         self.stopped = Stopped(number)
-        logger.warning("%s: cases that are finished stay, the case at hand is dropped", self.stopped)
+        logger.warning("%s: completed cases are kept, the current case is dropped", self.stopped)
         raise self.stopped
 
     def _check(self, _: Engine) -> None:
-        """Raise again what Python swallows where a signal comes while an object is being deleted."""
+        """Raise again what Python ignores when a signal arrives while an object is deleted."""
         if self.stopped is not None:
             raise self.stopped

@@ -1,8 +1,7 @@
-"""The machine's plan: how a network runs fastest here without changing its labels.
+"""The plan: how a network runs fastest on this machine without changing its labels.
 
-Which precision, memory format, number of windows a batch and number of threads is the fastest differs from network to
-network and machine to machine, by a factor of three and more. It is measured once, on a window of the first case, and
-kept.
+The fastest precision, memory format, number of windows per batch and number of threads differ between networks and
+machines by a factor of three and more. They are measured once, on a window of the first case, and kept.
 """
 
 from __future__ import annotations
@@ -12,7 +11,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import asdict
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import torch
 from monai.data import MetaTensor
@@ -21,7 +20,7 @@ from monai.utils import fall_back_tuple
 from torch.nn import functional
 
 from .plan_cache import PlanCache, default_folder, describe_machine, describe_networks
-from .plan_run import DTYPES, Plan, carried_out, planned, reuse_memory
+from .plan_run import DTYPES, Dtype, Plan, carried_out, planned, reuse_memory
 from .plan_search import Search, Stopwatch, Trial, cpu_time, cuda_time
 
 logger = logging.getLogger(__name__)
@@ -29,7 +28,7 @@ logger = logging.getLogger(__name__)
 Network = Callable[..., Any]
 
 MEASURED = ("ms_per_window", "fp32_ms_per_window", "speed_up", "agreement")
-"""Figures that stand in the record of a choice."""
+"""Measurements in the record of a choice."""
 
 
 class PlannedInferer(Inferer):
@@ -38,11 +37,11 @@ class PlannedInferer(Inferer):
     Before the first case, one window from its middle is timed under every likely plan, see :mod:`.plan_search`. A plan
     is taken only if the scores of that window are finite and within 5 % of those in float32 (root mean square over
     their standard deviation), and at least ``agreement`` of its voxels have the same label. The choice is kept on disk
-    for this machine, network, window and versions. For other weights of the same network the kept plan is checked on
-    one window again; if it fails, or others failed when it was chosen, all is measured anew.
+    for this machine, network, window and versions. For other weights of the same network the kept plan is checked
+    again on one window; if it fails, or others failed when it was chosen, everything is measured again.
 
-    The network itself is never changed or copied: windows are handed to it in the memory format of the plan, under
-    autocast. The ``sw_batch_size`` of the wrapped inferer is that of the plan while it runs.
+    The network itself is never changed or copied: it gets windows in the memory format of the plan, under autocast.
+    The ``sw_batch_size`` of the wrapped inferer is that of the plan while it runs.
 
     Args:
         inferer: inferer with ``roi_size`` and ``sw_batch_size``, such as :class:`bundle.inference.SlabInferer` or
@@ -54,8 +53,8 @@ class PlannedInferer(Inferer):
         cache_dir: folder for the choice; None for ``$XDG_CACHE_HOME/keyslice`` or ``~/.cache/keyslice``, ``""`` to
             keep nothing.
         agreement: smallest share of the voxels of the window that must have the label of float32, in [0, 1].
-        time_limit: seconds of measuring after which no further plan is tried. If that leaves out a plan of one window
-            a batch, or a busy machine is faster with fewer threads, the choice holds for this process alone.
+        time_limit: seconds of measuring after which no further plan is tried. If a plan of one window per batch is then
+            untried, or a busy machine is faster with fewer threads, the choice holds for this process alone.
         compile: also try ``torch.compile`` on the best plan; takes a minute on a CPU, in every process.
         reuse_memory: let the allocator keep up to 256 MiB between windows, for the whole process, see
             :func:`bundle.inference.plan_run.reuse_memory`.
@@ -64,12 +63,20 @@ class PlannedInferer(Inferer):
     Attributes:
         chosen: the plan and what was measured of it, as plain values: ``plan``, ``source`` (``"measured"``,
             ``"kept"``, ``"forced"`` or ``"off"``), and where it was measured ``ms_per_window``,
-            ``fp32_ms_per_window``, ``speed_up``, ``agreement``, ``left_out``, the plans that failed the check, and
+            ``fp32_ms_per_window``, ``speed_up``, ``agreement``, ``failed``, the plans that failed the check, and
             ``complete``, whether it is kept on disk; None before the first case.
         trials: all that was measured for the last choice.
 
     Raises:
         ValueError: when ``plan``, ``agreement`` or ``time_limit`` is out of range, or ``inferer`` has no windows.
+
+    Examples:
+        >>> from bundle.inference import SlabInferer
+        >>> inferer = PlannedInferer(SlabInferer([8, 8, 8], output="labels"), plan={"dtype": "fp32", "batch": 2})
+        >>> with torch.no_grad():
+        ...     labels = inferer(torch.zeros(1, 1, 12, 8, 8), torch.nn.Conv3d(1, 2, 1))
+        >>> labels.shape, inferer.description
+        (torch.Size([1, 1, 12, 8, 8]), 'fp32, contiguous, 2 windows per batch (forced)')
     """
 
     def __init__(
@@ -177,15 +184,15 @@ class PlannedInferer(Inferer):
         return chosen
 
     def _kept(self, search: Search, kept: Any, weights: str, device: torch.device) -> dict[str, Any] | None:
-        """Return a kept choice if it is whole, and for other weights than it was made with if it passes the check."""
+        """Return a kept choice if it is complete and, for other weights than it was made with, passes the check."""
         try:
             plan = Plan.of(kept["plan"])
-            left_out, complete = list(kept["left_out"]), bool(kept["complete"])
+            failed, complete = list(kept["failed"]), bool(kept["complete"])
             if kept["weights"] == weights:
                 return {**kept, **{name: float(kept[name]) for name in MEASURED}, "source": "kept"}
         except (KeyError, TypeError, ValueError):
             return None
-        if left_out:
+        if failed:
             return None
         search.measure(Plan(threads=_threads(device)))
         trial = search.measure(plan)
@@ -225,7 +232,7 @@ def _forced(plan: str | Mapping[str, Any], batch: int) -> Plan | None:
         return None
     if plan not in DTYPES:
         raise ValueError(f"plan must be auto, {', '.join(DTYPES)}, or a dictionary of options, got {plan!r}.")
-    return Plan(plan, "contiguous" if plan == "fp32" else "channels_last", batch=batch)
+    return Plan(cast(Dtype, plan), "contiguous" if plan == "fp32" else "channels_last", batch=batch)
 
 
 def _folder(cache_dir: str | Path | None) -> Path | None:
@@ -274,7 +281,7 @@ def _record(search: Search, choice: Trial, source: str, weights: str | None) -> 
         "fp32_ms_per_window": round(1000 * baseline.seconds, 3),
         "speed_up": round(baseline.seconds / max(choice.seconds, 1e-9), 2),
         "agreement": choice.agreement,
-        "left_out": [str(trial.plan) for trial in search.trials if not trial.passed],
+        "failed": [str(trial.plan) for trial in search.trials if not trial.passed],
         "complete": search.complete,
         "weights": weights,
     }
@@ -282,6 +289,6 @@ def _record(search: Search, choice: Trial, source: str, weights: str | None) -> 
 
 def _line(chosen: dict[str, Any]) -> str:
     return (
-        f"{Plan.of(chosen['plan'])}: {chosen['ms_per_window']:.4g} ms a window, {chosen['speed_up']:.3g} times as fast "
-        f"as float32 one by one, {chosen['agreement']:.3%} of the labels the same ({chosen['source']})"
+        f"{Plan.of(chosen['plan'])}: {chosen['ms_per_window']:.4g} ms per window, {chosen['speed_up']:.3g} times as "
+        f"fast as float32 one by one, {chosen['agreement']:.3%} of the labels the same ({chosen['source']})"
     )

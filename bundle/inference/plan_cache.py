@@ -30,7 +30,7 @@ def default_folder() -> Path:
 class PlanCache:
     """A folder of plans; one that cannot be read or written is the same as an empty one.
 
-    A plan that shall not last is held in memory instead, for all caches of the folder in this process.
+    A plan that is not lasting is kept in memory instead, for all caches of the folder in this process.
 
     Args:
         folder: folder, made when needed; None keeps nothing.
@@ -57,12 +57,12 @@ class PlanCache:
         try:
             content = json.loads(path.read_text(encoding="utf-8"))
         except (OSError, ValueError) as error:
-            logger.info("the plan kept in %s cannot be read and is made anew: %s", path, error)
+            logger.info("the plan kept in %s cannot be read and is measured again: %s", path, error)
             return None
         return content.get("chosen") if isinstance(content, dict) and content.get("key") == key else None
 
     def write(self, key: dict[str, Any], chosen: dict[str, Any], *, lasting: bool = True) -> None:
-        """Keep ``chosen`` under ``key``, in a file or for this process; a reader never sees half a file."""
+        """Keep ``chosen`` under ``key``, in a file or for this process; atomically."""
         path = self.path(key)
         if path is None:
             return
@@ -77,7 +77,7 @@ class PlanCache:
 
 
 def describe_machine(device: torch.device) -> dict[str, Any]:
-    """Return what the speed of a plan depends on, besides the network."""
+    """Return what the speed of a plan depends on, in addition to the network."""
     name = torch.cuda.get_device_name(device) if device.type == "cuda" else _cpu_name()
     return {
         "device": name,
@@ -89,7 +89,7 @@ def describe_machine(device: torch.device) -> dict[str, Any]:
 
 
 def describe_networks(networks: Sequence[Callable[..., Any]]) -> dict[str, str] | None:
-    """Return digests of the structure and of the weights; None where a network is no module.
+    """Return digests of the structure and of the weights; None where a network is not a module.
 
     The structure is that of the modules and of the shapes and types of the parameters and buffers.
     """

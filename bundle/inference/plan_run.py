@@ -13,15 +13,17 @@ import sys
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass, fields
-from typing import Any
+from typing import Any, Literal, get_args
 
 import torch
 from torch.overrides import TorchFunctionMode
 
+from bundle.utils.check_choice import check_choice
 from bundle.utils.parse_bool import parse_bool
 
 DTYPES = {"fp32": torch.float32, "bf16": torch.bfloat16, "fp16": torch.float16}
-FORMATS = ("contiguous", "channels_last")
+Dtype = Literal["fp32", "bf16", "fp16"]
+MemoryFormat = Literal["contiguous", "channels_last"]
 
 KEPT_BLOCK, KEPT_TOP = 64 << 20, 256 << 20
 """Bytes: blocks up to this size come from the heap, and so much of its free end is kept."""
@@ -35,27 +37,25 @@ class Plan:
     Attributes:
         dtype: ``"fp32"``, or ``"bf16"`` or ``"fp16"`` by autocast.
         memory_format: ``"contiguous"`` or ``"channels_last"``, which the convolutions pass on from the windows.
-        batch: windows a forward pass.
-        threads: threads of PyTorch on a CPU; None leaves them alone.
+        batch: windows per forward pass.
+        threads: threads of PyTorch on a CPU; None does not change them.
         direct: call oneDNN for every 3D convolution in float32 on a CPU. TorchScript modules take no notice.
         compile: run the network through ``torch.compile``.
     """
 
-    dtype: str = "fp32"
-    memory_format: str = "contiguous"
+    dtype: Dtype = "fp32"
+    memory_format: MemoryFormat = "contiguous"
     batch: int = 1
     threads: int | None = None
     direct: bool = False
     compile: bool = False
 
     def __post_init__(self) -> None:
-        if self.dtype not in DTYPES:
-            raise ValueError(f"plan must have a dtype of {', '.join(DTYPES)}, got {self.dtype!r}.")
-        if self.memory_format not in FORMATS:
-            raise ValueError(f"plan must have a memory_format of {', '.join(FORMATS)}, got {self.memory_format!r}.")
+        check_choice("the dtype of a plan", self.dtype, get_args(Dtype))
+        check_choice("the memory_format of a plan", self.memory_format, get_args(MemoryFormat))
         for name, value in (("batch", self.batch), ("threads", 1 if self.threads is None else self.threads)):
             if type(value) is not int or value < 1:
-                raise ValueError(f"plan must have {name} of at least 1, a whole number, got {value!r}.")
+                raise ValueError(f"plan must have {name} of at least 1, an integer, got {value!r}.")
 
     @classmethod
     def of(cls, options: Mapping[str, Any]) -> Plan:
@@ -74,7 +74,7 @@ class Plan:
         return cls(**{**options, **switched})
 
     def __str__(self) -> str:
-        words = [self.dtype, self.memory_format, f"{self.batch} window{'s' if self.batch > 1 else ''} a batch"]
+        words = [self.dtype, self.memory_format, f"{self.batch} window{'s' if self.batch > 1 else ''} per batch"]
         if self.threads is not None:
             words.append(f"{self.threads} thread{'s' if self.threads > 1 else ''}")
         words += [name for name in ("direct", "compile") if getattr(self, name)]

@@ -10,7 +10,7 @@ from typing import Any
 
 import torch
 
-from .plan_run import Plan, carried_out
+from .plan_run import Dtype, Plan, carried_out
 
 Stopwatch = Callable[[Plan, Callable[[], torch.Tensor]], tuple[float, torch.Tensor]]
 """Runs a function under a plan and returns the seconds it took and its result."""
@@ -180,10 +180,10 @@ class Search:
 
 
 def single_windows(device: torch.device, threads: int | None) -> list[Plan]:
-    """Return the plans of one window a batch for a device, but for the baseline, the likely ones first."""
+    """Return the plans of one window per batch for a device, except the baseline, the likely ones first."""
     on_cpu = device.type == "cpu"
-    half = ["bf16"] if on_cpu or torch.cuda.is_bf16_supported() else []
-    dtypes = ["fp32", *half] if on_cpu else ["fp32", *half, "fp16"]
+    half: list[Dtype] = ["bf16"] if on_cpu or torch.cuda.is_bf16_supported() else []
+    dtypes: list[Dtype] = ["fp32", *half] if on_cpu else ["fp32", *half, "fp16"]
     plans = [
         Plan(dtype, memory_format, threads=threads, direct=on_cpu and dtype == "fp32")
         for memory_format in ("channels_last", "contiguous")

@@ -1,4 +1,4 @@
-"""Loading of the next case while this one is worked on."""
+"""Loading of the next case while this one is processed."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ class PrefetchLoader(DataLoader):
 
     Args:
         dataset: dataset to load from.
-        ahead: batches to load ahead; 0 loads each one when it is asked for.
+        ahead: batches to load ahead; 0 loads each one when it is requested.
         kwargs: as for ``DataLoader``.
 
     Raises:
@@ -44,7 +44,7 @@ class PrefetchLoader(DataLoader):
         with ThreadPoolExecutor(1, thread_name_prefix="loader") as pool:
             try:
                 ready = deque(pool.submit(next, batches, _END) for _ in range(self.ahead))
-                while (batch := _taken(ready)) is not _END:
+                while (batch := _next_of(ready)) is not _END:
                     ready.append(pool.submit(next, batches, _END))
                     yield batch
                     del batch
@@ -52,5 +52,5 @@ class PrefetchLoader(DataLoader):
                 pool.shutdown(cancel_futures=True)
 
 
-def _taken(ready: deque[Future[Any]]) -> Any:
+def _next_of(ready: deque[Future[Any]]) -> Any:
     return ready.popleft().result()

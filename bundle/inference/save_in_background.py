@@ -15,6 +15,9 @@ from .case_record import RECORD, record_of_data
 class SaveInBackgroundd(Transform):
     """Run transforms that write the result of a case in a background thread, while the next case is computed.
 
+    All data of the case stay in memory until they are written. :class:`bundle.inference.SaveSegmentationd` and
+    :class:`bundle.tasks.images.SaveMaskd`, whose images are large, have a ``writer`` that keeps the results alone.
+
     Args:
         transforms: transforms that write; one of them completes the record of the case, ``data["record"]``.
         writer: background thread; None runs the transforms before the call returns.

@@ -13,6 +13,7 @@ from monai.config import KeysCollection
 from monai.transforms import MapTransform
 
 from bundle.io.label_maps import ENDINGS, save_label_map
+from bundle.utils.check_choice import check_choice
 from bundle.utils.write_json import write_json
 
 from .background_writer import BackgroundWriter, run_or_submit
@@ -62,8 +63,7 @@ class SaveSegmentationd(MapTransform):
         allow_missing_keys: bool = False,
     ) -> None:
         super().__init__(keys, allow_missing_keys)
-        if output_format not in ENDINGS:
-            raise ValueError(f"output_format must be one of {', '.join(ENDINGS)}, got {output_format!r}.")
+        check_choice("output_format", output_format, ENDINGS)
         self.output_format, self.maps, self.writer = output_format, list(maps), writer
         self.label_names, self.output_dir, self.postfix = dict(label_names), Path(str(output_dir)), postfix
         self.image_key, self.checkpoint = image_key, checkpoint

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable, Iterable, Sequence
-from typing import Any, Protocol
+from typing import Any, Literal, Protocol, get_args
 
 import numpy as np
 import torch
@@ -15,12 +15,15 @@ from monai.utils import convert_to_dst_type, fall_back_tuple
 from torch.nn import functional
 from tqdm import tqdm
 
+from bundle.utils.check_choice import check_choice
+
 from .window_ensemble import Ensemble, Network
-from .windows import SPREADS, corners, is_constant, slab_axis, slices, subsets, window_starts
+from .windows import Spread, corners, is_constant, slab_axis, slices, subsets, window_starts
 
 logger = logging.getLogger(__name__)
 
-OUTPUTS = ("auto", "scores", "labels")
+Blending = Literal["gaussian", "constant"]
+Output = Literal["auto", "scores", "labels"]
 
 BACKGROUND_SCORE = 20.0
 """Score of the background, with 0 for all other classes, where all windows were skipped."""
@@ -30,7 +33,7 @@ class Writer(Protocol):
     """What takes the finished slabs of one case, in order."""
 
     def add(self, scores: torch.Tensor) -> None:
-        """Take blended scores ``(K, D, H, W)``: some planes along the axis of the slabs, and whole ones.
+        """Take blended scores ``(K, D, H, W)``: some planes along the axis of the slabs, and complete ones.
 
         They are overwritten after the call.
         """
@@ -50,7 +53,7 @@ class SlabInferer(Inferer):
     """Blend the scores of overlapping windows, holding them only for the slab that windows still write to.
 
     Windows are visited along one spatial axis. As soon as no later window reaches a slice, its scores are final and are
-    reduced to labels, on the grid of the image or, by an ``assembler``, on that of its file. The scores of the whole
+    reduced to labels, on the grid of the image or, by an ``assembler``, on that of its file. The scores of the complete
     volume never exist: the peak is classes x window depth x plane, whatever the number of slices. A volume smaller than
     the window is padded with zeros on both sides.
 
@@ -62,12 +65,12 @@ class SlabInferer(Inferer):
     Args:
         roi_size: window, in voxels; -1 for all of an axis.
         overlap: share of a window that its neighbor covers too, at least, in [0, 1).
-        sw_batch_size: windows a forward pass.
+        sw_batch_size: windows per forward pass.
         mode: ``"gaussian"`` or ``"constant"`` blending.
         sigma_scale: sigma of the gaussian in windows.
         output: ``"scores"`` returns blended logits ``(B, K, D, H, W)``; ``"labels"`` the arg-max ``(B, 1, D, H, W)``.
-            ``"auto"`` returns labels where that is the same: where the image was not resampled, so that the way back to
-            the input's grid is flips and permutations; else scores, which :class:`bundle.grid.ResampleSpacingd`
+            ``"auto"`` returns labels where that is the same: where the image was not resampled, so that restoring the
+            original grid is flips and permutations; else scores, which :class:`bundle.grid.ResampleSpacingd`
             interpolates before it takes their arg-max. These are kept in float16, blended in float32.
         mirror_axes: spatial axes to mirror at test time: the scores of a window are the mean over all mirrorings, which
             costs a forward pass each, ``2 ** len(mirror_axes)`` in all.
@@ -76,7 +79,7 @@ class SlabInferer(Inferer):
             grid of the image. It takes one case a batch.
         spread: ``"even"`` steps between windows, or those of MONAI's ``"scan"``, see :func:`window_starts`.
         slab_axis: spatial axis along which windows run; None for the one that takes the least memory, or the first
-            where whole scores are returned.
+            where the scores of the complete volume are returned.
         skip_constant: skip windows in which every channel of the image has one value. They add nothing to the blending;
             voxels that no other window sees get the scores of a sure background: 20 for class 0, and 0 for the others.
             How many were skipped is logged. The first window always runs.
@@ -88,7 +91,15 @@ class SlabInferer(Inferer):
         windows, windows_skipped: with ``skip_constant``, the windows of the last image, and how many were skipped.
 
     Raises:
-        ValueError: when ``overlap``, ``output``, ``mirror_axes``, ``spread`` or ``slab_axis`` is out of range.
+        ValueError: when an option is out of range.
+
+    Examples:
+        >>> image, network = torch.zeros(1, 1, 40, 20, 10), torch.nn.Conv3d(1, 3, 1)
+        >>> with torch.no_grad():
+        ...     scores = SlabInferer([16, 16, 16], output="scores")(image, network)
+        ...     labels = SlabInferer([16, 16, -1], output="labels", mirror_axes=[0])(image, network)
+        >>> scores.shape, labels.shape, labels.dtype
+        (torch.Size([1, 3, 40, 20, 10]), torch.Size([1, 1, 40, 20, 10]), torch.uint8)
     """
 
     def __init__(
@@ -97,13 +108,13 @@ class SlabInferer(Inferer):
         *,
         overlap: float = 0.25,
         sw_batch_size: int = 1,
-        mode: str = "gaussian",
+        mode: Blending = "gaussian",
         sigma_scale: float = 0.125,
-        output: str = "auto",
+        output: Output = "auto",
         mirror_axes: Sequence[int] = (),
         networks: Sequence[Network] = (),
         assembler: Assembler | None = None,
-        spread: str = "even",
+        spread: Spread = "even",
         slab_axis: int | None = None,
         skip_constant: bool = False,
         progress: bool = False,
@@ -112,10 +123,9 @@ class SlabInferer(Inferer):
         axes = range(len(roi_size))
         if not 0 <= overlap < 1:
             raise ValueError(f"overlap must lie in [0, 1), got {overlap}.")
-        if output not in OUTPUTS:
-            raise ValueError(f"output must be one of {', '.join(OUTPUTS)}, got {output!r}.")
-        if spread not in SPREADS:
-            raise ValueError(f"spread must be one of {', '.join(SPREADS)}, got {spread!r}.")
+        check_choice("mode", mode, get_args(Blending))
+        check_choice("output", output, get_args(Output))
+        check_choice("spread", spread, get_args(Spread))
         if not set(mirror_axes) <= set(axes):
             raise ValueError(f"mirror_axes must be spatial axes, 0 to {axes[-1]}, got {list(mirror_axes)}.")
         if slab_axis is not None and slab_axis not in axes:
@@ -142,8 +152,8 @@ class SlabInferer(Inferer):
             kwargs: passed on to the networks.
 
         Raises:
-            ValueError: when ``inputs`` has not one spatial axis a number of ``roi_size``, when an assembler gets
-                several cases, and when a network does not give one score a voxel.
+            ValueError: when the axes of ``inputs`` are not those of ``roi_size``, an assembler gets several cases, or a
+                network does not return scores for every voxel.
         """
         if inputs.ndim - 2 != len(self.roi_size):
             raise ValueError(f"roi_size {self.roi_size} does not fit an input of the shape {tuple(inputs.shape)}.")
@@ -158,12 +168,12 @@ class SlabInferer(Inferer):
         return job.result()
 
     def returns_labels(self, inputs: torch.Tensor) -> bool:
-        """Tell whether the result for ``inputs`` is labels."""
+        """Return whether the result for ``inputs`` is labels."""
         return self.output == "labels" or (self.output == "auto" and not was_resampled(inputs))
 
 
 class _Job:
-    """One call of a :class:`SlabInferer`: hands out batches of windows and takes their scores."""
+    """One call of a :class:`SlabInferer`: yields batches of windows and takes their scores."""
 
     def __init__(self, settings: SlabInferer, inputs: torch.Tensor) -> None:
         self.settings, self.inputs = settings, inputs
@@ -214,7 +224,7 @@ class _Job:
                         settings.on_window(number, len(places))
 
     def add(self, scores: torch.Tensor) -> None:
-        """Take the scores ``(N, K, ...)`` of the windows handed out last."""
+        """Take the scores ``(N, K, ...)`` of the windows yielded last."""
         if self.slab is None:
             self.slab = _Slab(self, scores.shape[1])
         for (sample, corner), part in zip(self.pending, scores, strict=True):
@@ -232,7 +242,7 @@ class _Job:
 
 
 class _Slab:
-    """Blended scores of the slices that windows still write to; hands on those that are final."""
+    """Blended scores of the slices that windows still write to; passes on those that are final."""
 
     def __init__(self, job: _Job, classes: int) -> None:
         self.job, self.axis = job, job.axis
@@ -256,7 +266,7 @@ class _Slab:
         self.total[tuple(place)] += self.job.weight
 
     def close(self) -> torch.Tensor:
-        """Hand on all that is left and return the result."""
+        """Pass on what is left and return the result."""
         while self.sample < len(self.job.image):
             self._finish_row()
         return self.sink.finish()
@@ -282,7 +292,7 @@ class _Slab:
             self._shift(end - start)
 
     def _shift(self, count: int) -> None:
-        """Move the planes behind the first ``count`` ones to the front and clear what they leave."""
+        """Move the planes after the first ``count`` ones to the front and clear what they leave."""
         for buffer in (self.scores, self.total):
             for start in range(0, self.depth - count, count):
                 size = min(count, self.depth - count - start)
@@ -323,7 +333,7 @@ def _sink(job: _Job, classes: int) -> Writer:
 
 
 def was_resampled(image: torch.Tensor) -> bool:
-    """Tell whether a MetaTensor has other voxels than its file, beyond flips and permutations of the axes."""
+    """Return whether a MetaTensor has other voxels than its file, beyond flips and permutations of the axes."""
     if not isinstance(image, MetaTensor) or "original_affine" not in image.meta:
         return False
     affines = (image.meta["original_affine"], image.affine)

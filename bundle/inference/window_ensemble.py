@@ -1,4 +1,4 @@
-"""The mean of what several networks say about windows and their mirror images."""
+"""The mean of the scores of several networks for windows and their mirror images."""
 
 from __future__ import annotations
 
@@ -12,10 +12,10 @@ Network = Callable[..., torch.Tensor]
 
 
 class Ensemble:
-    """Mean of the scores of networks and mirrorings, added up in one buffer that is used again for every batch.
+    """Mean of the scores of networks and mirrorings, added in one buffer that is reused for every batch.
 
     Args:
-        networks: networks, called with windows ``(N, C, ...)`` and what :meth:`__call__` gets besides.
+        networks: networks, called with windows ``(N, C, ...)`` and the further arguments of :meth:`__call__`.
         mirrorings: lists of axes to mirror, the empty one for none.
     """
 
@@ -27,8 +27,8 @@ class Ensemble:
         """Return scores ``(N, K, ...)`` of windows ``(N, C, ...)``; they are valid until the next call.
 
         Raises:
-            ValueError: when a network gives anything but one tensor of scores for every voxel, or networks differ in
-            their classes.
+            ValueError: when a network does not return one tensor of scores for every voxel, or networks differ in their
+            classes.
         """
         passes = list(itertools.product(self.networks, self.mirrorings))
         for number, (network, axes) in enumerate(passes):
@@ -57,6 +57,6 @@ def _checked(scores: Any, windows: torch.Tensor) -> torch.Tensor:
         raise ValueError(f"network must return one tensor of scores, got {type(scores).__name__}.")
     if scores.ndim != windows.ndim or scores.shape[0] != len(windows) or scores.shape[2:] != windows.shape[2:]:
         raise ValueError(
-            f"network must give scores for every voxel: for windows {tuple(windows.shape)} got {tuple(scores.shape)}."
+            f"network must return scores for every voxel: for windows {tuple(windows.shape)} got {tuple(scores.shape)}."
         )
     return scores.detach()

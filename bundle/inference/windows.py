@@ -1,17 +1,18 @@
-"""Where sliding windows lie."""
+"""Positions of sliding windows."""
 
 from __future__ import annotations
 
 import itertools
 import math
 from collections.abc import Iterator, Sequence
+from typing import Literal
 
 import torch
 
-SPREADS = ("even", "scan")
+Spread = Literal["even", "scan"]
 
 
-def window_starts(size: int, roi: int, overlap: float, *, spread: str = "even") -> list[int]:
+def window_starts(size: int, roi: int, overlap: float, *, spread: Spread = "even") -> list[int]:
     """Return the first voxels of windows of ``roi`` voxels along an axis of ``size`` voxels.
 
     Args:
@@ -50,7 +51,7 @@ def slices(corner: Sequence[int], size: Sequence[int]) -> tuple[slice, ...]:
 
 
 def is_constant(window: torch.Tensor) -> bool:
-    """Tell whether every channel of a window ``(C, ...)`` has one value."""
+    """Return whether every channel of a window ``(C, ...)`` has one value."""
     low, high = window.flatten(1).aminmax(dim=1)
     return bool((low == high).all())
 

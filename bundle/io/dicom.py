@@ -228,7 +228,7 @@ def _check_steps(source: str | Path, names: Sequence[str], places: np.ndarray, p
     Args:
         source: where the series lies.
         names: names of the slices.
-        places: places of the slices along the normal, rising, in mm.
+        places: places of the slices along the normal, increasing, in mm.
         positions: positions of the slices ``(N, 3)`` in mm.
     """
     if len(names) < 3:

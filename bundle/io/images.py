@@ -19,13 +19,13 @@ EXIF_ORIENTATION = 0x0112
 """Number of the EXIF tag with the orientation of an image."""
 
 LOSSY = ("JPEG", "MPO", "JPEG2000", "WEBP")
-"""Formats that do not keep grey levels as they are."""
+"""Formats that do not keep gray levels as they are."""
 
 MAX_UNCLEAR = 0.25
 """Largest share of a lossy mask that may lie far from every level; beyond it the file is no mask."""
 
 COLOR_NOISE = 16
-"""Largest difference between the color channels of a mask that still counts as grey."""
+"""Largest difference between the color channels of a mask that still counts as gray."""
 
 DIM = 1 / 8
 """A 16-bit image whose brightest pixel is below this share of the range gets a remark."""
@@ -73,10 +73,10 @@ def read_image(file: str | Path) -> StoredImage:
     """
     image, orientation, remarks = _open(file)
     if image.mode.startswith("I"):
-        grey = _sixteen_bits(file, image)
-        if 0 < grey.max() < DIM * 65535:
-            remarks.append(f"the 16-bit pixels reach only {grey.max()} of 65535, so the image is dim")
-        pixels = np.repeat(grey[..., None], 3, axis=2)
+        gray = _sixteen_bits(file, image)
+        if 0 < gray.max() < DIM * 65535:
+            remarks.append(f"the 16-bit pixels reach only {gray.max()} of 65535, so the image is dim")
+        pixels = np.repeat(gray[..., None], 3, axis=2)
     else:
         pixels = np.asarray(_rgb(image, remarks))
     if (pixels == pixels[0, 0]).all():
@@ -87,12 +87,12 @@ def read_image(file: str | Path) -> StoredImage:
 def read_mask(file: str | Path, levels: Sequence[int] = (255,), *, round_levels: bool = False) -> StoredImage:
     """Read a mask as class numbers, 0 for the background.
 
-    A file holds a grey level a class, or the class numbers themselves. Levels between, which JPEG makes, and smoothing
+    A file holds a gray level a class, or the class numbers themselves. Levels between, which JPEG makes, and smoothing
     where ``round_levels`` allows for it, become the nearest one.
 
     Args:
         file: path of the mask.
-        levels: grey level of every class from 1 on, rising, at most 255.
+        levels: gray level of every class from 1 on, increasing, at most 255.
         round_levels: take the nearest level in files without loss as well.
 
     Raises:
@@ -101,23 +101,23 @@ def read_mask(file: str | Path, levels: Sequence[int] = (255,), *, round_levels:
         LabelValuesError: when it is colored, or holds levels that are none of the classes.
     """
     image, orientation, remarks = _open(file)
-    grey = _grey_levels(file, image, remarks)
+    gray = _gray_levels(file, image, remarks)
     known = np.array([0, *levels])
-    found = np.unique(grey)
+    found = np.unique(gray)
     if np.isin(found, known).all():
-        return StoredImage(np.searchsorted(known, grey).astype(np.uint8), orientation, tuple(remarks))
+        return StoredImage(np.searchsorted(known, gray).astype(np.uint8), orientation, tuple(remarks))
     lossy = image.format in LOSSY
     if found.max() <= len(levels) and not lossy:
-        remarks.append("the pixels are class numbers, not grey levels")
-        return StoredImage(grey.astype(np.uint8), orientation, tuple(remarks))
+        remarks.append("the pixels are class numbers, not gray levels")
+        return StoredImage(gray.astype(np.uint8), orientation, tuple(remarks))
     foreign = found[~np.isin(found, known)]
     if not lossy and not round_levels:
         raise LabelValuesError(
             file,
-            f"holds the grey levels {_shown(foreign)}, which are none of the classes {known.tolist()}",
+            f"holds the gray levels {_shown(foreign)}, which are none of the classes {known.tolist()}",
             "set levels to those of the classes, or round_levels to true where they are smoothed borders",
         )
-    return StoredImage(_nearest(file, grey, known, remarks), orientation, tuple(remarks))
+    return StoredImage(_nearest(file, gray, known, remarks), orientation, tuple(remarks))
 
 
 def upright_size(file: str | Path) -> tuple[int, int]:
@@ -204,8 +204,8 @@ def _rgb(image: Image.Image, remarks: list[str]) -> Image.Image:
     return Image.alpha_composite(Image.new("RGBA", colored.size, (0, 0, 0, 255)), colored).convert("RGB")
 
 
-def _grey_levels(file: str | Path, image: Image.Image, remarks: list[str]) -> np.ndarray:
-    """Return the grey levels of a mask, 0 to 255, or the numbers of a colored palette."""
+def _gray_levels(file: str | Path, image: Image.Image, remarks: list[str]) -> np.ndarray:
+    """Return the gray levels of a mask, 0 to 255, or the numbers of a colored palette."""
     if image.mode.startswith("I"):
         pixels = _sixteen_bits(file, image)
         return pixels if pixels.max() <= 255 else np.round(pixels / 257).astype(np.uint8)
@@ -214,23 +214,23 @@ def _grey_levels(file: str | Path, image: Image.Image, remarks: list[str]) -> np
         return np.round(colors.mean(axis=2)).astype(np.uint8)
     if image.mode == "P":
         return np.asarray(image)
-    raise LabelValuesError(file, "is colored", "save the mask as grey levels, one a class")
+    raise LabelValuesError(file, "is colored", "save the mask as gray levels, one a class")
 
 
-def _nearest(file: str | Path, grey: np.ndarray, known: np.ndarray, remarks: list[str]) -> np.ndarray:
+def _nearest(file: str | Path, gray: np.ndarray, known: np.ndarray, remarks: list[str]) -> np.ndarray:
     """Return the class of the nearest level for every pixel, if most pixels are near one."""
     values = np.arange(256)
     distance = np.abs(values[:, None] - known[None])
     unclear = distance.min(axis=1) > np.diff(known).min() / 8
-    share = float(unclear[grey].mean())
+    share = float(unclear[gray].mean())
     if share > MAX_UNCLEAR:
         raise LabelValuesError(
             file,
             f"is no mask of the levels {known.tolist()}: {share:.0%} of its pixels are far from all of them",
-            "name a mask, or set levels to the grey levels of the classes",
+            "name a mask, or set levels to the gray levels of the classes",
         )
-    remarks.append(f"grey levels between the classes became the nearest ({share:.1%} of the pixels are far from all)")
-    return distance.argmin(axis=1).astype(np.uint8)[grey]
+    remarks.append(f"gray levels between the classes became the nearest ({share:.1%} of the pixels are far from all)")
+    return distance.argmin(axis=1).astype(np.uint8)[gray]
 
 
 def _shown(values: np.ndarray) -> str:

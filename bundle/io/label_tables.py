@@ -77,7 +77,7 @@ def value_map(table: LabelValues, classes: Mapping[str, int] | None = None) -> d
 
 
 def others_are_background(table: LabelValues) -> bool:
-    """Tell whether values that a table does not name count as background."""
+    """Return whether values that a table does not name count as background."""
     return table.get(BACKGROUND) == OTHERS
 
 

@@ -36,13 +36,21 @@ class LoadColorImaged(MapTransform):
         keys: keys of the paths to load.
         image_key: the image that a mask belongs to.
         label_key: which of the keys is a mask.
-        levels: grey level of every class from 1 on, rising.
+        levels: gray level of every class from 1 on, increasing.
         round_levels: take the nearest level in files without loss as well; see :func:`.image_files.read_mask`.
         resize_mask: bring a mask of another size but the same aspect ratio to the size of its image.
-        allow_missing_keys: do nothing for a key that is not there.
+        allow_missing_keys: skip missing keys.
 
     Raises:
-        ValueError: when the levels do not rise from 1 to at most 255.
+        ValueError: when the levels do not increase from 1 to at most 255.
+
+    Examples:
+        >>> import tempfile
+        >>> file = Path(tempfile.mkdtemp(), "skin.png")
+        >>> Image.fromarray(np.full((6, 8, 3), 255, np.uint8)).save(file)
+        >>> image = LoadColorImaged("image")({"image": file})["image"]
+        >>> image.shape, image.max().item(), image.meta["original_size"]
+        (torch.Size([3, 6, 8]), 1.0, [6, 8])
     """
 
     def __init__(
@@ -58,7 +66,7 @@ class LoadColorImaged(MapTransform):
     ) -> None:
         super().__init__(keys, allow_missing_keys)
         if not levels or sorted({*levels, 0}) != [0, *levels] or levels[-1] > 255:
-            raise ValueError(f"levels must be rising grey levels from 1 to 255, one a class, got {list(levels)}.")
+            raise ValueError(f"levels must be increasing gray levels from 1 to 255, one per class, got {list(levels)}.")
         self.image_key, self.label_key, self.levels = image_key, label_key, list(levels)
         self.round_levels = parse_bool("round_levels", round_levels)
         self.resize_mask = parse_bool("resize_mask", resize_mask)

@@ -46,7 +46,8 @@ class LoadVolumed(MapTransform):
     NIfTI is read by MONAI's ``NibabelReader``; NRRD, MetaImage and a DICOM series, in a folder or a zip archive, by
     SimpleITK, with their affine turned from ITK's LPS+ to RAS+.
 
-    What was repaired or looks odd is logged, and kept in the metadata of the image as ``"remarks"``.
+    Remarks, on what was repaired or looks odd, are logged and kept in the metadata of the image as ``"remarks"``,
+    separated by ``"; "``.
 
     Args:
         keys: keys of the paths to load.
@@ -59,10 +60,19 @@ class LoadVolumed(MapTransform):
         channels: number, or names in their order, of the channels that an image must have; None for any number of
             files.
         spacing_range: smallest and largest voxel size in mm.
-        allow_missing_keys: do nothing for a key that is not there.
+        allow_missing_keys: skip missing keys.
 
     Raises:
-        LabelTableError: when ``label_values`` make no sense, or name other structures than ``classes``.
+        LabelTableError: when ``label_values`` are invalid, or name other structures than ``classes``.
+
+    Examples:
+        >>> import nibabel, tempfile
+        >>> file = Path(tempfile.mkdtemp(), "scan.nii.gz")
+        >>> voxels = np.arange(24, dtype=np.int16).reshape(2, 3, 4)
+        >>> nibabel.save(nibabel.Nifti1Image(voxels, np.diag([1.0, 1.0, 2.0, 1.0])), file)
+        >>> image = LoadVolumed("image", spacing_range=(0.5, 3.0))({"image": file})["image"]
+        >>> image.shape, image.affine.diagonal().tolist(), image.meta["remarks"]
+        (torch.Size([1, 2, 3, 4]), [1.0, 1.0, 2.0, 1.0], '')
     """
 
     def __init__(
@@ -122,7 +132,7 @@ class LoadVolumed(MapTransform):
             raise ChannelsError(
                 ", ".join(files),
                 f"the image has the wrong number of channels, {len(image)}; {self.channels} are expected{named}",
-                "list one file a channel, in this order, in the datalist",
+                "list one file per channel, in this order, in the datalist",
             )
 
     def _check_label(self, files: Mapping[Hashable, Sequence[str]], loaded: dict[Hashable, Any]) -> None:

@@ -47,7 +47,7 @@ def volumes_in(folder: Path) -> list[Path]:
 
 
 def is_dicom(file: Path) -> bool:
-    """Tell whether a file has the mark of DICOM behind its preamble."""
+    """Return whether a file has the mark of DICOM behind its preamble."""
     if not file.is_file():
         return False
     with open(file, "rb") as stream:

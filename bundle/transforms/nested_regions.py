@@ -7,6 +7,7 @@ from typing import Any
 
 import torch
 
+from bundle.grid.corner_rule import ConfidenceMap
 from bundle.grid.original_grid import LabelMapAssembler
 
 
@@ -25,9 +26,17 @@ class NestedRegions:
 
     Raises:
         ValueError: when the regions are not nested in that way.
+
+    Examples:
+        >>> regions = NestedRegions({"whole": [1, 2], "core": [2]})
+        >>> label_map = regions.start(torch.zeros(1, 1, 2, 2, 2), classes=2, axis=0)
+        >>> logits = torch.tensor([3.0, -1.0]).reshape(2, 1, 1, 1).expand(2, 2, 2, 2)
+        >>> label_map.add(logits)
+        >>> label_map.finish().unique().tolist()
+        [1]
     """
 
-    def __init__(self, regions: Mapping[str, Sequence[int]], *, confidence: Sequence[str] = ()) -> None:
+    def __init__(self, regions: Mapping[str, Sequence[int]], *, confidence: Sequence[ConfidenceMap] = ()) -> None:
         count = len(regions)
         wanted = [list(range(first, count + 1)) for first in range(1, count + 1)]
         if not count or [sorted(values) for values in regions.values()] != wanted:

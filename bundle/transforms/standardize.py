@@ -29,10 +29,15 @@ class StandardizeIntensityd(MapTransform):
         keys: keys of the images.
         percentiles: lower and upper percentile, 0 to 100; of more than 2**20 voxels an even sample is taken. None does
             not clip.
-        allow_missing_keys: do nothing for a key that is not there.
+        allow_missing_keys: skip missing keys.
 
     Raises:
-        ValueError: when the percentiles are not two rising numbers from 0 to 100.
+        ValueError: when the percentiles are not two increasing numbers from 0 to 100.
+
+    Examples:
+        >>> image = torch.tensor([[1.0, 2.0, 3.0, 1000.0]])
+        >>> StandardizeIntensityd("image", percentiles=[0, 75])({"image": image})["image"].mean().item()
+        0.0
     """
 
     def __init__(
@@ -44,7 +49,7 @@ class StandardizeIntensityd(MapTransform):
     ) -> None:
         super().__init__(keys, allow_missing_keys)
         if percentiles is not None and not (len(percentiles) == 2 and 0 <= percentiles[0] < percentiles[1] <= 100):
-            raise ValueError(f"percentiles must be two rising numbers from 0 to 100 or null, got {percentiles}.")
+            raise ValueError(f"percentiles must be two increasing numbers from 0 to 100 or null, got {percentiles}.")
         self.percentiles = percentiles
 
     def __call__(self, data: Mapping[Hashable, Any]) -> dict[Hashable, Any]:

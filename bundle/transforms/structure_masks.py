@@ -17,15 +17,21 @@ from bundle.losses.segmentation_loss import region_masks
 class MakeStructureMasksd(MapTransform):
     """Turn scores and label maps into masks ``(1 + structures, D, H, W)``, the background first.
 
-    Scores of exclusive classes have their largest one, as by MONAI's ``AsDiscreted``; those of regions, which may
-    overlap, are each in or out by themselves, and the background is what is in none.
+    Of scores of exclusive classes the largest counts, as in MONAI's ``AsDiscreted``; scores of regions, which may
+    overlap, are decided separately, and the background is outside of all.
 
     Args:
         keys: keys of the scores and label maps ``(C, D, H, W)``.
         label_keys: which of them are label maps.
         classes: number of classes with the background; not used for regions.
         regions: label values of every region, in the order of the scores; None for exclusive classes.
-        allow_missing_keys: do nothing for a key that is not there.
+        allow_missing_keys: skip missing keys.
+
+    Examples:
+        >>> label = torch.tensor([[[0, 1, 2]]])
+        >>> regions = {"whole": [1, 2], "core": [2]}
+        >>> MakeStructureMasksd("label", regions=regions)({"label": label})["label"][:, 0].tolist()
+        [[1.0, 0.0, 0.0], [0.0, 1.0, 1.0], [0.0, 0.0, 1.0]]
     """
 
     def __init__(

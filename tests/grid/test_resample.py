@@ -246,7 +246,7 @@ def test_a_voxel_size_that_is_not_positive_is_refused(pixdim: tuple) -> None:
 
 
 def test_an_unknown_mode_is_refused() -> None:
-    with pytest.raises(ValueError, match="mode must be 'linear' or 'nearest', got 'cubic'"):
+    with pytest.raises(ValueError, match="mode must be one of linear, nearest, got 'cubic'"):
         ResampleSpacingd("image", (1, 1, 1), mode="cubic")
 
 

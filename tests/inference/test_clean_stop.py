@@ -39,7 +39,7 @@ def test_a_signal_ends_the_run_with_the_status_of_a_shell(
         engine.run([1, 2, 3], max_epochs=1)
     assert caught.value.code == status
     assert str(caught.value) == f"stopped by {signal.Signals(number).name}"
-    assert "the case at hand is dropped" in caplog.text
+    assert "the current case is dropped" in caplog.text
     assert done == [1]
     assert handlers() == before
 

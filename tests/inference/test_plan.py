@@ -72,7 +72,9 @@ def test_the_fastest_plan_that_keeps_the_labels_is_taken_and_reported(network: A
     assert inferer.chosen["speed_up"] == 5
     assert 0.9 <= inferer.chosen["agreement"] <= 1
     (line,) = [record.message for record in caplog.records if record.message.startswith("plan:")]
-    assert line.startswith("plan: bf16, channels_last, 1 window a batch, 1 thread: 200 ms a window, 5 times as fast")
+    assert line.startswith(
+        "plan: bf16, channels_last, 1 window per batch, 1 thread: 200 ms per window, 5 times as fast"
+    )
     json.dumps(inferer.chosen)
 
 
@@ -303,11 +305,11 @@ def test_for_other_weights_plans_that_failed_get_another_chance(cache: Path) -> 
     inferer(volume(), network)
     assert inferer.chosen is not None
     assert inferer.chosen["plan"]["dtype"] == "fp32"
-    assert all(line.startswith("bf16") for line in inferer.chosen["left_out"])
+    assert all(line.startswith("bf16") for line in inferer.chosen["failed"])
     network.conv.weight.fill_(2)
     inferer(volume(), network)
     assert inferer.chosen["plan"]["dtype"] == "bf16"
-    assert inferer.chosen["left_out"] == []
+    assert inferer.chosen["failed"] == []
 
 
 def test_nothing_is_kept_of_a_network_without_finite_scores(cache: Path) -> None:
@@ -414,10 +416,10 @@ def test_the_compiled_network_is_made_once_and_run(monkeypatch: pytest.MonkeyPat
     [
         ({"plan": "fast"}, "plan must be auto, fp32, bf16, fp16, or a dictionary of options, got 'fast'"),
         ({"plan": {"speed": 1}}, "plan must have no options but dtype, .*, got speed"),
-        ({"plan": {"dtype": "int8"}}, "plan must have a dtype of fp32, bf16, fp16, got 'int8'"),
-        ({"plan": {"memory_format": "blocked"}}, "plan must have a memory_format of .*, got 'blocked'"),
-        ({"plan": {"batch": 0}}, "plan must have batch of at least 1, a whole number, got 0"),
-        ({"plan": {"threads": 1.5}}, "plan must have threads of at least 1, a whole number, got 1.5"),
+        ({"plan": {"dtype": "int8"}}, "the dtype of a plan must be one of fp32, bf16, fp16, got 'int8'"),
+        ({"plan": {"memory_format": "blocked"}}, "the memory_format of a plan must be one of .*, got 'blocked'"),
+        ({"plan": {"batch": 0}}, "plan must have batch of at least 1, an integer, got 0"),
+        ({"plan": {"threads": 1.5}}, "plan must have threads of at least 1, an integer, got 1.5"),
         ({"agreement": 1.1}, r"agreement must lie in \[0, 1\], got 1.1"),
         ({"time_limit": -1}, "time_limit must not be negative, got -1"),
     ],

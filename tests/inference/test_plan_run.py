@@ -17,9 +17,9 @@ CPU = torch.device("cpu")
 
 
 def test_a_plan_reads_as_a_line() -> None:
-    assert str(Plan()) == "fp32, contiguous, 1 window a batch"
+    assert str(Plan()) == "fp32, contiguous, 1 window per batch"
     plan = Plan("bf16", "channels_last", batch=2, threads=2, direct=True, compile=True)
-    assert str(plan) == "bf16, channels_last, 2 windows a batch, 2 threads, direct, compile"
+    assert str(plan) == "bf16, channels_last, 2 windows per batch, 2 threads, direct, compile"
 
 
 def test_false_in_the_text_of_a_command_line_means_false() -> None:

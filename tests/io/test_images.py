@@ -151,7 +151,7 @@ def test_levels_become_classes_in_their_order(tmp_path: Path) -> None:
     classes = disc() + disc(radius=10)
     path = save(Image.fromarray(np.array([0, 128, 255], np.uint8)[classes]), tmp_path / "a.png")
     np.testing.assert_array_equal(read_mask(path, (128, 255)).pixels, classes)
-    with pytest.raises(LabelValuesError, match=r"grey levels 128, .*round_levels"):
+    with pytest.raises(LabelValuesError, match=r"gray levels 128, .*round_levels"):
         read_mask(path)
 
 

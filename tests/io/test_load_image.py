@@ -54,7 +54,7 @@ def test_levels_become_classes(pair: dict[str, str]) -> None:
     Image.fromarray(grey).save(pair["label"])
     label = LoadColorImaged("label", levels=[128, 255])({"label": pair["label"]})["label"]
     np.testing.assert_array_equal(label[0].numpy(), np.searchsorted([0, 128, 255], grey))
-    with pytest.raises(LabelValuesError, match=r"mask\.png: holds the grey levels 128"):
+    with pytest.raises(LabelValuesError, match=r"mask\.png: holds the gray levels 128"):
         LoadColorImaged(["image", "label"])(pair)
     rounded = LoadColorImaged("label", round_levels="true")({"label": pair["label"]})["label"]
     np.testing.assert_array_equal(rounded[0].numpy(), grey >= 128)
@@ -94,7 +94,7 @@ def test_a_mask_of_another_aspect_is_never_resized(pair: dict[str, str]) -> None
 
 def test_levels_that_do_not_rise_are_refused() -> None:
     for levels in ([], [0, 255], [255, 128], [128, 128], [256]):
-        with pytest.raises(ValueError, match="levels must be rising"):
+        with pytest.raises(ValueError, match="levels must be increasing"):
             LoadColorImaged("label", levels=levels)
 
 

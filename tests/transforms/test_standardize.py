@@ -64,5 +64,5 @@ def test_percentiles_of_a_large_volume_come_from_an_even_sample() -> None:
 
 @pytest.mark.parametrize("percentiles", [(5, 5), (-1, 99), (1, 101), (50,)])
 def test_impossible_percentiles_are_refused(percentiles: tuple[float, ...]) -> None:
-    with pytest.raises(ValueError, match="percentiles must be two rising numbers"):
+    with pytest.raises(ValueError, match="percentiles must be two increasing numbers"):
         StandardizeIntensityd("image", percentiles=percentiles)
