@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 import shlex
 from pathlib import Path
+from pydoc import locate
 
 import pytest
 import torch
@@ -102,7 +103,28 @@ def test_the_first_commands_of_the_readme_are_run_by_ci(command: str, of_ci: str
     assert f"\n{of_ci}\n" in Path(ROOT, ".ci", "run").read_text(encoding="utf-8")
 
 
+def anchors(page: Path) -> set[str]:
+    """Return the anchors of the headings of a page."""
+    headings = re.findall(r"^#+ (.*)$", page.read_text(encoding="utf-8"), flags=re.MULTILINE)
+    return {re.sub(r"[^\w -]", "", heading.lower()).replace(" ", "-") for heading in headings}
+
+
 def test_links_between_pages_lead_somewhere() -> None:
     for page in PAGES:
-        for target in re.findall(r"\]\(([^)#:]+)(?:#[^)]*)?\)", page.read_text(encoding="utf-8")):
-            assert (page.parent / target).exists(), f"{page.name}: {target}"
+        for target, anchor in re.findall(r"\]\(([^)#:]*)(?:#([^)]*))?\)", page.read_text(encoding="utf-8")):
+            file = page.parent / target if target else page
+            assert file.exists(), f"{page.name}: {target}"
+            assert not anchor or anchor in anchors(file), f"{page.name}: {target}#{anchor}"
+
+
+def test_files_that_the_pages_name_exist() -> None:
+    folders = "benchmarks|bundle|configs|docs|models|tests|tools"
+    for page in PAGES:
+        for name in re.findall(rf"(?<![\w/.])(?:{folders})/[\w./-]*\w", page.read_text(encoding="utf-8")):
+            assert "NAME" in name or Path(ROOT, name).exists(), f"{page.name}: {name}"
+
+
+def test_python_names_on_the_pages_exist() -> None:
+    for page in PAGES:
+        for name in re.findall(r"(?<![\w.])bundle(?:\.\w+)+", page.read_text(encoding="utf-8")):
+            assert locate(name) is not None, f"{page.name}: {name}"
