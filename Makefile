@@ -36,7 +36,7 @@ lint: $(VENV)/.test  ## ruff
 types: $(VENV)/.test  ## mypy
 	$(BIN)/mypy
 
-format: $(VENV)/.test  ## let ruff mend what it can
+format: $(VENV)/.test  ## let ruff fix what it can
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
 
