@@ -1,4 +1,4 @@
-"""What every attention mechanism costs on top of the plain network it decorates.
+"""Cost of every attention mechanism relative to the plain network.
 
 Prints network(attention=X) / network(attention=None) for a forward pass and for a training step (forward and backward,
 no optimizer). One thread, CPU time of the process (other processes on the machine do not count), the networks in
@@ -29,7 +29,7 @@ ALLOCATOR = {"MALLOC_MMAP_MAX_": "0", "MALLOC_TRIM_THRESHOLD_": "4000000000", "M
 
 
 def stable_allocator() -> None:
-    """Start this script again under an allocator that keeps what it once got.
+    """Restart this script with an allocator that keeps its memory.
 
     By default glibc returns every large tensor to the system and the next one pays for its page faults: a cost that
     depends on the machine's load, as large as the attention that is measured.
@@ -53,7 +53,7 @@ def training_step(network: nn.Module, x: torch.Tensor) -> None:
 def minimum_times(
     networks: dict[str, nn.Module], step: Callable[[nn.Module, torch.Tensor], None], x: torch.Tensor, repeats: int
 ) -> dict[str, float]:
-    """Return the least CPU seconds of ``step`` for every network, after one step that is not counted."""
+    """Return the minimum CPU seconds of ``step`` for every network, after one uncounted step."""
     least = dict.fromkeys(networks, float("inf"))
     for repeat in range(repeats + 1):
         for name in list(networks) if repeat % 2 else reversed(networks):
@@ -82,7 +82,7 @@ def measure(
 
 
 def main() -> None:
-    """Measure what the command line asks for, print the table and write it where ``--json`` says."""
+    """Measure, print the table and write it to the file of ``--json``."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     known = sorted(name.lower() for name in Attention.names)
     parser.add_argument("--network", choices=list(NETWORKS), default="unet")

@@ -1,4 +1,4 @@
-"""CPU time of ``python -m bundle --help``: this checkout against another one, alternating.
+"""CPU time of ``python -m bundle --help``: this checkout compared with another one, alternating.
 
 ``python benchmarks/cli_start.py --base DIR`` prints the ratio of the least times; without ``--base`` it compares with
 ``import torch``, which no command line needs in order to show its help.

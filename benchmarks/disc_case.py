@@ -32,7 +32,7 @@ def write_phantom(file: Path, shape: tuple[int, int, int], spacing: tuple[float,
 
 
 def run(file: Path, output: Path, *, figure: bool) -> tuple[float, int]:
-    """Label a volume; return the CPU seconds, those of making the workflow included, and the number of discs."""
+    """Label a volume; return the CPU seconds, including those of building the workflow, and the number of discs."""
     start = time.process_time()
     options: dict[str, Any] = {"input": str(file), "output_dir": str(output), "device": "cpu", "figure": figure}
     workflow = create_workflow(
@@ -48,7 +48,7 @@ def run(file: Path, output: Path, *, figure: bool) -> tuple[float, int]:
 
 
 def main() -> None:
-    """Measure what the command line asks for and print the seconds."""
+    """Measure and print the seconds."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--file", type=Path, help="volume to label (default: a phantom)")
     parser.add_argument("--repeats", type=int, default=5, help="repeats (default: 5)")

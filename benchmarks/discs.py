@@ -1,8 +1,8 @@
-"""Disc labelling: the skeleton search, the heat maps and their decoding, beside what they replace.
+"""Disc labeling: the skeleton search, the heat maps and their decoding, compared with what they replace.
 
 Prints (a) the original's loop over all combinations against the exact search for the same cost, and the search for any
 two anchors; (b) heat maps by MONAI's ``GenerateHeatmap``, by a double loop in Python, and in closed form; (c) the error
-of reading a point out of a perfect heat map. One thread, CPU time of the process, the candidates of a comparison in
+of decoding a point from a perfect heat map. One thread, CPU time of the process, the candidates of a comparison in
 alternating order, the minimum of several repeats:
 
     python benchmarks/discs.py --repeats 7
@@ -28,7 +28,7 @@ from bundle.tasks.spine.discs.skeleton import SkeletonPrior
 from bundle.tasks.spine.discs.skeleton_search import anchored_search, search_skeleton
 
 LEAST = 0.02
-"""A call is repeated until this many seconds have passed: the clock is too coarse for one."""
+"""A call is repeated for this many seconds: the clock is too coarse for a single one."""
 
 NATIVE = 320
 GRID = 256
@@ -47,7 +47,7 @@ def seconds(call: Callable[[], object]) -> float:
 
 
 def least(calls: dict[str, Callable[[], object]], repeats: int) -> dict[str, float]:
-    """Return the least CPU seconds of every call, in alternating order, after a round that does not count."""
+    """Return the minimum CPU seconds of every call, in alternating order, after an uncounted round."""
     times = dict.fromkeys(calls, math.inf)
     for repeat in range(repeats + 1):
         for name in list(calls) if repeat % 2 else reversed(calls):
@@ -65,7 +65,7 @@ def spine(levels: int) -> SkeletonPrior:
 
 
 def planted(prior: SkeletonPrior, count: int) -> list[Candidates]:
-    """Return ``count`` candidates a channel: one near its disc, then near the neighbors', then anywhere."""
+    """Return ``count`` candidates per channel: one near its disc, then near the neighbors', then anywhere."""
     rng = np.random.default_rng(count)
     found = []
     for channel, place in enumerate(prior.means):
@@ -123,7 +123,7 @@ def print_search(repeats: int) -> None:
 
 
 def double_loop(points: np.ndarray, size: int) -> np.ndarray:
-    """One Gaussian a point, pixel by pixel, and their maximum."""
+    """One Gaussian per point, pixel by pixel, and their maximum."""
     image = np.zeros((size, size), dtype=np.float32)
     for row in range(size):
         for column in range(size):
@@ -164,7 +164,7 @@ def to_native(places: np.ndarray, size: int) -> np.ndarray:
 
 
 def print_decoding(count: int) -> None:
-    """Print the errors of reading points out of perfect maps."""
+    """Print the errors of decoding points from perfect maps."""
     points = np.random.default_rng(1).uniform(30, GRID - 30, (count, 2))
     truth = to_native(points, GRID)
     print(f"\nerror of decoding a perfect map in pixels of {NATIVE}, mean of {count} points: first axis / distance")

@@ -1,4 +1,4 @@
-"""What the fused instance normalization and PAM cost against the plain U-Net.
+"""Cost of the fused instance normalization and of PAM relative to the plain U-Net.
 
 Prints, for a forward pass and a training step, the time of the plain U-Net with the grouped normalization of this
 project, of the PAM U-Net and of the fused PAM U-Net, each over that of the plain U-Net with PyTorch's InstanceNorm3d.
@@ -21,7 +21,7 @@ PLAIN = "plain, torch.nn.InstanceNorm3d"
 
 
 def with_torch_norm(network: nn.Module) -> nn.Module:
-    """Put PyTorch's own instance normalization in the place of the grouped one."""
+    """Replace the grouped instance normalization by PyTorch's."""
     for module in list(network.modules()):
         for name, child in list(module.named_children()):
             if isinstance(child, GroupedInstanceNorm):
@@ -40,7 +40,7 @@ def build_networks(size: list[int]) -> dict[str, nn.Module]:
 
 
 def main() -> None:
-    """Measure what the command line asks for and print the table."""
+    """Measure and print the table."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--size", type=int, nargs=3, default=[64, 128, 128], help="voxels of the forward pass")
     parser.add_argument("--train-size", type=int, nargs=3, default=[32, 96, 96], help="voxels of the training step")

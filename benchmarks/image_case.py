@@ -39,7 +39,7 @@ def draw_image(file: Path, width: int, height: int) -> None:
 
 
 def run(file: Path, output: Path, **options: Any) -> float:
-    """Segment an image; return the CPU seconds, those of making the workflow included."""
+    """Segment an image; return the CPU seconds, including those of building the workflow."""
     start = time.process_time()
     create_workflow(
         config_file=str(Path(ROOT, "configs", "lesion_segmentation", "inference.json")),
@@ -54,7 +54,7 @@ def run(file: Path, output: Path, **options: Any) -> float:
 
 
 def main() -> None:
-    """Measure what the command line asks for and print the seconds."""
+    """Measure and print the seconds."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--file", type=Path, help="image to segment (default: a drawn one)")
     parser.add_argument("--repeats", type=int, default=3, help="repeats (default: 3)")

@@ -1,10 +1,10 @@
-"""Inference on a large volume beside MONAI's default pipeline: CPU time, peak memory, and voxels that differ.
+"""Inference on a large volume compared with MONAI's default pipeline: CPU time, peak memory, and voxels that differ.
 
     python benchmarks/inference.py                                             512 x 512 x 100, both pipelines
     python benchmarks/inference.py --size 512 512 600 --spacing 0.7 0.7 1 --limit 3   under an address space of 3 GiB
     python benchmarks/inference.py --depths 300 1200                           peak against the number of slices
 
-Every pipeline runs in a process of its own, with one thread, on the same file, windows and network: a 1 x 1 x 1
+Every pipeline runs in a separate process, with one thread, on the same file, windows and network: a 1 x 1 x 1
 convolution that gives the class of the nearest mean intensity, so that what is measured is all but the network. MONAI's
 is ``LoadImaged``, ``Orientationd``, ``Spacingd``, ``SlidingWindowInferer``, ``Invertd`` with interpolated scores,
 arg-max and ``SaveImaged``; ours is ``LoadVolumed``, ``Orientationd``, ``ResampleSpacingd``, ``SlabInferer`` with
@@ -48,7 +48,7 @@ from bundle.inference import SaveSegmentationd, SlabInferer
 from bundle.io import LoadVolumed
 
 STEP = 1001
-"""Intensity between the means of neighboring classes; odd, so that no voxel lies right between two."""
+"""Intensity between the means of neighboring classes; odd, so that no voxel is exactly between two."""
 
 TIE = 1e-3
 """Scores whose difference is below this share of the step between two classes count as tied."""
@@ -114,7 +114,7 @@ class Stages:
         self.restart()
 
     def restart(self) -> None:
-        """Count the peak from here on."""
+        """Reset the peak."""
         Path("/proc/self/clear_refs").write_text("5", encoding="utf-8")
         self.base = memory("VmRSS")
 
@@ -126,7 +126,7 @@ class Stages:
         self.seconds[name] = time.process_time() - start
 
     def peak(self) -> int:
-        """Return the peak up to now, in bytes."""
+        """Return the peak so far, in bytes."""
         return memory("VmHWM") - self.base
 
 
@@ -182,7 +182,7 @@ def run_keyslice(args: argparse.Namespace, network: NearestMean, stages: Stages)
 
 
 def run_depth(args: argparse.Namespace, network: NearestMean, stages: Stages) -> None:
-    """Run the inferer and the way back alone, on an image that is there already."""
+    """Run only the inferer and the restoring of the original grid, on an image that is already loaded."""
     size = args.size
     affine, original = (torch.diag(torch.tensor([*step, 1.0]).double()) for step in (args.pixdim, args.spacing))
     shape = [round((n - 1) * s / p) + 1 for n, s, p in zip(size, args.spacing, args.pixdim, strict=True)]
@@ -214,7 +214,7 @@ def child(args: argparse.Namespace) -> None:
 
 
 def start(run: str, folder: Path, arguments: list[str]) -> dict[str, Any] | None:
-    """Run a pipeline in a process of its own; return what it took, or None when it failed."""
+    """Run a pipeline in a separate process; return its measurements, or None when it failed."""
     record = folder / f"{run}.json"
     record.unlink(missing_ok=True)
     command = [sys.executable, "-W", "ignore", __file__, *arguments, "--run", run, "--record", str(record)]
@@ -229,7 +229,7 @@ def start(run: str, folder: Path, arguments: list[str]) -> dict[str, Any] | None
 
 
 def margins(volume: Path, places: np.ndarray, args: argparse.Namespace) -> np.ndarray:
-    """Return how far the two best scores lie apart at voxels ``(N, 3)`` of the file, in steps between classes.
+    """Return the difference of the two best scores at voxels ``(N, 3)`` of the file, in steps between classes.
 
     In float64: scores are affine in the intensity, so those of the interpolated intensity are the interpolated scores.
     """
@@ -268,7 +268,7 @@ def report(found: dict[str, dict[str, Any]]) -> None:
     for name, run in found.items():
         rest = sum(run["seconds"].values()) - run["network"]
         stages = ", ".join(f"{stage} {seconds:.1f}" for stage, seconds in run["seconds"].items())
-        print(f"{name:9} CPU {rest:6.1f} s beside the network's {run['network']:.1f} s ({stages})")
+        print(f"{name:9} CPU {rest:6.1f} s in addition to the network's {run['network']:.1f} s ({stages})")
         print(f"{name:9} peak {run['peak'] / 2**20:.0f} MiB")
     if len(found) == 2:
         peer, ours = found["monai"], found["keyslice"]
@@ -307,7 +307,7 @@ def main() -> None:
             size = [*map(str, [*args.size[:2], depth])]
             run = start("depth", folder, [*sys.argv[1:], "--spacing", "0.7", "0.7", "1", "--size", *size])
             if run:
-                print(f"{depth} slices: peak {run['peak'] / 2**20:.0f} MiB beside the image and its labels")
+                print(f"{depth} slices: peak {run['peak'] / 2**20:.0f} MiB in addition to the image and its labels")
         if args.depths:
             return
         write_phantom(folder / "volume.nii.gz", args.size, args.spacing, args.classes, args.phantom)

@@ -1,7 +1,7 @@
 """What the machine's plan gains on the main network, and what it changes.
 
-Prints the time a window of every plan tried, the plan chosen, its speed-up over float32 window by window (with the
-allocator as it is, and with memory reused, see ``bundle.inference.plan_run.reuse_memory``), the share of the roof it
+Prints the time per window of every plan tried, the plan chosen, its speed-up over float32 window by window (with the
+allocator as it is, and with memory reused, see ``bundle.inference.plan_run.reuse_memory``), the share of the peak it
 reaches (the speed of one large 3D convolution in the same precision, in the same run), and the labels it changes on the
 test cases of a split. One thread: CPU time of the thread, plans in alternating order, the minimum of several passes;
 several threads: the time that passes.
@@ -43,7 +43,7 @@ def seconds_of(run: Callable[[], Any], threads: int) -> float:
 def time_plans(
     plans: dict[str, Plan], network: torch.nn.Module, window: torch.Tensor, repeats: int
 ) -> dict[str, float]:
-    """Return the least seconds a window of every plan, after one pass that is not counted."""
+    """Return the minimum seconds per window of every plan, after one uncounted pass."""
     least = dict.fromkeys(plans, float("inf"))
     for repeat in range(repeats):
         for name in list(plans) if repeat % 2 else reversed(plans):
@@ -68,7 +68,7 @@ def candidates(threads: int) -> dict[str, Plan]:
     return plans
 
 
-def roof(dtype: str, threads: int, repeats: int) -> float:
+def peak_rate(dtype: str, threads: int, repeats: int) -> float:
     """Return the FLOP a second of the faster of two large convolutions, channels last."""
     fastest = 0.0
     for channels, size in ((64, 48), (128, 32)):
@@ -131,7 +131,7 @@ def main() -> None:
     with FlopCounterMode(display=False) as counter, torch.no_grad():
         network(window)
     flop = counter.get_total_flops()
-    peak = roof(chosen.dtype, args.threads, args.repeats) / 1e9
+    peak = peak_rate(chosen.dtype, args.threads, args.repeats) / 1e9
     speed = flop / times[str(chosen)] / 1e9
     print(f"chosen: {chosen}")
     print(f"{flop / 1e9:.2f} GFLOP a window: {speed:.0f} GFLOP/s, {speed / peak:.0%} of {peak:.0f} GFLOP/s")

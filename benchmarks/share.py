@@ -1,4 +1,4 @@
-"""How much of the CPU time of a whole job the network takes.
+"""Share of the network in the CPU time of a complete job.
 
 Runs ``configs/inference.json``, from the file to the label map, on a volume of noise, and prints the share of the
 process's CPU time that is spent inside the network. One thread; the plan is chosen on a first, small volume:

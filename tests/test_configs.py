@@ -44,7 +44,7 @@ def test_no_path_is_absolute(name: str) -> None:
 
 
 @pytest.mark.parametrize(("task", "workflow"), contract.TASK_WORKFLOWS)
-def test_what_a_user_changes_stands_at_the_top(task: str, workflow: str) -> None:
+def test_what_a_user_changes_is_at_the_top(task: str, workflow: str) -> None:
     ids = list(contract.read(f"{task}/{workflow}.json"))
     wanted = contract.USER_IDS[workflow].split()
     first_section = ids.index("network_def")

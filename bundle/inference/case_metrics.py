@@ -28,7 +28,7 @@ class CaseMetrics:
 
     Each is a label map, of one channel, or has a mask a structure; structures may overlap. Attached under a name, as a
     MONAI key metric is, it sets that metric to the mean Dice over cases and structures. At the end it writes
-    ``metrics.csv`` (a row a case and structure) and ``metrics.json`` (the same, means with 95 % bootstrap intervals,
+    ``metrics.csv`` (a row per case and structure) and ``metrics.json`` (the same, means with 95 % bootstrap intervals,
     and the false negatives and positives of every structure). Failed cases are skipped; they
     stand in ``summary.json``.
 

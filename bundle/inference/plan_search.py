@@ -37,7 +37,7 @@ class Trial:
 
     Attributes:
         plan: the plan.
-        seconds: seconds a window, the shortest of some passes.
+        seconds: seconds per window, the shortest of some passes.
         agreement: share of the voxels with the label of float32.
         deviation: deviation of the scores, see :data:`SCORE_TOLERANCE`.
         passed: whether labels and scores are close enough.

@@ -65,7 +65,7 @@ class StoredImage:
 def read_image(file: str | Path) -> StoredImage:
     """Read an image as RGB.
 
-    Grey, palette, CMYK and 16-bit pixels are converted; transparent pixels are laid on black.
+    Gray, palette, CMYK and 16-bit pixels are converted; transparent pixels are laid on black.
 
     Raises:
         UnreadableFileError: when the file is missing, empty, truncated or not an image.
@@ -87,8 +87,8 @@ def read_image(file: str | Path) -> StoredImage:
 def read_mask(file: str | Path, levels: Sequence[int] = (255,), *, round_levels: bool = False) -> StoredImage:
     """Read a mask as class numbers, 0 for the background.
 
-    A file holds a gray level a class, or the class numbers themselves. Levels between, which JPEG makes, and smoothing
-    where ``round_levels`` allows for it, become the nearest one.
+    A file holds a gray level per class, or the class numbers themselves. Levels between, from JPEG compression or, with
+    ``round_levels``, from smoothing, become the nearest one.
 
     Args:
         file: path of the mask.
@@ -214,7 +214,7 @@ def _gray_levels(file: str | Path, image: Image.Image, remarks: list[str]) -> np
         return np.round(colors.mean(axis=2)).astype(np.uint8)
     if image.mode == "P":
         return np.asarray(image)
-    raise LabelValuesError(file, "is colored", "save the mask as gray levels, one a class")
+    raise LabelValuesError(file, "is colored", "save the mask as gray levels, one per class")
 
 
 def _nearest(file: str | Path, gray: np.ndarray, known: np.ndarray, remarks: list[str]) -> np.ndarray:

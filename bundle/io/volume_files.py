@@ -24,7 +24,7 @@ def kind_of(path: str | Path) -> str:
 
 
 def files_of(image: str | Path | Sequence[str | Path]) -> list[str]:
-    """Return the files of an image: one, or one a channel."""
+    """Return the files of an image: one, or one per channel."""
     return [str(image)] if isinstance(image, str | Path) else [str(file) for file in image]
 
 

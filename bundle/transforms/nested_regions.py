@@ -12,13 +12,13 @@ from bundle.grid.original_grid import LabelMapAssembler
 
 
 class NestedRegions:
-    """Make label maps of region scores: an assembler for :class:`bundle.inference.SlabInferer`.
+    """Make label maps from region scores: an assembler for :class:`bundle.inference.SlabInferer`.
 
-    The network has one logit a region, of R nested regions. A voxel gets the number of
-    the innermost region that it is in, and is in a region only if it is in all the ones around it too. That is the
-    arg-max of class scores ``0, m_1, m_1 + m_2, ...`` with ``m_k`` the least of the logits of the regions 1 to k, so
-    that the original grid is restored as for any other segmentation. The scores of windows that an inferer
-    skips are no region scores: leave its ``skip_constant`` off.
+    The network has one logit per region, for R nested regions. A voxel is in a region only if it is in all outer
+    regions too; its label is the number of the innermost region that contains it. That is the arg-max of the class
+    scores ``0, m_1, m_1 + m_2, ...`` with ``m_k`` the minimum of the logits of regions 1 to k, so that the original
+    grid is restored as for any other segmentation. Do not set ``skip_constant`` of the inferer: it fills skipped
+    windows with class scores, not with region scores.
 
     Args:
         regions: label values of every region, the outermost first: 1 to R, then 2 to R, and so on.

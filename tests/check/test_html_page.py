@@ -51,7 +51,7 @@ def test_a_clean_page_has_no_list_of_faults() -> None:
     assert "0 faults, 0 remarks" in text
 
 
-def test_an_item_without_image_says_so() -> None:
+def test_an_item_without_image_states_it() -> None:
     assert "no image" in html([new("a", "")], [], [])
 
 

@@ -69,8 +69,8 @@ def test_an_even_or_unreadable_image_is_a_fault(tmp_path: Path) -> None:
 
 
 def test_sixteen_bits_and_transparency_are_read(tmp_path: Path) -> None:
-    grey = np.random.default_rng(0).integers(0, 65536, (30, 40)).astype(np.uint16)
-    assert read(write(tmp_path / "a.png", grey)).facts["bits"] == 16
+    gray = np.random.default_rng(0).integers(0, 65536, (30, 40)).astype(np.uint16)
+    assert read(write(tmp_path / "a.png", gray)).facts["bits"] == 16
     clear = noise(30, 40, 4)
     assert len(read(write(tmp_path / "b.png", clear)).remarks) == 1
 

@@ -12,7 +12,7 @@ def image(seed: int, *shape: int) -> np.ndarray:
     return np.random.default_rng(seed).normal(size=shape).astype(np.float32)
 
 
-def test_a_digest_tells_content_shape_and_type_apart() -> None:
+def test_a_digest_distinguishes_content_shape_and_type() -> None:
     array = np.arange(12, dtype=np.uint8)
     assert digest(array) == digest(array.copy())
     others = [array.reshape(3, 4), array.astype(np.uint16), array[::-1]]

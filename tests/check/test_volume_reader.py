@@ -44,7 +44,7 @@ def test_a_volume_and_its_label_are_described(tmp_path: Path) -> None:
     assert (reading.facts["classes"], reading.facts["volumes_ml"]) == ({"2": 12}, {"2": pytest.approx(0.03)})
 
 
-def test_faults_of_image_and_label_are_all_told(tmp_path: Path) -> None:
+def test_all_faults_of_image_and_label_are_reported(tmp_path: Path) -> None:
     label = np.full((8, 9, 10), 0.5, np.float32)
     shifted = np.eye(4)
     shifted[0, 3] = 3

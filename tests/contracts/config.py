@@ -130,7 +130,7 @@ def _structures(inference: dict[str, Any]) -> list[str]:
 
 
 def _foreground(inference: dict[str, Any]) -> list[str]:
-    """Return the structures that are told from the background, one a channel."""
+    """Return the structures that are told from the background, one per channel."""
     return list(inference["label_names"])
 
 

@@ -42,7 +42,7 @@ def test_names_are_taken_apart() -> None:
     }
 
 
-def test_sessions_of_a_subject_are_not_parted(dataset: Path) -> None:
+def test_sessions_of_a_subject_are_not_split(dataset: Path) -> None:
     content = prepare_bids(dataset, folds=2, test_share=1 / 3)
     places: dict[str, set[object]] = {}
     for item in content["training"] + content["test"]:

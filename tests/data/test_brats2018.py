@@ -47,7 +47,7 @@ def test_cases_have_four_channels_a_label_and_a_patient(released: Path) -> None:
     assert content["label_values"] == {"necrotic_core": [1], "edema": [2], "enhancing": [4]}
 
 
-def test_patients_are_not_parted_and_grades_have_like_shares(released: Path) -> None:
+def test_patients_are_not_split_and_grades_are_balanced(released: Path) -> None:
     content = prepare_brats2018(released, folds=3, test_share=0.25)
     places: dict[str, set[Any]] = {}
     for item in content["training"] + content["test"]:

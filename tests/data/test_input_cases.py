@@ -154,7 +154,7 @@ class TestChannels:
         touch(tmp_path, "a.nii.gz")
         assert list_cases(tmp_path, modalities=["T1"]) == [{"case": "a", "image": str(tmp_path / "a.nii.gz")}]
 
-    def test_two_images_of_one_name_tell_all_their_files(self, tmp_path: Path) -> None:
+    def test_two_images_of_one_name_are_listed_with_all_their_files(self, tmp_path: Path) -> None:
         item = {"image": ["a_1.nii", "a_2.nii"]}
         path = write_json(tmp_path / "dataset.json", {"test": [item, item]})
         with pytest.raises(DatalistError, match=r"a_1.nii, .*a_2.nii, .*a_1.nii, .*a_2.nii; rename or remove"):

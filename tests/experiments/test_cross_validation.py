@@ -167,7 +167,7 @@ def test_the_overlay_of_the_evaluation_gives_the_same_scores_again(
     assert {(row["case"], row["structure"]): float(row["dice"]) for row in rows} == pytest.approx(dice)
 
 
-def test_the_page_tells_command_budget_and_figures(finished: Path) -> None:
+def test_the_page_lists_command_budget_and_figures(finished: Path) -> None:
     page = (finished / "crossval.md").read_text()
     content = read(finished)
     assert content["command"] in page
@@ -243,7 +243,7 @@ def test_a_fold_that_fails_is_recorded_and_only_it_is_run_again(
     assert (tmp_path / "out" / "ensemble.pt").is_file()
 
 
-def test_without_test_cases_the_page_says_that_the_ensemble_was_not_scored(tmp_path: Path) -> None:
+def test_without_test_cases_the_page_states_that_the_ensemble_was_not_scored(tmp_path: Path) -> None:
     folder = small_dataset(tmp_path / "data", count=3)
     write_nifti(folder / "images" / "case9.nii.gz", np.full((16, 16, 16), np.nan, np.float32))
     write_nifti(folder / "labels" / "case9.nii.gz", np.zeros((16, 16, 16), np.uint8))

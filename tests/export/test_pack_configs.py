@@ -42,7 +42,7 @@ def test_handlers_of_a_training_are_resolved() -> None:
     assert adapted["counter"] == counter
 
 
-def test_a_schedule_of_its_own_length_is_left_alone() -> None:
+def test_a_schedule_with_a_fixed_length_is_unchanged() -> None:
     config: dict[str, Any] = {
         "output_dir": "",
         "lr_scheduler": {"epochs": 7},

@@ -25,7 +25,7 @@ def write_series(
     ending: str = ".dcm",
     **attributes: Any,
 ) -> Path:
-    """Write ``voxels`` (columns, rows, slices), int16, as CT slices whose numbers tell nothing of their order.
+    """Write ``voxels`` (columns, rows, slices), int16, as CT slices whose numbers say nothing about their order.
 
     Args:
         folder: folder to write to.

@@ -26,7 +26,7 @@ def write_cases(folder: Path, count: int) -> list[str]:
 
 
 def start_job(config: str, source: Path, output: Path, checkpoint: str, *options: str) -> subprocess.Popen[str]:
-    """Start a job as a user does, in a process of its own; output and errors come back together in ``stdout``."""
+    """Start a job as a user does, in a separate process; output and errors are returned together in ``stdout``."""
     command = [sys.executable, "-m", "monai.bundle", "run", "--config_file", config, "--input", str(source)]
     command += ["--output_dir", str(output), "--checkpoint", checkpoint, *small_options(), *options]
     environment = {**os.environ, "OMP_NUM_THREADS": "1"}

@@ -1,4 +1,4 @@
-"""Small volumes for tests: a writer of NIfTI files that can lie in its header, and synthetic images with labels."""
+"""Small volumes for tests: a writer of NIfTI files with wrong headers on request, and synthetic images with labels."""
 
 from __future__ import annotations
 
@@ -61,7 +61,7 @@ def write_nifti(
 
 
 def _write_raw(path: Path, nifti: nib.Nifti1Image) -> Path:
-    """Write header fields as they are: nibabel mends some of them on saving."""
+    """Write header fields as they are: nibabel corrects some of them on saving."""
     head = nifti.header
     head["magic"], head["vox_offset"] = b"n+1", 352
     data = np.asarray(nifti.dataobj).astype(head.get_data_dtype()).tobytes(order="F")

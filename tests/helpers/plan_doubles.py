@@ -10,7 +10,7 @@ from bundle.inference.plan_run import Plan
 
 
 class Watch:
-    """A stopwatch that tells the time of a table, seconds a window, and counts the runs."""
+    """A stopwatch that returns times from a table, in seconds per window, and counts the runs."""
 
     def __init__(self, table: dict[tuple[str, str], float], scale: Callable[[Plan], float] = lambda plan: 1.0) -> None:
         self.table, self.scale, self.plans = table, scale, list[Plan]()
@@ -22,7 +22,7 @@ class Watch:
 
 
 class Brittle(torch.nn.Module):
-    """Two classes that half precision tells apart where float32 does not: its labels differ under autocast."""
+    """Two classes that half precision separates where float32 does not: its labels differ under autocast."""
 
     def __init__(self) -> None:
         super().__init__()

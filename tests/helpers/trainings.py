@@ -47,7 +47,7 @@ def small_trainer(
     workers: int = 0,
     cases: int = 5,
 ) -> SupervisedTrainer:
-    """Return MONAI's trainer on noisy balls, two a batch."""
+    """Return MONAI's trainer on noisy balls, two per batch."""
     dataset = Dataset(small_cases(cases), transform)
     return SupervisedTrainer(
         device="cpu",

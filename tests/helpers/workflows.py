@@ -34,7 +34,7 @@ def make_workflow(config: str | list[str], **overrides: Any) -> Any:
 
 
 def run_workflow(config: str | list[str], **overrides: Any) -> Any:
-    """Run a workflow of the project at test size; raises SystemExit when cases were left out."""
+    """Run a workflow of the project at test size; raises SystemExit when cases were skipped."""
     workflow = make_workflow(config, **overrides)
     workflow.run()
     workflow.finalize()

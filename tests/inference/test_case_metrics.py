@@ -86,7 +86,7 @@ def test_the_spacing_is_that_of_the_label() -> None:
     assert np.isclose(handler.rows[0]["rvd"], 0)
 
 
-def test_what_was_missed_or_invented_is_counted_and_told(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+def test_false_negatives_and_false_positives_are_counted(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
     cases = [(label_map(0), label_map(0, 6)), (label_map(0, 6), label_map(0)), (label_map(0, 6), label_map(0, 6))]
     run(CaseMetrics(NAMES, output_dir=tmp_path, unmatched_mm=50.0), cases)
     content = json.loads((tmp_path / "metrics.json").read_text())
@@ -108,7 +108,7 @@ def test_regions_are_several_values_of_a_label_map_or_masks_that_overlap() -> No
         assert [row["dice"] for row in handler.rows] == [pytest.approx(0.875), 0.75]
 
 
-def test_metrics_of_the_original_stand_beside_those_of_the_field(tmp_path: Path) -> None:
+def test_original_metrics_are_added_to_those_of_the_field(tmp_path: Path) -> None:
     handler = CaseMetrics(NAMES, output_dir=tmp_path, original="true")
     run(handler, [(label_map(0, 7), label_map(0, 6))])
     (row,) = (row for row in handler.rows if row["structure"] == "right")

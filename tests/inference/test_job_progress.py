@@ -209,7 +209,7 @@ class Broken(io.StringIO):
 
 @pytest.mark.parametrize(("count", "words"), [(0, "Broken pipe"), (3, "Broken pipe"), (100, "No space left")])
 @pytest.mark.parametrize("target", ["lines.jsonl", "-"])
-def test_lines_that_cannot_be_written_are_given_up_and_the_job_goes_on(
+def test_lines_that_cannot_be_written_are_dropped_and_the_job_continues(
     target: str,
     count: int,
     words: str,
@@ -233,7 +233,7 @@ def test_lines_that_cannot_be_written_are_given_up_and_the_job_goes_on(
     assert all(words in message for message in warned)
 
 
-def test_the_end_is_told_when_all_is_written(tmp_path: Path) -> None:
+def test_the_end_is_reported_when_all_is_written(tmp_path: Path) -> None:
     path, writer = tmp_path / "lines.jsonl", BackgroundWriter()
 
     def save(data: dict[str, Any]) -> dict[str, Any]:

@@ -126,7 +126,7 @@ def test_the_inferer_is_restored_after_an_error() -> None:
     assert inferer.inferer.sw_batch_size == 1
 
 
-def test_a_network_that_fails_in_float32_says_so_itself() -> None:
+def test_the_error_of_a_network_that_fails_in_float32_is_raised() -> None:
     def broken(windows: torch.Tensor) -> torch.Tensor:
         raise RuntimeError("no such layer")
 
@@ -148,7 +148,7 @@ def test_a_forced_plan_is_carried_out_unmeasured(caplog: Any) -> None:
 
 
 @pytest.mark.parametrize(("plan", "told"), [("fp32", "(off)"), ("bf16", "(forced)")])
-def test_the_result_tells_the_plan_where_it_carries_metadata(network: torch.nn.Module, plan: str, told: str) -> None:
+def test_the_result_carries_the_plan_in_its_metadata(network: torch.nn.Module, plan: str, told: str) -> None:
     inferer = PlannedInferer(SlidingWindowInferer(ROI, 1), plan=plan)
     assert inferer.description is None
     inferer(torch.zeros(1, 1, *ROI), network)
@@ -177,7 +177,7 @@ def test_fp32_turns_the_plan_off(monkeypatch: pytest.MonkeyPatch) -> None:
     assert inferer.chosen["source"] == "off"
 
 
-def test_the_allocator_is_told_to_keep_memory(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_allocator_is_set_to_keep_memory(monkeypatch: pytest.MonkeyPatch) -> None:
     calls = []
     monkeypatch.setattr("bundle.inference.plan.reuse_memory", lambda: calls.append(True))
     planned(plan="bf16", reuse_memory=True)(volume(), Recorder())
@@ -248,7 +248,7 @@ def test_a_kept_choice_that_is_damaged_is_made_anew(network: torch.nn.Module, ca
     assert json.loads(file.read_text())["chosen"]["plan"]["dtype"] == "bf16"
 
 
-def test_another_machine_network_or_window_has_a_choice_of_its_own(
+def test_another_machine_network_or_window_has_a_separate_choice(
     network: torch.nn.Module, cache: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     planned()(volume(), network)

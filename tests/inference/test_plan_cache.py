@@ -79,7 +79,7 @@ def test_the_folder_is_that_of_the_user(tmp_path: Path, monkeypatch: pytest.Monk
     assert default_folder() == tmp_path / ".cache" / "keyslice"
 
 
-def test_the_machine_is_told_by_processor_cores_threads_and_versions(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_machine_is_identified_by_processor_cores_threads_and_versions(monkeypatch: pytest.MonkeyPatch) -> None:
     machine = describe_machine(CPU)
     json.dumps(machine)
     assert machine["device"]

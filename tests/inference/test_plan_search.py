@@ -106,7 +106,7 @@ def test_repeated_passes_keep_the_shortest_time() -> None:
     assert baseline.seconds == 0.3
 
 
-def test_a_plan_that_gives_other_labels_or_scores_or_no_numbers_is_left_out() -> None:
+def test_a_plan_that_gives_other_labels_or_scores_or_no_numbers_is_rejected() -> None:
     for wrong in (SCORES.flip(1), SCORES * 1.2, SCORES * math.nan, SCORES * math.inf):
         found, seen = search(bf16_is_fast, run=lambda plan, wrong=wrong: wrong if plan.dtype == "bf16" else SCORES)
         assert found.find(threads=1)[0].plan == Plan("fp32", "channels_last", threads=1, direct=True)

@@ -101,7 +101,7 @@ def test_volumes_are_those_of_boxes_known_in_closed_form(image: Path, tmp_path: 
     }
 
 
-def test_the_json_says_what_was_done_with_what(image: Path, tmp_path: Path) -> None:
+def test_the_json_records_settings_and_inputs(image: Path, tmp_path: Path) -> None:
     weights = tmp_path / "model.pt"
     weights.write_bytes(b"weights")
     save = SaveSegmentationd(
@@ -166,7 +166,7 @@ def test_a_label_map_on_another_grid_is_refused_and_nothing_is_written(fault: st
     assert list((tmp_path / "out").iterdir()) == []
 
 
-def test_only_whole_files_appear_and_earlier_ones_are_replaced(image: Path, tmp_path: Path) -> None:
+def test_only_complete_files_appear_and_earlier_ones_are_replaced(image: Path, tmp_path: Path) -> None:
     save = SaveSegmentationd("pred", label_names=NAMES, output_dir=tmp_path / "out")
     save(case_of(image, np.zeros((12, 12, 12), np.uint8)))
     save(case_of(image, ball()))
@@ -200,7 +200,7 @@ def test_a_missing_key_is_an_error_unless_it_may_be_missing(image: Path, tmp_pat
     )
 
 
-def test_a_label_map_can_be_saved_by_itself_and_gives_the_voxel_size(image: Path, tmp_path: Path) -> None:
+def test_a_label_map_can_be_saved_alone_and_gives_the_voxel_size(image: Path, tmp_path: Path) -> None:
     spacing = save_label_map(ball(), tmp_path / "x.nii.gz", source=image, affine=nib.load(image).affine)
     np.testing.assert_allclose(spacing, (0.8, 1.2, 2.5), atol=1e-6)
 
@@ -221,7 +221,7 @@ def test_a_writer_gets_the_result_and_writes_the_same(image: Path, tmp_path: Pat
         assert (tmp_path / "beside" / name).is_file()
 
 
-def test_a_result_that_cannot_be_written_beside_is_a_failure_of_its_case(image: Path, tmp_path: Path) -> None:
+def test_a_further_result_that_cannot_be_written_fails_its_case(image: Path, tmp_path: Path) -> None:
     writer = BackgroundWriter()
     (tmp_path / "out" / "a.json").mkdir(parents=True)
     save = SaveSegmentationd("pred", label_names=NAMES, output_dir=tmp_path / "out", writer=writer)

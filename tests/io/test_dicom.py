@@ -87,7 +87,7 @@ def test_names_without_ending_and_files_that_are_no_dicom_do_not_matter(tmp_path
     assert open_series(folder).shape == VOXELS.shape
 
 
-def test_a_series_without_position_beside_it_is_left_out_and_this_is_said(tmp_path: Path) -> None:
+def test_a_second_series_without_positions_is_skipped_and_reported(tmp_path: Path) -> None:
     folder = write_series(tmp_path / "a", VOXELS)
     scout = write_series(
         tmp_path / "b", VOXELS[..., :1], SeriesDescription=None, ImagePositionPatient=None, Modality="SC"
@@ -116,7 +116,7 @@ def test_a_file_of_several_frames_is_refused_wherever_it_keeps_its_place(alone: 
         open_series(folder)
 
 
-def test_a_segmentation_beside_a_series_is_left_out(tmp_path: Path) -> None:
+def test_a_segmentation_in_the_folder_of_a_series_is_skipped(tmp_path: Path) -> None:
     folder = write_series(tmp_path / "a", VOXELS)
     frames(folder, Modality="SEG", SeriesDescription="organs")
     assert open_series(folder).remarks == ("skipped organs (1 files), which has no position",)
@@ -254,7 +254,7 @@ def test_two_slices_make_a_volume(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("package", ["pydicom", "SimpleITK"])
-def test_without_its_packages_it_says_what_to_install(
+def test_without_its_packages_the_error_names_what_to_install(
     package: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     folder = write_series(tmp_path / "a", VOXELS)

@@ -46,7 +46,7 @@ def test_the_volume_of_the_object_is_the_label_map_on_the_grid_of_the_series(
     np.testing.assert_array_equal(expected, labels())
 
 
-def test_it_says_what_the_values_mean_and_whose_they_are(tmp_path: Path) -> None:
+def test_values_have_names_and_the_patient_is_kept(tmp_path: Path) -> None:
     folder = write_series(tmp_path / "a", VOXELS)
     write_dicom_seg(labels(), tmp_path / "a.dcm", open_series(folder), NAMES)
     written = highdicom.seg.segread(tmp_path / "a.dcm")

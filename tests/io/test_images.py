@@ -12,7 +12,7 @@ from bundle.io.images import EXIF_ORIENTATION, PixelTypeError, read_image, read_
 from bundle.io.input_checks import BadInputError, LabelValuesError, UnreadableFileError
 
 COLORS = np.random.default_rng(0).integers(0, 256, (5, 8, 3)).astype(np.uint8)
-GREY = COLORS[..., 0]
+GRAY = COLORS[..., 0]
 TO_LAB = ImageCms.buildTransform(ImageCms.createProfile("sRGB"), ImageCms.createProfile("LAB"), "RGB", "LAB")
 UPRIGHT = {
     1: lambda pixels: pixels,
@@ -50,15 +50,15 @@ def test_rows_are_the_first_axis_and_columns_the_second(ending: str, tmp_path: P
 
 @pytest.mark.parametrize("mode", ["L", "1", "P", "LA", "RGBA", "CMYK", "YCbCr", "LAB"])
 def test_other_kinds_of_pixels_become_rgb(mode: str, tmp_path: Path) -> None:
-    grey = Image.fromarray(np.where(GREY > 127, 255, 0).astype(np.uint8))
-    image = ImageCms.applyTransform(grey.convert("RGB"), TO_LAB) if mode == "LAB" else grey.convert("RGB").convert(mode)
+    gray = Image.fromarray(np.where(GRAY > 127, 255, 0).astype(np.uint8))
+    image = ImageCms.applyTransform(gray.convert("RGB"), TO_LAB) if mode == "LAB" else gray.convert("RGB").convert(mode)
     image = read_image(save(image, tmp_path / "a.tiff"))
     assert (image.pixels.dtype, image.remarks) == (np.uint8, ())
-    np.testing.assert_allclose(image.pixels, np.asarray(grey)[..., None].repeat(3, 2), atol=2)
+    np.testing.assert_allclose(image.pixels, np.asarray(gray)[..., None].repeat(3, 2), atol=2)
 
 
-def test_sixteen_bits_are_kept_and_a_dim_image_is_told(tmp_path: Path) -> None:
-    levels = GREY.astype(np.uint16) * 257
+def test_sixteen_bits_are_kept_and_a_dim_image_is_reported(tmp_path: Path) -> None:
+    levels = GRAY.astype(np.uint16) * 257
     image = read_image(save(Image.fromarray(levels), tmp_path / "a.png"))
     np.testing.assert_array_equal(image.pixels, levels[..., None].repeat(3, 2))
     assert image.remarks == ()
@@ -67,7 +67,7 @@ def test_sixteen_bits_are_kept_and_a_dim_image_is_told(tmp_path: Path) -> None:
 
 
 def test_pixels_beyond_sixteen_bits_and_floating_point_are_refused(tmp_path: Path) -> None:
-    for name, pixels in (("deep", GREY.astype(np.int32) * 70000), ("float", GREY.astype(np.float32))):
+    for name, pixels in (("deep", GRAY.astype(np.int32) * 70000), ("float", GRAY.astype(np.float32))):
         with pytest.raises(PixelTypeError, match=r"8 or 16 bits"):
             read_image(save(Image.fromarray(pixels), tmp_path / f"{name}.tiff"))
 
@@ -119,15 +119,15 @@ def test_a_file_of_several_frames_is_refused(tmp_path: Path) -> None:
     assert read_image(tmp_path / "a.jpg").pixels.shape == (5, 8, 3)
 
 
-def test_a_image_of_one_color_is_told(tmp_path: Path) -> None:
+def test_an_image_of_one_color_is_reported(tmp_path: Path) -> None:
     assert read_image(save(Image.new("RGB", (4, 4)), tmp_path / "a.png")).remarks == ("all pixels have the same color",)
 
 
-@pytest.mark.parametrize("kind", ["grey", "rgb", "bilevel", "sixteen", "palette", "numbers", "opaque"])
+@pytest.mark.parametrize("kind", ["gray", "rgb", "bilevel", "sixteen", "palette", "numbers", "opaque"])
 def test_masks_of_every_kind_hold_the_same_classes(kind: str, tmp_path: Path) -> None:
     mask = disc()
     images = {
-        "grey": Image.fromarray(mask * 255),
+        "gray": Image.fromarray(mask * 255),
         "rgb": Image.fromarray(mask * 255).convert("RGB"),
         "bilevel": Image.fromarray(mask * 255).convert("1"),
         "sixteen": Image.fromarray(mask.astype(np.uint16) * 65535),
@@ -142,7 +142,7 @@ def test_masks_of_every_kind_hold_the_same_classes(kind: str, tmp_path: Path) ->
     assert bool(image.remarks) == (kind in ("numbers", "palette"))
 
 
-def test_sixteen_bits_may_hold_grey_levels_of_eight(tmp_path: Path) -> None:
+def test_sixteen_bits_may_hold_gray_levels_of_eight(tmp_path: Path) -> None:
     path = save(Image.fromarray(disc().astype(np.uint16) * 255), tmp_path / "a.png")
     np.testing.assert_array_equal(read_mask(path).pixels, disc())
 
@@ -164,10 +164,10 @@ def test_the_noise_of_jpeg_is_taken_off_a_mask(tmp_path: Path) -> None:
     assert "became the nearest" in image.remarks[0]
 
 
-def test_noise_of_one_grey_level_in_an_empty_jpeg_is_no_class(tmp_path: Path) -> None:
-    grey = np.zeros((64, 64), np.uint8)
-    grey[:32] = 1
-    image = read_mask(save(Image.fromarray(grey), tmp_path / "a.jpg", quality=100))
+def test_noise_of_one_gray_level_in_an_empty_jpeg_is_not_a_class(tmp_path: Path) -> None:
+    gray = np.zeros((64, 64), np.uint8)
+    gray[:32] = 1
+    image = read_mask(save(Image.fromarray(gray), tmp_path / "a.jpg", quality=100))
     assert not image.pixels.any()
 
 

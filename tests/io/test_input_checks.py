@@ -130,7 +130,7 @@ GOOD_HEADERS = {
 
 
 @pytest.mark.parametrize("fault", BAD_HEADERS)
-def test_a_bad_file_has_an_error_of_its_own_that_names_file_fault_and_remedy(fault: str, tmp_path: Path) -> None:
+def test_the_error_of_a_bad_file_names_file_fault_and_remedy(fault: str, tmp_path: Path) -> None:
     kind, words, write = BAD_HEADERS[fault]
     path = tmp_path / "case.nii.gz"
     write(path)
@@ -210,7 +210,7 @@ def test_label_values_between_the_classes_are_listed_up_to_eight() -> None:
         check_label("label.nii.gz", label, [0, 1])
 
 
-def test_image_and_label_of_different_shape_or_place_are_told_apart() -> None:
+def test_different_shape_and_different_place_of_image_and_label_are_distinguished() -> None:
     image = meta_tensor(torch.zeros(1, 4, 5, 6))
     check_same_grid("image", image, "label", meta_tensor(torch.zeros(1, 4, 5, 6)))
     with pytest.raises(

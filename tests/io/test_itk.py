@@ -162,11 +162,11 @@ def test_a_bad_file_is_refused_under_its_own_name(fault: str, error: type, words
 
 
 @pytest.mark.parametrize(("text", "line"), [("where\n what \n", "what"), ("", "RuntimeError"), (" \n", "RuntimeError")])
-def test_the_last_line_of_an_error_or_its_type_is_told(text: str, line: str) -> None:
+def test_the_last_line_of_an_error_or_its_type_is_reported(text: str, line: str) -> None:
     assert last_line(RuntimeError(text)) == line
 
 
-def test_without_simpleitk_it_says_what_to_install(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_without_simpleitk_the_error_names_what_to_install(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     path = write(tmp_path / "a.nrrd", noise())
     monkeypatch.setattr(itk, "optional_import", lambda name: (None, False))
     with pytest.raises(

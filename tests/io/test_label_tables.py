@@ -30,7 +30,7 @@ def test_every_value_has_its_class() -> None:
     assert value_map({"stem": [1], "background": [0, 2]}, {"background": 0, "stem": 3}) == {0: 0, 2: 0, 1: 3}
 
 
-def test_what_is_not_named_is_background_only_where_the_table_says_so() -> None:
+def test_values_without_name_are_background_only_where_the_table_allows_it() -> None:
     assert others_are_background({"a": [1], "background": "others"})
     assert not others_are_background({"a": [1], "background": [2]})
     assert value_map({"a": [4], "background": "others"}) == {0: 0, 4: 1}

@@ -49,15 +49,15 @@ def test_sixteen_bits_span_the_same_range(tmp_path: Path) -> None:
 
 
 def test_levels_become_classes(pair: dict[str, str]) -> None:
-    grey = MASK.copy()
-    grey[5:20, 10:30] = 128
-    Image.fromarray(grey).save(pair["label"])
+    gray = MASK.copy()
+    gray[5:20, 10:30] = 128
+    Image.fromarray(gray).save(pair["label"])
     label = LoadColorImaged("label", levels=[128, 255])({"label": pair["label"]})["label"]
-    np.testing.assert_array_equal(label[0].numpy(), np.searchsorted([0, 128, 255], grey))
+    np.testing.assert_array_equal(label[0].numpy(), np.searchsorted([0, 128, 255], gray))
     with pytest.raises(LabelValuesError, match=r"mask\.png: holds the gray levels 128"):
         LoadColorImaged(["image", "label"])(pair)
     rounded = LoadColorImaged("label", round_levels="true")({"label": pair["label"]})["label"]
-    np.testing.assert_array_equal(rounded[0].numpy(), grey >= 128)
+    np.testing.assert_array_equal(rounded[0].numpy(), gray >= 128)
 
 
 def test_a_turned_image_and_its_turned_mask_stay_together(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:

@@ -109,7 +109,7 @@ def test_memory_that_runs_out_is_no_fault_of_the_file(error: Exception) -> None:
     assert caught.value is error
 
 
-def test_an_error_without_text_is_told_by_its_type() -> None:
+def test_an_error_without_text_is_reported_by_its_type() -> None:
     with pytest.raises(checks.UnreadableFileError, match=r"cannot be read \(EOFError\)"):
         _read("a", Mock(side_effect=EOFError()))
 

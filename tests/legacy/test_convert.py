@@ -52,7 +52,7 @@ def test_every_model_is_recognized_when_given(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("model", ["unet3d", "PEunet3d", "cSEunet3d", "csSEunet3d", "vnet", "cSEvnet"])
-def test_a_model_with_keys_of_its_own_need_not_be_given(model: str, tmp_path: Path) -> None:
+def test_a_model_with_known_keys_need_not_be_given(model: str, tmp_path: Path) -> None:
     assert convert_checkpoint(saved(state_of(model), tmp_path)).model == model
 
 

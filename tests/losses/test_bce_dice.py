@@ -52,7 +52,7 @@ def test_soft_masks_are_taken_as_they_are() -> None:
     torch.testing.assert_close(BCEDiceLoss()(logits, target * 0.3), literal(logits, target * 0.3))
 
 
-def test_dice_of_every_sample_by_itself_is_the_mean_over_the_batch() -> None:
+def test_dice_per_sample_averages_over_the_batch() -> None:
     logits, target = case()
     loss = BCEDiceLoss(batch=False)
     single = torch.stack([loss(logits[index : index + 1], target[index : index + 1]) for index in range(3)])

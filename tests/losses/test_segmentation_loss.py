@@ -87,7 +87,7 @@ def test_weights_of_an_epoch_have_a_plain_mean_and_begin_at_one() -> None:
 
 
 @pytest.mark.parametrize("name", ["dice", "ce", "focal", "dice_ce", "dice_focal"])
-def test_losses_of_regions_are_those_of_each_region_by_itself(name: str) -> None:
+def test_losses_of_regions_are_those_of_each_region_alone(name: str) -> None:
     logits, label = example(3)
     target = torch.cat([(label >= value).double() for value in (1, 2, 3)], 1)
     bce = functional.binary_cross_entropy_with_logits(logits, target)

@@ -76,7 +76,7 @@ def test_gradient_is_the_slope_of_the_loss_and_reaches_the_visible_maps_alone() 
     assert reached.tolist() == [[True, False, True, True, True], [True, True, True, False, True]]
 
 
-def test_step_against_the_gradient_mends_a_distance() -> None:
+def test_step_against_the_gradient_corrects_a_distance() -> None:
     target = blobs([(4, 4), (4, 12)], (9, 17))
     maps = blobs([(4, 4), (4, 9)], (9, 17)).requires_grad_()
     loss = SkeletalLoss()

@@ -38,7 +38,7 @@ def sample(dims: int = 2, size: list[int] | None = None, channels: int = 3) -> t
 
 @every_trunk
 @both_dims
-def test_features_have_the_channels_and_strides_that_the_trunk_tells(name: str, dims: int) -> None:
+def test_features_have_the_channels_and_strides_that_the_trunk_states(name: str, dims: int) -> None:
     trunk, x = build(name, dims), sample(dims)
     shapes = [feature.shape for feature in trunk(x)]
     assert trunk.strides == [2, 4, 8, 16, 32]

@@ -79,7 +79,7 @@ def test_every_stage_ends_in_attention_for_its_size() -> None:
     assert [gate.slice.slices for gate in network.gates] == [37, 19, 10, 5]
 
 
-def test_attention_weights_what_is_read_and_what_goes_on() -> None:
+def test_attention_weights_what_is_read_and_what_is_passed_on() -> None:
     network = VoxResNet(2, 1, 2, channels=(4, 4), attention="se").eval()
     x = torch.randn(1, 1, 8, 8)
     first = network.gates[0](network.stages[0](x))

@@ -88,7 +88,7 @@ def test_missing_surplus_and_misshapen_keys_are_counted_and_named(tmp_path: Path
     assert "3 keys of another shape (0.bias, 0.weight, 1.weight)" in message
 
 
-def test_only_what_is_wrong_is_told(tmp_path: Path) -> None:
+def test_only_what_is_wrong_is_reported(tmp_path: Path) -> None:
     state = dict(network().state_dict())
     del state["1.bias"]
     message = refusal(saved({"model": state}, tmp_path))

@@ -52,7 +52,7 @@ def test_the_label_map_lies_on_the_grid_of_the_input(image: MetaTensor, tmp_path
     assert sidecar["SpatialReference"] == "orig"
 
 
-def test_the_record_tells_what_was_made_and_from_what(image: MetaTensor, tmp_path: Path) -> None:
+def test_the_record_lists_outputs_and_inputs(image: MetaTensor, tmp_path: Path) -> None:
     record = saved(image, tmp_path / "out")
     assert record == json.loads((tmp_path / "out" / "spine.json").read_text())
     assert record["discs"][1] == {

@@ -1,4 +1,4 @@
-"""Progress writes one line an epoch, and a bar where there is a terminal."""
+"""Progress writes one line per epoch, and a bar where there is a terminal."""
 
 from __future__ import annotations
 

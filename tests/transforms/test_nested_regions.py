@@ -34,7 +34,7 @@ def test_a_voxel_gets_the_innermost_region_whose_surroundings_it_is_in_too() -> 
     assert torch.equal(writer.finish()[0, 0], depth(logits))
 
 
-def test_it_stands_in_the_inferer_for_the_assembler_of_classes() -> None:
+def test_it_replaces_the_assembler_of_classes_in_the_inferer() -> None:
     logits = torch.randn(3, 9, 8, 7, generator=torch.Generator().manual_seed(1))
     image = meta_tensor(logits)[None]
     assembler = NestedRegions(REGIONS, confidence=["margin"])

@@ -94,7 +94,7 @@ def test_every_dataset_goes_through_all_workflows(
 
 
 @pytest.mark.parametrize("name", sorted({phantom_of(overlay) for overlay in contract.DATASET_OVERLAYS}))
-def test_the_doctor_finds_no_fault_in_a_phantom(name: str, dataset: Callable[[str], dict[str, str]]) -> None:
+def test_check_finds_no_fault_in_a_phantom(name: str, dataset: Callable[[str], dict[str, str]]) -> None:
     options = dataset(name)
     assert main(["check", options["dataset_dir"], "--datalist", options["datalist"], "--workers", "1"]) == 0
 

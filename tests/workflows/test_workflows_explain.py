@@ -101,7 +101,7 @@ def test_a_structure_that_is_not_predicted_is_said_and_has_a_map_of_zeros(tmp_pa
     assert record["structures"]["anterior"]["predicted_voxels"] > 0
 
 
-def test_gates_are_told_by_the_slices_of_the_input(tmp_path: Path) -> None:
+def test_gates_are_reported_by_the_slices_of_the_input(tmp_path: Path) -> None:
     affine = orientation_affine("PIR", (1.6, 0.9, 0.8))
     record = explain("gates", scan(tmp_path, affine=affine), tmp_path / "out", checkpoint=write_weights(tmp_path))
     assert [level["level"] for level in record["levels"]] == ["encoders.0", "encoders.1", "decoders.0"]
@@ -121,7 +121,7 @@ def test_gates_are_told_by_the_slices_of_the_input(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("attention", ["sa", "csa", "sca", "pam"])
 @pytest.mark.parametrize(("config", "sizes"), [("explain.json", {}), (VNET, SMALL_VNET)], ids=["unet", "vnet"])
-def test_the_gates_of_every_slice_mechanism_of_every_network_are_told(
+def test_the_gates_of_every_slice_mechanism_of_every_network_are_reported(
     attention: str, config: Any, sizes: Any, tmp_path: Path
 ) -> None:
     options = {"checkpoint": "", "attention": attention, **sizes}
@@ -161,7 +161,7 @@ def causes(error: BaseException | None) -> str:
 
 
 @pytest.mark.parametrize("run_id", ["cam", "gates"])
-def test_a_bad_file_is_left_out_with_exit_status_2(run_id: str, tmp_path: Path) -> None:
+def test_a_bad_file_is_skipped_with_exit_status_2(run_id: str, tmp_path: Path) -> None:
     voxels = noise((16, 16, 16))
     voxels[2, 3, 4] = np.nan
     write_nifti(tmp_path / "in" / "bad.nii.gz", voxels)

@@ -127,7 +127,7 @@ def bad_files(folder: Path) -> dict[str, str]:
     }
 
 
-def test_ten_bad_files_beside_two_good_ones(tmp_path: Path, checkpoint: str) -> None:
+def test_ten_bad_files_among_two_good_ones(tmp_path: Path, checkpoint: str) -> None:
     """Two label maps, ten typed messages that name the file, exit status 2, no traceback."""
     folder, output = tmp_path / "in", tmp_path / "out"
     expected = bad_files(folder)
@@ -146,7 +146,7 @@ def test_ten_bad_files_beside_two_good_ones(tmp_path: Path, checkpoint: str) -> 
         assert f"{folder / name}.nii.gz" in run.stdout
 
 
-def test_an_input_that_does_not_exist_is_told_without_a_traceback(tmp_path: Path, checkpoint: str) -> None:
+def test_an_input_that_does_not_exist_is_reported_without_a_traceback(tmp_path: Path, checkpoint: str) -> None:
     with pytest.raises(SystemExit) as end:
         run_workflow(
             "inference.json", input=str(tmp_path / "no.nii.gz"), output_dir=str(tmp_path / "out"), checkpoint=checkpoint

@@ -122,7 +122,7 @@ def _assert_equal(first: Any, second: Any) -> None:
         assert first == second
 
 
-def test_a_bad_case_is_left_out_and_told_at_the_end(dataset: Path, tmp_path: Path) -> None:
+def test_a_bad_case_is_skipped_and_reported_at_the_end(dataset: Path, tmp_path: Path) -> None:
     folder = small_dataset(tmp_path / "data", count=4)
     broken = np.full((16, 16, 16), np.nan, np.float32)
     write_nifti(folder / "images" / "case9.nii.gz", broken)
