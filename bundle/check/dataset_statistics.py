@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 
 from bundle.tasks.spine.discs.levels import level_name
+from bundle.utils.lengths import is_above, is_below
 
 from .findings import Finding, Reading
 
@@ -48,7 +49,7 @@ def find_unusual(readings: Sequence[Reading]) -> list[Finding]:
         return []
     sizes = np.sort(np.array([reading.facts["spacing"] for reading in known]), axis=1)
     ratio = sizes / np.median(sizes, axis=0)
-    far = (ratio > UNUSUAL).any(axis=1) | (ratio < 1 / UNUSUAL).any(axis=1)
+    far = (is_above(ratio, UNUSUAL) | is_below(ratio, 1 / UNUSUAL)).any(axis=1)
     usual = _by(np.median(sizes, axis=0))
     return [
         Finding(

@@ -10,6 +10,7 @@ from monai.data import MetaTensor
 from bundle.tasks.spine.discs.disc_points import Disc
 from bundle.tasks.spine.discs.disc_reader import read_discs
 from bundle.tasks.spine.discs.levels import level_name
+from bundle.utils.lengths import is_above, is_at_least, is_at_most, is_below
 
 from .findings import Reading
 from .thumbnails import slice_thumbnail
@@ -45,10 +46,14 @@ def check_points(reading: Reading, discs: list[Disc], image: MetaTensor | None) 
         pair = f"{file}: {upper.name} and {lower.name}"
         if upper.position[2] <= lower.position[2]:
             reading.fault("disc order", f"{pair} are not below each other; check numbers and orientation.")
-        elif lower.value == upper.value + 1 and not DISTANCES[0] <= distance <= DISTANCES[1]:
+        elif lower.value == upper.value + 1 and not _is_usual(distance):
             reading.fault("disc distance", f"{pair} lie {distance:.1f} mm apart; check both points and their unit.")
     if image is not None:
         _check_place(reading, discs, image)
+
+
+def _is_usual(distance: float) -> bool:
+    return bool(is_at_least(distance, DISTANCES[0]) and is_at_most(distance, DISTANCES[1]))
 
 
 def _check_place(reading: Reading, discs: list[Disc], image: MetaTensor) -> None:
@@ -56,7 +61,7 @@ def _check_place(reading: Reading, discs: list[Disc], image: MetaTensor) -> None
     places = np.array([[*disc.position, 1.0] for disc in discs])
     voxels = np.linalg.solve(affine, places.T).T[:, :3]
     size = np.array(image.shape[1:])
-    outside: np.ndarray = np.any((voxels < -1) | (voxels > size), axis=1)
+    outside: np.ndarray = np.any(is_below(voxels, -1) | is_above(voxels, size), axis=1)
     if outside.any():
         names = ", ".join(level_name(disc.value) for disc, out in zip(discs, outside, strict=True) if out)
         reading.fault(

@@ -13,6 +13,7 @@ from monai.transforms import InvertibleTransform, MapTransform
 from monai.utils import ensure_tuple_rep
 
 from bundle.utils.check_choice import check_choice
+from bundle.utils.lengths import is_below, rounded
 
 from .corner_rule import interpolated_labels
 
@@ -95,8 +96,8 @@ class ResampleSpacingd(MapTransform, InvertibleTransform):
         size = list(image.shape[1:])
         spacing = np.linalg.norm(affine[:3, :3], axis=0)
         scale = np.array([1.0 if new is None else new / old for new, old in zip(self.pixdim, spacing, strict=True)])
-        scale[np.abs(scale - 1) * (np.array(size) - 1) < SAME_GRID] = 1.0
-        new_size = [round((n - 1) / s) + 1 for n, s in zip(size, scale, strict=True)]
+        scale[is_below(np.abs(scale - 1) * (np.array(size) - 1), SAME_GRID)] = 1.0
+        new_size = [rounded((n - 1) / s) + 1 for n, s in zip(size, scale, strict=True)]
         sources = [_positions(n, s) for n, s in zip(new_size, scale, strict=True)]
         values = _interpolate(image.as_tensor(), sources, nearest=mode == "nearest")
         result = _with_affine(values, image, affine @ np.diag([*scale, 1.0]))

@@ -18,6 +18,8 @@ from typing import Any
 import numpy as np
 from monai.data import MetaTensor
 
+from bundle.utils.lengths import is_above, is_below
+
 from .input_checks import (
     MAX_SHIFT,
     MissingGeometryError,
@@ -236,13 +238,13 @@ def _check_steps(source: str | Path, names: Sequence[str], places: np.ndarray, p
     gaps = np.diff(places)
     usual = float(np.median(gaps))
     low, high = int(gaps.argmin()), int(gaps.argmax())
-    if gaps[low] < MAX_SHIFT * max(usual, 1e-3):
+    if is_below(gaps[low], MAX_SHIFT * max(usual, 1e-3)):
         raise SeriesError(
             source,
             f"its files {names[low]} and {names[low + 1]} lie at the same place",
             "keep one acquisition, time point or echo",
         )
-    if gaps[high] > 1.5 * usual:
+    if is_above(gaps[high], 1.5 * usual):
         raise SliceSpacingError(
             source,
             f"about {round(gaps[high] / usual) - 1} slices are missing between {names[high]} and {names[high + 1]}",
@@ -250,7 +252,7 @@ def _check_steps(source: str | Path, names: Sequence[str], places: np.ndarray, p
         )
     line = np.linspace(positions[0], positions[-1], len(names))
     off = np.linalg.norm(positions - line, axis=1)
-    if off.max() > MAX_SHIFT * usual:
+    if is_above(off.max(), MAX_SHIFT * usual):
         raise SliceSpacingError(
             source,
             f"its slices are uneven: {names[int(off.argmax())]} lies {off.max():.2g} mm off its place",

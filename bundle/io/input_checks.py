@@ -17,6 +17,7 @@ from monai.data import MetaTensor
 from nibabel.openers import ImageOpener
 
 from bundle.utils.errors import FileError
+from bundle.utils.lengths import is_above, is_at_most, is_below
 
 MAX_SHEAR = 1e-3
 """Largest cosine between two axes of an affine that still counts as orthogonal (ITK's order of tolerance)."""
@@ -194,7 +195,7 @@ def check_same_grid(
     if sizes[0] != sizes[1]:
         raise GridMismatchError(label_file, f"has the shape {sizes[1]}, its image {image_file} {sizes[0]}", remedy)
     shift = grid_distance(np.asarray(image.affine), np.asarray(label.affine), sizes[0])
-    if shift > MAX_SHIFT:
+    if is_above(shift, MAX_SHIFT):
         raise GridMismatchError(label_file, f"lies {shift:.2g} voxels off its image {image_file}", remedy)
 
 
@@ -263,7 +264,7 @@ def _check_geometry(file: str | Path, header: nib.Nifti1Header, shape: Sequence[
     _check_affine(file, affine)
     if sform_code and qform is not None:
         shift = grid_distance(affine, qform, shape)
-        if not shift <= MAX_SHIFT:
+        if not is_at_most(shift, MAX_SHIFT):
             raise ConflictingGeometryError(
                 file,
                 f"has an sform and a qform that lie up to {shift:.2g} voxels apart",
@@ -290,7 +291,7 @@ def _check_affine(file: str | Path, affine: np.ndarray) -> None:
 def _check_spacing(file: str | Path, affine: np.ndarray, spacing_range: Sequence[float]) -> None:
     spacing = np.linalg.norm(affine[:3, :3], axis=0)
     low, high = spacing_range
-    if spacing.min() < low or spacing.max() > high:
+    if is_below(spacing.min(), low) or is_above(spacing.max(), high):
         sizes = " x ".join(f"{size:.3g}" for size in spacing)
         raise SpacingError(
             file,

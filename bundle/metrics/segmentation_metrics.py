@@ -14,7 +14,9 @@ import torch
 from monai.metrics.utils import get_mask_edges
 from scipy.spatial import KDTree
 
-METRICS = ("dice", "iou", "hd95_mm", "nsd", "assd_mm", "voe", "rvd")
+from bundle.utils.lengths import is_at_most
+
+METRICS = ("dice", "iou", "hd95_mm", "nsd", "assd_mm", "masd_mm", "voe", "rvd")
 
 Structures = Mapping[str, int | Sequence[int]]
 """The label value of every structure by its name, or its label values; structures may overlap."""
@@ -39,8 +41,9 @@ def structure_metrics(
 
     Returns:
         ``dice`` 2I/(P+G); ``iou`` I/U; ``hd95_mm`` the larger of the two directed 95th percentiles; ``nsd`` share of
-        S(P) and S(G) within the tolerance; ``assd_mm`` mean of the two directed mean distances; ``voe`` 1 - I/U;
-        ``rvd`` (P-G)/G, negative for too small. What is not defined is NaN: all of them where both masks are empty, the
+        S(P) and S(G) within the tolerance; ``assd_mm`` mean distance of the voxels of both
+        surfaces together; ``masd_mm`` mean of the two directed mean distances; ``voe`` 1 - I/U; ``rvd`` (P-G)/G,
+        negative for too small. What is not defined is NaN: all of them where both masks are empty, the
         distances where one is, ``rvd`` where the reference is. A false negative or positive has dice, iou
         and nsd 0 and voe 1.
 
@@ -59,13 +62,14 @@ def structure_metrics(
     overlap = {"dice": 2 * inter / (p + g), "iou": iou, "voe": 1 - iou, "rvd": rvd}
     if p == 0 or g == 0:
         distance = math.nan if unmatched_mm is None else float(unmatched_mm)
-        return _ordered({**overlap, "hd95_mm": distance, "nsd": 0.0, "assd_mm": distance})
+        return _ordered({**overlap, "hd95_mm": distance, "nsd": 0.0, "assd_mm": distance, "masd_mm": distance})
     to_label, to_pred = surface_distances(pred, label, spacing)
-    met = int((to_label <= tolerance_mm).sum()) + int((to_pred <= tolerance_mm).sum())
+    met = sum(int(is_at_most(distance, tolerance_mm).sum()) for distance in (to_label, to_pred))
     distances = {
         "hd95_mm": max(float(np.percentile(d, 95)) for d in (to_label, to_pred)),
         "nsd": met / (len(to_label) + len(to_pred)),
-        "assd_mm": float(to_label.mean() + to_pred.mean()) / 2,
+        "assd_mm": float(np.concatenate([to_label, to_pred]).mean()),
+        "masd_mm": float(to_label.mean() + to_pred.mean()) / 2,
     }
     return _ordered({**overlap, **distances})
 

@@ -267,3 +267,9 @@ def test_an_axis_without_a_voxel_size_is_kept() -> None:
     given = ResampleSpacingd("image", [0.8, 0.6, 0.6])({"image": image})["image"]
     torch.testing.assert_close(kept.as_tensor(), given.as_tensor())
     np.testing.assert_allclose(spacing_of(kept), [0.8, 0.6, 0.6])
+
+
+@pytest.mark.parametrize("error", [-1e-7, 0.0, 1e-7])
+def test_the_last_digits_of_the_voxel_size_do_not_change_the_size_of_the_result(error: float) -> None:
+    image = meta_tensor(noise((1, 24, 24, 24)), np.diag([5 * (1 + error), 1.0, 1.0, 1.0]))
+    assert ResampleSpacingd("image", (2.0, 1.0, 1.0))({"image": image})["image"].shape[1] == 59

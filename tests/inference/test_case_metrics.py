@@ -115,5 +115,5 @@ def test_original_metrics_are_added_to_those_of_the_field(tmp_path: Path) -> Non
     assert (row["hd95_mm"], row["original_hd_voxels"]) == (2.0, 1.0)
     assert row["original_dice"] == pytest.approx(row["dice"], abs=1e-6)
     columns = next(csv.reader((tmp_path / "metrics.csv").read_text().splitlines()))
-    assert columns[2:9] == ["dice", "iou", "hd95_mm", "nsd", "assd_mm", "voe", "rvd"]
-    assert columns[9:] == [name for name in row if name.startswith("original_")]
+    assert columns[2:10] == ["dice", "iou", "hd95_mm", "nsd", "assd_mm", "masd_mm", "voe", "rvd"]
+    assert columns[10:] == [name for name in row if name.startswith("original_")]

@@ -176,6 +176,17 @@ def test_the_spacing_range_includes_its_ends_and_can_be_widened(tmp_path: Path) 
             check_header(path, narrower)
 
 
+@pytest.mark.parametrize("degrees", [(3, -7, 12), (-15, 4, 9), (8, 19, -2), (1, 1, 1)])
+def test_an_end_of_the_spacing_range_is_accepted_in_every_oblique_scan(
+    degrees: tuple[float, ...], tmp_path: Path
+) -> None:
+    for size in (0.2, 5.0):
+        affine = rotation(*degrees) @ np.diag([size, 1, size, 1])
+        assert check_header(write_nifti(tmp_path / "case.nii.gz", ONE, affine), RANGE) == []
+    with pytest.raises(checks.SpacingError):
+        check_header(write_nifti(tmp_path / "case.nii.gz", ONE, rotation(*degrees) @ np.diag([1, 1, 5.01, 1])), RANGE)
+
+
 def test_rounding_in_the_header_counts_neither_as_conflict_nor_as_shear(tmp_path: Path) -> None:
     nearly = OBLIQUE + 1e-4 * np.random.default_rng(0).normal(size=(4, 4))
     nearly[3] = 0, 0, 0, 1

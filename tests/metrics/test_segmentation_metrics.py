@@ -6,7 +6,12 @@ from collections.abc import Sequence
 import numpy as np
 import pytest
 import torch
-from monai.metrics import compute_hausdorff_distance, compute_iou, compute_surface_dice
+from monai.metrics import (
+    compute_average_surface_distance,
+    compute_hausdorff_distance,
+    compute_iou,
+    compute_surface_dice,
+)
 from scipy import ndimage
 
 from bundle.metrics import METRICS, case_metrics, structure_metrics
@@ -49,7 +54,8 @@ def test_all_metrics_agree_with_brute_force_over_all_pairs_of_surface_voxels(
     assert found["rvd"] == pytest.approx((p.sum() - g.sum()) / g.sum(), **exact)
     worst = max(np.percentile(forth, 95), np.percentile(back, 95))
     assert found["hd95_mm"] == pytest.approx(worst, rel=0, abs=1e-6)
-    assert found["assd_mm"] == pytest.approx((forth.mean() + back.mean()) / 2, rel=0, abs=1e-6)
+    assert found["assd_mm"] == pytest.approx((forth.sum() + back.sum()) / (len(forth) + len(back)), rel=0, abs=1e-6)
+    assert found["masd_mm"] == pytest.approx((forth.mean() + back.mean()) / 2, rel=0, abs=1e-6)
     assert found["nsd"] == pytest.approx(((forth <= 1.05).sum() + (back <= 1.05).sum()) / (len(forth) + len(back)))
 
 
@@ -74,7 +80,8 @@ def test_a_box_within_a_box_has_the_distances_of_its_walls(spacing: tuple[float,
     assert found["rvd"] == pytest.approx(volumes[0] / volumes[1] - 1, rel=0, abs=1e-12)
     worst = max(np.percentile(forth, 95), np.percentile(back, 95))
     assert found["hd95_mm"] == pytest.approx(worst, rel=0, abs=1e-6)
-    assert found["assd_mm"] == pytest.approx((forth.mean() + back.mean()) / 2, rel=0, abs=1e-6)
+    assert found["assd_mm"] == pytest.approx((forth.sum() + back.sum()) / (len(forth) + len(back)), rel=0, abs=1e-6)
+    assert found["masd_mm"] == pytest.approx((forth.mean() + back.mean()) / 2, rel=0, abs=1e-6)
 
 
 def test_balls_within_each_other_have_the_distances_of_their_radii() -> None:
@@ -104,12 +111,15 @@ def test_overlap_and_distances_agree_with_those_of_monai() -> None:
     assert found["nsd"] == pytest.approx(
         float(compute_surface_dice(*batch, class_thresholds=[1.0], **options)), rel=1e-5
     )
+    assert found["assd_mm"] == pytest.approx(
+        float(compute_average_surface_distance(*batch, symmetric=True, **options)), rel=1e-5
+    )
 
 
 def test_a_perfect_prediction_has_the_best_value_of_every_metric() -> None:
     _, label = masks()
-    expected = {"dice": 1.0, "iou": 1.0, "hd95_mm": 0.0, "nsd": 1.0, "assd_mm": 0.0, "voe": 0.0, "rvd": 0.0}
-    assert structure_metrics(label, label, SPACING) == expected
+    best = {"dice": 1.0, "iou": 1.0, "hd95_mm": 0.0, "nsd": 1.0, "assd_mm": 0.0, "masd_mm": 0.0, "voe": 0.0, "rvd": 0.0}
+    assert structure_metrics(label, label, SPACING) == best
 
 
 def test_a_false_negative_is_not_a_perfect_one() -> None:
@@ -126,7 +136,7 @@ def test_a_distance_can_be_scored_for_a_false_negative_or_positive() -> None:
     for pair in ((empty, label), (label, empty)):
         found = structure_metrics(*pair, SPACING, unmatched_mm=373.13)
         assert list(found) == list(METRICS)
-        assert (found["hd95_mm"], found["assd_mm"]) == (373.13, 373.13)
+        assert (found["hd95_mm"], found["assd_mm"], found["masd_mm"]) == (373.13, 373.13, 373.13)
     assert math.isnan(structure_metrics(empty, empty, SPACING, unmatched_mm=373.13)["hd95_mm"])
 
 
@@ -180,3 +190,12 @@ def test_masks_must_be_as_many_as_the_structures() -> None:
 def test_label_maps_of_different_shapes_are_refused() -> None:
     with pytest.raises(ValueError, match=r"prediction \(2, 2, 2\) and label \(2, 2, 3\) differ"):
         case_metrics(torch.zeros(2, 2, 2), torch.zeros(2, 2, 3), {"a": 1}, (1, 1, 1))
+
+
+@pytest.mark.parametrize("size", [0.99999994, 1.0, 1.00000012])
+def test_a_surface_at_the_tolerance_is_met_whatever_the_last_bit_of_the_voxel_size(size: float) -> None:
+    label = torch.zeros(20, 20, 20, dtype=torch.bool)
+    label[5:15, 5:15, 5:15] = True
+    found = structure_metrics(label.roll(1, 0), label, [size, size, size], tolerance_mm=1.0)
+    assert found["nsd"] == 1.0
+    assert structure_metrics(label.roll(1, 0), label, [1.01, 1.0, 1.0], tolerance_mm=1.0)["nsd"] < 1.0

@@ -156,6 +156,13 @@ def test_thresholds_are_met_below_them() -> None:
     assert metrics({21: (0.0, 0.0, 20.0)}, reference)["identification_rate_far"] == 0
 
 
+def test_a_distance_at_a_threshold_is_not_below_it_in_a_rotated_scan() -> None:
+    reference = {21: (0.0, 0.0, 0.0)}
+    for limit, metric in ((5.0, "identification_rate"), (20.0, "identification_rate_far")):
+        for error in (-1e-7, 0.0, 1e-7):
+            assert metrics({21: (0.0, 0.0, limit * (1 + error))}, reference)[metric] == 0
+
+
 def test_a_level_nearer_to_another_reference_is_not_identified() -> None:
     reference = {21: (0.0, 0.0, 0.0), 22: (0.0, 0.0, -30.0)}
     assert compare_discs({21: (0.0, 0.0, -14.9)}, reference).levels[21]["identified_far"] == 1

@@ -87,6 +87,15 @@ def test_thin_and_thick_slices_give_the_same_tips(spacing: tuple[float, float, f
     assert_at(disc, spine.tip(21), 1.5)
 
 
+@pytest.mark.parametrize("error", [-1e-7, 1e-7])
+def test_the_last_digits_of_the_voxel_size_do_not_matter(error: float) -> None:
+    spine = Spine(range(20, 23), tilt=0.0, spacing=(5.0, 0.75, 0.75))
+    wanted = discs_from_vertebra_masks(spine.mask, spine.affine)
+    found = discs_from_vertebra_masks(spine.mask, spine.affine * (1 + error * np.eye(4)))
+    for disc, other in zip(found, wanted, strict=True):
+        np.testing.assert_allclose(disc.position, other.position, atol=1e-3)
+
+
 def test_a_spinous_process_is_not_a_body() -> None:
     spine = Spine(range(20, 23), tilt=0.0)
     plain = discs_from_vertebra_masks(spine.mask, spine.affine)

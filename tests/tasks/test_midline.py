@@ -56,6 +56,11 @@ def test_scale_and_offset_of_the_intensities_do_not_matter() -> None:
     assert find_midline(volume * 1e5 + 1e6, (4.0, 3.0, 3.0)) == find_midline(volume, (4.0, 3.0, 3.0)) == 5.0
 
 
+def test_the_last_digits_of_the_voxel_size_do_not_matter() -> None:
+    volume = mirrored(6.0, 15, 4.0, noise=1.5)[:, :50, :50]
+    assert len({find_midline(volume, (4.0 * (1 + error), 3.0, 3.0)) for error in (-1e-7, 0.0, 1e-7)}) == 1
+
+
 @pytest.mark.real_data
 @pytest.mark.parametrize(
     ("folder", "mask_name", "image_name"),

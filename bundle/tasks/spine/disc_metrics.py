@@ -19,6 +19,8 @@ from dataclasses import dataclass
 import numpy as np
 from scipy.optimize import linear_sum_assignment
 
+from bundle.utils.lengths import is_at_least, is_at_most, is_below
+
 from .discs.disc_points import Disc
 
 Points = Mapping[int, Sequence[float]] | Iterable[Disc] | np.ndarray
@@ -170,7 +172,7 @@ def match_points(distances: np.ndarray, limit: float) -> tuple[np.ndarray, np.nd
         The indices of the matched references, and those of their predictions.
     """
     rows, columns = linear_sum_assignment(np.minimum(distances, limit))
-    close = distances[rows, columns] < limit
+    close = is_below(distances[rows, columns], limit)
     return rows[close], columns[close]
 
 
@@ -212,7 +214,7 @@ def _is_beyond(pred: np.ndarray, reference: np.ndarray, tangents: np.ndarray, li
         return np.ones(len(pred), bool)
     above = (pred - reference[0]) @ -tangents[0]
     below = (pred - reference[-1]) @ tangents[-1]
-    return np.maximum(above, below) >= limit
+    return np.asarray(is_at_least(np.maximum(above, below), limit))
 
 
 def _add_errors(
@@ -241,8 +243,8 @@ def _add_identification(
         near = far = False
         if value in columns and not is_reversed:
             to_pred = distances[:, columns[value]]
-            near = bool(to_pred[index] < limits[0])
-            far = bool(to_pred[index] < limits[1] and to_pred[index] == to_pred.min())
+            near = bool(is_below(to_pred[index], limits[0]))
+            far = bool(is_below(to_pred[index], limits[1]) and is_at_most(to_pred[index], to_pred.min()))
         levels[value].update(identified=float(near), identified_far=float(far))
 
 

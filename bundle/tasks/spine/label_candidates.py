@@ -16,6 +16,8 @@ from monai.config import KeysCollection
 from monai.transforms import MapTransform
 from torch import nn
 
+from bundle.utils.lengths import is_at_least
+
 from .disc_decode import SlabDecoderd
 from .discs.disc_points import Disc
 from .discs.level_assignment import assign_levels
@@ -172,7 +174,7 @@ def strongest(channels: Sequence[Candidates], min_distance: float) -> tuple[np.n
     numbers = np.repeat(np.arange(len(channels)), [len(found) for found in channels])
     kept: list[int] = []
     for index in np.argsort(-heights, kind="stable"):
-        if not kept or np.hypot(*(positions[kept] - positions[index]).T).min() >= min_distance:
+        if not kept or is_at_least(np.hypot(*(positions[kept] - positions[index]).T).min(), min_distance):
             kept.append(int(index))
     return positions[kept], numbers[kept]
 

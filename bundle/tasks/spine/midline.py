@@ -8,6 +8,8 @@ import numpy as np
 import torch
 from torch.nn.functional import adaptive_avg_pool2d
 
+from bundle.utils.lengths import is_at_least, is_at_most, rounded
+
 CELL = 6.0
 """Size in mm of the cells that slices are averaged to before they are compared."""
 
@@ -43,7 +45,7 @@ def find_midline(volume: torch.Tensor, spacing: Sequence[float]) -> float:
     correlation = _correlation(volume, spacing)
     total, pairs = np.zeros(len(places)), np.zeros(len(places))
     for gap in range(1, count - 2):
-        if REACH[0] <= gap * spacing[0] <= REACH[1]:
+        if is_at_least(gap * spacing[0], REACH[0]) and is_at_most(gap * spacing[0], REACH[1]):
             profile = np.diagonal(correlation, gap)
             total[gap : 2 * count - gap : 2] += profile - profile.mean()
             pairs[gap : 2 * count - gap : 2] += 1
@@ -56,7 +58,7 @@ def find_midline(volume: torch.Tensor, spacing: Sequence[float]) -> float:
 
 def _correlation(volume: torch.Tensor, spacing: Sequence[float]) -> np.ndarray:
     """Return the correlations of all pairs of slices, averaged to cells."""
-    rows, columns = (max(1, round(volume.shape[axis] * spacing[axis] / CELL)) for axis in (1, 2))
+    rows, columns = (max(1, rounded(volume.shape[axis] * spacing[axis] / CELL)) for axis in (1, 2))
     cells = adaptive_avg_pool2d(volume[:, None].float(), (rows, columns)).flatten(1).double()
     cells = cells - cells.mean(1, keepdim=True)
     cells = cells / cells.norm(dim=1, keepdim=True).clamp_min(1e-9)

@@ -14,6 +14,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from bundle.utils.lengths import is_above
+
 from .disc_metrics import Points, points_by_level
 
 FALSE_NEGATIVE_PX = 7.0
@@ -65,7 +67,9 @@ def original_errors(pred: Points, reference: Points, *, pixel_mm: float = 1.0) -
     distances = np.linalg.norm(g[:, None] - p[None], axis=-1)
     z = np.abs(g[:, 1] - p[distances.argmin(1), 1])
     z_of_pred = np.abs(p[:, 1] - g[distances.argmin(0), 1])
-    false_negatives, false_positives = int((z > FALSE_NEGATIVE_PX).sum()), int((z_of_pred > FALSE_POSITIVE_PX).sum())
+    false_negatives, false_positives = (
+        int(is_above(errors, limit).sum()) for errors, limit in ((z, FALSE_NEGATIVE_PX), (z_of_pred, FALSE_POSITIVE_PX))
+    )
     return OriginalErrors(distances.min(1), z, len(g), false_negatives, false_positives)
 
 

@@ -16,6 +16,7 @@ from monai.data import MetaTensor
 from monai.transforms import MapTransform, Randomizable
 
 from bundle.utils.check_choice import check_choice
+from bundle.utils.lengths import is_at_least, is_at_most
 
 from .midline import find_midline
 from .slab_geometry import voxel_size
@@ -174,7 +175,7 @@ class SagittalSlabsd(MapTransform):
         spacing = float(voxel_size(volume.affine)[0])
         middle, last = _middle(volume), volume.shape[1] - 1
         places = [middle + offset / spacing for offset in self.offsets]
-        inside = [place for place in places if -0.5 <= place <= last + 0.5]
+        inside = [place for place in places if is_at_least(place, -0.5) and is_at_most(place, last + 0.5)]
         cuts = [_average(volume, place, self.thickness) for place in inside or [middle]]
         result = _as_slab(torch.cat([slab for slab, _ in cuts]), volume, middle, self.thickness)
         positions = [(place - middle) * spacing for _, place in cuts]

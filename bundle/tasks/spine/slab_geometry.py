@@ -10,6 +10,8 @@ from collections.abc import Sequence
 import numpy as np
 import torch
 
+from bundle.utils.lengths import is_at_least, is_at_most
+
 
 def voxel_size(affine: np.ndarray | torch.Tensor) -> np.ndarray:
     """Return the lengths ``(3,)`` of the axes of an affine in mm."""
@@ -30,4 +32,4 @@ def pixels_to_world(pixels: np.ndarray, affine: np.ndarray, lateral: float) -> n
 
 def is_in_image(pixels: np.ndarray, shape: Sequence[int]) -> np.ndarray:
     """Return which pixels ``(n, 2)`` are in an image; those of NaN are not."""
-    return np.all((pixels >= -0.5) & (pixels <= np.array(shape) - 0.5), axis=1)
+    return np.all(is_at_least(pixels, -0.5) & is_at_most(pixels, np.array(shape) - 0.5), axis=1)

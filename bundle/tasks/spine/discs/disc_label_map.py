@@ -17,6 +17,7 @@ import numpy as np
 from bundle import __version__
 from bundle.io.volume_files import NIFTI, stem_of
 from bundle.utils.atomic_write import atomic_write
+from bundle.utils.lengths import is_above
 from bundle.utils.write_json import write_json
 
 from .disc_errors import DiscFileError, DiscPlacementError
@@ -221,7 +222,7 @@ def _point(path: str | Path, places: np.ndarray, number: int, affine: np.ndarray
     """Return the centroid of voxels ``(n, 3)`` in world mm."""
     if len(places) > 1:
         volume = len(places) * abs(float(np.linalg.det(affine[:3, :3])))
-        if volume > LARGEST_POINT:
+        if is_above(volume, LARGEST_POINT):
             raise DiscFileError(
                 path,
                 f"holds the value of disc {number} in {len(places)} voxels, which is a mask, not a point",

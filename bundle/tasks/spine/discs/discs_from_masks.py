@@ -14,6 +14,8 @@ import nibabel as nib
 import numpy as np
 from scipy import ndimage
 
+from bundle.utils.lengths import is_at_least, is_at_most
+
 from .disc_points import Disc, DiscPoint, check_point
 from .levels import LAST_LEVEL, LEVEL_NAMES
 
@@ -44,7 +46,7 @@ class _Section:
     def end(self, direction: np.ndarray) -> np.ndarray:
         """Return the mean of the most distant voxels along a direction."""
         along = self.places @ (direction / np.linalg.norm(direction))
-        return self.places[along >= along.max() - EDGE].mean(axis=0)
+        return self.places[is_at_most(along.max() - along, EDGE)].mean(axis=0)
 
 
 def discs_from_disc_mask(mask: np.ndarray, affine: np.ndarray, *, point: DiscPoint = "posterior") -> list[Disc]:
@@ -183,7 +185,7 @@ def _section(mask: np.ndarray, value: int, box: Sequence[slice], affine: np.ndar
     middle = np.average(np.arange(inside.shape[side]), weights=np.moveaxis(inside, side, 0).sum(axis=(1, 2)))
     step = float(np.linalg.norm(affine[:3, side]))
     distance = np.abs(np.arange(inside.shape[side]) - middle) * step
-    band = np.flatnonzero(distance <= max(BAND, step / 2 + 1e-6))
+    band = np.flatnonzero(is_at_most(distance, max(BAND, step / 2)))
     places = _most_anterior_component(np.take(inside, band, axis=side), offset, band[0], affine, side)
     centroid = np.argwhere(inside).mean(axis=0) + offset
     return _Section(float((affine[:3, :3] @ centroid + affine[:3, 3])[0]), places[:, 1:])
@@ -200,6 +202,6 @@ def _most_anterior_component(
     large = [
         (np.argwhere(components == component) + start) @ affine[:3, :3].T + affine[:3, 3]
         for component, size in enumerate(sizes, start=1)
-        if size >= LARGE * sizes.max()
+        if is_at_least(size, LARGE * sizes.max())
     ]
     return max(large, key=lambda places: places[:, 1].mean())

@@ -18,6 +18,7 @@ import torch
 from torch.nn import functional
 
 from bundle.utils.check_choice import check_choice
+from bundle.utils.lengths import is_below
 
 Fit = Literal["centroid", "gaussian"]
 
@@ -119,7 +120,7 @@ def _highest_maxima(
         cells.append(torch.stack([row, column], 1))
         heights.append(peak)
         distance = (rows - row[:, None, None]) ** 2 + (columns - column[:, None, None]) ** 2
-        remaining = remaining.masked_fill((distance < min_distance**2) | (distance == 0), -1.0)
+        remaining = remaining.masked_fill(is_below(distance, min_distance**2) | (distance == 0), -1.0)
     return torch.stack(cells, 1), torch.stack(heights, 1)
 
 

@@ -11,6 +11,8 @@ from collections.abc import Sequence
 
 import numpy as np
 
+from bundle.utils.lengths import is_at_most
+
 from .peak_candidates import Candidates
 
 
@@ -40,7 +42,7 @@ def snap_candidates(candidates: Sequence[Candidates], places: Candidates, *, rea
 def _snap(found: Candidates, places: np.ndarray, reach: float) -> Candidates:
     distance = np.linalg.norm(found.positions[:, None] - places[None], axis=2)
     nearest = distance.argmin(axis=1)
-    near = distance[np.arange(len(found)), nearest] <= reach
+    near = is_at_most(distance[np.arange(len(found)), nearest], reach)
     positions = np.where(near[:, None], places[nearest], found.positions)
     first = [
         number
