@@ -2,22 +2,19 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 from bundle.data.datalist_file import SECTIONS, DatalistError, read_json, relative_files
 from bundle.data.pairing import IMAGE_ENDINGS, MASK_SUFFIXES, images_in, match_labels
+from bundle.data.patients import find_subject, patients_of
 from bundle.io.label_tables import value_map
 from bundle.io.volume_files import NIFTI, volumes_in
 
 FOLDERS = (("imagesTr", "labelsTr"), ("images", "labels"), ("images", "masks"))
 """Names of pairs of folders with images and labels."""
-
-PATIENTS = ("patient", "patient_id", "subject", "subject_id", "lesion_id")
-"""What may name a patient in an item of a datalist; cases that share one must stay together."""
 
 POINT_ENDINGS = (".json", ".csv")
 POINT_MARKS = ("label-disc", "labels-disc", "_discs.")
@@ -98,7 +95,10 @@ def _from_datalist(root: Path, path: Path) -> Listing:
     content = read_json(path, advice="name another --datalist.")
     if not any(isinstance(content.get(name), list) for name in SECTIONS):
         raise DatalistError(f"{path}: is not a datalist; it needs a list 'training', 'validation' or 'test'.")
-    items = [_listed(root, path, section, entry) for section in SECTIONS for entry in content.get(section, []) or []]
+    entries = [(section, entry) for section in SECTIONS for entry in content.get(section, []) or []]
+    items = [_listed(root, path, section, entry) for section, entry in entries]
+    patients = patients_of([entry if isinstance(entry, dict) else {"image": entry} for _, entry in entries])
+    items = [replace(item, patient=patient) for item, patient in zip(items, patients, strict=True)]
     names, values = _label_names(content.get("labels")), content.get("label_values")
     if values is not None:
         try:
@@ -118,7 +118,6 @@ def _listed(root: Path, path: Path, section: str, entry: Any) -> Item:
         raise DatalistError(
             f"{path}: the section {section!r} holds {entry!r}; an item needs an 'image', and paths are strings."
         )
-    patient = next((str(values[key]) for key in PATIENTS if values.get(key) is not None), None)
     return Item(
         name=images[0],
         images=tuple(str(root / part) for part in images),
@@ -126,7 +125,6 @@ def _listed(root: Path, path: Path, section: str, entry: Any) -> Item:
         split=f"fold {values['fold']}" if "fold" in values and section == "training" else section,
         kind=_kind(images[0], label),
         classes=values.get("classes"),
-        patient=patient or _subject(images[0]),
         needs_label=section != "test",
     )
 
@@ -137,12 +135,6 @@ def _kind(image: str, label: str | None) -> str:
     name = Path(label or "").name.lower()
     marked = name.endswith(NIFTI) and any(mark in name for mark in POINT_MARKS)
     return "discs" if name.endswith(POINT_ENDINGS) or marked else "volumes"
-
-
-def _subject(image: str) -> str | None:
-    """Return the subject that a path in the form of BIDS names."""
-    found = re.search(r"(?:^|[/_])(sub-[a-zA-Z0-9]+)", image)
-    return found[1] if found else None
 
 
 def _label_names(labels: Any) -> dict[str, int] | None:
@@ -199,7 +191,7 @@ def _pair(root: Path, images: Path, labels: Path) -> tuple[list[Item], list[str]
                 label=str(found[0]) if found else None,
                 split="training",
                 kind="images" if is_flat else "volumes",
-                patient=_subject(relative),
+                patient=find_subject(relative),
             )
         )
     used = {label for _, found in matches for label in found[:1]}

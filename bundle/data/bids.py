@@ -11,7 +11,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from bundle.io.volume_files import NIFTI, stem_of
+from bundle.io.volume_files import NIFTI, files_of, stem_of
 
 from .datalist_file import Case, DatalistError, datalist_content
 from .fold_assignment import split_cases
@@ -68,6 +68,10 @@ def prepare_bids(
     images = _images(folder, suffixes)
     cases = [case for case in (_case(images, mask, found, suffixes) for mask, found in masks) if case is not None]
     known = skip_unlabeled(_require_one_label(cases))
+    used = {file for case in known for file in files_of(case["image"])}
+    for file in sorted(set(images.values())):
+        if str(file) not in used:
+            logger.warning("%s: skipped, since no segmentation has the same entities", file)
     if not known:
         raise DatalistError(
             f"{root}: holds no image {', '.join(suffixes)} with a *_{SEGMENTATION}.nii.gz in {source}; name them with "
@@ -93,7 +97,10 @@ def _find_volumes(root: Path, suffixes: Sequence[str]) -> list[Path]:
         file
         for folder in root.glob("sub-*")
         for file in folder.rglob("*")
-        if file.name.endswith(NIFTI) and file.name[0] != "." and file.is_file() and entities(file)["suffix"] in suffixes
+        if file.name.lower().endswith(NIFTI)
+        and file.name[0] != "."
+        and file.is_file()
+        and entities(file)["suffix"] in suffixes
     )
 
 
@@ -141,7 +148,7 @@ def _case(
     paths = [str(file) for file in files]
     subject = f"sub-{found['sub']}"
     image = paths if len(paths) > 1 else paths[0]
-    return {"image": image, "label": str(mask), "group": subject, "patient": subject}
+    return {"image": image, "label": str(mask), "patient": subject}
 
 
 def _require_one_label(cases: Sequence[Case]) -> list[Case]:

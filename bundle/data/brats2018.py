@@ -15,7 +15,7 @@ from typing import Any
 
 from .datalist_file import Case, DatalistError, datalist_content
 from .fold_assignment import split_cases
-from .modalities import find_images, missing_modalities
+from .modalities import describe_missing, find_images, find_other_volumes
 from .volume_lists import folder_of
 
 logger = logging.getLogger(__name__)
@@ -62,9 +62,13 @@ def prepare_brats2018(
     """
     folder = folder_of(root, "HGG and LGG, or train and test")
     endings = ", ".join(modalities)
-    for gap in missing_modalities(folder, modalities):
-        logger.warning("%s; skipped", gap)
-    cases = [_case(folder, image) for image in find_images(folder, modalities, label=label)]
+    images = find_images(folder, modalities, label=label)
+    for image in images:
+        if image.missing:
+            logger.warning("%s; skipped", describe_missing(image))
+    for file in find_other_volumes(folder, images)[0]:
+        logger.warning("%s: skipped, since its name ends with none of %s", file, endings)
+    cases = [_case(folder, image) for image in images if not image.missing]
     known = [case for case in cases if "label" in case]
     if not known:
         raise DatalistError(
@@ -91,7 +95,7 @@ def _case(root: Path, image: Any) -> Case:
     return {
         "image": image.files,
         **({} if image.label is None else {"label": image.label}),
-        **{"group": found, "patient": found},
+        "patient": found,
         **({"grade": grade[-1]} if grade else {}),
     }
 

@@ -16,13 +16,12 @@ import numpy as np
 from torch.utils.data import WeightedRandomSampler
 
 from .case_names import name_images
-from .datalist import Split, choose_split
+from .datalist import Split, choose_split, log_parted_patients, parse_fold
 from .datalist_file import Case, DatalistError, datalist_content, read_datalist, read_fold
-from .fold_assignment import assign_folds
+from .fold_assignment import assign_folds, hold_out
 from .pairing import images_in
-
-IDS = ("image_id", "image")
-"""Names of the column of a table that names the images."""
+from .patient_tables import IDS, tables_in, with_patients_of_tables
+from .patients import patients_of
 
 
 def prepare_classified_folder(
@@ -41,7 +40,8 @@ def prepare_classified_folder(
         root: folder of the dataset.
         classes: columns of the table that hold 1 or 0.
         images: folder of the images, in ``root``.
-        table: CSV file, in ``root``, with a column ``image_id`` or ``image`` and one column per class.
+        table: CSV file, in ``root``, with a column ``image_id`` or ``image`` and one column per class. Images with the
+            same ``patient_id`` or ``lesion_id``, in this table or another one in ``root``, stay together.
         test_share: share of the images that is held out as ``test``, in [0, 1).
         folds: number of folds that the others are assigned to.
         seed: seed of the shuffle.
@@ -55,19 +55,20 @@ def prepare_classified_folder(
     if not 0 <= test_share < 1 or folds < 2:
         raise DatalistError(f"test_share must lie in [0, 1) and folds be 2 or more, got {test_share} and {folds}.")
     cases = classified_cases(Path(root, images), Path(root, table), classes)
-    strata: dict[tuple[int, ...], list[Case]] = {}
-    for case in cases:
-        strata.setdefault(tuple(case["classes"].values()), []).append(case)
+    cases = with_patients_of_tables(cases, [Path(root, table), *tables_in(Path(root))])
+    strata: dict[tuple[int, ...], list[list[Case]]] = {}
+    for unit in _units(cases, Path(root)):
+        strata.setdefault(tuple(unit[0]["classes"].values()), []).append(unit)
     test: list[Case] = []
-    training: list[Case] = []
+    training: list[list[Case]] = []
     for stratum in (strata[key] for key in sorted(strata)):
         random.Random(seed).shuffle(stratum)
-        held_out = round(len(stratum) * test_share)
-        test += stratum[:held_out]
-        training += stratum[held_out:]
+        is_held = hold_out([len(unit) for unit in stratum], test_share)
+        test += [case for unit, held in zip(stratum, is_held, strict=True) if held for case in unit]
+        training += [unit for unit, held in zip(stratum, is_held, strict=True) if not held]
     if len(training) < folds:
-        raise DatalistError(f"{root}: {len(training)} images are left for {folds} folds; ask for fewer.")
-    assigned = [{**case, "fold": place % folds} for place, case in enumerate(training)]
+        raise DatalistError(f"{root}: {len(training)} images or patients are left for {folds} folds; ask for fewer.")
+    assigned = [{**case, "fold": place % folds} for place, unit in enumerate(training) for case in unit]
     return datalist_content(root, {"training": assigned, "test": test}, seed=seed)
 
 
@@ -99,7 +100,7 @@ def select_classified(
     *,
     classes: Sequence[str],
     datalist: str | Path | None = None,
-    fold: int | None = 0,
+    fold: int | str | None = 0,
 ) -> list[Case]:
     """Return the images of one split of a datalist with their classes.
 
@@ -108,7 +109,7 @@ def select_classified(
         split: ``"training"`` (all folds except ``fold``), ``"validation"`` (``fold``), ``"test"`` or ``"all"``.
         classes: names of the classes; ``"label"`` of a case is their 0 or 1 in this order, float32 ``(C,)``.
         datalist: JSON file; None for ``dataset.json`` in ``dataset_dir``.
-        fold: the fold that is held out for validation; None to train with all of them.
+        fold: the fold that is held out for validation; "all" or None to train with all cases.
 
     Raises:
         DatalistError: when the datalist cannot be used, lacks a class, or the split is unknown or empty.
@@ -119,10 +120,16 @@ def select_classified(
         name: [_case(path, dataset_dir, item, classes) for item in content.get(name, [])]
         for name in ("training", "test")
     }
-    if any("fold" not in case for case in sections["training"]):
-        sections["training"] = assign_folds(sections["training"], 5)
+    unassigned = [case["image"] for case in sections["training"] if "fold" not in case]
+    if unassigned and len(unassigned) < len(sections["training"]):
+        raise DatalistError(
+            f"{path}: some images have a 'fold' and others have none, the first of these: {unassigned[0]}."
+        )
+    if unassigned:
+        sections["training"] = assign_folds(sections["training"], 5, root=dataset_dir)
+    log_parted_patients(sections["training"], sections["test"], dataset_dir)
     sections["training"] = [{**case, "fold": read_fold(case, path, 0)} for case in sections["training"]]
-    return name_images(choose_split(sections, split, fold, path))
+    return name_images(choose_split(sections, split, parse_fold(fold), path))
 
 
 def class_sampler(dataset: Any, *, balance: float = 1.0, samples: int | None = None) -> WeightedRandomSampler:
@@ -157,6 +164,14 @@ def _case(path: Path, root: str | Path, item: Any, classes: Sequence[str]) -> Ca
         )
     label = np.array([known[name] for name in classes], dtype=np.float32)
     return {**item, "image": str(Path(root, item["image"])), "label": label}
+
+
+def _units(cases: Sequence[Case], root: Path) -> list[list[Case]]:
+    """Return what stays together, in the order of the cases."""
+    units: dict[tuple[str | None, int], list[Case]] = {}
+    for place, (case, patient) in enumerate(zip(cases, patients_of(cases, root), strict=True)):
+        units.setdefault((patient, -1 if patient else place), []).append(case)
+    return list(units.values())
 
 
 def _read_table(table: Path, classes: Sequence[str]) -> dict[str, dict[str, int]]:

@@ -11,16 +11,20 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Literal, get_args
 
-from bundle.io.volume_files import volumes_in
+from bundle.io.volume_files import unread_volumes_in, volumes_in
 
 from .case_names import name_cases
 from .datalist_file import Case, DatalistError, read_datalist, read_fold, read_section
 from .fold_assignment import assign_folds
 from .pairing import pair_files, require_labels
+from .patients import parted_patients
 
 logger = logging.getLogger(__name__)
 
 FOLDERS = (("imagesTr", "labelsTr"), ("images", "labels"))
+
+OPTIONAL = {"patient": "", "group": "", "subset": "", "complete": True}
+"""Keys that a case may have, and their values for one that has not."""
 
 Split = Literal["training", "validation", "test", "all"]
 SPLITS: tuple[Split, ...] = get_args(Split)
@@ -44,7 +48,7 @@ def load_datalist(dataset_dir: str | Path, datalist: str | Path | None = None, f
         raise DatalistError(f"dataset_dir {str(dataset_dir)!r} is not a folder; pass --dataset_dir DIR.")
     path = Path(datalist) if datalist else root / "dataset.json"
     if not datalist and not path.is_file():
-        return {"training": assign_folds(_pair_folder(root), folds), "test": []}
+        return {"training": assign_folds(_pair_folder(root), folds, root=root), "test": []}
     content = read_datalist(path)
     training = read_section(content, "training", path, root)
     validation = read_section(content, "validation", path, root)
@@ -61,13 +65,14 @@ def load_datalist(dataset_dir: str | Path, datalist: str | Path | None = None, f
             f"{path}: some cases have a 'fold' and others have none, the first of these: {unassigned[0]}."
         )
     if unassigned:
-        training = assign_folds(training, folds)
+        training = assign_folds(training, folds, root=root)
+    log_parted_patients(training, test, root)
     cases = name_cases(training + test)
     return {"training": cases[: len(training)], "test": cases[len(training) :]}
 
 
 def select_cases(
-    dataset_dir: str | Path, split: Split, datalist: str | Path | None = None, fold: int | None = 0
+    dataset_dir: str | Path, split: Split, datalist: str | Path | None = None, fold: int | str | None = 0
 ) -> list[Case]:
     """Return the labeled cases of one split of a dataset.
 
@@ -75,12 +80,47 @@ def select_cases(
         dataset_dir: folder of the dataset, see :func:`load_datalist`.
         split: ``"training"`` (all folds except ``fold``), ``"validation"`` (``fold``), ``"test"`` or ``"all"``.
         datalist: JSON file in MSD form, see :func:`load_datalist`.
-        fold: the fold that is held out for validation; None to train with all of them.
+        fold: the fold that is held out for validation; "all" or None to train with all cases, which are then those of
+            the validation, too.
 
     Raises:
         DatalistError: as :func:`load_datalist`; when the split is unknown or empty.
     """
-    return choose_split(load_datalist(dataset_dir, datalist), split, fold, datalist or dataset_dir)
+    return choose_split(load_datalist(dataset_dir, datalist), split, parse_fold(fold), datalist or dataset_dir)
+
+
+def parse_fold(fold: int | str | None) -> int | None:
+    """Return the fold that is held out; None for ``"all"``: none is.
+
+    Raises:
+        DatalistError: when it is neither an integer nor ``"all"``.
+
+    Examples:
+        >>> parse_fold("1"), parse_fold("all")
+        (1, None)
+    """
+    text = "all" if fold is None else str(fold).lower()
+    if not (text == "all" or text.isdigit()):
+        raise DatalistError(f"fold must be a number from 0 on, or all to train with all cases, got {fold!r}.")
+    return None if text == "all" else int(text)
+
+
+def log_parted_patients(training: Sequence[Case], test: Sequence[Case], root: str | Path) -> None:
+    """Log the patients that have cases in several folds, or in a fold and the test set.
+
+    Args:
+        training: cases with their ``"fold"``.
+        test: cases of the test set.
+        root: folder of the dataset.
+    """
+    parts = [f"fold {case['fold']}" for case in training] + ["test"] * len(test)
+    parted = parted_patients([*training, *test], parts, root)
+    if parted:
+        logger.warning(
+            "%s: %d patients lie in several parts of the split, such as %s; assign new folds, e.g. by python -m bundle "
+            "prepare",
+            *(root, len(parted), parted[0]),
+        )
 
 
 def choose_split(lists: Mapping[str, Sequence[Case]], split: Split, fold: int | None, source: str | Path) -> list[Case]:
@@ -89,7 +129,8 @@ def choose_split(lists: Mapping[str, Sequence[Case]], split: Split, fold: int | 
     Args:
         lists: cases by section, ``"training"`` with their ``"fold"`` and ``"test"``.
         split: as of :func:`select_cases`.
-        fold: the fold that is held out for validation; None for none.
+        fold: the fold that is held out for validation; None to train with all cases, which are then those of the
+            validation, too.
         source: what errors name.
 
     Raises:
@@ -102,7 +143,7 @@ def choose_split(lists: Mapping[str, Sequence[Case]], split: Split, fold: int | 
         raise DatalistError(f"{source}: has no fold {fold}, only {folds}; pass --fold.")
     chosen = {
         "training": [case for case in lists["training"] if case["fold"] != fold],
-        "validation": [case for case in lists["training"] if case["fold"] == fold],
+        "validation": [case for case in lists["training"] if fold is None or case["fold"] == fold],
         "test": list(lists["test"]),
         "all": [*lists["training"], *lists["test"]],
     }
@@ -111,14 +152,24 @@ def choose_split(lists: Mapping[str, Sequence[Case]], split: Split, fold: int | 
         raise DatalistError(
             f"{source}: the split {split!r} (fold {fold}) holds no labeled case; the splits hold: {counts}."
         )
+    if fold is None and split == "validation":
+        logger.warning("%s: no fold is held out (fold all): figures of the validation are of training cases", source)
     logger.info("%s: %d cases of the split %r (fold %s)", source, len(chosen[split]), split, fold)
-    return chosen[split]
+    return _with_equal_keys(chosen[split])
+
+
+def _with_equal_keys(cases: Sequence[Case]) -> list[Case]:
+    """Return cases with the same optional keys, so that they can share a batch."""
+    used = {key: value for key, value in OPTIONAL.items() if any(key in case for case in cases)}
+    return [{**used, **case} for case in cases]
 
 
 def _pair_folder(root: Path) -> list[Case]:
     for images, labels in FOLDERS:
         files = volumes_in(root / images)
         if files:
+            for file in unread_volumes_in(root / images):
+                logger.warning("%s: skipped, since its format is not read", file)
             cases = pair_files(files, volumes_in(root / labels), name=lambda file: file.name)
             return name_cases(require_labels(cases, root / labels))
     known = " or ".join("/".join(pair) for pair in FOLDERS)

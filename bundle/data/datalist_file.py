@@ -12,6 +12,8 @@ from bundle.io.label_tables import LabelValues, class_labels
 from bundle.io.volume_files import files_of
 from bundle.utils.errors import BundleError
 
+from .patients import named_patient
+
 Case = dict[str, Any]
 """A case: ``"image"``, a path or a list of paths, mostly ``"label"`` and ``"case"``, its name, and further keys."""
 
@@ -19,9 +21,9 @@ SECTIONS = ("training", "validation", "test")
 DESCRIPTION = ("modality", "channel_names", "label_values", "labels")
 """Keys that describe the images and classes of a dataset."""
 
-CASE_KEYS = ("fold", "group", "complete")
-"""Keys of an item that are kept with the files: its fold, the group that an evaluation counts it with (or the patient),
-and whether its label names all that is in view."""
+CASE_KEYS = ("fold", "subset", "complete")
+"""Keys of an item that are kept with the files, in addition to patient and group: its fold, the part of the dataset
+that an evaluation counts it with, and whether its label names all that is in view."""
 
 VALIDATION, TRAINING = 0, 1
 """Folds of a datalist with one validation set."""
@@ -176,4 +178,4 @@ def _read_item(item: Any, section: str, path: Path, root: Path) -> Case:
     files = {"image": paths if len(paths) > 1 else paths[0]}
     if "label" in entry:
         files["label"] = str(root / entry["label"])
-    return {**files, **{key: entry[key] for key in CASE_KEYS if key in entry}}
+    return {**files, **named_patient(entry), **{key: entry[key] for key in CASE_KEYS if key in entry}}

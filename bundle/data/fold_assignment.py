@@ -1,4 +1,4 @@
-"""Assignment of cases to a test set and to folds, by a seeded shuffle that keeps groups together."""
+"""Assignment of cases to a test set and to folds, by a seeded shuffle that keeps patients together."""
 
 from __future__ import annotations
 
@@ -12,28 +12,30 @@ from typing import Any, TypeVar
 from bundle.io.volume_files import files_of
 
 from .datalist_file import Case, DatalistError
+from .patients import patients_of
 
 logger = logging.getLogger(__name__)
 
 T = TypeVar("T", bound=Hashable)
 
 
-def assign_folds(cases: Sequence[Case], folds: int, *, seed: int = 0) -> list[Case]:
-    """Return the cases with a ``"fold"``; cases of the same ``"group"`` share a fold.
+def assign_folds(cases: Sequence[Case], folds: int, *, seed: int = 0, root: str | Path | None = None) -> list[Case]:
+    """Return the cases with a ``"fold"``; cases of one patient share a fold, see :func:`.patients.patients_of`.
 
     Args:
-        cases: cases, each of which may have a ``"group"``; a case without one is a group of its own.
+        cases: cases; one without a patient is alone.
         folds: number of folds.
         seed: seed of the shuffle.
+        root: folder of the dataset.
 
     Examples:
-        >>> cases = [{"image": "a1", "group": "a"}, {"image": "a2", "group": "a"}, {"image": "b1", "group": "b"}]
+        >>> cases = [{"image": "1", "patient": "a"}, {"image": "2", "patient": "a"}, {"image": "3", "patient": "b"}]
         >>> [case["fold"] for case in assign_folds(cases, 2)]
         [0, 0, 1]
     """
-    groups = [case.get("group") or number for number, case in enumerate(cases)]
-    fold_of = cycle_folds(groups, folds, seed=seed)
-    return [{**case, "fold": fold_of[group]} for case, group in zip(cases, groups, strict=True)]
+    patients = [patient or number for number, patient in enumerate(patients_of(cases, root))]
+    fold_of = cycle_folds(patients, folds, seed=seed)
+    return [{**case, "fold": fold_of[patient]} for case, patient in zip(cases, patients, strict=True)]
 
 
 def cycle_folds(
@@ -96,11 +98,11 @@ def split_cases(
     seed: int,
     stratum: Callable[[Case], str] = lambda case: "",
 ) -> dict[str, list[Case]]:
-    """Assign cases to a test set and folds by a seeded shuffle; cases of one ``"group"`` stay together.
+    """Assign cases to a test set and folds by a seeded shuffle; cases of one patient stay together.
 
     Args:
-        root: folder of the dataset, for messages.
-        cases: cases, each of which may have a ``"group"``; a case without one is a group of its own.
+        root: folder of the dataset.
+        cases: cases; one without a patient is alone, see :func:`.patients.patients_of`.
         test_share: share of the cases that is held out as test, from 0 to 1.
         folds: number of folds that the others are assigned to.
         seed: seed of the shuffle.
@@ -114,9 +116,10 @@ def split_cases(
     """
     if not 0 <= test_share <= 1 or folds < 2:
         raise DatalistError(f"test_share must lie in [0, 1] and folds be 2 or more, got {test_share} and {folds}.")
-    groups: dict[str, list[Case]] = {}
-    for case in sorted(cases, key=lambda case: files_of(case["image"])):
-        groups.setdefault(str(case.get("group", files_of(case["image"])[0])), []).append(case)
+    groups: dict[tuple[str | None, str], list[Case]] = {}
+    ordered = sorted(cases, key=lambda case: files_of(case["image"]))
+    for case, patient in zip(ordered, patients_of(ordered, root), strict=True):
+        groups.setdefault((patient, "" if patient else files_of(case["image"])[0]), []).append(case)
     strata = _by_stratum(groups.values(), lambda group: stratum(group[0]))
     shuffler = random.Random(seed)
     test: list[Case] = []

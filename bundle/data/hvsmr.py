@@ -6,6 +6,7 @@ any names; of the original project, ``{train,test}/{images,masks}``.
 
 from __future__ import annotations
 
+import logging
 import re
 from pathlib import Path
 from typing import Any
@@ -17,7 +18,12 @@ from .fold_assignment import split_cases
 from .pairing import skip_unlabeled
 from .volume_lists import folder_of, original_parts, with_patients
 
+logger = logging.getLogger(__name__)
+
 LABELS = {"0": "background", "1": "myocardium", "2": "blood_pool"}
+
+VOLUME = r"(training|testing)_(axial_crop|axial_full|sa_crop)_pat\d+(-label)?$"
+"""Names of the volumes and label maps of the dataset."""
 
 VIEWS = ("axial_crop", "axial_full", "sa_crop")
 """The volumes that there are of every patient: cropped and full in axial slices, cropped in the short axis."""
@@ -75,6 +81,8 @@ def _published_parts(root: Path, view: str) -> dict[str, list[Case]]:
             label = found.get(f"{name}-label")
             section = "training" if kind[1] == "training" else "test"
             parts[section].append({"image": str(file), **({} if label is None else {"label": str(label)})})
+        elif not re.search(VOLUME, name):
+            logger.warning("%s: skipped, since its name is not that of a volume of HVSMR", file)
     return parts
 
 

@@ -9,12 +9,17 @@ from pathlib import Path
 from typing import Any
 
 from .case_names import name_images
-from .datalist import Split, select_cases
+from .datalist import Split, choose_split, parse_fold, select_cases
 from .datalist_file import Case, DatalistError, datalist_content
 from .fold_assignment import with_balanced_folds
 from .pairing import images_in, pair_images
+from .patient_tables import tables_in, with_patients_of_tables
+from .patients import patients_of
 
 logger = logging.getLogger(__name__)
+
+MAX_FOLDS = 5
+"""Folds of a folder without a datalist, where it has as many images."""
 
 FOLDERS = (("images", "masks"), ("images", "labels"), ("imagesTr", "labelsTr"))
 """Names of the folders with images and masks, next to each other."""
@@ -25,7 +30,8 @@ def prepare_image_folder(
 ) -> dict[str, Any]:
     """Pair images and masks, in ``root`` or any folder below, and assign them to a test set and folds.
 
-    Images of the same name in several folders, such as copies at two sizes, stay together.
+    Images of the same name in several folders, such as copies at two sizes, stay together, and so do those of one
+    patient or lesion, as far as a table in ``root`` names it.
 
     Args:
         root: folder with ``images`` and ``masks`` (or ``labels``, or ``imagesTr`` and ``labelsTr``), or that holds
@@ -46,29 +52,30 @@ def prepare_image_folder(
         raise DatalistError(
             f"test_share must lie in [0, 1), folds be 2 or more, block 1 or more, got {test_share}, {folds}, {block}."
         )
-    cases = pair_below(folder)
-    units = _blocks(cases, block)
-    random.Random(seed).shuffle(units)
+    units = _shuffled_units(folder, block, seed)
+    count = sum(map(len, units))
     test: list[Case] = []
-    while units and len(test) + len(units[0]) / 2 <= len(cases) * test_share:
+    while units and len(test) + len(units[0]) / 2 <= count * test_share:
         test += units.pop(0)
     if len(units) < folds:
-        raise DatalistError(f"{root}: {len(units)} images or blocks are left for {folds} folds; ask for fewer.")
-    logger.info("%s: %d images, %d of them for the test", root, len(cases), len(test))
+        raise DatalistError(
+            f"{root}: {len(units)} images, patients or blocks are left for {folds} folds; pass --folds."
+        )
+    logger.info("%s: %d images, %d of them for the test", root, count, len(test))
     return datalist_content(folder, {"training": with_balanced_folds(units, folds), "test": test}, seed=seed)
 
 
 def select_images(
-    dataset_dir: str | Path, split: Split, datalist: str | Path | None = None, fold: int = 0
+    dataset_dir: str | Path, split: Split, datalist: str | Path | None = None, fold: int | str | None = 0
 ) -> list[Case]:
     """Return the 2D images with masks of one split of a dataset, as :func:`bundle.data.select_cases` does of volumes.
 
     Args:
         dataset_dir: folder of the dataset. Without ``datalist``, its ``dataset.json`` is read; without that, images
-            and masks are paired by :func:`prepare_image_folder`, and none is held out as test.
+            and masks are paired as by :func:`prepare_image_folder`, with up to five folds and no test set.
         split: ``"training"`` (all folds except ``fold``), ``"validation"`` (``fold``), ``"test"`` or ``"all"``.
         datalist: JSON file in MSD form.
-        fold: the fold that is held out for validation.
+        fold: the fold that is held out for validation; "all" or None to train with all images.
 
     Raises:
         DatalistError: when the folder or file cannot be used, or the split is unknown or empty.
@@ -76,21 +83,15 @@ def select_images(
     root = Path(dataset_dir)
     if datalist or not root.is_dir() or (root / "dataset.json").is_file():
         return name_images(select_cases(dataset_dir, split, datalist, fold))
-    items = prepare_image_folder(root, test_share=0.0)["training"]
-    chosen = {
-        "training": [item for item in items if item["fold"] != fold],
-        "validation": [item for item in items if item["fold"] == fold],
-        "all": items,
-    }
-    if not chosen.get(split):
+    units = _shuffled_units(root, 1, 0)
+    cases = with_balanced_folds(units, min(MAX_FOLDS, len(units)))
+    if split == "test":
         raise DatalistError(
-            f"{root}: has no dataset.json, so that there are the splits training, validation and all with the folds "
-            f"0 to 4, but not {split!r} with fold {fold}; pass --datalist FILE."
+            f"{root}: has no dataset.json, so that there are the splits training, validation and all, but not "
+            f"{split!r}; pass --datalist FILE."
         )
-    logger.info("%s: %d images of the split %r (fold %d)", root, len(chosen[split]), split, fold)
-    return name_images(
-        [{**item, **{key: str(root / item[key]) for key in ("image", "label")}} for item in chosen[split]]
-    )
+    lists = {"training": sorted(cases, key=lambda case: str(case["image"])), "test": []}
+    return name_images(choose_split(lists, split, parse_fold(fold), root))
 
 
 def pair_below(root: Path) -> list[Case]:
@@ -111,6 +112,20 @@ def pair_below(root: Path) -> list[Case]:
         known = " or ".join("/".join(pair) for pair in FOLDERS)
         raise DatalistError(f"{root}: holds no images with masks in {known}; name the folder that does.")
     return cases
+
+
+def _shuffled_units(root: Path, block: int, seed: int) -> list[list[Case]]:
+    """Return what stays together, in a random order: patients, and blocks of the images of no known patient."""
+    cases = with_patients_of_tables(pair_below(root), tables_in(root))
+    patients = patients_of(cases, root)
+    of_patient: dict[str, list[Case]] = {}
+    for case, patient in zip(cases, patients, strict=True):
+        if patient is not None:
+            of_patient.setdefault(patient, []).append(case)
+    alone = [case for case, patient in zip(cases, patients, strict=True) if patient is None]
+    units = [*_blocks(alone, block), *of_patient.values()]
+    random.Random(seed).shuffle(units)
+    return units
 
 
 def _blocks(cases: Sequence[Case], block: int) -> list[list[Case]]:

@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Sequence
 from pathlib import Path
 
-from bundle.io.volume_files import files_of, is_dicom, series_in, volumes_in
+from bundle.io.volume_files import files_of, is_dicom, series_in, unread_volumes_in, volumes_in
 
 from .case_names import name_cases, name_images
 from .datalist_file import Case, DatalistError, read_datalist, read_section
-from .modalities import find_images
-from .pairing import images_in
+from .modalities import describe_missing, find_images, find_other_volumes
+from .pairing import images_in, unread_images_in
+
+logger = logging.getLogger(__name__)
 
 LABEL_MAP = "_seg.dcm"
 """How the names of label maps in DICOM end."""
@@ -27,11 +30,13 @@ def list_cases(
     Args:
         input: a volume (NIfTI, NRRD, MetaImage, or a zip archive with a DICOM series), a folder, or a ``dataset.json``
             in MSD form (its ``test`` section; paths relative to the file). Of a folder, the volumes directly in it
-            are listed or, where there are none, the DICOM series in it or in its folders.
+            are listed, with those of formats that are not read, and the DICOM series in it or below. Volumes in
+            folders below are logged.
         output_dir: where results will go; no image may lie in it. A folder of results in ``input`` is not a case.
         modalities: names of the channels of an image, in their order. Where there are several, files
             ``<case>_<modality>``, or ``<modality>`` in a folder of the case, at whatever depth of the folder, are
-            channels of one image.
+            channels of one image. An image that lacks a file, and a volume that belongs to no image, are cases too, so
+            that loading reports them.
 
     Returns:
         The cases, sorted by path. A path that does not exist is a case too: loading it reports what is wrong.
@@ -44,15 +49,9 @@ def list_cases(
         raise DatalistError("input is not set; pass --input with a volume, a folder of them, or a dataset.json.")
     path = Path(str(input))
     if modalities is not None and len(modalities) > 1 and path.is_dir():
-        found = find_images(path, modalities)
-        if found:
-            return _require_outside(name_cases({"image": image.files} for image in found), output_dir)
-        if not volumes_in(path):
-            raise DatalistError(
-                f"{path}: the folder holds no files whose names end with {', '.join(modalities)}; pass --input with a "
-                "folder that does, of 4-D volumes, or a dataset.json."
-            )
-    cases = _list_volumes(path, output_dir)
+        cases = _list_channels(path, modalities, output_dir)
+    else:
+        cases = _list_volumes(path, output_dir)
     return _require_outside(cases, output_dir)
 
 
@@ -78,7 +77,7 @@ def list_images(
         raise DatalistError("input is not set; pass --input with an image, a folder of them, or a dataset.json.")
     path = Path(str(input))
     if path.is_dir():
-        found = [{"image": str(file)} for file in images_in(path)]
+        found = [{"image": str(file)} for file in _images_of_any_format(path)]
         if not found:
             raise DatalistError(f"{path}: the folder holds no image; pass --input FILE_OR_FOLDER.")
     elif path.suffix.lower() == ".json":
@@ -90,13 +89,63 @@ def list_images(
     return _require_outside(name_images(found), output_dir)
 
 
+def _list_channels(root: Path, modalities: Sequence[str], output_dir: str | Path | None) -> list[Case]:
+    """List images of several files, and all that is beside them and of no image."""
+    images = find_images(root, modalities)
+    gaps = [describe_missing(image) for image in images if image.missing]
+    if len(gaps) == len(images) and not volumes_in(root):
+        raise DatalistError(
+            f"{root}: the folder holds no files whose names end with {', '.join(modalities)}"
+            f"{f' ({gaps[0]})' if gaps else ''}; pass --input with a folder that does, of 4-D volumes, or a "
+            "dataset.json."
+        )
+    if not images:
+        return _list_volumes(root, output_dir)
+    for gap in gaps:
+        logger.warning("%s", gap)
+    alone, beside = find_other_volumes(root, images)
+    if beside:
+        logger.info("%s: %d volumes beside the channels are not used, such as %s", root, len(beside), beside[0])
+    others = [*(file for file in alone if not _is_result(file, output_dir)), *_series(root, output_dir)]
+    cases: list[Case] = [{"image": image.files} for image in images] + [{"image": str(path)} for path in others]
+    return name_cases(sorted(cases, key=lambda case: files_of(case["image"])))
+
+
+def _images_of_any_format(folder: Path) -> list[Path]:
+    """Return the 2D images of a folder, those of formats that may not be read among them."""
+    found = images_in(folder)
+    stems = {file.stem for file in found}
+    others = [file for file in unread_images_in(folder) if file.stem not in stems]
+    return sorted([*found, *others])
+
+
+def _series(root: Path, output_dir: str | Path | None) -> list[Path]:
+    return [folder for folder in series_in(root) if not _holds_results(folder, output_dir)]
+
+
+def _volumes_below(root: Path, output_dir: str | Path | None) -> list[Path]:
+    folders = sorted(path for path in root.rglob("*") if path.is_dir())
+    return [file for folder in folders for file in volumes_in(folder) if not _is_result(file, output_dir)]
+
+
+def _is_result(file: Path, output_dir: str | Path | None) -> bool:
+    return output_dir is not None and file.parent.resolve() == Path(str(output_dir)).resolve()
+
+
 def _list_volumes(path: Path, output_dir: str | Path | None) -> list[Case]:
     if path.is_dir():
-        images = volumes_in(path) or [folder for folder in series_in(path) if not _holds_results(folder, output_dir)]
+        images = [*volumes_in(path), *unread_volumes_in(path), *_series(path, output_dir)]
+        deeper = _volumes_below(path, output_dir)
         if not images:
+            hint = f"; {deeper[0].parent} holds some" if deeper else ""
             raise DatalistError(
-                f"{path}: the folder holds no .nii, .nii.gz, .nrrd, .mha, .mhd or .zip file and no DICOM series; "
-                "pass --input FILE_OR_FOLDER."
+                f"{path}: the folder holds no .nii, .nii.gz, .nrrd, .mha, .mhd or .zip file and no DICOM series"
+                f"{hint}; pass --input FILE_OR_FOLDER."
+            )
+        if deeper:
+            logger.warning(
+                "%s: %d volumes in folders below are not listed, such as %s; pass --input with their folder",
+                *(path, len(deeper), deeper[0]),
             )
         return name_cases({"image": str(image)} for image in images)
     if path.suffix.lower() == ".json":

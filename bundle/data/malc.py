@@ -121,7 +121,7 @@ def _person(name: str) -> str:
 
 
 def _is_repeat(case: Case) -> bool:
-    if case["group"] not in REPEATS:
+    if case["patient"] not in REPEATS:
         return False
     logger.warning("%s: skipped, since it is a second scan of a person; list it with --repeats", case["image"])
     return True

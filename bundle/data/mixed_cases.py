@@ -21,7 +21,7 @@ def select_mixed_cases(
     dataset_dir: str | Path,
     *,
     datalist: str | Path | None = None,
-    fold: int = 0,
+    fold: int | str | None = 0,
     extra_dir: str | Path | None = None,
 ) -> list[Case]:
     """Return the training cases of a dataset, followed by all training cases of another one.
@@ -29,7 +29,7 @@ def select_mixed_cases(
     Args:
         dataset_dir: folder of the dataset, see :func:`bundle.data.load_datalist`.
         datalist: JSON file in MSD form.
-        fold: the fold of the dataset that is held out for validation.
+        fold: the fold of the dataset that is held out for validation; "all" or None to train with all cases.
         extra_dir: folder of the other dataset, of which no fold is held out; None for none.
 
     Raises:
@@ -45,7 +45,7 @@ def select_mixed_cases(
 
 def _with_extra(case: Case, extra: bool) -> Case:
     """Return a case with all keys that a case may have, so that cases of both kinds can share a batch."""
-    return {"group": "", "complete": False, **case, EXTRA: extra}
+    return {"patient": "", "group": "", "subset": "", "complete": False, **case, EXTRA: extra}
 
 
 def mixed_sampler(dataset: Any, *, extra_share: float = 0.5, samples: int = 500) -> WeightedRandomSampler:

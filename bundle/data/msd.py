@@ -16,6 +16,7 @@ from bundle.io.volume_files import stem_of, volumes_in
 from .datalist_file import Case, DatalistError, datalist_content, read_json
 from .fold_assignment import split_cases
 from .pairing import skip_unlabeled
+from .patients import named_patient
 from .volume_lists import find_patients, folder_of, read_table
 
 logger = logging.getLogger(__name__)
@@ -69,7 +70,7 @@ def prepare_msd(
 
 def _has_channel_files(folder: Path) -> bool:
     """Return whether images are stored as by nnU-Net, one file per channel."""
-    return any((folder / "imagesTr").glob("*_0000.nii.gz"))
+    return any(stem_of(file).endswith("_0000") for file in volumes_in(folder / "imagesTr"))
 
 
 def describe_labels(path: Path, labels: Any) -> tuple[dict[str, Any] | None, dict[str, str] | None]:
@@ -115,7 +116,7 @@ def _listed(root: Path, content: Mapping[str, Any]) -> dict[str, list[Case]]:
             if missing or "image" not in files:
                 logger.warning("%s: skipped, since %s does not exist", item, missing[0] if missing else "an image")
             else:
-                parts[section].append({key: str(file) for key, file in files.items()})
+                parts[section].append({**{key: str(file) for key, file in files.items()}, **named_patient(entry)})
     return parts
 
 
@@ -128,6 +129,10 @@ def _nnunet(root: Path, channels: list[str]) -> dict[str, list[Case]]:
             name, _, number = stem_of(file).rpartition("_")
             if number.isdigit():
                 found.setdefault(name, {})[int(number)] = str(file)
+            else:
+                logger.warning("%s: skipped, since its name ends with no number of a channel, such as _0000", file)
+        for name in sorted(set(labels) - set(found)):
+            logger.warning("%s: skipped, since there is no image of its name", labels[name])
         parts[section] = []
         for name, files in found.items():
             if set(files) != set(range(len(channels))):

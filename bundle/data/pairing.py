@@ -16,6 +16,12 @@ logger = logging.getLogger(__name__)
 IMAGE_ENDINGS = (".png", ".jpg", ".jpeg", ".bmp", ".tif", ".tiff")
 """Endings of the files in a folder that count as 2D images."""
 
+UNREAD_IMAGES = (
+    *(".webp", ".gif", ".jp2", ".j2k", ".jpe", ".jfif", ".heic", ".heif", ".avif", ".ppm", ".pgm", ".tga"),
+    *(".svs", ".ndpi", ".dng", ".nef", ".cr2", ".dcm"),
+)
+"""Endings of other 2D images; a list of cases names them, so that they are reported."""
+
 NOT_IMAGES = ("_superpixels",)
 """How the names of files end that are stored among images but are none: ISIC's superpixels."""
 
@@ -35,6 +41,15 @@ def images_in(folder: Path) -> list[Path]:
         and not file.name.startswith(".")
         and not file.stem.endswith(NOT_IMAGES)
         and not file.is_dir()
+    )
+
+
+def unread_images_in(folder: Path) -> list[Path]:
+    """List the files of a folder that are 2D images, but end with none of :data:`IMAGE_ENDINGS`."""
+    return sorted(
+        file
+        for file in folder.glob("*")
+        if file.suffix.lower() in UNREAD_IMAGES and not file.name.startswith(".") and not file.is_dir()
     )
 
 
@@ -65,8 +80,13 @@ def pair_files(
     Raises:
         DatalistError: when an image has several labels.
     """
-    cases = []
-    for image, found in match_labels(images, labels, name=name, suffixes=suffixes):
+    cases, known = [], list(labels)
+    matches = match_labels(images, known, name=name, suffixes=suffixes)
+    used = {label for _, found in matches for label in found}
+    for label in known:
+        if label not in used:
+            logger.warning("%s: skipped, since there is no image of its name", label)
+    for image, found in matches:
         if len(found) > 1:
             raise DatalistError(f"{image}: has several labels: {', '.join(map(str, found))}; remove all but one.")
         cases.append({"image": str(image), **({"label": str(found[0])} if found else {})})
@@ -92,6 +112,8 @@ def pair_images(images: Path, masks: Path) -> list[Case]:
         DatalistError: when an image has no mask or several, or two images have one name.
     """
     found = images_in(images)
+    for file in unread_images_in(images):
+        logger.warning("%s: skipped, since it ends with none of %s", file, ", ".join(IMAGE_ENDINGS))
     stems = Counter(image.stem for image in found)
     doubles = [image for image in found if stems[image.stem] > 1]
     if doubles:

@@ -40,7 +40,7 @@ def make_datalist(
     """
     root = Path(dataset_dir)
     lists = load_datalist(root)
-    kept = ("image", "label", "group", "complete")
+    kept = ("image", "label", "patient", "group", "subset", "complete")
     cases = [{key: case[key] for key in kept if key in case} for case in lists["training"] + lists["test"]]
     split = split_cases(root, find_patients(cases, patient), test_share=test_share, folds=folds, seed=seed)
     if labels is not None:

@@ -25,9 +25,9 @@ def original_parts(root: Path) -> dict[str, list[Case]] | None:
 
 
 def with_patients(cases: Sequence[Case], patient: Callable[[str], str]) -> list[Case]:
-    """Return the cases with ``"group"`` and ``"patient"``, by the name of their first file without its extension."""
+    """Return the cases with their ``"patient"``, by the name of their first file without its extension."""
     names = [patient(stem_of(files_of(case["image"])[0])) for case in cases]
-    return [{**case, "group": name, "patient": name} for case, name in zip(cases, names, strict=True)]
+    return [{**case, "patient": name} for case, name in zip(cases, names, strict=True)]
 
 
 def find_patients(cases: list[Case], patient: str | None) -> list[Case]:

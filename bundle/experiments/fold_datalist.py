@@ -22,7 +22,7 @@ def datalist_with_folds(
         datalist: JSON file in MSD form.
         folds: number of folds that cases are assigned to where the datalist names none, or by ``split_seed``; where it
             names some, it must not be larger than their number.
-        split_seed: assign cases to new folds by this seed, whatever the datalist states; cases of one ``group`` stay
+        split_seed: assign cases to new folds by this seed, whatever the datalist states; cases of one patient stay
             together.
         test: keep the labeled test cases.
 
@@ -33,7 +33,7 @@ def datalist_with_folds(
     lists = load_datalist(dataset_dir, datalist, folds)
     training = sorted(lists["training"], key=lambda case: str(case["image"]))
     if split_seed is not None:
-        training = assign_folds(training, folds, seed=split_seed)
+        training = assign_folds(training, folds, seed=split_seed, root=dataset_dir)
     count = len({case["fold"] for case in training})
     if count < 2 or folds > count:
         raise ExperimentError(

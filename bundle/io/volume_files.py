@@ -14,6 +14,12 @@ ENDINGS = (*NIFTI, *ITK, *ARCHIVE)
 DETACHED = (".nhdr", ".mhd")
 """Endings of headers whose voxels lie in another file."""
 
+UNREAD = (
+    *(".mgz", ".mgh", ".hdr", ".img", ".img.gz", ".mnc", ".gipl", ".gipl.gz", ".mif", ".mif.gz"),
+    *(".nii.bz2", ".nii.zst", ".nrrd.gz", ".mha.gz"),
+)
+"""Endings of volumes of formats that are not read; a list of cases names them, so that they are reported."""
+
 
 def kind_of(path: str | Path) -> str:
     """Return ``"dicom"`` for a folder or an archive, ``"itk"`` for NRRD and MetaImage, ``"nifti"`` for the rest."""
@@ -44,6 +50,19 @@ def volumes_in(folder: Path) -> list[Path]:
         for file in folder.glob("*")
         if file.name.lower().endswith(ENDINGS) and not file.name.startswith(".") and not file.is_dir()
     )
+
+
+def unread_volumes_in(folder: Path) -> list[Path]:
+    """List the volumes of a folder that are of formats that are not read, but the voxels of a header that is listed."""
+    found = sorted(file for file in folder.glob("*") if file.name.lower().endswith(UNREAD) and not file.is_dir())
+    headers = {file.stem for file in found if file.suffix.lower() == ".hdr"}
+    voxels = (".img", ".img.gz")
+    return [
+        file
+        for file in found
+        if not file.name.startswith(".")
+        and not (file.name.lower().endswith(voxels) and file.name.split(".img")[0] in headers)
+    ]
 
 
 def is_dicom(file: Path) -> bool:

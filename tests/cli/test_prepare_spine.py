@@ -41,7 +41,7 @@ def test_spine_generic_is_written_to_the_dataset_by_default(tmp_path: Path) -> N
     assert commands.main(["prepare", "spine-generic", str(tmp_path), *options]) == 0
     content = json.loads((tmp_path / "dataset.json").read_text())
     assert (len(content["training"]), len(content["test"])) == (2, 1)
-    assert content["training"][0]["group"] == "T2w"
+    assert content["training"][0]["subset"] == "T2w"
 
 
 def test_spine_exams_are_written_to_the_output_folder(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -42,7 +42,7 @@ def test_a_folder_is_listed_with_its_classes_and_patients(tmp_path: Path) -> Non
     assert prepare("folder", tmp_path, *options) == 0
     lists = load_datalist(tmp_path)
     assert (len(lists["training"]), len(lists["test"])) == (8, 2)
-    assert lists["test"][0]["group"] == lists["test"][1]["group"]
+    assert lists["test"][0]["patient"] == lists["test"][1]["patient"]
     assert json.loads((tmp_path / "dataset.json").read_text())["labels"]["1"] == "liver"
 
 

@@ -55,7 +55,6 @@ def test_sessions_of_a_subject_are_not_split(dataset: Path) -> None:
         "label": "derivatives/manual/{0}/ses-a/anat/{0}_ses-a_desc-manual_dseg.nii.gz".format(
             content["training"][0]["patient"]
         ),
-        "group": content["training"][0]["patient"],
         "patient": content["training"][0]["patient"],
         "fold": 0,
     }

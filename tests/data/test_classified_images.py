@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import logging
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -70,10 +71,79 @@ def test_a_datalist_without_folds_is_assigned_to_five(folder: Path) -> None:
     assert len({case["case"] for fold in cases for case in fold}) == 40
 
 
+def named_by(folder: Path, column: str, *, table: str = "labels.csv", first: str = "image_id") -> Path:
+    """Name the patient or lesion of two images each in a table."""
+    if table == "labels.csv":
+        rows = (folder / table).read_text().splitlines()
+        (folder / table).write_text(
+            "\n".join([f"{column},{rows[0]}", *(f"L{n // 2},{r}" for n, r in enumerate(rows[1:]))])
+        )
+    else:
+        mark = "\t" if table.endswith(".tsv") else ","
+        rows = [f"{first}{mark}{column}", *(f"{n:02}.jpg{mark}L{n // 2}" for n in range(40))]
+        (folder / table).write_text("\n".join(rows) + "\n")
+    return folder
+
+
+@pytest.mark.parametrize(
+    ("table", "column", "key"),
+    [
+        ("labels.csv", "lesion_id", "group"),
+        ("labels.csv", "Patient ID", "patient"),
+        ("HAM10000_metadata.csv", "lesion_id", "group"),
+        ("metadata.TSV", "subject", "patient"),
+    ],
+)
+def test_images_that_a_table_names_together_stay_together(
+    table: str, column: str, key: str, folder: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level(logging.INFO)
+    if table.endswith(".TSV"):
+        named_by(folder, column, table="metadata.tsv").joinpath("metadata.tsv").rename(folder / table)
+    else:
+        named_by(folder, column, table=table)
+    content = prepare(folder)
+    parts: dict[str, set[object]] = {}
+    for item in content["training"] + content["test"]:
+        parts.setdefault(item[key], set()).add(item.get("fold", "test"))
+    assert len(parts) == 20
+    assert all(len(found) == 1 for found in parts.values())
+    assert f"images of the same {column} stay together" in caplog.text
+    write_datalist(content, folder / "dataset.json")
+    for item in content["training"]:
+        del item["fold"]
+    (folder / "mine.json").write_text(json.dumps(content))
+    for fold in range(5):
+        found = select_classified(folder, "validation", classes=CLASSES, datalist=folder / "mine.json", fold=fold)
+        assert len(found) == 2 * len({case[key] for case in found})
+
+
+def test_tables_without_patients_change_nothing(folder: Path) -> None:
+    plain = prepare(folder)
+    (folder / "other.csv").write_text("a,b\n1,2\n")
+    (folder / "empty.csv").write_text("")
+    (folder / "unknown.csv").write_text("image_id,patient_id\n00,\n01,NaN\n02\n")
+    (folder / "binary.csv").write_bytes(b"image_id,patient_id\n\xff\xfe,1\n")
+    assert prepare(folder) == plain
+
+
+def test_a_datalist_of_which_some_images_have_a_fold_is_refused(folder: Path) -> None:
+    content = prepare(folder)
+    del content["training"][3]["fold"]
+    (folder / "dataset.json").write_text(json.dumps(content))
+    with pytest.raises(DatalistError, match="some images have a 'fold' and others have none"):
+        select_classified(folder, "training", classes=CLASSES)
+
+
+def test_all_images_can_be_trained_with(folder: Path) -> None:
+    write_datalist(prepare(folder), folder / "dataset.json")
+    assert len(select_classified(folder, "training", classes=CLASSES, fold="all")) == 32
+
+
 def test_what_cannot_be_listed_is_refused(folder: Path) -> None:
     with pytest.raises(DatalistError, match="test_share must lie in"):
         prepare(folder, test_share=1)
-    with pytest.raises(DatalistError, match="8 images are left for 9 folds"):
+    with pytest.raises(DatalistError, match="8 images or patients are left for 9 folds"):
         prepare(folder, test_share=0.8, folds=9)
     with pytest.raises(DatalistError, match="lacks the column nevus"):
         prepare(folder, classes=["nevus"])

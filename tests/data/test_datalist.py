@@ -158,8 +158,18 @@ class TestSplit:
 
     def test_without_a_fold_all_are_training_cases(self, dataset: Path) -> None:
         assert names(select_cases(dataset, "training", fold=None)) == list("abcdef")
-        with pytest.raises(DatalistError, match=r"'validation' .fold None. holds no labeled case"):
-            select_cases(dataset, "validation", fold=None)
+        assert names(select_cases(dataset, "training", fold="all")) == list("abcdef")
+
+    def test_where_no_fold_is_held_out_the_validation_is_of_training_cases_and_says_so(
+        self, dataset: Path, caplog: pytest.LogCaptureFixture
+    ) -> None:
+        assert names(select_cases(dataset, "validation", fold="ALL")) == list("abcdef")
+        assert "no fold is held out (fold all): figures of the validation are of training cases" in caplog.text
+
+    @pytest.mark.parametrize("fold", ["first", -1, 1.5, "", True])
+    def test_a_fold_is_a_number_or_all(self, fold: Any, dataset: Path) -> None:
+        with pytest.raises(DatalistError, match="fold must be a number from 0 on, or all"):
+            select_cases(dataset, "training", fold=fold)
 
     def test_the_number_of_cases_is_logged(self, dataset: Path, caplog: pytest.LogCaptureFixture) -> None:
         caplog.set_level(logging.INFO)
@@ -194,6 +204,23 @@ class TestSplit:
             select_cases(tmp_path, "test")
 
 
+def test_a_patient_in_several_parts_of_the_split_is_logged(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    items = [{"image": f"{n}.nii", "label": f"{n}_l.nii", "patient": f"p{n // 2}", "fold": n % 2} for n in range(4)]
+    (tmp_path / "dataset.json").write_text(json.dumps({"training": items}))
+    load_datalist(tmp_path)
+    assert "2 patients lie in several parts of the split, such as p0" in caplog.text
+
+
+def test_cases_of_a_split_have_equal_keys_so_that_they_share_a_batch(tmp_path: Path) -> None:
+    items = [{"image": f"{n}.nii", "label": f"{n}_l.nii", "fold": 1} for n in range(2)]
+    items[0] |= {"patient": 7, "complete": False}
+    (tmp_path / "dataset.json").write_text(json.dumps({"training": items}))
+    first, second = select_cases(tmp_path, "all")
+    assert (first["patient"], first["complete"]) == ("7", False)
+    assert (second["patient"], second["complete"]) == ("", True)
+    assert "group" not in second
+
+
 def test_fold_group_and_completeness_of_a_case_are_kept(tmp_path: Path) -> None:
     item = {"image": "a.nii.gz", "label": "a.json", "fold": 1, "group": "T2w", "complete": True, "age": 3}
     (tmp_path / "dataset.json").write_text(json.dumps({"training": [item]}))
@@ -206,15 +233,17 @@ def test_fold_group_and_completeness_of_a_case_are_kept(tmp_path: Path) -> None:
     }
 
 
-def test_cases_of_a_patient_are_assigned_to_one_fold(tmp_path: Path) -> None:
+@pytest.mark.parametrize("key", ["group", "patient", "patient_id", "Subject ID", "lesion_id", "participant_id"])
+def test_cases_of_a_patient_are_assigned_to_one_fold(key: str, tmp_path: Path) -> None:
     items = [
-        {"image": f"p{patient}_{visit}.nii.gz", "label": f"l{patient}_{visit}.nii.gz", "group": f"p{patient}"}
+        {"image": f"p{patient}_{visit}.nii.gz", "label": f"l{patient}_{visit}.nii.gz", key: f"p{patient}"}
         for visit in range(3)
         for patient in range(6)
     ]
     (tmp_path / "dataset.json").write_text(json.dumps({"training": items}))
     folds: dict[str, set[int]] = {}
     for case in load_datalist(tmp_path, folds=3)["training"]:
-        folds.setdefault(case["group"], set()).add(case["fold"])
+        folds.setdefault(case["case"][:2], set()).add(case["fold"])
+    assert len(folds) == 6
     assert all(len(found) == 1 for found in folds.values())
     assert set.union(*folds.values()) == {0, 1, 2}

@@ -32,7 +32,6 @@ def test_one_view_of_every_patient_is_listed(released: Path) -> None:
     assert Counter(item["fold"] for item in content["training"]) == {0: 2, 1: 2, 2: 2, 3: 2}
     assert content["test"][0] == {
         "image": "Axial-cropped/Test dataset/testing_axial_crop_pat10.nii.gz",
-        "group": "pat10",
         "patient": "pat10",
     }
     labeled = content["training"] + content["test"][1:]
@@ -52,7 +51,6 @@ def test_the_layout_of_the_original_project_keeps_its_test_part(tmp_path: Path) 
     touch(tmp_path / "test" / "images" / "other.nii.gz")
     assert prepare_hvsmr(tmp_path, folds=2)["test"][-1] == {
         "image": "test/images/other.nii.gz",
-        "group": "other",
         "patient": "other",
     }
 

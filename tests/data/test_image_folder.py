@@ -80,7 +80,7 @@ def test_what_cannot_be_used_is_refused(tmp_path: Path) -> None:
         prepare_image_folder(tmp_path / "absent")
     with pytest.raises(DatalistError, match="no images with masks in images/masks or"):
         prepare_image_folder(tmp_path)
-    with pytest.raises(DatalistError, match="2 images or blocks are left for 5 folds"):
+    with pytest.raises(DatalistError, match="2 images, patients or blocks are left for 5 folds"):
         prepare_image_folder(dataset(tmp_path, 2))
 
 
@@ -111,9 +111,30 @@ def test_a_folder_without_a_datalist_is_assigned_to_folds(tmp_path: Path) -> Non
     assert (len(training), len(validation)) == (8, 2)
     assert names(select_images(root, "all")) == sorted(names(training + validation))
     assert all(Path(case[key]).is_file() for case in training for key in ("image", "label"))
-    for split, fold in (("test", 0), ("validation", 7)):
-        with pytest.raises(DatalistError, match="pass --datalist FILE"):
-            select_images(root, split, fold=fold)
+    assert len(select_images(root, "training", fold="all")) == 10
+    with pytest.raises(DatalistError, match="pass --datalist FILE"):
+        select_images(root, "test")
+    with pytest.raises(DatalistError, match=r"has no fold 7, only \[0, 1, 2, 3, 4\]; pass --fold"):
+        select_images(root, "validation", fold=7)
+
+
+@pytest.mark.parametrize("count", [1, 2, 4])
+def test_a_folder_of_few_images_needs_no_five_folds(count: int, tmp_path: Path) -> None:
+    root = numbered(tmp_path, count)
+    assert len(select_images(root, "all")) == count
+    assert {case["fold"] for case in select_images(root, "training", fold="all")} == set(range(count))
+
+
+def test_images_of_a_patient_in_a_table_stay_together(tmp_path: Path) -> None:
+    root = numbered(tmp_path, 12)
+    rows = [f"ISIC_{number:07},IP_{number % 6}" for number in range(10)]
+    (root / "metadata.csv").write_text("\n".join(["isic_id,patient_id", *rows]) + "\n")
+    content = prepare_image_folder(root, folds=3)
+    parts: dict[str, set[object]] = {}
+    for item in content["training"] + content["test"]:
+        parts.setdefault(item.get("patient", item["image"]), set()).add(item.get("fold", "test"))
+    assert len(parts) == 8
+    assert all(len(found) == 1 for found in parts.values())
 
 
 def test_a_datalist_is_read_where_there_is_one(tmp_path: Path) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import logging
 from pathlib import Path
 from typing import Any
 
@@ -104,6 +105,19 @@ class TestInput:
         with pytest.raises(DatalistError, match="input is not set; pass --input"):
             list_cases("")
 
+    def test_volumes_series_and_formats_that_are_not_read_are_all_listed(self, tmp_path: Path) -> None:
+        """Else those of one kind would be lost where there is one of another kind."""
+        touch(tmp_path, "a.nii.gz", "b.mgz", "c.hdr", "c.img", "d.img.gz", ".e.mgz", "series/1.dcm")
+        (tmp_path / "series" / "1.dcm").write_bytes(bytes(128) + b"DICM")
+        assert names(list_cases(tmp_path)) == ["a", "b.mgz", "c.hdr", "d.img.gz", "series"]
+
+    def test_volumes_in_folders_below_are_logged(self, tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+        touch(tmp_path, "a.nii.gz", "deeper/b.nii.gz", "out/a_seg.nii.gz")
+        assert names(list_cases(tmp_path, tmp_path / "out")) == ["a"]
+        assert f"1 volumes in folders below are not listed, such as {tmp_path / 'deeper' / 'b.nii.gz'}" in caplog.text
+        with pytest.raises(DatalistError, match=r"no DICOM series; .*deeper holds some; pass --input"):
+            list_cases(touch(tmp_path / "above", "deeper/b.nii.gz"))
+
     def test_a_folder_without_nifti_files_is_an_error(self, tmp_path: Path) -> None:
         with pytest.raises(DatalistError, match=f"{tmp_path}: the folder holds no .nii, .nii.gz, .nrrd"):
             list_cases(touch(tmp_path, "a.dcm"))
@@ -137,7 +151,7 @@ class TestChannels:
         assert names(list_cases("list.json")) == ["t1"]
 
     def test_a_folder_is_searched_for_the_modalities(self, tmp_path: Path) -> None:
-        touch(tmp_path, "b/b_t1.nii.gz", "b/b_t2.nii.gz", "a/t1.nii", "a/t2.nii", "c/c_t2.nii", "out/b_seg.nii.gz")
+        touch(tmp_path, "b/b_t1.nii.gz", "b/b_t2.nii.gz", "a/t1.nii", "a/t2.nii", "out/b_seg.nii.gz", "out/x.nii")
         cases = list_cases(tmp_path, tmp_path / "out", modalities=["t2", "t1"])
         assert names(cases) == ["a", "b"]
         assert cases[1]["image"] == [str(tmp_path / "b" / f"b_{name}.nii.gz") for name in ("t2", "t1")]
@@ -145,6 +159,28 @@ class TestChannels:
             list_cases(tmp_path, modalities=["flair", "t1"])
         with pytest.raises(DatalistError, match=r"t2.nii: lies in output_dir"):
             list_cases(tmp_path, tmp_path / "a", modalities=["t2", "t1"])
+
+    def test_what_belongs_to_no_complete_image_is_a_case_too_so_that_loading_reports_it(
+        self, tmp_path: Path, caplog: pytest.LogCaptureFixture
+    ) -> None:
+        caplog.set_level(logging.INFO)
+        touch(tmp_path, "a/a_t1.nii.gz", "a/a_t2.nii.gz", "a/a_seg.nii.gz", "b/b_T1.nii.gz", "b/b_T2.nii.gz")
+        touch(tmp_path, "c/c_t1.nii.gz", "d.nii.gz", "e/e_one.nii.gz", "f/f_t1.mgz", "g/1.dcm")
+        (tmp_path / "g" / "1.dcm").write_bytes(bytes(128) + b"DICM")
+        cases = {case["case"]: case["image"] for case in list_cases(tmp_path, modalities=["t1", "t2"])}
+        assert list(cases) == ["a", "b", "c", "d", "e_one", "f_t1.mgz", "g"]
+        assert cases["c"] == [str(tmp_path / "c" / f"c_{name}.nii.gz") for name in ("t1", "t2")]
+        assert cases["d"] == str(tmp_path / "d.nii.gz")
+        assert f"{tmp_path / 'c' / 'c'} lacks t2" in caplog.text
+        assert "1 volumes beside the channels are not used, such as" in caplog.text
+        caplog.clear()
+        assert names(list_cases(tmp_path / "b", modalities=["t1", "t2"])) == ["b"]
+        assert not caplog.text
+
+    def test_without_a_complete_image_the_error_names_what_is_lacking(self, tmp_path: Path) -> None:
+        touch(tmp_path, "c/c_t1.nii.gz")
+        with pytest.raises(DatalistError, match=r"whose names end with t1, t2 .*c lacks t2.; pass --input"):
+            list_cases(tmp_path, modalities=["t1", "t2"])
 
     def test_volumes_of_several_channels_are_files_as_ever(self, tmp_path: Path) -> None:
         touch(tmp_path, "a.nii.gz")
@@ -159,6 +195,11 @@ class TestChannels:
         path = write_json(tmp_path / "dataset.json", {"test": [item, item]})
         with pytest.raises(DatalistError, match=r"a_1.nii, .*a_2.nii, .*a_1.nii, .*a_2.nii; rename or remove"):
             list_cases(path)
+
+
+def test_2d_images_of_other_formats_are_listed_so_that_loading_reports_them(tmp_path: Path) -> None:
+    touch(tmp_path, "a.png", "a.gif", "b.webp", "C.HEIC", "notes.txt", ".d.webp")
+    assert names(list_images(tmp_path)) == ["C", "a", "b"]
 
 
 def test_an_image_a_folder_and_a_datalist_can_be_named(tmp_path: Path) -> None:

@@ -36,7 +36,6 @@ def test_the_parts_of_the_challenge_are_kept(released: Path, caplog: pytest.LogC
         {
             "image": f"MICCAI-2012/testing-images/{number}_3.nii.gz",
             "label": f"MICCAI-2012/testing-labels/{number}_3_glm.nii.gz",
-            "group": str(number),
             "patient": str(number),
         }
         for number in (1008, 1009)

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from bundle.data import DatalistError
-from bundle.data.modalities import find_images, missing_modalities, shared_name
+from bundle.data.modalities import describe_missing, find_images, find_other_volumes, shared_name
 
 MODALITIES = ("flair", "t1", "t1ce")
 
@@ -36,10 +36,31 @@ def test_names_may_be_those_of_the_modalities_alone_or_lie_all_in_one_folder(tmp
     assert found[0].label is None
 
 
-def test_an_image_that_lacks_a_modality_is_skipped_and_logged(tmp_path: Path) -> None:
-    touch(tmp_path, "a_flair.nii.gz", "a_t1.nii.gz", "b_flair.nii.gz", "b_t1.nii.gz", "b_t1ce.nii.gz", "notes.nii")
-    assert [image.name for image in find_images(tmp_path, MODALITIES)] == ["b"]
-    assert missing_modalities(tmp_path, MODALITIES) == [f"{tmp_path / 'a'} lacks t1ce"]
+def test_an_image_that_lacks_modalities_names_them_and_the_files_that_are_expected(tmp_path: Path) -> None:
+    touch(tmp_path, "a_T1.nii.gz", "b_flair.nii.gz", "b_t1.nii.gz", "b_t1ce.nii.gz", "c/t1.mha")
+    lacking, complete, folder = find_images(tmp_path, MODALITIES)
+    assert lacking.missing == ("flair", "t1ce")
+    assert lacking.files == [str(tmp_path / f"a_{name}.nii.gz") for name in ("flair", "T1", "t1ce")]
+    assert describe_missing(lacking) == f"{tmp_path / 'a'} lacks flair, t1ce"
+    assert not complete.missing
+    assert folder.files[0] == str(tmp_path / "c" / "flair.mha")
+
+
+def test_endings_are_found_in_upper_and_lower_case_and_the_longest_counts(tmp_path: Path) -> None:
+    touch(tmp_path, "a_FLAIR.nii.gz", "a_T1.NII.GZ", "a-t1_C.nii.gz")
+    (image,) = find_images(tmp_path, ["flair", "t1", "c", "t1_c"])
+    assert image.missing == ("c",)
+    assert image.files[3] == str(tmp_path / "a-t1_C.nii.gz")
+
+
+def test_other_volumes_belong_to_an_image_by_their_names_or_to_none(tmp_path: Path) -> None:
+    touch(
+        tmp_path, "a_flair.nii.gz", "a_seg.nii.gz", "labels/a.nii", "labels/A_x.nii", "case7/flair.nii", "case7/m.nii"
+    )
+    touch(tmp_path, "labels/case7.nii", "ab.nii.gz", "b_FL.nii.gz", "c_flair.mgz", "notes.txt")
+    alone, beside = find_other_volumes(tmp_path, find_images(tmp_path, ["flair"]))
+    assert [file.name for file in alone] == ["ab.nii.gz", "b_FL.nii.gz", "c_flair.mgz"]
+    assert [file.name for file in beside] == ["a_seg.nii.gz", "m.nii", "A_x.nii", "a.nii", "case7.nii"]
 
 
 def test_two_files_of_one_modality_are_an_error(tmp_path: Path) -> None:

@@ -66,7 +66,7 @@ def test_images_of_one_patient_stay_together(task: Path) -> None:
     content = prepare_msd(task, patient=r"_00(\d)", folds=2, test_share=0)
     assert [item["patient"] for item in content["training"]] == [str(number) for number in range(10)]
     content = prepare_msd(task, patient=r"scan_(0)", test_share=1)
-    assert {item["group"] for item in content["test"] if "label" in item} == {"0"}
+    assert {item["patient"] for item in content["test"] if "label" in item} == {"0"}
     for pattern, words in ((r"scan_\d+", "put what names it in parentheses"), ("(", "is not a regular expression")):
         with pytest.raises(DatalistError, match=words):
             prepare_msd(task, patient=pattern)

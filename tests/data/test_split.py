@@ -98,10 +98,9 @@ def test_more_folds_than_cases_are_refused(tmp_path: Path) -> None:
 
 def test_scans_of_a_patient_stay_together(tmp_path: Path) -> None:
     content = make_datalist(dataset(tmp_path), patient=r"case_(\d)\d", folds=2)
-    assert {item["group"] for item in content["training"] + content["test"]} == {"0", "1", "2"}
-    places = {(item["group"], item.get("fold")) for item in content["training"] + content["test"]}
+    assert {item["patient"] for item in content["training"] + content["test"]} == {"0", "1", "2"}
+    places = {(item["patient"], item.get("fold")) for item in content["training"] + content["test"]}
     assert len(places) == 3
-    assert content["training"][0]["patient"] == content["training"][0]["group"]
 
 
 def test_the_description_of_a_dataset_is_kept(tmp_path: Path) -> None:

@@ -30,7 +30,7 @@ def test_folders_of_the_original_project_are_its_parts(tmp_path: Path) -> None:
 
 def test_a_patient_is_named_by_the_first_file() -> None:
     (case,) = with_patients([{"image": ["/x/p1_t1.nii", "/x/p1_t2.nii"]}], lambda name: name.split("_")[0])
-    assert case["group"] == case["patient"] == "p1"
+    assert case["patient"] == "p1"
 
 
 def test_a_table_or_a_missing_folder_is_an_error(tmp_path: Path) -> None:

@@ -108,10 +108,10 @@ def test_the_template_is_always_trained_with(tmp_path: Path) -> None:
     assert [discs[value]["position"] for value in (3, 4)] == [[5, 3, 30], [5, 3, 20]]
     for fold in range(2):
         training = select_cases(tmp_path / "out", "training", fold=fold)
-        assert [case["group"] for case in training].count("template") == 1
+        assert [case["subset"] for case in training].count("template") == 1
         assert len(select_cases(tmp_path / "out", "validation", fold=fold)) == 1
     content = prepare_spine_exams(tmp_path, tmp_path / "centers", folds=2, point="center")
-    assert all(case["group"] == "spines" for case in content["training"])
+    assert all(case["subset"] == "spines" for case in content["training"])
 
 
 def test_the_datalist_names_files_that_are_there(tmp_path: Path) -> None:
@@ -121,7 +121,7 @@ def test_the_datalist_names_files_that_are_there(tmp_path: Path) -> None:
     cases = load_datalist(tmp_path / "out")["training"]
     assert [case["case"] for case in cases] == ["a_exam01_T2w", "b_exam01_T2w"]
     assert all(Path(case["image"]).is_file() and Path(case["label"]).is_file() for case in cases)
-    assert [(case["group"], case["complete"]) for case in cases] == [("a", False), ("b", False)]
+    assert [(case["subset"], case["complete"]) for case in cases] == [("a", False), ("b", False)]
 
 
 def test_unusable_folders_and_numbers_are_refused(tmp_path: Path) -> None:

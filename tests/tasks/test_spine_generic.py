@@ -49,7 +49,8 @@ def test_labels_are_found_under_their_old_and_new_names(tmp_path: Path, labels: 
     assert content["training"][0] == {
         "image": "sub-amu00/anat/sub-amu00_T2w.nii.gz",
         "label": f"derivatives/labels/sub-amu00/anat/sub-amu00_T2w{taken}.nii.gz",
-        "group": "T2w",
+        "patient": "sub-amu00",
+        "subset": "T2w",
         "complete": False,
         "fold": content["training"][0]["fold"],
     }
@@ -116,7 +117,7 @@ def test_the_datalist_can_be_trained_with(tmp_path: Path) -> None:
     lists = load_datalist(tmp_path)
     assert len(lists["training"]) + len(lists["test"]) == 12
     assert all(Path(case["image"]).is_file() and Path(case["label"]).is_file() for case in lists["training"])
-    assert {case["group"] for case in lists["test"]} == {"T1w", "T2w"}
+    assert {case["subset"] for case in lists["test"]} == {"T1w", "T2w"}
     assert json.loads((tmp_path / "dataset.json").read_text())["seed"] == 0
 
 

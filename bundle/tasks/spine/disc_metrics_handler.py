@@ -63,8 +63,8 @@ class DiscMetrics:
     """Compare the discs ``discs`` with the points ``points`` in every case of an evaluator.
 
     A case has ``discs``, a list of :class:`bundle.tasks.spine.discs.Disc`, and ``points``, an array ``(n, 4)`` of
-    value, R, A and S in mm; optionally ``group``, the group of its statistics, and ``complete`` (default True), whether
-    the points are all discs in view (see :func:`bundle.tasks.spine.compare_discs`).
+    value, R, A and S in mm; optionally ``subset``, the group of its statistics, and ``complete`` (default True),
+    whether the points are all discs in view (see :func:`bundle.tasks.spine.compare_discs`).
 
     Attached under a name, like a MONAI key metric, it sets that metric to the identification rate over all discs, and
     also the metrics ``distance_median_mm`` and ``level_right``. With a folder, it writes ``metrics.csv`` (one row per
@@ -126,7 +126,7 @@ class DiscMetrics:
             case, discs, points = str(item["case"]), _entry(item, "discs"), np.asarray(_entry(item, "points"))
             comparison = compare_discs(discs, points, complete=bool(item.get("complete", True)), **self.options)
             original = original_errors(discs, points, pixel_mm=self.pixel_mm)
-            self.exams.append(_Exam(case, str(item.get("group") or ""), comparison, original))
+            self.exams.append(_Exam(case, str(item.get("subset") or item.get("group") or ""), comparison, original))
 
     def _compute(self, engine: Workflow, name: str) -> None:
         rows = [row for exam in self.exams for row in exam.comparison.levels.values()]

@@ -130,4 +130,5 @@ def _write_exam(exam: _Exam, output: Path) -> Case:
     write_disc_json(discs, label, image=image, extrapolated=extrapolated)
     names = [disc.name + (" (extrapolated)" if disc.value in extrapolated else "") for disc in discs]
     logger.info("%s: %s", label, ", ".join(names))
-    return {"image": image, "label": label.relative_to(output).as_posix(), "group": exam.folder, "complete": False}
+    own = {"patient": "_".join(_person(exam)), "subset": exam.folder, "complete": False}
+    return {"image": image, "label": label.relative_to(output).as_posix(), **own}

@@ -120,7 +120,7 @@ def _case(root: Path, subject: str, contrast: str) -> Case | None:
         )
         return None
     paths = {key: file.relative_to(root).as_posix() for key, file in (("image", image), ("label", found[0]))}
-    return {**paths, "group": contrast, "complete": False}
+    return {**paths, "patient": subject, "subset": contrast, "complete": False}
 
 
 def _site(subject: str) -> str:
