@@ -78,7 +78,8 @@ def find_other_volumes(root: Path, images: Sequence[Image]) -> tuple[list[Path],
     known = {file for image in images for file in image.files}
     names = {image.name.lower() for image in images}
     folders = {Path(file).parent for image in images if _named_by_folder(image) for file in image.files}
-    alone, beside = [], []
+    alone: list[Path] = []
+    beside: list[Path] = []
     for file in _files_below(root, lambda folder: [*volumes_in(folder), *unread_volumes_in(folder)]):
         if str(file) not in known:
             belongs = file.parent in folders or _extends(stem_of(file).lower(), names)
