@@ -64,7 +64,7 @@ class KeysliceApp(MONAILabelApp):
     def init_datastore(self) -> StudyDatastore:
         """Return the folder of studies."""
         reload = settings.MONAI_LABEL_DATASTORE_AUTO_RELOAD
-        return StudyDatastore(self.studies, self.kind, auto_reload=reload)
+        return StudyDatastore(self.studies, self.kind, tasks=list(self.tasks.values()), auto_reload=reload)
 
     def init_infers(self) -> dict[str, BundleInference]:
         """Return the inference of every task."""

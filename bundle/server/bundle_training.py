@@ -22,7 +22,7 @@ from bundle.io.input_checks import BadInputError
 from bundle.utils.atomic_write import atomic_copy
 from bundle.utils.write_json import write_json
 
-from .final_labels import LabeledCase, labeled_cases, select_validation_cases, write_dataset
+from .final_labels import LabeledCase, convert_cases, require_cases, select_validation_cases, write_dataset
 from .label_tasks import LabelTask
 from .request_values import read_bool, read_device, read_int, read_number
 from .server_errors import RequestError
@@ -134,11 +134,10 @@ class BundleTraining(TrainTask):
         """Check a request without training.
 
         Raises:
-            RequestError: 400 if an option is out of range, 409 if there are no final labels.
+            RequestError: 400 if an option is out of range, 409 if there are no final labels that the task uses.
         """
         self.options(request)
-        if not datastore.get_labeled_images():
-            raise RequestError(409, f"{self.task.name}: no image has a final label; submit one before training.")
+        require_cases(datastore, self.task, "training")
 
     def __call__(self, request: Mapping[str, Any], datastore: Any) -> dict[str, Any]:
         """Train, and replace the served weights atomically.
@@ -151,10 +150,13 @@ class BundleTraining(TrainTask):
             LabelsError: if a label is invalid; nothing is trained then.
             WorkflowError: if the training fails; the served weights do not change.
         """
-        self.check(request, datastore)
-        options, cases, started = self.options(request), labeled_cases(datastore), time.time()
+        options, started = self.options(request), time.time()
+        cases = require_cases(datastore, self.task, "training")
         folder = self.task.work / "training"
         shutil.rmtree(folder, ignore_errors=True)
+        cases, problems = convert_cases(cases, self.task, folder / "labels")
+        if problems:
+            raise LabelsError("not trained, because these labels are invalid:\n" + "\n".join(problems))
         validation = select_validation_cases(cases, options.validation_fraction)
         overrides = self._overrides(options, self._dataset(cases, validation, folder / "data"))
         if "samples_per_epoch" not in self.content:
@@ -191,8 +193,9 @@ class BundleTraining(TrainTask):
 
     def _dataset(self, cases: Sequence[LabeledCase], validation: Sequence[LabeledCase], folder: Path) -> Path:
         reader = str(self.content["train"]["dataset"]["data"]["_target_"])
+        classes = list(self.task.labels) if reader.endswith("select_classified") else None
         try:
-            return write_dataset(cases, folder, validation=validation, classes=reader.endswith("select_classified"))
+            return write_dataset(cases, folder, validation=validation, classes=classes)
         except DatalistError as error:
             raise LabelsError(str(error)) from error
 

@@ -5,13 +5,20 @@ from __future__ import annotations
 import hashlib
 import json
 import shutil
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
 from bundle.data.datalist_file import DatalistError
+from bundle.utils.errors import FileError
 from bundle.utils.write_json import write_json
+
+from .annotations import convert_annotation
+from .label_info import match_names
+from .label_kinds import CLASSES, KIND_NAMES, LABEL_MAP, find_kind
+from .label_tasks import LabelTask
+from .server_errors import RequestError
 
 FINAL = "final"
 """Tag of MONAI Label for labels that an annotator submitted."""
@@ -31,23 +38,75 @@ class LabeledCase:
         name: id of the image in the datastore.
         image: file of the image.
         label: file of the label.
+        names: names of its values that the client sent; empty if they are those of the task.
     """
 
     name: str
     image: Path
     label: Path
+    names: Mapping[int, str] = field(default_factory=dict)
 
 
-def labeled_cases(datastore: Any) -> list[LabeledCase]:
-    """Return the images with a final label, sorted by name.
+def labeled_cases(datastore: Any, task: LabelTask) -> list[LabeledCase]:
+    """Return the images with a final label that a task uses, sorted by name.
 
     Args:
-        datastore: ``monailabel.interfaces.datastore.Datastore``.
+        datastore: :class:`.datastore.StudyDatastore`.
+        task: the task.
     """
-    return [
-        LabeledCase(name, Path(datastore.get_image_uri(name)), Path(datastore.get_label_uri(name, FINAL)))
-        for name in sorted(datastore.get_labeled_images())
-    ]
+    found = [datastore.find_final_label(name, task) for name in sorted(datastore.get_labeled_images())]
+    return [case for case in found if case is not None]
+
+
+def unlabeled_images(datastore: Any, task: LabelTask) -> list[str]:
+    """Return the images without a final label that a task uses, sorted by name."""
+    return sorted(set(datastore.list_images()) - {case.name for case in labeled_cases(datastore, task)})
+
+
+def require_cases(datastore: Any, task: LabelTask, purpose: str) -> list[LabeledCase]:
+    """Return the images with a final label that a task uses.
+
+    Args:
+        datastore: :class:`.datastore.StudyDatastore`.
+        task: the task.
+        purpose: what they are needed for.
+
+    Raises:
+        RequestError: 409, if there are none.
+    """
+    cases = labeled_cases(datastore, task)
+    if not cases:
+        kinds = " or a ".join(KIND_NAMES[kind] for kind in task.label_kinds)
+        suitable = f" of {', '.join(list(task.labels)[:3])}" if datastore.get_labeled_images() else ""
+        raise RequestError(
+            409, f"{task.name}: no image has a final label{suitable}; submit one before {purpose}: a {kinds}."
+        )
+    return cases
+
+
+def convert_cases(cases: Sequence[LabeledCase], task: LabelTask, folder: Path) -> tuple[list[LabeledCase], list[str]]:
+    """Convert labels to the values of a task, if they have others.
+
+    Args:
+        cases: the labeled cases.
+        task: the task.
+        folder: folder for the converted copies; its content is deleted.
+
+    Returns:
+        The cases with labels that the task reads, and the messages of those that cannot be converted.
+    """
+    shutil.rmtree(folder, ignore_errors=True)
+    folder.mkdir(parents=True)
+    converted, problems = [], []
+    for case in cases:
+        try:
+            if find_kind(case.label) == LABEL_MAP:
+                label = convert_annotation(case.label, case.image, task, case.names, folder / case.name)
+                case = replace(case, label=label)
+            converted.append(case)
+        except (FileError, RequestError) as error:
+            problems.append(str(error))
+    return converted, problems
 
 
 def select_validation_cases(cases: Sequence[LabeledCase], fraction: float) -> list[LabeledCase]:
@@ -68,7 +127,11 @@ def select_validation_cases(cases: Sequence[LabeledCase], fraction: float) -> li
 
 
 def write_dataset(
-    cases: Sequence[LabeledCase], folder: str | Path, *, validation: Sequence[LabeledCase] = (), classes: bool = False
+    cases: Sequence[LabeledCase],
+    folder: str | Path,
+    *,
+    validation: Sequence[LabeledCase] = (),
+    classes: Sequence[str] | None = None,
 ) -> Path:
     """Write a datalist in MSD format with absolute paths; fold 0 is for validation, fold 1 for training.
 
@@ -77,7 +140,8 @@ def write_dataset(
         folder: folder to write to; its content is deleted.
         validation: the cases to hold out. If there are none, all cases are used for training and for validation;
             the images of the latter are links in ``links/``.
-        classes: labels are JSON files ``{"classes": {name: 0 or 1}}``, written as ``"classes"`` of a case.
+        classes: names of classes; the labels are JSON files ``{"classes": {name: 0 or 1}}`` then, written as
+            ``"classes"`` of a case. None for label maps, masks and markups.
 
     Returns:
         The path of the datalist, ``dataset.json`` in ``folder``.
@@ -104,10 +168,35 @@ def _link(image: Path, folder: Path) -> Path:
     return link
 
 
-def _datalist_item(case: LabeledCase, image: Path, fold: int, classes: bool) -> dict[str, Any]:
-    if not classes:
+def _datalist_item(case: LabeledCase, image: Path, fold: int, classes: Sequence[str] | None) -> dict[str, Any]:
+    if classes is None:
         return {"image": str(image), "label": str(case.label), "fold": fold}
-    return {"image": str(image), "classes": read_classes(case.label), "fold": fold}
+    found = read_classes(case.label)
+    known = match_names(found, classes)
+    return {"image": str(image), "classes": {known.get(name, name): found[name] for name in found}, "fold": fold}
+
+
+def check_classes(label: Path, tasks: Sequence[LabelTask], display_name: str) -> None:
+    """Check that a label contains 0 or 1 for every class of the tasks for classification.
+
+    Args:
+        label: the file.
+        tasks: the served tasks.
+        display_name: name of the label in error messages.
+
+    Raises:
+        RequestError: 400, with the expected and the received classes.
+        DatalistError: if the file has another format.
+    """
+    found = read_classes(label)
+    for task in (task for task in tasks if CLASSES in task.label_kinds):
+        values = {known: found[name] for name, known in match_names(found, task.labels).items()}
+        if any(values.get(name) not in (0, 1) for name in task.labels):
+            raise RequestError(
+                400,
+                f"{display_name}: contains the classes {found}; expected 0 or 1 for {', '.join(task.labels)} "
+                f"({task.name}).",
+            )
 
 
 def read_classes(label: Path) -> dict[str, int]:

@@ -13,6 +13,7 @@ from typing import Any
 from bundle import ROOT
 from bundle.tasks.spine.discs.levels import LEVEL_NAMES
 
+from .label_kinds import CLASSES, LABEL_MAP, MARKUPS
 from .server_errors import StudiesError
 
 logger = logging.getLogger(__name__)
@@ -90,14 +91,31 @@ class LabelTask:
 
     @property
     def labels(self) -> dict[str, int]:
-        """Values of the structures in the label maps, by name."""
+        """Values of the structures in the label maps, by name, without the background."""
         if "label_names" in self.config:
-            return dict(self.config["label_names"])
+            return {name: value for name, value in self.config["label_names"].items() if value != 0}
         if "first_level" in self.config:
             first, count = self.config["first_level"], self.config["level_count"]
             return {LEVEL_NAMES[number]: number for number in range(first, first + count)}
         channels = self.metadata["network_data_format"]["outputs"]["pred"]["channel_def"]
         return {name: int(value) for value, name in channels.items() if name != "background"}
+
+    @property
+    def label_kinds(self) -> tuple[str, ...]:
+        """Kinds of labels that the task can use, see :mod:`.label_kinds`; the preferred one is the first."""
+        if self.type == "classification":
+            return (CLASSES,)
+        return (MARKUPS, LABEL_MAP) if self.has_points else (LABEL_MAP,)
+
+    @property
+    def has_points(self) -> bool:
+        """Whether its label maps contain one voxel per structure."""
+        return "first_level" in self.config
+
+    @property
+    def levels(self) -> list[int]:
+        """Gray level of every structure in masks."""
+        return list(self.config.get("levels", self.labels.values()))
 
 
 TASKS = (

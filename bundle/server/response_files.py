@@ -39,8 +39,8 @@ def get_format_overrides(task: LabelTask, request: Mapping[str, Any]) -> dict[st
     """
     extension = get_extension(task, request)
     if task.kind == IMAGE:
-        names = task.config.get("label_names", {})
-        return {} if extension == ".png" or not names else {"levels": list(range(1, len(names) + 1))}
+        has_masks = "label_names" in task.config and extension != ".png"
+        return {"levels": list(range(1, len(task.labels) + 1))} if has_masks else {}
     return {"output_format": FORMATS[extension]}
 
 

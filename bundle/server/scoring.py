@@ -11,7 +11,15 @@ from typing import Any
 import numpy as np
 from monailabel.interfaces.tasks.scoring import ScoringMethod
 
-from .final_labels import FINAL, LabeledCase, labeled_cases, write_dataset
+from .final_labels import (
+    FINAL,
+    LabeledCase,
+    convert_cases,
+    labeled_cases,
+    require_cases,
+    unlabeled_images,
+    write_dataset,
+)
 from .label_tasks import LabelTask
 from .request_values import find_task, read_device, read_int
 from .server_errors import RequestError
@@ -80,7 +88,7 @@ class UncertaintyScoring(ServedScoring):
         self.check(request, datastore)
         estimator = self.estimators[find_task(request, self.tasks).name]
         device, stamp = read_device(request), estimator.stamp()
-        images = sorted(datastore.get_unlabeled_images())
+        images = unlabeled_images(datastore, estimator.task)
         values = {name: stored_value(datastore.get_image_info(name), estimator.task.name, stamp) for name in images}
         uncomputed = [name for name in images if values[name] is None]
         for name in uncomputed[: read_int(request, "limit", 0, low=0) or None]:
@@ -96,11 +104,13 @@ class UncertaintyScoring(ServedScoring):
 
     def is_outdated(self, datastore: Any) -> bool:
         """Return whether an unlabeled image lacks a value although values were computed before."""
-        infos = [datastore.get_image_info(name) for name in datastore.list_images()]
-        unlabeled = [datastore.get_image_info(name) for name in datastore.get_unlabeled_images()]
+        infos = {name: datastore.get_image_info(name) for name in datastore.list_images()}
         return any(
-            any(model in info.get(INFO_KEY, {}) for info in infos)
-            and any(stored_value(info, model, estimator.stamp()) is None for info in unlabeled)
+            any(model in info.get(INFO_KEY, {}) for info in infos.values())
+            and any(
+                stored_value(infos[name], model, estimator.stamp()) is None
+                for name in unlabeled_images(datastore, estimator.task)
+            )
             for model, estimator in self.estimators.items()
         )
 
@@ -121,11 +131,10 @@ class Evaluation(ServedScoring):
         """Check a request without computing anything.
 
         Raises:
-            RequestError: 404 for an unknown model, 409 if there are no final labels.
+            RequestError: 404 for an unknown model, 409 if there are no final labels that it uses.
         """
         super().check(request, datastore)
-        if not datastore.get_labeled_images():
-            raise RequestError(409, "no image has a final label; submit one before scoring.")
+        require_cases(datastore, find_task(request, self.tasks), "scoring")
 
     def __call__(self, request: Mapping[str, Any], datastore: Any) -> dict[str, Any]:
         """Return the score of every labeled image and the mean, and store each score in the info of its image.
@@ -134,8 +143,8 @@ class Evaluation(ServedScoring):
             RequestError: as :meth:`check`.
             WorkflowError: if the evaluation fails.
         """
-        self.check(request, datastore)
-        task, cases = find_task(request, self.tasks), labeled_cases(datastore)
+        task = find_task(request, self.tasks)
+        cases = require_cases(datastore, task, "scoring")
         stamp, config = self.estimators[task.name].stamp(), task.read_config("evaluate.json")
         classes = config["dataset"]["data"]["_target_"].endswith("select_classified")
         scores, failures = self._evaluate(task, cases, read_device(request), classes=classes)
@@ -157,7 +166,12 @@ class Evaluation(ServedScoring):
         """Run ``evaluate.json`` on cases; return the scores by case and the messages of failed cases."""
         folder = task.work / "scoring"
         shutil.rmtree(folder, ignore_errors=True)
-        datalist = write_dataset(cases, folder / "data", validation=cases, classes=classes)
+        cases, problems = convert_cases(cases, task, folder / "labels")
+        if not cases:
+            raise RequestError(409, "not scored, because all labels are invalid:\n" + "\n".join(problems))
+        datalist = write_dataset(
+            cases, folder / "data", validation=cases, classes=list(task.labels) if classes else None
+        )
         overrides = {
             "dataset_dir": str(datalist.parent),
             "datalist": str(datalist),
@@ -167,16 +181,19 @@ class Evaluation(ServedScoring):
         }
         summary = run_workflow(task.config_dir / "evaluate.json", overrides, folder / "run")
         metrics = json.loads((folder / "run" / "metrics.json").read_text(encoding="utf-8"))
-        return case_scores(metrics["cases"]), [failure["message"] for failure in summary["failures"]]
+        return case_scores(metrics["cases"]), problems + [failure["message"] for failure in summary["failures"]]
 
     def is_outdated(self, datastore: Any) -> bool:
         """Return whether a stored score is outdated by other weights or another label."""
         stamps = {name: estimator.stamp() for name, estimator in self.estimators.items()}
-        for case in labeled_cases(datastore):
-            stored = datastore.get_image_info(case.name).get(self.KEY)
-            for model, record in stored.items() if isinstance(stored, dict) else ():
+        for model, task in self.tasks.items():
+            for case in labeled_cases(datastore, task):
+                stored = datastore.get_image_info(case.name).get(self.KEY)
+                if not isinstance(stored, dict) or model not in stored:
+                    continue
+                record = stored[model]
                 scored = (record.get("weights"), record.get("label")) if isinstance(record, dict) else None
-                if model in stamps and scored != (stamps[model], _label_stamp(case)):
+                if scored != (stamps[model], _label_stamp(case)):
                     return True
         return False
 
@@ -209,7 +226,8 @@ def _mean(values: Any) -> float:
 
 
 def _label_stamp(case: LabeledCase) -> str:
-    return f"{FINAL}@{case.label.stat().st_mtime_ns}"
+    names = "".join(f",{value}={name}" for value, name in sorted(case.names.items()))
+    return f"{FINAL}@{case.label.stat().st_mtime_ns}{names}"
 
 
 def get_outdated_methods(methods: Mapping[str, Any], datastore: Any) -> list[str]:

@@ -9,6 +9,7 @@ from typing import Any
 
 from monailabel.interfaces.tasks.strategy import Strategy
 
+from .final_labels import unlabeled_images
 from .label_tasks import LabelTask
 from .request_values import find_task, read_device, read_int
 from .uncertainty import UncertaintyEstimator, score_image, stored_value
@@ -47,7 +48,7 @@ class Uncertainty(Strategy):
         """
         estimator = self.estimators[find_task(request, self.tasks).name]
         limit, device = read_int(request, "limit", DEFAULT_LIMIT, low=0), read_device(request)
-        images = sorted(datastore.get_unlabeled_images())
+        images = unlabeled_images(datastore, estimator.task)
         infos = {name: datastore.get_image_info(name) for name in images}
         stamp, model = estimator.stamp(), estimator.task.name
         scores = {name: stored_value(infos[name], model, stamp) for name in images}

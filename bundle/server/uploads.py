@@ -10,19 +10,12 @@ from bundle.io.load_volume import LoadVolumed
 from bundle.tasks.spine.discs.markups import read_markups
 from bundle.utils.errors import BundleError
 
+from .annotations import ANY_SPACING
 from .final_labels import read_classes
+from .label_kinds import CLASSES, EXTENSIONS_BY_KIND, MARKUPS
 from .label_tasks import EXTENSIONS, FORMAT_NAMES, IMAGE, VOLUME
 from .request_names import get_base_name
 from .server_errors import RequestError
-
-MARKUPS = ".mrk.json"
-"""Extension of disc labels as points of 3D Slicer."""
-
-CLASSES = ".classes.json"
-"""Extension of labels with the classes of an image, see :func:`.read_classes`."""
-
-ANY_SPACING = (1e-3, 1e3)
-"""Range of voxel sizes in mm for uploads; the models are stricter."""
 
 
 def find_extension(name: str, kind: str) -> str | None:
@@ -72,10 +65,10 @@ def check_label(file: str | Path, image: str | Path, kind: str, display_name: st
         RequestError: 400, if it is of another kind, cannot be read or does not fit the image.
     """
     try:
-        if kind == VOLUME and display_name.lower().endswith(MARKUPS):
+        if kind == VOLUME and display_name.lower().endswith(EXTENSIONS_BY_KIND[MARKUPS]):
             read_markups(file)
             return
-        if kind == IMAGE and display_name.lower().endswith(CLASSES):
+        if kind == IMAGE and display_name.lower().endswith(EXTENSIONS_BY_KIND[CLASSES]):
             read_classes(Path(file))
             return
         check_extension(display_name, kind)

@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import json
 import shutil
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -17,6 +17,7 @@ from bundle.server.bundle_training import BundleTraining, LabelsError, check_lab
 from bundle.server.datastore import StudyDatastore
 from bundle.server.label_tasks import TASKS, LabelTask
 from bundle.server.server_errors import RequestError
+from bundle.server.workarounds.shared_datastore import SharedDatastore
 from bundle.server.workflow_process import WorkflowError
 
 CONFIG = json.loads((TASKS[0].config_dir / "train.json").read_text())
@@ -43,6 +44,12 @@ def label(studies: Path, tmp_path: Path) -> Callable[..., StudyDatastore]:
         return StudyDatastore(str(folder), "volume")
 
     return make
+
+
+def replace_tasks(store: StudyDatastore, tasks: Sequence[LabelTask]) -> StudyDatastore:
+    """Let a datastore serve other tasks."""
+    store.tasks = list(tasks)
+    return store
 
 
 @pytest.fixture
@@ -121,7 +128,9 @@ def test_samples_per_epoch_replace_the_limit_of_the_batch_size(
     label, asked, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(train, "check_labels", lambda *_: None)
-    BundleTraining(replace(TASKS[1], work=tmp_path / "work"))({"samples_per_epoch": 8}, label(1))
+    BundleTraining(replace(TASKS[1], work=tmp_path / "work"))(
+        {"samples_per_epoch": 8}, replace_tasks(label(1), TASKS[1:2])
+    )
     assert (asked[0]["samples_per_epoch"], "batch_size" in asked[0]) == (8, False)
 
 
@@ -179,6 +188,19 @@ def test_the_file_is_added_to_an_error_without_one(tmp_path: Path) -> None:
     file.write_text(json.dumps(config))
     with pytest.raises(LabelsError, match=r"b\.png: ZeroDivisionError: division by zero"):
         check_labels(file, {})
+
+
+def test_a_label_that_cannot_be_converted_is_reported_before_training(task: LabelTask, label, asked) -> None:
+    store = label(1, value=7)
+    SharedDatastore.update_label_info(store, "phantom_0", "final", {"label_info": [{"name": "anterior", "idx": 1}]})
+    with pytest.raises(LabelsError, match=r"not trained.*\n.*phantom_0.nii.gz: holds the values 7"):
+        BundleTraining(task)({}, store)
+    assert asked == []
+
+
+def test_labels_of_another_task_are_not_trained(task: LabelTask, label, asked) -> None:
+    with pytest.raises(RequestError, match="discs: no image has a final label of C1-C2, C2-C3, C3-C4; submit one"):
+        BundleTraining(replace(TASKS[1], work=task.work))({}, label(1))
 
 
 def test_a_label_without_classes_is_reported(label, tmp_path: Path, asked) -> None:

@@ -3,10 +3,24 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
+import nibabel as nib
+import numpy as np
 import pytest
+from helpers.phantoms import write_nifti
 
 from bundle.data import DatalistError, select_cases, select_classified
-from bundle.server.final_labels import LabeledCase, labeled_cases, read_classes, select_validation_cases, write_dataset
+from bundle.server.final_labels import (
+    LabeledCase,
+    check_classes,
+    convert_cases,
+    labeled_cases,
+    read_classes,
+    select_validation_cases,
+    unlabeled_images,
+    write_dataset,
+)
+from bundle.server.label_tasks import TASKS, LabelTask
+from bundle.server.server_errors import RequestError
 
 
 def cases_of(folder: Path, count: int) -> list[LabeledCase]:
@@ -21,23 +35,55 @@ def cases_of(folder: Path, count: int) -> list[LabeledCase]:
 
 
 class Store:
-    """The part of MONAI Label's datastore that is used here."""
+    """Images with labels, of which c has none for the task."""
 
     def get_labeled_images(self) -> list[str]:
-        return ["b", "a"]
+        return ["b", "a", "c"]
 
-    def get_image_uri(self, name: str) -> str:
-        return f"/studies/{name}.nii.gz"
+    def list_images(self) -> list[str]:
+        return ["d", "c", "b", "a"]
 
-    def get_label_uri(self, name: str, tag: str) -> str:
-        return f"/studies/labels/{tag}/{name}.nrrd"
+    def find_final_label(self, name: str, task: LabelTask) -> LabeledCase | None:
+        return None if name == "c" else LabeledCase(name, Path(f"{name}.nii.gz"), Path(f"final/{name}.nrrd"))
 
 
-def test_the_final_labels_are_listed_by_name() -> None:
-    assert labeled_cases(Store()) == [
-        LabeledCase(name, Path(f"/studies/{name}.nii.gz"), Path(f"/studies/labels/final/{name}.nrrd"))
-        for name in ("a", "b")
-    ]
+def test_the_final_labels_of_a_task_are_listed_by_name() -> None:
+    assert [case.name for case in labeled_cases(Store(), TASKS[0])] == ["a", "b"]
+    assert unlabeled_images(Store(), TASKS[0]) == ["c", "d"]
+
+
+def test_labels_are_converted_to_the_values_of_the_task(tmp_path: Path) -> None:
+    cases = []
+    for name, value in (("a", 2), ("b", 7)):
+        label = write_nifti(tmp_path / f"{name}.nii.gz", np.full((4, 4, 4), value, np.uint8))
+        cases.append(LabeledCase(name, label, label, {1: "posterior", 2: "anterior"}))
+    markups = LabeledCase("m", cases[0].image, tmp_path / "m.mrk.json")
+    found, problems = convert_cases([*cases, markups], TASKS[0], tmp_path / "converted")
+    assert [case.name for case in found] == ["a", "m"]
+    assert found[1] == markups
+    assert (nib.load(found[0].label).get_fdata() == 1).all()
+    assert len(problems) == 1
+    assert "b.nii.gz: holds the values 7" in problems[0]
+
+
+CLASS_TASK = next(task for task in TASKS if task.name == "lesion_classes")
+
+
+def test_classes_of_another_name_or_value_are_refused(tmp_path: Path) -> None:
+    label = tmp_path / "a.classes.json"
+    for classes in ({"melanoma": 1}, {"melanoma": 2, "seborrheic_keratosis": 0}):
+        label.write_text(json.dumps({"classes": classes}))
+        with pytest.raises(RequestError, match=r"label: contains the classes .*; expected 0 or 1 for melanoma, seb"):
+            check_classes(label, TASKS, "label")
+    label.write_text(json.dumps({"classes": {"Melanoma": 1, "seborrheic keratosis": 0, "nevus": 1}}))
+    check_classes(label, TASKS, "label")
+    case = LabeledCase("a", label, label)
+    path = write_dataset([case], tmp_path / "data", validation=[case], classes=list(CLASS_TASK.labels))
+    assert json.loads(path.read_text())["training"][0]["classes"] == {
+        "melanoma": 1,
+        "seborrheic_keratosis": 0,
+        "nevus": 1,
+    }
 
 
 @pytest.mark.parametrize("count", [1, 2, 3, 4])
@@ -90,7 +136,7 @@ def test_classes_are_read_from_the_labels(tmp_path: Path) -> None:
     cases = cases_of(tmp_path, 2)
     for number, case in enumerate(cases):
         case.label.write_text(json.dumps({"classes": {"melanoma": number}}))
-    path = write_dataset(cases, tmp_path / "data", validation=cases[:1], classes=True)
+    path = write_dataset(cases, tmp_path / "data", validation=cases[:1], classes=["melanoma"])
     found = select_classified(path.parent, "all", classes=["melanoma"], datalist=path)
     assert [case["label"].tolist() for case in found] == [[0.0], [1.0]]
 

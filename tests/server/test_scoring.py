@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 
 from bundle.server import scoring
+from bundle.server.final_labels import LabeledCase, unlabeled_images
 from bundle.server.label_tasks import TASKS, LabelTask
 from bundle.server.scoring import Evaluation, UncertaintyScoring, case_scores, get_outdated_methods
 from bundle.server.server_errors import RequestError
@@ -29,6 +30,8 @@ class Store:
         for file in self.labels.values():
             file.write_text("")
         self.info: dict[str, dict[str, Any]] = {name: {} for name in labeled + unlabeled}
+        self.users = {"volumes", "discs"}
+        self.names: dict[int, str] = {}
 
     def list_images(self) -> list[str]:
         return list(self.info)
@@ -36,14 +39,10 @@ class Store:
     def get_labeled_images(self) -> list[str]:
         return list(self.labels)
 
-    def get_unlabeled_images(self) -> list[str]:
-        return [name for name in self.info if name not in self.labels]
-
-    def get_image_uri(self, name: str) -> str:
-        return f"/studies/{name}.nii.gz"
-
-    def get_label_uri(self, name: str, tag: str) -> str:
-        return str(self.labels[name])
+    def find_final_label(self, name: str, task: LabelTask) -> LabeledCase | None:
+        if task.name not in self.users:
+            return None
+        return LabeledCase(name, Path(f"/studies/{name}.nii.gz"), self.labels[name], self.names)
 
     def get_image_info(self, name: str) -> dict[str, Any]:
         return self.info[name]
@@ -141,6 +140,35 @@ def test_scoring_without_labels_is_refused(tasks, tmp_path: Path) -> None:
     with pytest.raises(RequestError, match="no image has a final label") as caught:
         Evaluation(tasks)({}, Store(tmp_path, "", "a"))
     assert caught.value.status == 409
+
+
+def test_only_labels_for_the_model_are_scored(tasks, asked, tmp_path: Path) -> None:
+    store = Store(tmp_path, "a", "b")
+    store.users = {"discs"}
+    with pytest.raises(
+        RequestError, match="volumes: no image has a final label of anterior, posterior; submit"
+    ) as caught:
+        Evaluation(tasks)({}, store)
+    assert caught.value.status == 409
+    assert unlabeled_images(store, tasks[0]) == ["a", "b"]
+    assert unlabeled_images(store, tasks[1]) == ["b"]
+
+
+def test_other_names_of_the_values_outdate_a_score(tasks, asked, tmp_path: Path) -> None:
+    store, method = Store(tmp_path, "ab"), Evaluation(tasks)
+    method({}, store)
+    store.names = {1: "posterior", 2: "anterior"}
+    assert method.is_outdated(store)
+
+
+def test_a_label_that_cannot_be_converted_is_skipped(tasks, asked, monkeypatch, tmp_path: Path) -> None:
+    def convert(cases: list[LabeledCase], task: LabelTask, folder: Path) -> tuple[list[LabeledCase], list[str]]:
+        return cases[1:], ["a has no such value"]
+
+    monkeypatch.setattr(scoring, "convert_cases", convert)
+    assert Evaluation(tasks)({}, Store(tmp_path, "ab"))["skipped"] == ["a has no such value", "c is empty"]
+    with pytest.raises(RequestError, match="not scored, because all labels are invalid:\na has no such value"):
+        Evaluation(tasks)({}, Store(tmp_path, "a"))
 
 
 def test_an_unknown_model_is_refused(tasks, tmp_path: Path) -> None:

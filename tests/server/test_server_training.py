@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import shutil
 import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -165,7 +166,7 @@ def test_labels_with_unknown_values_are_reported_and_nothing_is_trained(trained,
     bad = labels.parent / "bad.nii.gz"
     image = nib.load(good)
     write_nifti(bad, np.full(image.shape, 7, np.uint8), affine=image.affine)
-    client.save_label(name, str(bad), tag="final")
+    shutil.copyfile(bad, server.studies / "labels" / "final" / f"{name}.nii.gz")
     before = (server.work / "model" / "volumes" / "model.pt").read_bytes()
     assert server.post("/train/volumes", json={"max_epochs": 1}).status_code == 200
     task = server.wait_for_task("/train/")
@@ -175,6 +176,36 @@ def test_labels_with_unknown_values_are_reported_and_nothing_is_trained(trained,
     assert f"{name}.nii.gz: holds the values 7, which are none of the classes [0, 1, 2]" in log
     assert "Traceback" not in log
     assert (server.work / "model" / "volumes" / "model.pt").read_bytes() == before
+
+
+def test_labels_are_refused_if_their_values_or_names_are_unknown(trained, server: Any, labels, names) -> None:
+    name, path = names[2], f"/datastore/label?image={names[2]}&tag=final"
+    stored = (server.studies / "labels" / "final" / f"{name}.nii.gz").read_bytes()
+    bad = (labels.parent / "bad.nii.gz").read_bytes()
+    answer = server.put(path, files={"label": ("l.nii.gz", bad)})
+    assert answer.status_code == 400
+    assert "holds the values 7" in answer.json()["detail"]
+    assert "expected anterior = 1, posterior = 2" in answer.json()["detail"]
+    params = json.dumps({"label_info": [{"name": "head", "idx": 1}, {"name": "tail", "idx": 2}]})
+    answer = server.put(path, files={"label": ("l.nii.gz", stored)}, data={"params": params})
+    assert answer.status_code == 400
+    assert "is not a structure here; expected anterior = 1, posterior = 2" in answer.json()["detail"]
+    assert (server.studies / "labels" / "final" / f"{name}.nii.gz").read_bytes() == stored
+
+
+def test_the_names_of_the_values_decide_what_is_scored(trained, server, client, labels, names: list[str]) -> None:
+    def score() -> float:
+        assert server.post("/scoring/dice", json={"device": "cpu"}).status_code == 200
+        server.wait_for_task("/scoring/")
+        return float(info_of(server, names[0])["dice"]["volumes"]["value"])
+
+    before, image = score(), nib.load(labels / f"{names[0]}.nii.gz")
+    other = np.array([0, 2, 1], np.uint8)[np.asanyarray(image.dataobj).astype(int)]
+    file = write_nifti(labels.parent / "other.nii.gz", other, affine=image.affine)
+    info = [{"name": "posterior", "idx": 1}, {"name": "anterior", "idx": 2}]
+    client.save_label(names[0], str(file), tag="final", params={"label_info": info})
+    assert score() == pytest.approx(before, abs=1e-6)
+    client.save_label(names[0], str(labels / f"{names[0]}.nii.gz"), tag="final")
 
 
 @pytest.mark.slow

@@ -20,8 +20,11 @@ class Store:
     def __init__(self, *names: str) -> None:
         self.info: dict[str, dict[str, Any]] = {name: {} for name in names}
 
-    def get_unlabeled_images(self) -> list[str]:
+    def list_images(self) -> list[str]:
         return list(self.info)
+
+    def get_labeled_images(self) -> list[str]:
+        return []
 
     def get_image_info(self, name: str) -> dict[str, Any]:
         return self.info[name]

@@ -15,6 +15,7 @@ from typing import Any
 from filelock import FileLock
 from monailabel.datastore.local import LocalDatastore, LocalDatastoreModel
 
+from bundle.server.label_list import LabelList
 from bundle.utils.atomic_write import atomic_write
 
 LOCK = ".keyslice.lock"
@@ -36,7 +37,7 @@ class SharedDatastore(LocalDatastore):
         super().__init__(datastore_path, **options)
 
     @property
-    def _datastore(self) -> LocalDatastoreModel:
+    def _datastore(self) -> LabelList:
         """The list; read again if another process has replaced it."""
         if self._stamp() != self._loaded_stamp:
             self._init_from_datastore_file()
@@ -44,7 +45,7 @@ class SharedDatastore(LocalDatastore):
 
     @_datastore.setter
     def _datastore(self, model: LocalDatastoreModel) -> None:
-        self._model = model
+        self._model = LabelList.model_validate(model.model_dump())
 
     def add_image(self, image_id: str, image_filename: str, image_info: dict[str, Any]) -> str:
         """Add an image; see ``LocalDatastore``."""
@@ -88,7 +89,7 @@ class SharedDatastore(LocalDatastore):
             self._loaded_stamp = stamp
             try:
                 text = Path(self._datastore_config_path).read_text(encoding="utf-8")
-                self._model = LocalDatastoreModel.model_validate_json(text)
+                self._model = LabelList.model_validate_json(text)
             except ValueError as error:
                 raise ValueError(
                     f"{self._datastore_config_path}: is not a list of MONAI Label; move it away to start a new one."
