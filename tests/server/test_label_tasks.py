@@ -105,3 +105,11 @@ def test_labels_are_those_of_the_config_or_of_the_metadata(tmp_path: Path) -> No
         '{"network_data_format": {"outputs": {"pred": {"channel_def": {"0": "background", "1": "mole"}}}}}'
     )
     assert other.labels == {"mole": 1}
+
+
+def test_the_background_is_not_a_structure(tmp_path: Path) -> None:
+    task = replace(TASKS[0], root=tmp_path)
+    task.config_dir.mkdir()
+    (task.config_dir / "inference.json").write_text('{"label_names": {"background": 0, "a": 1, "b": 2}}')
+    assert task.labels == {"a": 1, "b": 2}
+    assert task.levels == [1, 2]
