@@ -20,11 +20,11 @@ help:            ## list the targets
 demo: $(VENV)/.demo  ## segment the hippocampi of the MNI152 template with the shipped weights
 	$(BIN)/python -W ignore -m bundle demo --output_dir demo
 
-test: lint types  ## lint, types and the quick tests of both environments side by side
-	$(MAKE) --jobs=2 --output-sync=target test-main test-label SELECT='-m "not slow"'
+test:  ## lint, types and the quick tests of both environments side by side
+	$(MAKE) --jobs=4 --output-sync=target lint types test-main test-label SELECT='-m "not slow"'
 
-test-all: lint types  ## the same with all tests and complete coverage: slow ones, commands of the documentation, packs
-	$(MAKE) --jobs=2 --output-sync=target test-main test-label MAIN_COV='$(REPORT)' LABEL_COV='$(REPORT) --cov-config=tests/server/coverage.toml'
+test-all:  ## the same with all tests and complete coverage: slow ones, commands of the documentation, packs
+	$(MAKE) --jobs=4 --output-sync=target lint types test-main test-label MAIN_COV='$(REPORT)' LABEL_COV='$(REPORT) --cov-config=tests/server/coverage.toml'
 
 test-main: $(VENV)/.test  ## tests of the bundle
 	$(BIN)/python -m pytest -n 2 --dist loadgroup $(SELECT) $(MAIN_COV)

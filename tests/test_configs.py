@@ -186,6 +186,7 @@ def test_the_weights_export_to_torchscript_with_the_same_numbers(task: str, tmp_
     _assert_same_as_eager(lambda image: scripted(image), task, atol=1e-5)
 
 
+@pytest.mark.slow
 @pytest.mark.filterwarnings("ignore::DeprecationWarning", "ignore::FutureWarning", "ignore::UserWarning")
 @pytest.mark.parametrize("task", contract.TASKS)
 def test_the_weights_export_to_onnx_with_the_same_numbers(task: str, tmp_path: Path) -> None:

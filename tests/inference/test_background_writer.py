@@ -77,6 +77,7 @@ def test_without_a_writer_a_job_runs_at_once() -> None:
     assert done[1].startswith("writer")
 
 
+@pytest.mark.slow
 def test_jobs_that_were_taken_are_done_before_the_process_ends(tmp_path: Path) -> None:
     program = f"""
 import sys, time

@@ -265,6 +265,7 @@ def test_every_setting_that_decides_on_a_result_changes_the_digest(change: dict[
     assert digest(**change) != digest()
 
 
+@pytest.mark.slow
 def test_the_digest_is_the_same_in_every_process() -> None:
     path = Path(__file__)
     program = f"import runpy; print(runpy.run_path({str(path)!r})['digest']())"

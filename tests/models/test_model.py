@@ -13,6 +13,8 @@ from bundle import ROOT
 
 SPLIT = Path(ROOT, "configs", "datasets", "hippocampus_split.json")
 
+pytestmark = [pytest.mark.slow, pytest.mark.real_data, pytest.mark.xdist_group("model")]
+
 
 @pytest.fixture(scope="module")
 def statistics(shared_data: Path, tmp_path_factory: pytest.TempPathFactory) -> dict:
@@ -32,17 +34,13 @@ def statistics(shared_data: Path, tmp_path_factory: pytest.TempPathFactory) -> d
     return json.loads((output / "metrics.json").read_text())["summary"]
 
 
-@pytest.mark.real_data
-@pytest.mark.xdist_group("model")
-@pytest.mark.xfail(reason="the mark of the project; the shipped weights reach 0.881 and 0.865", strict=True)
+@pytest.mark.xfail(reason="the target of the project; the shipped weights reach 0.881 and 0.865", strict=True)
 @pytest.mark.parametrize(("structure", "bar"), [("anterior", 0.90), ("posterior", 0.88)])
 def test_dice_on_unseen_cases_is_above_the_bar(statistics: dict, structure: str, bar: float) -> None:
     assert statistics[structure]["dice"]["n"] == 28
     assert statistics[structure]["dice"]["mean"] >= bar
 
 
-@pytest.mark.real_data
-@pytest.mark.xdist_group("model")
 def test_the_metadata_has_the_measured_metrics(statistics: dict) -> None:
     measured = json.loads(Path(ROOT, "configs", "metadata.json").read_text())["eval_metrics"]["structures"]
     for structure, metrics in measured.items():

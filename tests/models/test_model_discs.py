@@ -28,6 +28,7 @@ WEAK = pytest.mark.xfail(
 )
 
 pytestmark = [
+    pytest.mark.slow,
     pytest.mark.xdist_group("model"),
     pytest.mark.skipif(not WEIGHTS.is_file(), reason=f"the weights are not at {WEIGHTS}"),
 ]

@@ -23,7 +23,7 @@ TASKS = {
 BELOW = pytest.mark.xfail(reason="the mark of the project; the shipped weights reach 0.754", strict=True)
 
 Statistics = Callable[[str], dict]
-pytestmark = pytest.mark.xdist_group("model")
+pytestmark = [pytest.mark.slow, pytest.mark.xdist_group("model")]
 
 
 @pytest.fixture(scope="module")
