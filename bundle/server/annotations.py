@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import tempfile
 from collections.abc import Mapping, Sequence
 from functools import lru_cache
@@ -21,7 +22,15 @@ from bundle.io.volume_files import NIFTI
 from bundle.tasks.spine.discs import read_discs
 from bundle.utils.errors import FileError
 
-from .label_info import BACKGROUND, describe_structures, make_label_table, match_names, normalize, read_label_info
+from .label_info import (
+    BACKGROUND,
+    INFO_KEY,
+    describe_structures,
+    make_label_table,
+    match_names,
+    normalize,
+    read_label_info,
+)
 from .label_kinds import LABEL_MAP
 from .label_tasks import IMAGE, LabelTask
 from .mask_volumes import is_volume, write_mask
@@ -32,6 +41,41 @@ ANY_SPACING = (1e-3, 1e3)
 
 MAX_POINT_VOXELS = 27
 """Largest number of voxels per value in a label map of points."""
+
+
+SEGMENT_NAME = re.compile(r"Segment(\d+)_Name")
+"""Key of the name of a segment in the header of a ``.seg.nrrd`` file of 3D Slicer."""
+
+
+def read_names(file: str | Path, info: Mapping[str, Any], display_name: str) -> dict[int, str]:
+    """Return the names of the values in a label: those that the client sent, or those in a ``.seg.nrrd`` file.
+
+    Args:
+        file: the label.
+        info: info of the label.
+        display_name: name of the label in error messages.
+
+    Raises:
+        RequestError: 400, if the ``label_info`` is invalid, or two segments share a value.
+    """
+    declared = read_label_info(info, display_name)
+    if declared or not str(file).lower().endswith(".nrrd"):
+        return declared
+    import SimpleITK as sitk  # noqa: N813 - its usual name
+
+    reader = sitk.ImageFileReader()
+    reader.SetFileName(str(file))
+    try:
+        reader.ReadImageInformation()
+    except RuntimeError:
+        return {}
+    header = {key: reader.GetMetaData(key) for key in reader.GetMetaDataKeys()}
+    segments = [match[1] for key in header if (match := SEGMENT_NAME.fullmatch(key))]
+    entries = [
+        {"name": header[f"Segment{number}_Name"], "idx": header.get(f"Segment{number}_LabelValue", "")}
+        for number in segments
+    ]
+    return read_label_info({INFO_KEY: entries}, display_name)
 
 
 def is_used_by(
@@ -52,7 +96,7 @@ def is_used_by(
     Raises:
         RequestError: 400, if its ``label_info`` is invalid.
     """
-    names, users = read_label_info(info, display_name), _get_users(tasks)
+    names, users = read_names(file, info, display_name), _get_users(tasks)
     if names:
         return bool(match_names(names.values(), task.labels))
     if info.get("model") in {user.name for user in users}:
@@ -77,7 +121,7 @@ def check_annotation(
     Raises:
         RequestError: 400, with the expected and the received structures.
     """
-    names, users = read_label_info(info, display_name), _get_users(tasks)
+    names, users = read_names(file, info, display_name), _get_users(tasks)
     if not users:
         return
     try:
@@ -234,5 +278,6 @@ def _is_point_map(file: str, _stamp: int) -> bool:
         label = LoadVolumed("label", spacing_range=ANY_SPACING)({"label": file})["label"]
     except FileError:
         return False
-    counts = torch.unique(label[label != 0].as_tensor(), return_counts=True)[1]
+    values = label.as_tensor().round()
+    counts = torch.unique(values[values != 0], return_counts=True)[1]
     return len(counts) > 0 and int(counts.max()) <= MAX_POINT_VOXELS

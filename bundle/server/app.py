@@ -86,7 +86,7 @@ class KeysliceApp(MONAILabelApp):
 
     def init_batch_infer(self) -> BatchInference:
         """Return batch inference."""
-        return BatchInference()
+        return BatchInference(self.tasks)
 
     def on_init_complete(self) -> None:
         """Complete the start; background tasks will stop with the server."""

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from monailabel.interfaces.tasks.batch_infer import BatchInferTask
 
+from .final_labels import labeled_cases, unlabeled_images
+from .label_tasks import LabelTask
 from .workarounds.batch_devices import choose_devices
 
 logger = logging.getLogger(__name__)
@@ -16,7 +18,23 @@ Infer = Callable[[Any, Any], dict[str, Any]]
 
 
 class BatchInference(BatchInferTask):
-    """MONAI Label's batch inference, on any machine; an image that fails does not end the batch."""
+    """MONAI Label's batch inference, on any machine; an image that fails does not end the batch.
+
+    Args:
+        tasks: the served tasks by name. Images are labeled or unlabeled as far as the labels of the task are concerned.
+    """
+
+    def __init__(self, tasks: Mapping[str, LabelTask] | None = None) -> None:
+        self.tasks = dict(tasks or {})
+
+    def get_images(self, request: Mapping[str, Any], datastore: Any) -> Sequence[str]:
+        """Return the images of a request."""
+        task, images = self.tasks.get(str(request.get("model"))), request.get("images")
+        if task is not None and images == "labeled":
+            return [case.name for case in labeled_cases(datastore, task)]
+        if task is not None and images == "unlabeled":
+            return unlabeled_images(datastore, task)
+        return list(super().get_images(request, datastore))
 
     def __call__(self, request: Mapping[str, Any], datastore: Any, infer: Infer) -> dict[str, Any]:
         """Run the inference on each image and save the results as labels.

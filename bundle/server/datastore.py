@@ -12,9 +12,9 @@ from typing import Any
 
 from monailabel.datastore.local import DataModel
 
-from .annotations import check_annotation, is_used_by
+from .annotations import check_annotation, is_used_by, read_names
 from .final_labels import FINAL, LabeledCase, check_classes
-from .label_info import read_label_info
+from .label_info import INFO_KEY
 from .label_kinds import CLASSES, EXTENSIONS_BY_KIND, KIND_NAMES, LABEL_MAP, MARKUPS, find_kind, join_tag, split_tag
 from .label_tasks import EXTENSIONS, IMAGE, TASKS, VOLUME, LabelTask
 from .mask_volumes import VOLUME_EXTENSIONS, is_volume, write_mask
@@ -24,6 +24,9 @@ from .uploads import check_image, check_label
 from .workarounds.shared_datastore import SharedDatastore
 
 logger = logging.getLogger(__name__)
+
+SEGMENTATION = ".seg"
+"""End of the name of a segmentation of 3D Slicer before its extension, ``NAME.seg.nrrd``."""
 
 
 class StudyDatastore(SharedDatastore):
@@ -71,6 +74,8 @@ class StudyDatastore(SharedDatastore):
             self._warn_once(folder / file, "is not a label, because of its extension")
         for file in known:
             name, extension = self._to_id(file)
+            if name not in objects and name.endswith(SEGMENTATION):
+                name, extension = name.removesuffix(SEGMENTATION), SEGMENTATION + extension
             if name not in objects:
                 self._warn_once(folder / file, f"is not used: there is no image {name!r}")
                 continue
@@ -107,7 +112,7 @@ class StudyDatastore(SharedDatastore):
             key = f"{FINAL}.{kind}"
             file, info = self.get_label_uri(image_id, key), self.get_label_info(image_id, key)
             if file and (kind != LABEL_MAP or is_used_by(task, self.tasks, file, info, Path(file).name)):
-                names = read_label_info(info, Path(file).name) if kind == LABEL_MAP else {}
+                names = read_names(file, info, Path(file).name) if kind == LABEL_MAP else {}
                 return LabeledCase(image_id, Path(self.get_image_uri(image_id)), Path(file), names)
         return None
 
@@ -157,14 +162,16 @@ class StudyDatastore(SharedDatastore):
         image, display_name = self.get_image_uri(image_id), f"label of {image_id}{_suffixes(label_filename)}"
         tag, kind = _split_tag_for(label_filename, label_tag, display_name)
         with tempfile.TemporaryDirectory() as folder:
-            file = label_filename
+            file, info = label_filename, dict(label_info or {})
             if self.kind == IMAGE and is_volume(file):
+                names = read_names(file, info, display_name)
+                info[INFO_KEY] = [{"name": name, "idx": value} for value, name in names.items()]
                 file = str(Path(folder, "mask.png"))
                 write_mask(label_filename, image, Path(file), display_name)
             check_label(file, image, self.kind, f"label of {image_id}{_suffixes(file)}")
-            self._check_content(file, image, label_info, f"label of {image_id}{_suffixes(file)}")
+            self._check_content(file, image, info, f"label of {image_id}{_suffixes(file)}")
             previous = self.get_label_uri(image_id, f"{tag}.{kind}")
-            label = str(super().save_label(image_id, file, join_tag(tag, kind), label_info))
+            label = str(super().save_label(image_id, file, join_tag(tag, kind), info))
             if previous and previous != self.get_label_uri(image_id, f"{tag}.{kind}"):
                 Path(previous).unlink(missing_ok=True)
             return label

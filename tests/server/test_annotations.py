@@ -13,7 +13,7 @@ from helpers.phantoms import ball, write_nifti
 from PIL import Image
 
 from bundle.io.images import read_mask
-from bundle.server.annotations import check_annotation, convert_annotation, is_used_by
+from bundle.server.annotations import check_annotation, convert_annotation, is_used_by, read_names
 from bundle.server.label_tasks import TASKS
 from bundle.server.server_errors import RequestError
 
@@ -158,6 +158,32 @@ def test_masks_have_gray_levels_or_class_numbers(image_2d: Path, tmp_path: Path)
         np.testing.assert_array_equal(np.asarray(Image.open(found)), truth * 255)
     assert used(file, {"label_info": {"lesion": 3}}, TASKS[2:]) == ["lesions"]
     assert used(file, {}, TASKS[2:]) == ["lesions", "lesion_classes", "cells"]
+
+
+def segmentation(path: Path, values: np.ndarray, *names: str) -> Path:
+    """Write a label map with the names of its segments, as 3D Slicer does; the last segment has the value 1."""
+    image = sitk.GetImageFromArray(values)
+    for number, name in enumerate(names):
+        image.SetMetaData(f"Segment{number}_Name", name)
+        image.SetMetaData(f"Segment{number}_LabelValue", str(len(names) - number))
+    sitk.WriteImage(image, str(path))
+    return path
+
+
+def test_the_names_in_a_segmentation_of_slicer_are_used(expert: Path, tmp_path: Path) -> None:
+    values = np.ones((3, 4, 5), np.uint8)
+    file = segmentation(tmp_path / "a.seg.nrrd", values, "anterior", "posterior")
+    assert read_names(file, {}, "l") == {1: "posterior", 2: "anterior"}
+    assert read_names(file, {"label_info": {"anterior": 1}}, "l") == {1: "anterior"}
+    assert used(file, {}) == ["volumes"]
+    check_annotation(file, expert, TASKS[:2], {}, "l")
+    with refused("l: label_info contains .*; an entry is a name and a value"):
+        image = sitk.GetImageFromArray(values)
+        image.SetMetaData("Segment0_Name", "anterior")
+        sitk.WriteImage(image, str(tmp_path / "b.nrrd"))
+        read_names(tmp_path / "b.nrrd", {}, "l")
+    (tmp_path / "c.nrrd").write_bytes(b"x")
+    assert read_names(tmp_path / "c.nrrd", {}, "l") == {}
 
 
 def test_segments_of_other_tasks_are_background_in_masks(image_2d: Path, tmp_path: Path) -> None:

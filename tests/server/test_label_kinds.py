@@ -10,6 +10,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+import SimpleITK as sitk  # noqa: N813 - its usual name
 from helpers.phantoms import write_case
 from PIL import Image
 
@@ -179,6 +180,37 @@ def test_the_tasks_for_volumes_have_separate_labels(tmp_path: Path) -> None:
     assert volumes is not None
     assert (discs.label.name, discs.names) == ("a.mrk.json", {})
     assert (volumes.label.name, volumes.names) == ("a.nii.gz", {1: "anterior", 2: "posterior"})
+
+
+def test_segmentations_of_slicer_are_found_as_they_are_submitted(tmp_path: Path) -> None:
+    case = write_case(tmp_path / "case", "a")
+    studies = tmp_path / "studies"
+    (studies / "labels" / "final").mkdir(parents=True)
+    (studies / "a.nii.gz").write_bytes(Path(case["image"]).read_bytes())
+    label = sitk.ReadImage(case["label"])
+    for number, name in enumerate(("anterior", "posterior"), start=1):
+        label.SetMetaData(f"Segment{number}_Name", name)
+        label.SetMetaData(f"Segment{number}_LabelValue", str(number))
+    sitk.WriteImage(label, str(studies / "labels" / "final" / "a.seg.nrrd"))
+    for _ in range(2):
+        store = StudyDatastore(str(studies), VOLUME)
+        found = store.find_final_label("a", BY_NAME["volumes"])
+        assert found is not None
+        assert (found.label.suffix, found.names) == (".nrrd", {1: "anterior", 2: "posterior"})
+        sitk.WriteImage(label, str(tmp_path / "l.seg.nrrd"))
+        store.save_label("a", str(tmp_path / "l.seg.nrrd"), "final", {})
+
+
+def test_the_names_of_a_segmentation_of_a_2d_image_are_kept(store: StudyDatastore, tmp_path: Path) -> None:
+    label = sitk.GetImageFromArray(np.eye(4, 6, dtype=np.uint8)[None] * 3)
+    label.SetMetaData("Segment0_Name", "lesion")
+    label.SetMetaData("Segment0_LabelValue", "3")
+    sitk.WriteImage(label, str(tmp_path / "l.seg.nrrd"))
+    store.save_label("p", str(tmp_path / "l.seg.nrrd"), "final", {})
+    found = store.find_final_label("p", BY_NAME["lesions"])
+    assert found is not None
+    assert (found.label.name, found.names) == ("p.png", {3: "lesion"})
+    assert store.find_final_label("p", BY_NAME["cells"]) is None
 
 
 def test_the_info_of_a_label_is_checked_when_it_changes(tmp_path: Path) -> None:
