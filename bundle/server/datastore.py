@@ -159,6 +159,8 @@ class StudyDatastore(SharedDatastore):
         """
         check_name("tag", label_tag)
         self.check_image_id(image_id)
+        if not isinstance(label_info or {}, Mapping):
+            raise RequestError(400, f"params: must be a JSON object, got {label_info!r}.")
         image, display_name = self.get_image_uri(image_id), f"label of {image_id}{_suffixes(label_filename)}"
         tag, kind = _split_tag_for(label_filename, label_tag, display_name)
         with tempfile.TemporaryDirectory() as folder:

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 
 from bundle.io.images import read_image
 from bundle.io.input_checks import BadInputError
 from bundle.io.load_volume import LoadVolumed
-from bundle.tasks.spine.discs.markups import read_markups
+from bundle.tasks.spine.discs import Disc, nearest_voxel, read_markups
 from bundle.utils.errors import BundleError
 
 from .annotations import ANY_SPACING
@@ -66,7 +67,7 @@ def check_label(file: str | Path, image: str | Path, kind: str, display_name: st
     """
     try:
         if kind == VOLUME and display_name.lower().endswith(EXTENSIONS_BY_KIND[MARKUPS]):
-            read_markups(file)
+            _check_points(read_markups(file), image, display_name)
             return
         if kind == IMAGE and display_name.lower().endswith(EXTENSIONS_BY_KIND[CLASSES]):
             read_classes(Path(file))
@@ -84,6 +85,15 @@ def check_label(file: str | Path, image: str | Path, kind: str, display_name: st
             f"{display_name}: has {size[1]} x {size[0]} pixels, its image {expected[1]} x {expected[0]}; "
             "draw on the image.",
         )
+
+
+def _check_points(discs: Sequence[Disc], image: str | Path, display_name: str) -> None:
+    """Raise a RequestError if all discs are outside an image."""
+    volume = LoadVolumed("image", spacing_range=ANY_SPACING)({"image": str(image)})["image"]
+    voxels = [nearest_voxel(disc, volume.affine.numpy()) for disc in discs]
+    sizes = volume.shape[1:]
+    if voxels and not any(all(0 <= i < size for i, size in zip(voxel, sizes, strict=True)) for voxel in voxels):
+        raise RequestError(400, f"{display_name}: has no point inside its image; send the points of this image, in mm.")
 
 
 def _invalid_upload(display_name: str, file: str | Path, error: Exception) -> RequestError:

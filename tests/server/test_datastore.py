@@ -89,6 +89,8 @@ def test_labels_are_saved_under_plain_tags(tmp_path: Path, store: StudyDatastore
     assert store.save_label("a", label, "final", {}) == "a"
     with zipfile.ZipFile(store.get_dataset_archive(None)) as archive:
         assert {"image/a.nii.gz", "label/a.nii.gz"} < set(archive.namelist())
+    with pytest.raises(RequestError, match=r"params: must be a JSON object, got \[1\]"):
+        store.save_label("a", label, "final", [1])
     for image, tag, status in (("a", "../x", 400), ("b", "final", 404)):
         with pytest.raises(RequestError) as error:
             store.save_label(image, label, tag, {})

@@ -57,14 +57,26 @@ def test_labels_must_be_on_the_grid_of_their_image(tmp_path: Path) -> None:
 
 
 def test_points_of_slicer_are_labels_of_volumes_only(tmp_path: Path, image_2d: Path) -> None:
-    points = tmp_path / "d.mrk.json"
-    write_markups([Disc(3, (1.0, 2.0, 3.0))], points)
-    check_label(points, tmp_path / "unread.nii.gz", VOLUME, "d.mrk.json")
+    points, image = tmp_path / "d.mrk.json", write_case(tmp_path, "a")["image"]
+    write_markups([Disc(3, (1.0, 2.0, 3.0)), Disc(4, (1.0, 2.0, -3.0))], points)
+    check_label(points, image, VOLUME, "d.mrk.json")
     with refused("reads 2D images"):
         check_label(points, image_2d, IMAGE, "d.mrk.json")
     points.write_text("{}")
     with refused("d.mrk.json"):
-        check_label(points, tmp_path / "unread.nii.gz", VOLUME, "d.mrk.json")
+        check_label(points, image, VOLUME, "d.mrk.json")
+
+
+def test_points_of_another_image_are_refused(tmp_path: Path) -> None:
+    points, image = tmp_path / "d.mrk.json", write_case(tmp_path, "a")["image"]
+    write_markups([Disc(3, (1.0, 2.0, 300.0)), Disc(4, (1.0, 2.0, -30.0))], points)
+    with refused("d.mrk.json: has no point inside its image; send the points of this image, in mm"):
+        check_label(points, image, VOLUME, "d.mrk.json")
+    write_markups([], points)
+    check_label(points, image, VOLUME, "d.mrk.json")
+    Path(image).write_bytes(b"x")
+    with refused("a.nii.gz: cannot be read"):
+        check_label(points, image, VOLUME, "d.mrk.json")
 
 
 def test_classes_are_labels_of_2d_images_only(tmp_path: Path, image_2d: Path) -> None:
