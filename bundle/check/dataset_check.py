@@ -16,6 +16,8 @@ from typing import Any
 
 from tqdm import tqdm
 
+from bundle.utils.label_names import ignored_value
+
 from .console_report import console_lines, content_of
 from .dataset_statistics import find_absent_classes, find_unusual, summarize
 from .duplicates import find_duplicates, find_patient_leaks
@@ -109,6 +111,10 @@ def _faults(listing: Listing, readings: Sequence[Reading], names: Mapping[str, i
     single = [fault for reading in readings for fault in reading.faults]
     orphans = [Finding("orphan label", (), f"{file}: belongs to no image.") for file in listing.orphans]
     shared = find_duplicates(readings)
+    try:
+        ignored_value(names or {})
+    except ValueError as error:
+        single.append(Finding("ignore label", (), f"{error} Losses and metrics cannot leave it out."))
     return [*single, *orphans, *find_absent_classes(readings, names), *shared, *find_patient_leaks(readings, shared)]
 
 

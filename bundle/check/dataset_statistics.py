@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 
 from bundle.tasks.spine.discs.levels import level_name
+from bundle.utils.label_names import IGNORE, IGNORED
 from bundle.utils.lengths import is_above, is_below
 
 from .findings import Finding, Reading
@@ -24,7 +25,7 @@ def summarize(readings: Sequence[Reading], label_names: Mapping[str, int] | None
         readings: the items.
         label_names: value of every class by its name, where they are known.
     """
-    names = {f"{value}": name for name, value in (label_names or {}).items()}
+    names = {f"{IGNORED}": IGNORE} | {f"{value}": name for name, value in (label_names or {}).items()}
     found: dict[str, Any] = {
         "items": len(readings),
         "kinds": dict(Counter(reading.item.kind for reading in readings)),
@@ -71,7 +72,7 @@ def find_absent_classes(readings: Sequence[Reading], label_names: Mapping[str, i
     return [
         Finding("absent class", (), f"no item holds the class {name!r} ({value}); check label_names.")
         for name, value in (label_names or {}).items()
-        if value != 0 and not any(f"{value}" in classes for classes in labeled)
+        if value != 0 and name != IGNORE and not any(f"{value}" in classes for classes in labeled)
     ]
 
 

@@ -12,6 +12,7 @@ from monai.data import MetaTensor
 
 from bundle.io.input_checks import check_label, check_same_grid
 from bundle.io.load_volume import LoadVolumed
+from bundle.utils.label_names import IGNORE, IGNORED
 
 from .disc_points_check import check_points, read_points
 from .findings import Reading
@@ -123,6 +124,7 @@ def _read_label(
             check_points(reading, points, image)
         return
     table = {} if label_values is None else {"classes": label_names, "label_values": label_values}
+    hidden = [IGNORED] if IGNORE in (label_values or {}) else []
     label = reading.attempt(partial(_load, file, (0, np.inf), "label", **table))
     if label is None:
         return
@@ -130,16 +132,17 @@ def _read_label(
     if image is not None:
         reading.attempt(partial(check_same_grid, reading.item.images[0], image, file, label))
     if label_names is not None:
-        reading.attempt(partial(check_label, file, label, [0, *label_names.values()]))
+        reading.attempt(partial(check_label, file, label, [0, *label_names.values(), *hidden]))
     elif (values != np.rint(values)).any():
         problem = "holds values that are not integers; take the label from before it was resampled."
         reading.fault("label values", f"{file}: {problem}")
-    _describe_label(reading, values, np.asarray(label.affine))
+    ignored = (label_names or {}).get(IGNORE, IGNORED)
+    _describe_label(reading, values, np.asarray(label.affine), ignored)
     if image is not None and image.shape == label.shape:
         _draw(reading, image, values)
 
 
-def _describe_label(reading: Reading, values: np.ndarray, affine: np.ndarray) -> None:
+def _describe_label(reading: Reading, values: np.ndarray, affine: np.ndarray, ignored: int) -> None:
     found, counts = np.unique(values, return_counts=True)
     milliliters = abs(float(np.linalg.det(affine[:3, :3]))) / 1000
     foreground: list[tuple[float, int]] = [
@@ -148,7 +151,7 @@ def _describe_label(reading: Reading, values: np.ndarray, affine: np.ndarray) ->
     reading.facts["voxels"] = int(values.size)
     reading.facts["classes"] = {f"{value:g}": count for value, count in foreground}
     reading.facts["volumes_ml"] = {f"{value:g}": count * milliliters for value, count in foreground}
-    if not foreground:
+    if all(value == ignored for value, _ in foreground):
         reading.fault("empty label", f"{reading.item.label}: {EMPTY}")
     elif sum(count for _, count in foreground) == values.size:
         reading.remark(f"{reading.item.label}: holds no background")

@@ -6,6 +6,8 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from bundle.utils.label_names import IGNORE, ignored_value, structures_of
+
 from .datalist_file import DatalistError, read_json
 
 
@@ -17,7 +19,7 @@ def dataset_labels(dataset_dir: str | Path, datalist: str | Path | None = None) 
         datalist: datalist to read first.
 
     Returns:
-        The structures, in the order of their values, which count from 1. Both forms are read:
+        The structures, in the order of their values, which count from 1, without ``ignore``. Both forms are read:
         ``{"0": "background", "1": "liver"}`` (MSD) and ``{"background": 0, "liver": 1}`` (nnU-Net).
 
     Raises:
@@ -28,9 +30,31 @@ def dataset_labels(dataset_dir: str | Path, datalist: str | Path | None = None) 
         raise DatalistError(f"{path}: has no 'labels' with the names of the structures; pass --label_names.")
     pairs = [(_as_integer(a), b) if _as_integer(b) is None else (_as_integer(b), a) for a, b in labels.items()]
     values = sorted((value, str(name)) for value, name in pairs if value is not None)
-    if [value for value, _ in values] != list(range(len(labels))) or len(values) < 2:
+    names = {name: value for value, name in values}
+    if list(names.values()) != list(range(len(labels))) or not set(names) - {IGNORE, values[0][1]}:
         raise DatalistError(f"{path}: 'labels' must count from 0, the background, got {dict(labels)}.")
-    return {name: value for value, name in values[1:]}
+    _ignored_value(path, names)
+    return structures_of(names)
+
+
+def dataset_ignore_label(dataset_dir: str | Path, datalist: str | Path | None = None) -> int | None:
+    """Return the value of ``ignore`` in the ``labels`` of a dataset: voxels that nobody labeled, as in nnU-Net.
+
+    Args:
+        dataset_dir: folder with ``dataset.json``.
+        datalist: datalist to read first.
+
+    Returns:
+        The value; None where the dataset has none, or where its ``label_values`` name it.
+
+    Raises:
+        DatalistError: when a file cannot be read, or the value is not the highest.
+    """
+    path, labels = _find_entry(("labels",), dataset_dir, datalist)
+    if not isinstance(labels, Mapping) or IGNORE in (dataset_label_values(dataset_dir, datalist) or {}):
+        return None
+    pairs = [(b, a) if _as_integer(b) is None else (a, b) for a, b in labels.items()]
+    return _ignored_value(path, {str(name): _as_integer(value) for name, value in pairs})
 
 
 def dataset_modalities(dataset_dir: str | Path, datalist: str | Path | None = None) -> list[str]:
@@ -84,6 +108,13 @@ def _find_entry(names: tuple[str, ...], dataset_dir: str | Path, datalist: str |
                 if name in content:
                     return path, content[name]
     return default, None
+
+
+def _ignored_value(path: Path, names: Mapping[str, int | None]) -> int | None:
+    try:
+        return ignored_value(names)
+    except ValueError as error:
+        raise DatalistError(f"{path}: {error}") from error
 
 
 def _as_integer(value: Any) -> int | None:

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from bundle.io.volume_files import stem_of, volumes_in
+from bundle.utils.label_names import ignored_value
 
 from .datalist_file import Case, DatalistError, datalist_content, read_json
 from .fold_assignment import split_cases
@@ -77,10 +78,11 @@ def describe_labels(path: Path, labels: Any) -> tuple[dict[str, Any] | None, dic
     """Return the table of structures that the ``labels`` of a ``dataset.json`` amount to, and the names of the classes.
 
     Both forms are read, ``{"1": "liver"}`` (MSD) and ``{"liver": 1}`` (nnU-Net). The table is None where
-    the values are 1, 2, ... already.
+    the values are 1, 2, ... already. ``ignore`` is kept in both, as in nnU-Net.
 
     Raises:
-        DatalistError: when they have another form, such as the regions of nnU-Net.
+        DatalistError: when they have another form, such as the regions of nnU-Net, or ``ignore`` is not the highest
+            value.
     """
     if not isinstance(labels, Mapping) or not labels:
         raise DatalistError(f"{path}: has no 'labels'; name the structures in a table, with --labels FILE.")
@@ -88,6 +90,12 @@ def describe_labels(path: Path, labels: Any) -> tuple[dict[str, Any] | None, dic
     if not all(isinstance(name, str) and str(value).isdigit() for name, value in pairs):
         raise DatalistError(f"{path}: has the labels {labels!r}; name the structures in a table, with --labels FILE.")
     values = sorted((int(value), name) for name, value in pairs if int(value) > 0)
+    try:
+        ignored = ignored_value({name: int(value) for name, value in pairs})
+    except ValueError as error:
+        raise DatalistError(f"{path}: {error}") from error
+    if ignored is not None:
+        logger.info("%s: the value %d is ignored: losses and metrics leave its voxels out", path, ignored)
     if [value for value, _ in values] == list(range(1, len(values) + 1)):
         return None, {"0": "background", **{str(value): name for value, name in values}}
     return {name: [value] for value, name in values}, None

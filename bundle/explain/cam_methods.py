@@ -20,6 +20,7 @@ from torch import nn
 from torch.nn import functional
 
 from bundle.utils.check_choice import check_choice
+from bundle.utils.label_names import structures_of
 
 CamMethod = Literal["hirescam", "gradcam", "gradcampp"]
 
@@ -106,6 +107,7 @@ def select_structures(label_names: Mapping[str, int], structure: str | int | Non
     Raises:
         ValueError: when there is none of that name or value.
     """
+    label_names = structures_of(label_names)
     chosen = {name: value for name, value in label_names.items() if structure in (None, name, value, str(value))}
     if not chosen:
         known = ", ".join(f"{name} ({value})" for name, value in label_names.items())

@@ -11,6 +11,7 @@ from monai.config import KeysCollection
 from monai.transforms import MapTransform
 
 from bundle.inference.case_record import RECORD, record_of_data
+from bundle.utils.label_names import structures_of
 from bundle.utils.write_json import write_json
 
 from .gate_figure import save_gate_figure
@@ -51,7 +52,7 @@ class SaveGatesd(MapTransform):
     ) -> None:
         super().__init__(keys, allow_missing_keys)
         require_matplotlib("gates")
-        self.profiles, self.label_names, self.output_dir = profiles, dict(label_names), Path(str(output_dir))
+        self.profiles, self.label_names, self.output_dir = profiles, structures_of(label_names), Path(str(output_dir))
         self.image_key, self.checkpoint = image_key, checkpoint
 
     def __call__(self, data: Mapping[Hashable, Any]) -> dict[Hashable, Any]:

@@ -16,7 +16,8 @@ from monai.engines import Workflow
 
 from bundle.legacy.original_segmentation_metrics import ORIGINAL_SEGMENTATION_METRICS, original_segmentation_metrics
 from bundle.metrics.bootstrap import mean_interval
-from bundle.metrics.segmentation_metrics import METRICS, Structures, case_metrics, structure_masks
+from bundle.metrics.segmentation_metrics import METRICS, Structures, case_metrics, compared_masks
+from bundle.utils.label_names import structures_of
 from bundle.utils.parse_bool import parse_bool
 from bundle.utils.write_json import write_json
 
@@ -33,7 +34,8 @@ class CaseMetrics:
     stand in ``summary.json``.
 
     Args:
-        label_names: label value of every structure by its name; several values for a region, ``{"whole": [1, 2]}``.
+        label_names: label value of every structure by its name; several values for a region, ``{"whole": [1, 2]}``. The
+            background, 0, is not a structure.
         output_dir: folder to write to; created when missing. None writes nothing.
         tolerance_mm: tolerance of the normalized surface distance (NSD).
         unmatched_mm: distance to score for a false negative or positive; None excludes it from the means.
@@ -51,7 +53,7 @@ class CaseMetrics:
         original: bool | str = False,
     ) -> None:
         self.label_names, self.tolerance_mm, self.unmatched_mm = (
-            dict(label_names),
+            structures_of(label_names),
             tolerance_mm,
             unmatched_mm,
         )
@@ -103,7 +105,7 @@ class CaseMetrics:
                 unmatched_mm=self.unmatched_mm,
             )
             if self.original:
-                masks, true = (structure_masks(values, self.label_names) for values in (pred, label))
+                masks, true = compared_masks(pred, label, self.label_names)
                 for name, metrics in found.items():
                     metrics.update(original_segmentation_metrics(masks[name], true[name]))
             self.rows += [{"case": batch["case"], "structure": name, **values} for name, values in found.items()]

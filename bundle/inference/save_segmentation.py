@@ -14,6 +14,7 @@ from monai.transforms import MapTransform
 
 from bundle.io.label_maps import ENDINGS, save_label_map
 from bundle.utils.check_choice import check_choice
+from bundle.utils.label_names import structures_of
 from bundle.utils.write_json import write_json
 
 from .background_writer import BackgroundWriter, run_or_submit
@@ -65,7 +66,7 @@ class SaveSegmentationd(MapTransform):
         super().__init__(keys, allow_missing_keys)
         check_choice("output_format", output_format, ENDINGS)
         self.output_format, self.maps, self.writer = output_format, list(maps), writer
-        self.label_names, self.output_dir, self.postfix = dict(label_names), Path(str(output_dir)), postfix
+        self.label_names, self.output_dir, self.postfix = structures_of(label_names), Path(str(output_dir)), postfix
         self.image_key, self.checkpoint = image_key, checkpoint
         self.dtype = np.min_scalar_type(max(self.label_names.values()))
 

@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 
 from bundle import __version__
+from bundle.utils.label_names import structures_of
 
 from .dicom import Series, slice_files
 from .itk import require
@@ -54,7 +55,7 @@ def write_dicom_seg(labels: np.ndarray, target: Path, series: Series, label_name
             algorithm_type="AUTOMATIC",
             algorithm_identification=algorithm,
         )
-        for name, value in sorted(label_names.items(), key=lambda item: item[1])
+        for name, value in sorted(structures_of(label_names).items(), key=lambda item: item[1])
     ]
     written = seg.Segmentation(
         source_images=_sources(series),

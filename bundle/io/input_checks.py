@@ -19,11 +19,17 @@ from nibabel.openers import ImageOpener
 from bundle.utils.errors import FileError
 from bundle.utils.lengths import is_above, is_at_most, is_below
 
+from .label_rounding import describe_values
+
 MAX_SHEAR = 1e-3
 """Largest cosine between two axes of an affine that still counts as orthogonal (ITK's order of tolerance)."""
 
 MAX_SHIFT = 0.1
 """Largest distance of two grids, at any corner and in voxels, that still counts as the same grid."""
+
+
+NO_FRACTIONS = "take the label from before it was resampled, or resample it with nearest neighbor"
+"""What to do about a label map with fractions."""
 
 
 class BadInputError(FileError):
@@ -170,7 +176,9 @@ def check_label(file: str | Path, label: torch.Tensor, classes: Collection[int])
     """
     foreign = sorted(set(torch.unique(label).tolist()) - {float(value) for value in classes})
     if foreign:
-        shown = ", ".join(f"{value:g}" for value in foreign[:8]) + (", ..." if len(foreign) > 8 else "")
+        shown, has_fractions = describe_values(label.new_tensor(foreign))
+        if has_fractions:
+            raise LabelValuesError(file, f"holds the values {shown}, and fractions are no labels", NO_FRACTIONS)
         raise LabelValuesError(
             file,
             f"holds the values {shown}, which are none of the classes {sorted(classes)}",

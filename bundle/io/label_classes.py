@@ -8,11 +8,9 @@ from pathlib import Path
 import torch
 from monai.data import MetaTensor
 
-from .input_checks import LabelValuesError
+from .input_checks import NO_FRACTIONS, LabelValuesError
+from .label_rounding import describe_values
 from .label_tables import HIGHEST, LabelValues, others_are_background, value_map
-
-SHOWN = 8
-"""Largest number of unknown values in a message."""
 
 
 class LabelMap:
@@ -38,6 +36,8 @@ class LabelMap:
     def __call__(self, file: str | Path, label: MetaTensor) -> MetaTensor:
         """Return a label map ``(1, D, H, W)`` with classes in the place of the values of the file.
 
+        Ignored voxels are :data:`bundle.utils.label_names.IGNORED`.
+
         Args:
             file: where the label map comes from.
             label: its finite values.
@@ -50,17 +50,18 @@ class LabelMap:
         outside = (values != whole) | (whole < 0) | (whole > HIGHEST)
         if outside.any():
             raise self._foreign(file, values[outside])
-        lookup = torch.full((HIGHEST + 1,), -1.0)
+        lookup = torch.full((HIGHEST + 1,), torch.nan)
         lookup[list(self.classes)] = torch.tensor(list(self.classes.values()), dtype=torch.float32)
         classes = lookup[whole.int()]
-        foreign = classes < 0
+        foreign = classes.isnan()
         if self.strict and foreign.any():
             raise self._foreign(file, values[foreign])
-        return MetaTensor(classes.clamp_(min=0), meta=label.meta)
+        return MetaTensor(classes.nan_to_num_(nan=0.0), meta=label.meta)
 
     def _foreign(self, file: str | Path, values: torch.Tensor) -> LabelValuesError:
-        found = torch.unique(values).tolist()
-        shown = ", ".join(f"{value:g}" for value in found[:SHOWN]) + (", ..." if len(found) > SHOWN else "")
+        shown, has_fractions = describe_values(values)
+        if has_fractions:
+            return LabelValuesError(file, f"holds the values {shown}, and fractions are no labels", NO_FRACTIONS)
         return LabelValuesError(
             file,
             f"holds the values {shown}, which label_values give to no structure",

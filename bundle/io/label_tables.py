@@ -9,8 +9,8 @@ from pathlib import Path
 from typing import Any
 
 from bundle.utils.errors import BundleError
+from bundle.utils.label_names import BACKGROUND, IGNORE, IGNORED
 
-BACKGROUND = "background"
 OTHERS = "others"
 """In the place of the values of the background: all that belong to no structure."""
 
@@ -26,11 +26,12 @@ class LabelTableError(BundleError):
 
 
 def expand(table: LabelValues) -> dict[str, list[int]]:
-    """Return the single values of every structure, in the order of the table, without the background.
+    """Return the single values of every structure, in the order of the table, without background and ignored voxels.
 
     Args:
         table: values, or ranges such as ``"100-207"``, by the name of the structure. ``"background"`` may have values
-            as well, in addition to 0, or ``"others"`` for all that belong to no structure.
+            as well, in addition to 0, or ``"others"`` for all that belong to no structure; ``"ignore"`` has those of
+            voxels that nobody labeled.
 
     Raises:
         LabelTableError: when there is no structure, a value is no whole number from 1 to 65535, or two structures share
@@ -48,14 +49,15 @@ def expand(table: LabelValues) -> dict[str, list[int]]:
                     f"the value {value} belongs to {owner[value]!r} and to {name!r}; take it from one."
                 )
             owner[value] = name
-    found.pop(BACKGROUND, None)
+    for name in (BACKGROUND, IGNORE):
+        found.pop(name, None)
     if not found:
         raise LabelTableError('a table needs at least one structure, {"name": [values]}.')
     return found
 
 
 def value_map(table: LabelValues, classes: Mapping[str, int] | None = None) -> dict[int, int]:
-    """Return the class of every value that a table names, the background among them.
+    """Return the class of every value that a table names, background and ignored voxels among them.
 
     Args:
         table: as for :func:`expand`.
@@ -66,14 +68,16 @@ def value_map(table: LabelValues, classes: Mapping[str, int] | None = None) -> d
     """
     structures = expand(table)
     numbers = {name: place for place, name in enumerate(structures, start=1)} if classes is None else dict(classes)
-    if set(structures) != {*numbers} - {BACKGROUND}:
+    if set(structures) != {*numbers} - {BACKGROUND, IGNORE}:
         raise LabelTableError(
             f"the table names the structures {', '.join(structures)}, the classes are {', '.join(numbers)}; give "
             "label_values and label_names the same names."
         )
     background = table.get(BACKGROUND, [])
     zeros = [] if background == OTHERS else _values(BACKGROUND, background, least=0)
-    return {0: 0, **dict.fromkeys(zeros, 0), **{v: numbers[name] for name in structures for v in structures[name]}}
+    ignored = _values(IGNORE, table[IGNORE]) if IGNORE in table else []
+    classes = {value: numbers[name] for name in structures for value in structures[name]}
+    return {0: 0, **dict.fromkeys(zeros, 0), **dict.fromkeys(ignored, IGNORED), **classes}
 
 
 def others_are_background(table: LabelValues) -> bool:

@@ -15,6 +15,8 @@ from monai.data import MetaTensor, NibabelReader
 from monai.transforms import MapTransform
 from monai.transforms.io.array import switch_endianness
 
+from bundle.utils.label_names import IGNORE, IGNORED, ignored_value
+
 from .dicom import open_series, read_series
 from .input_checks import (
     BadInputError,
@@ -27,6 +29,7 @@ from .input_checks import (
 )
 from .itk import last_line, open_itk, read_itk
 from .label_classes import LabelMap
+from .label_rounding import round_labels
 from .label_tables import LabelValues
 from .volume_files import files_of, kind_of
 
@@ -57,6 +60,9 @@ class LoadVolumed(MapTransform):
         label_values: which values in the file belong to a class, ``{"structure": [2, "100-207"]}``; the label map is
             turned to the classes of these names. A value that no structure has is an error, unless ``"background"`` is
             ``"others"``. None where the file holds the classes as they are.
+        ignore_label: value in the file of voxels that nobody labeled, which losses and metrics leave out, as for
+            ``ignore`` of nnU-Net; they become -1. None for none, or for that of ``"ignore"`` in ``classes`` or
+            ``label_values``.
         channels: number, or names in their order, of the channels that an image must have; None for any number of
             files.
         spacing_range: smallest and largest voxel size in mm.
@@ -83,14 +89,18 @@ class LoadVolumed(MapTransform):
         label_key: str = "label",
         classes: Mapping[str, int] | Sequence[int] | None = None,
         label_values: LabelValues | None = None,
+        ignore_label: int | None = None,
         channels: int | Sequence[str] | None = None,
         spacing_range: Sequence[float] = (0.2, 5.0),
         allow_missing_keys: bool = False,
     ) -> None:
         super().__init__(keys, allow_missing_keys)
         self.image_key, self.label_key, self.spacing_range = image_key, label_key, spacing_range
-        self.classes = list(classes.values()) if isinstance(classes, Mapping) else classes
         named = classes if isinstance(classes, Mapping) else None
+        self.ignore_label = ignored_value(named) if ignore_label is None and named is not None else ignore_label
+        self.classes = classes if named is None else list(named.values())
+        if label_values is not None and ignore_label is not None:
+            label_values = {**label_values, IGNORE: [ignore_label]}
         self.label_map = None if label_values is None else LabelMap(label_values, named)
         self.channel_names = [] if isinstance(channels, int | None) else list(channels)
         self.channels = channels if isinstance(channels, int | None) else len(self.channel_names)
@@ -141,10 +151,20 @@ class LoadVolumed(MapTransform):
         check_voxels(label_file, label)
         if self.image_key in files:
             check_same_grid(files[self.image_key][0], loaded[self.image_key], label_file, label)
+        values, remark = round_labels(label_file, label.as_tensor())
+        if remark:
+            logger.warning("%s: %s", label_file, remark)
+            remarks = [label.meta["remarks"], remark]
+            loaded[self.label_key] = label = MetaTensor(values, meta=label.meta)
+            label.meta["remarks"] = "; ".join(filter(None, remarks))
         if self.label_map is not None:
             loaded[self.label_key] = self.label_map(label_file, label)
-        elif self.classes is not None:
-            check_label(label_file, label, [0, *self.classes])
+        else:
+            ignored = [] if self.ignore_label is None else [self.ignore_label]
+            if self.classes is not None:
+                check_label(label_file, label, [0, *self.classes, *ignored])
+            if ignored:
+                label[label == self.ignore_label] = IGNORED
 
 
 def _stacked(files: Sequence[str], parts: Sequence[MetaTensor]) -> MetaTensor:

@@ -43,7 +43,8 @@ class SegmentationLoss(nn.Module):
     """Loss of logits against a label map, chosen by its name.
 
     Without ``regions`` the channels are exclusive classes with the background first: a softmax. With ``regions`` each
-    channel is a separate region, which may overlap the others: a sigmoid, and the mean over the regions.
+    channel is a separate region, which may overlap the others: a sigmoid, and the mean over the regions. Voxels whose
+    label is negative, such as :data:`bundle.utils.label_names.IGNORED`, are left out of all terms.
 
     Args:
         name: ``"dice"``, ``"ce"`` (cross-entropy), ``"focal"`` (MONAI's; the mean over voxels and classes), their sums
@@ -93,15 +94,17 @@ class SegmentationLoss(nn.Module):
 
         Args:
             logits: ``(B, K, ...)``, one channel per class with the background first, or one per region.
-            label: label map ``(B, 1, ...)``.
+            label: label map ``(B, 1, ...)``. Where all of it is to be ignored, the loss is 0.
 
         Raises:
             ValueError: when the shapes, or the number of channels and that of regions or weights, do not fit.
         """
         self._check(logits, label)
         logits = convert_to_tensor(logits, track_meta=False)
-        logits = logits.to(working_type(logits))
-        target = self._target(convert_to_tensor(label, track_meta=False), logits)
+        logits, label = _without_ignored(logits.to(working_type(logits)), convert_to_tensor(label, track_meta=False))
+        if not label.numel():
+            return logits.sum()
+        target = self._target(label, logits)
         terms: dict[str, Callable[..., torch.Tensor]] = {
             "dice": self.dice,
             "focal": self.focal,
@@ -143,6 +146,17 @@ class SegmentationLoss(nn.Module):
         if self.each_epoch:
             return loss.mean()
         return loss.sum() / total.clamp_min(torch.finfo(loss.dtype).tiny)
+
+
+def _without_ignored(logits: torch.Tensor, label: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+    """Return logits and labels of the voxels that count, as one sample ``(1, K, N)`` and ``(1, 1, N)`` if some do not.
+
+    All terms sum over the batch, so that they are those of the voxels that count.
+    """
+    counted = label[:, 0] >= 0
+    if counted.all():
+        return logits, label
+    return logits.movedim(1, -1)[counted].T[None], label[:, 0][counted][None, None]
 
 
 def region_masks(label: torch.Tensor, regions: Sequence[Sequence[int]], *, dim: int = 0) -> torch.Tensor:

@@ -15,6 +15,8 @@ import numpy as np
 import torch
 from numpy.typing import ArrayLike
 
+from bundle.utils.label_names import structures_of
+
 from .bootstrap import RESAMPLES, mean_interval
 from .ranking import ScoreCounts
 
@@ -98,7 +100,7 @@ class ImageScores:
     """
 
     def __init__(self, label_names: Mapping[str, int] | None = None) -> None:
-        self.label_names = dict(label_names or {"lesion": 1})
+        self.label_names = structures_of(label_names or {"lesion": 1})
         self.clear()
 
     def clear(self) -> None:

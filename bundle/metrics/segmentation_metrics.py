@@ -14,6 +14,7 @@ import torch
 from monai.metrics.utils import get_mask_edges
 from scipy.spatial import KDTree
 
+from bundle.utils.label_names import structures_of
 from bundle.utils.lengths import is_at_most
 
 METRICS = ("dice", "iou", "hd95_mm", "nsd", "assd_mm", "masd_mm", "voe", "rvd")
@@ -87,7 +88,7 @@ def case_metrics(
 
     Args:
         pred: label map ``(D, H, W)``, or masks ``(C, D, H, W)``, one per structure, which may overlap.
-        label: the reference, in either form.
+        label: the reference, in either form; voxels of a label map that are negative are ignored.
         label_names: label value, or label values, of every structure by its name.
         spacing: voxel size in mm.
         tolerance_mm: option of :func:`structure_metrics`.
@@ -105,11 +106,29 @@ def case_metrics(
     """
     if pred.shape[-3:] != label.shape[-3:]:
         raise ValueError(f"prediction {tuple(pred.shape)} and label {tuple(label.shape)} differ in shape.")
-    found, true = structure_masks(pred, label_names), structure_masks(label, label_names)
+    found, true = compared_masks(pred, label, label_names)
     return {
         name: structure_metrics(found[name], true[name], spacing, tolerance_mm=tolerance_mm, unmatched_mm=unmatched_mm)
-        for name in label_names
+        for name in found
     }
+
+
+def compared_masks(
+    pred: torch.Tensor, label: torch.Tensor, label_names: Structures
+) -> tuple[dict[str, torch.Tensor], dict[str, torch.Tensor]]:
+    """Return the masks of every structure in a prediction and in its reference.
+
+    Voxels that the label map ignores (:data:`bundle.utils.label_names.IGNORED`) are in no mask.
+
+    Args:
+        pred: as for :func:`case_metrics`.
+        label: as for :func:`case_metrics`.
+        label_names: as for :func:`case_metrics`.
+    """
+    found, true = structure_masks(pred, label_names), structure_masks(label, label_names)
+    if label.ndim == 3 and (label < 0).any():
+        found = {name: mask & (label >= 0) for name, mask in found.items()}
+    return found, true
 
 
 def structure_masks(values: torch.Tensor, label_names: Structures) -> dict[str, torch.Tensor]:
@@ -117,11 +136,12 @@ def structure_masks(values: torch.Tensor, label_names: Structures) -> dict[str, 
 
     Args:
         values: label map ``(D, H, W)``, or masks ``(C, D, H, W)``, one per structure.
-        label_names: label value, or label values, of every structure by its name.
+        label_names: label value, or label values, of every structure by its name; the background is not one.
 
     Raises:
-        ValueError: when the masks are not as many as the structures.
+        ValueError: when the masks are not as many as the structures, or a structure contains the background.
     """
+    label_names = structures_of(label_names)
     if values.ndim == 3:
         return {
             name: torch.isin(values, values.new_tensor([wanted] if isinstance(wanted, int) else list(wanted)))

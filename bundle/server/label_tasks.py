@@ -12,6 +12,7 @@ from typing import Any
 
 from bundle import ROOT
 from bundle.tasks.spine.discs.levels import LEVEL_NAMES
+from bundle.utils.label_names import structures_of
 
 from .label_kinds import CLASSES, LABEL_MAP, MARKUPS
 from .server_errors import StudiesError
@@ -93,7 +94,7 @@ class LabelTask:
     def labels(self) -> dict[str, int]:
         """Values of the structures in the label maps, by name, without the background."""
         if "label_names" in self.config:
-            return {name: value for name, value in self.config["label_names"].items() if value != 0}
+            return structures_of(self.config["label_names"])
         if "first_level" in self.config:
             first, count = self.config["first_level"], self.config["level_count"]
             return {LEVEL_NAMES[number]: number for number in range(first, first + count)}

@@ -5,9 +5,11 @@ from __future__ import annotations
 from pathlib import Path
 
 import numpy as np
+import torch
 from PIL import Image
 
 from bundle.io.images import EXIF_ORIENTATION
+from bundle.io.label_rounding import round_labels
 
 from .label_tasks import EXTENSIONS, VOLUME
 from .server_errors import RequestError
@@ -47,7 +49,8 @@ def write_mask(file: str | Path, image_file: str | Path, target: Path, display_n
         raise RequestError(
             400, f"{display_name}: has the size {values.shape[::-1]}, its image {size[:0:-1]}; draw on the image."
         )
-    classes = values.reshape(size[1:])
+    rounded, _ = round_labels(file, torch.as_tensor(values.reshape(size[1:]).astype(np.float64)))
+    classes = rounded.numpy()
     if (classes != classes.astype(np.uint8)).any():
         raise RequestError(
             400, f"{display_name}: contains values that are not class numbers from 0 to 255; save a label map."

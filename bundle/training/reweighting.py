@@ -110,5 +110,6 @@ def _counts(logits: torch.Tensor, label: torch.Tensor, regions: Sequence[Sequenc
     else:
         values = [list(region) for region in regions]
         found = logits > 0
+    found = found & (label >= 0)
     true = region_masks(label, values, dim=1)
     return torch.stack([mask.movedim(1, 0).flatten(1).sum(1) for mask in (found & true, found, true)]).double()

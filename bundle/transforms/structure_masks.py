@@ -18,7 +18,8 @@ class MakeStructureMasksd(MapTransform):
     """Turn scores and label maps into masks ``(1 + structures, D, H, W)``, the background first.
 
     Of scores of exclusive classes the largest counts, as in MONAI's ``AsDiscreted``; scores of regions, which may
-    overlap, are decided separately, and the background is outside of all.
+    overlap, are decided separately, and the background is outside of all. Voxels that a label map ignores
+    (:data:`bundle.utils.label_names.IGNORED`) are in no mask.
 
     Args:
         keys: keys of the scores and label maps ``(C, D, H, W)``.
@@ -50,15 +51,23 @@ class MakeStructureMasksd(MapTransform):
     def __call__(self, data: Mapping[Hashable, Any]) -> dict[Hashable, Any]:
         """Replace scores and label maps by masks of float type."""
         d = dict(data)
+        ignored = self._ignored(d)
         for key in self.key_iterator(d):
             values = torch.as_tensor(d[key])
             masks = self._of_labels(values) if key in self.label_keys else self._of_scores(values)
+            if ignored is not None:
+                masks = masks * ~ignored.to(masks.device)
             d[key] = convert_to_dst_type(masks, d[key], dtype=torch.float32)[0]
         return d
 
+    def _ignored(self, data: Mapping[Hashable, Any]) -> torch.Tensor | None:
+        """Return which voxels ``(1, D, H, W)`` a label map ignores; None where it ignores none."""
+        found = [torch.as_tensor(data[key]) < 0 for key in self.key_iterator(dict(data)) if key in self.label_keys]
+        return found[0] if found and found[0].any() else None
+
     def _of_labels(self, label: torch.Tensor) -> torch.Tensor:
         if self.regions is None:
-            return one_hot(label, int(self.classes or 0), dim=0)
+            return one_hot(label.clamp(min=0), int(self.classes or 0), dim=0)
         return _with_background(region_masks(label, self.regions))
 
     def _of_scores(self, scores: torch.Tensor) -> torch.Tensor:

@@ -7,6 +7,8 @@ from pathlib import Path
 
 import numpy as np
 
+from bundle.utils.label_names import structures_of
+
 COLORS = ("#e69f00", "#56b4e9", "#009e73", "#cc79a7", "#f0e442", "#d55e00", "#0072b2")
 """The palette of Okabe and Ito, which people with color vision deficiency can distinguish; it repeats."""
 
@@ -37,6 +39,7 @@ def save_overlay(
     from matplotlib.figure import Figure
     from matplotlib.patches import Patch
 
+    label_names = structures_of(label_names)
     low, high = np.percentile(image, [1, 99.5])
     figure = Figure(figsize=(9, 3.2 * len(centers)), layout="constrained", facecolor="white")
     grid = figure.subplots(len(centers), len(AXES), squeeze=False)

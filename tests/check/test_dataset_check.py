@@ -144,3 +144,33 @@ def test_the_hippocampi_have_no_fault(shared_data: Path) -> None:
     found = check_dataset(shared_data / "volumes" / "hippocampus", label_names={"anterior": 1, "posterior": 2})
     assert (found["faults"], found["remarks"]) == ([], [])
     assert nib.aff2axcodes(np.eye(4)) == tuple(next(iter(found["statistics"]["orientation"])))
+
+
+def test_ignored_voxels_are_shown_but_are_no_class_that_can_be_absent(tmp_path: Path) -> None:
+    content = write_volumes(tmp_path, 4)
+    content["labels"]["3"] = "ignore"
+    (tmp_path / "dataset.json").write_text(json.dumps(content))
+    assert check_dataset(tmp_path)["faults"] == []
+    write_nifti(tmp_path / "l/1.nii.gz", label(1, 3))
+    found = check_dataset(tmp_path)
+    assert found["faults"] == []
+    assert found["statistics"]["classes"]["3"]["name"] == "ignore"
+    write_nifti(tmp_path / "l/1.nii.gz", label(3))
+    assert kinds(check_dataset(tmp_path)) == [("empty label", ("i/1.nii.gz",))]
+
+
+def test_ignored_voxels_may_be_named_by_a_table(tmp_path: Path) -> None:
+    content = write_volumes(tmp_path, 4)
+    write_nifti(tmp_path / "l/1.nii.gz", label(1, 9))
+    content["label_values"] = {"a": [1], "b": [2], "ignore": [9]}
+    (tmp_path / "dataset.json").write_text(json.dumps(content))
+    found = check_dataset(tmp_path)
+    assert found["faults"] == []
+    assert found["statistics"]["classes"]["-1"]["name"] == "ignore"
+
+
+def test_ignore_that_is_not_the_highest_value_is_a_fault(tmp_path: Path) -> None:
+    content = write_volumes(tmp_path, 4)
+    content["labels"] = {"0": "background", "1": "ignore", "2": "b"}
+    (tmp_path / "dataset.json").write_text(json.dumps(content))
+    assert kinds(check_dataset(tmp_path)) == [("ignore label", ())]

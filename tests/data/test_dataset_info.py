@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from bundle.data import DatalistError, dataset_label_values, dataset_labels, dataset_modalities
+from bundle.data import DatalistError, dataset_ignore_label, dataset_label_values, dataset_labels, dataset_modalities
 
 
 def write(folder: Path, content: Any, name: str = "dataset.json") -> Path:
@@ -77,3 +77,33 @@ def test_values_come_from_the_file_that_names_the_structures(tmp_path: Path) -> 
     (tmp_path / "list.json").write_text(json.dumps(plain))
     assert dataset_label_values(tmp_path) == {"a": [7]}
     assert dataset_label_values(tmp_path, tmp_path / "list.json") is None
+
+
+@pytest.mark.parametrize(
+    "labels",
+    [{"background": 0, "organ": 1, "ignore": 2}, {"0": "background", "1": "organ", "2": "ignore"}],
+)
+def test_ignore_is_no_structure_but_a_value_of_its_own(labels: dict, tmp_path: Path) -> None:
+    (tmp_path / "dataset.json").write_text(json.dumps({"labels": labels}))
+    assert dataset_labels(tmp_path) == {"organ": 1}
+    assert dataset_ignore_label(tmp_path) == 2
+    content = {"labels": {"0": "background", "1": "organ"}, "label_values": {"organ": [7], "ignore": [9]}}
+    (tmp_path / "other.json").write_text(json.dumps(content))
+    assert dataset_ignore_label(tmp_path, tmp_path / "other.json") is None
+
+
+def test_without_labels_nothing_is_ignored(tmp_path: Path) -> None:
+    assert dataset_ignore_label(tmp_path) is None
+
+
+def test_ignore_must_be_the_highest_value(tmp_path: Path) -> None:
+    (tmp_path / "dataset.json").write_text(json.dumps({"labels": {"background": 0, "ignore": 1, "organ": 2}}))
+    for read in (dataset_labels, dataset_ignore_label):
+        with pytest.raises(DatalistError, match=r"dataset.json: 'ignore' must have the highest value"):
+            read(tmp_path)
+
+
+def test_ignore_alone_is_not_a_structure(tmp_path: Path) -> None:
+    (tmp_path / "dataset.json").write_text(json.dumps({"labels": {"background": 0, "ignore": 1}}))
+    with pytest.raises(DatalistError, match="'labels' must count from 0"):
+        dataset_labels(tmp_path)

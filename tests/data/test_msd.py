@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import logging
 from collections import Counter
 from pathlib import Path
 from typing import Any
@@ -14,6 +15,7 @@ import pytest
 from bundle.data import DatalistError
 from bundle.data.msd import describe_labels, prepare_msd
 from bundle.io import LoadVolumed
+from bundle.io.label_tables import class_labels, value_map
 
 LABELS = {"0": "background", "1": "anterior", "2": "posterior"}
 
@@ -175,3 +177,19 @@ def test_real_cases_are_listed_and_load(
     case = {key: str(tmp_path / item[key]) for key in files}
     load = LoadVolumed(["image", "label"], label_values=content.get("label_values"), channels=[channel])
     assert load(case)["label"].unique().tolist() == list(range(len(values)))
+
+
+def test_ignore_of_nnunet_is_kept_and_logged(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    caplog.set_level(logging.INFO)
+    path = tmp_path / "dataset.json"
+    assert describe_labels(path, {"background": 0, "a": 1, "ignore": 2}) == (
+        None,
+        {"0": "background", "1": "a", "2": "ignore"},
+    )
+    assert "the value 2 is ignored: losses and metrics leave its voxels out" in caplog.text
+    table, _ = describe_labels(path, {"background": 0, "a": 4, "ignore": 7})
+    assert table == {"a": [4], "ignore": [7]}
+    assert value_map(table) == {0: 0, 4: 1, 7: -1}
+    assert class_labels(table) == {"0": "background", "1": "a"}
+    with pytest.raises(DatalistError, match=r"dataset.json: 'ignore' must have the highest value"):
+        describe_labels(path, {"background": 0, "ignore": 1, "a": 2})

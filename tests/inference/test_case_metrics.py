@@ -117,3 +117,14 @@ def test_original_metrics_are_added_to_those_of_the_field(tmp_path: Path) -> Non
     columns = next(csv.reader((tmp_path / "metrics.csv").read_text().splitlines()))
     assert columns[2:10] == ["dice", "iou", "hd95_mm", "nsd", "assd_mm", "masd_mm", "voe", "rvd"]
     assert columns[10:] == [name for name in row if name.startswith("original_")]
+
+
+def test_neither_the_background_nor_ignored_voxels_are_scored() -> None:
+    names = {"background": 0, **NAMES, "ignore": 3}
+    pred, label = label_map(0, 7), label_map(0, 6).float()
+    label[:, :4] = -1
+    handler = CaseMetrics(names, original=True)
+    engine = run(handler, [(pred, label)])
+    assert list(handler.label_names) == list(NAMES)
+    assert engine.state.metrics["mean_dice"] == pytest.approx(0.75)
+    assert {row["structure"] for row in handler.rows} == set(NAMES)

@@ -259,3 +259,12 @@ def test_maps_of_more_classes_than_a_byte_holds_are_bytes(image: Path, tmp_path:
     written = nib.load(tmp_path / "scan_margin.nii.gz")
     assert written.get_data_dtype() == np.uint8
     np.testing.assert_array_equal(np.asarray(written.dataobj), ball() * 100)
+
+
+def test_the_background_is_not_measured_as_a_structure(image: Path, tmp_path: Path) -> None:
+    names = {"background": 0, **NAMES, "ignore": 3}
+    shape = nib.load(image).shape
+    data = SaveSegmentationd("pred", label_names=names, output_dir=tmp_path / "out")(
+        case_of(image, np.ones(shape, np.uint8))
+    )
+    assert list(data["record"].results["labels"]) == list(NAMES)

@@ -35,7 +35,7 @@ def test_it_agrees_with_a_loop_over_voxels() -> None:
     np.testing.assert_array_equal(mapped, wanted)
 
 
-@pytest.mark.parametrize("value", [44, 16.5, -1, 70000])
+@pytest.mark.parametrize("value", [44, -1, 70000])
 def test_a_value_that_no_structure_has_is_an_error(value: float) -> None:
     with pytest.raises(LabelValuesError, match=rf"a: holds the values {value:g}, which label_values give to no"):
         LabelMap(TABLE)("a", volume(0, value, 3))

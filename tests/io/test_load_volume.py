@@ -244,3 +244,26 @@ def test_values_of_a_label_map_become_the_classes_of_a_table(tmp_path: Path) -> 
     ) as caught:
         load(image, label, **options)
     assert caught.value.file == str(label)
+
+
+@pytest.mark.parametrize(
+    "options",
+    [
+        {"classes": {"upper": 1}, "ignore_label": 2},
+        {"classes": {"upper": 1, "ignore": 2}},
+        {"ignore_label": 2},
+        {"classes": {"upper": 1}, "label_values": {"upper": [1], "ignore": [2]}},
+        {"classes": {"upper": 1}, "label_values": {"upper": [1]}, "ignore_label": 2},
+        {"label_values": {"background": "others", "ignore": [2], "upper": [1]}},
+    ],
+)
+def test_voxels_to_ignore_become_minus_one(options: dict, tmp_path: Path) -> None:
+    image = write_nifti(tmp_path / "a.nii.gz", noise((12, 12, 12)))
+    label = write_nifti(tmp_path / "b.nii.gz", ball())
+    loaded = load(image, label, **options)["label"]
+    np.testing.assert_array_equal(loaded[0].numpy(), np.where(ball() == 2, -1.0, ball()))
+
+
+def test_the_value_to_ignore_is_the_highest() -> None:
+    with pytest.raises(ValueError, match="'ignore' must have the highest value"):
+        LoadVolumed("label", classes={"upper": 2, "ignore": 1})

@@ -182,3 +182,39 @@ def test_shapes_that_do_not_fit_are_refused(options: dict[str, Any], channels: i
 def test_a_patch_without_a_class_that_counts_has_no_loss() -> None:
     loss = SegmentationLoss("weighted_ce", class_weights=[0.0, 1.0])
     assert loss(torch.zeros(1, 2, 3, 3, 3), torch.zeros(1, 1, 3, 3, 3)) == 0
+
+
+@pytest.mark.parametrize("name", ["dice", "ce", "focal", "dice_ce", "dice_focal", "weighted_ce", "dice_weighted_ce"])
+@pytest.mark.parametrize("regions", [None, REGIONS])
+def test_ignored_voxels_are_left_out_of_every_term(name: str, regions: dict | None) -> None:
+    """A loss with a half that is ignored is that of the other half alone, whatever the network says there."""
+    logits, label = example(3 if regions else 4)
+    weights = WEIGHTS[: logits.size(1)] if "weighted" in name else None
+    loss = SegmentationLoss(name, class_weights=weights, regions=regions)
+    masked = label.float()
+    masked[:, :, :2] = -1
+    found = loss(logits, masked)
+    torch.testing.assert_close(found, loss(logits[:, :, 2:], label[:, :, 2:]))
+    (gradient,) = torch.autograd.grad(found, logits)
+    assert not gradient[:, :, :2].any()
+    assert gradient[:, :, 2:].any()
+
+
+def test_a_sample_of_which_all_is_ignored_has_no_loss_and_no_gradient() -> None:
+    logits, label = example()
+    loss = SegmentationLoss("dice_ce")(logits, torch.full_like(label, -1))
+    (gradient,) = torch.autograd.grad(loss, logits)
+    assert loss == 0
+    assert not gradient.any()
+
+
+def test_deep_supervision_ignores_the_same_voxels() -> None:
+    logits, label = example()
+    coarse = torch.randn(2, 4, 2, 3, 2, dtype=torch.float64, requires_grad=True)
+    masked = label.float()
+    masked[:, :, :, :3] = -1
+    loss = DeepSupervisionLoss(SegmentationLoss("dice_ce"))([logits, coarse], masked)
+    for gradient in torch.autograd.grad(loss, [logits, coarse]):
+        half = gradient.size(3) // 2
+        assert gradient[:, :, :, half:].any()
+        assert not gradient[:, :, :, :half].any()

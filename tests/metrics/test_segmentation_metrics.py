@@ -199,3 +199,23 @@ def test_a_surface_at_the_tolerance_is_met_whatever_the_last_bit_of_the_voxel_si
     found = structure_metrics(label.roll(1, 0), label, [size, size, size], tolerance_mm=1.0)
     assert found["nsd"] == 1.0
     assert structure_metrics(label.roll(1, 0), label, [1.01, 1.0, 1.0], tolerance_mm=1.0)["nsd"] < 1.0
+
+
+def test_voxels_that_the_label_map_ignores_do_not_count() -> None:
+    generator = torch.Generator().manual_seed(0)
+    pred, label = torch.randint(0, 3, (2, 6, 6, 6), generator=generator)
+    names, spacing = {"a": 1, "both": [1, 2]}, [1.0, 1.0, 1.0]
+    expected = case_metrics(pred[3:], label[3:], names, spacing)
+    label[:3] = -1
+    found = case_metrics(pred, label, names, spacing)
+    for name, metrics in expected.items():
+        for metric in ("dice", "iou", "voe", "rvd"):
+            assert found[name][metric] == pytest.approx(metrics[metric])
+
+
+def test_the_background_and_ignored_voxels_are_no_structures() -> None:
+    label = torch.arange(4.0).reshape(1, 2, 2).repeat(2, 1, 1)
+    names = {"background": 0, "a": 1, "b": 2, "ignore": 3}
+    assert list(case_metrics(label, label, names, [1.0, 1.0, 1.0])) == ["a", "b"]
+    with pytest.raises(ValueError, match=r"'all' has the values .0, 1., and 0 is the background"):
+        case_metrics(label, label, {"all": [0, 1]}, [1.0, 1.0, 1.0])

@@ -18,7 +18,7 @@ from torch import nn
 
 from bundle.losses import SegmentationLoss
 from bundle.training import ClassReweighting, TrainingCheckpoint
-from bundle.training.reweighting import structure_weights
+from bundle.training.reweighting import _counts, structure_weights
 
 
 def weighted_loss(**options: Any) -> DeepSupervisionLoss:
@@ -140,3 +140,13 @@ def test_processes_share_their_counts(monkeypatch: pytest.MonkeyPatch) -> None:
     handler._counts = torch.tensor([[5, 5], [10, 10], [10, 10.0]], dtype=torch.float64)
     handler.update(trainer)
     assert loss.loss.class_weights.tolist() == pytest.approx([1.0, *structure_weights([0.95, 0.5])])
+
+
+@pytest.mark.parametrize("regions", [None, [[1, 2], [2]]])
+def test_ignored_voxels_do_not_count(regions: list | None) -> None:
+    generator = torch.Generator().manual_seed(0)
+    logits = torch.randn(2, 3 if regions is None else 2, 4, 4, 4, generator=generator)
+    label = torch.randint(0, 3, (2, 1, 4, 4, 4), generator=generator).float()
+    expected = _counts(logits[:, :, 2:], label[:, :, 2:], regions)
+    label[:, :, :2] = -1
+    torch.testing.assert_close(_counts(logits, label, regions), expected)

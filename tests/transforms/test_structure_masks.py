@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import pytest
 import torch
 from monai.data import MetaTensor
 from monai.transforms import AsDiscreted
@@ -39,3 +40,13 @@ def test_regions_are_in_or_out_by_themselves_and_the_background_is_the_rest() ->
 def test_a_missing_key_is_passed_over_on_request() -> None:
     data = {"pred": case(3)["pred"]}
     assert set(MakeStructureMasksd(["pred", "label"], classes=3, allow_missing_keys=True)(data)) == {"pred"}
+
+
+@pytest.mark.parametrize("regions", [None, {"whole": [1, 2], "core": [2]}])
+def test_voxels_that_the_label_ignores_are_in_no_mask(regions: dict | None) -> None:
+    label = torch.tensor([[[[0, 1], [2, -1]]]]).float()
+    scores = torch.full((3 if regions is None else 2, 1, 2, 2), 1.0)
+    found = MakeStructureMasksd(["pred", "label"], classes=3, regions=regions)({"pred": scores, "label": label})
+    for key in ("pred", "label"):
+        assert not found[key][:, 0, 1, 1].any()
+        assert found[key].flatten(1).any(0).tolist() == [True, True, True, False]

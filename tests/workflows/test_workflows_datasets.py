@@ -274,3 +274,27 @@ def test_many_organs_go_through_the_overlay_of_folders(
     metrics = run_all(overlays, tmp_path, segmented=str(image), **options)
     assert list(metrics["summary"]) == list(table)
     assert_segmented(tmp_path, image)
+
+
+def test_ignore_of_nnunet_is_left_out_of_training_and_figures(tmp_path: Path) -> None:
+    rng = np.random.default_rng(0)
+    for case in range(4):
+        label = np.zeros((24, 24, 24), np.uint8)
+        label[6:12, 8:16, 8:16], label[12:18] = 1, 2
+        image = rng.normal(0, 1, label.shape) + 4 * (label == 1)
+        for folder, values in ((f"imagesTr/c{case}_0000", image.astype(np.float32)), (f"labelsTr/c{case}", label)):
+            (tmp_path / folder).parent.mkdir(exist_ok=True)
+            nib.save(nib.Nifti1Image(values, np.eye(4)), tmp_path / f"{folder}.nii.gz")
+    labels = {"background": 0, "organ": 1, "ignore": 2}
+    content = {"channel_names": {"0": "CT"}, "labels": labels, "numTraining": 4, "file_ending": ".nii.gz"}
+    (tmp_path / "dataset.json").write_text(json.dumps(content))
+    datalist = tmp_path / "datalist.json"
+    split = ["--folds", "2", "--test_share", "0.25", "--output", str(datalist)]
+    assert main(["prepare", "msd", str(tmp_path), *split]) == 0
+    options = {"dataset_dir": str(tmp_path), "datalist": str(datalist), "roi_size": [24, 24, 24]}
+    options |= {"pixdim": [1.0, 1.0, 1.0], "network_def#channels": [4, 8]}
+    image = str(tmp_path / "imagesTr" / "c0_0000.nii.gz")
+    metrics = run_all("msd", tmp_path / "out", segmented=image, **options)
+    assert {row["structure"] for row in metrics["cases"]} == {"organ"}
+    written = nib.load(tmp_path / "out" / "labels" / "c0_0000_seg.nii.gz")
+    assert set(np.unique(np.asarray(written.dataobj))) <= {0, 1}

@@ -37,7 +37,7 @@ TRAIN_IDS = (
     *("network_def", "network", "train#trainer"),
 )
 EVALUATION_IDS = ("dataset_dir", "datalist", "split", "fold", "output_dir", "network")
-CARRIED = ("device", "label_names", "roi_size", "pixdim", "spacing_range", "num_workers")
+CARRIED = ("device", "label_names", "ignore_label", "roi_size", "pixdim", "spacing_range", "num_workers")
 """What the evaluation takes from the train config, where both name it."""
 
 RESERVED = {*TRAIN_IDS, *EVALUATION_IDS, "checkpoint", "resume", "early_stop"} - {"network_def", "train#trainer"}

@@ -34,7 +34,10 @@ EVALUATION_IDS = (
     "dataset#data",
 )
 INFERENCE_IDS = ("checkpoint", "network_def", "network")
-CARRIED = ("device", "network_def", "attention", "deep_supervision", "label_names", "roi_size", "pixdim", "num_workers")
+CARRIED = (
+    *("device", "network_def", "attention", "deep_supervision", "label_names", "ignore_label", "roi_size", "pixdim"),
+    "num_workers",
+)
 """What evaluation and inference take from the train config, where both name it."""
 
 RESERVED = {"dataset_dir", "datalist", "split", "fold", "output_dir", "input", "network", "resume"}

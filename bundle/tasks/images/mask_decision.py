@@ -7,6 +7,7 @@ from collections.abc import Mapping
 import numpy as np
 
 from bundle.metrics.outline import one_region
+from bundle.utils.label_names import structures_of
 from bundle.utils.parse_bool import parse_bool
 
 
@@ -34,6 +35,7 @@ class MaskDecision:
     def __init__(
         self, label_names: Mapping[str, int], *, threshold: float = 0.5, single_region: bool | str = False
     ) -> None:
+        label_names = structures_of(label_names)
         if list(label_names.values()) != list(range(1, len(label_names) + 1)):
             raise ValueError(f"label_names must count from 1 to {len(label_names)}, got {dict(label_names)}.")
         if not 0 <= threshold < 1:

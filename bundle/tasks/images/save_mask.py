@@ -21,6 +21,7 @@ from bundle.io.input_checks import GridMismatchError
 from bundle.metrics.outline import outline_measures
 from bundle.utils.atomic_write import atomic_write
 from bundle.utils.check_choice import check_choice
+from bundle.utils.label_names import structures_of
 from bundle.utils.parse_bool import parse_bool
 from bundle.utils.write_json import write_json
 
@@ -126,6 +127,7 @@ class SaveMaskd(MapTransform):
         allow_missing_keys: bool = False,
     ) -> None:
         super().__init__(keys, allow_missing_keys)
+        label_names = structures_of(label_names)
         if len(levels) != len(label_names):
             raise ValueError(f"every class needs a level, got {dict(label_names)} and the levels {list(levels)}.")
         self.decision = MaskDecision(label_names, **(decision or {}))
