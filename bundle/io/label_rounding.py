@@ -60,6 +60,7 @@ def _half_step(file: str | Path) -> float:
 
 
 def _digits(value: torch.Tensor) -> str:
-    short = f"{value.item():g}"
-    is_hidden = float(short).is_integer() and not value.item().is_integer()
+    number = float(value)
+    short = f"{number:g}"
+    is_hidden = float(short).is_integer() and not number.is_integer()
     return str(value.detach().cpu().numpy()[()]) if is_hidden else short

@@ -76,8 +76,8 @@ def value_map(table: LabelValues, classes: Mapping[str, int] | None = None) -> d
     background = table.get(BACKGROUND, [])
     zeros = [] if background == OTHERS else _values(BACKGROUND, background, least=0)
     ignored = _values(IGNORE, table[IGNORE]) if IGNORE in table else []
-    classes = {value: numbers[name] for name in structures for value in structures[name]}
-    return {0: 0, **dict.fromkeys(zeros, 0), **dict.fromkeys(ignored, IGNORED), **classes}
+    known = {value: numbers[name] for name in structures for value in structures[name]}
+    return {0: 0, **dict.fromkeys(zeros, 0), **dict.fromkeys(ignored, IGNORED), **known}
 
 
 def others_are_background(table: LabelValues) -> bool:
