@@ -36,6 +36,7 @@ class RunSummary:
     def __init__(self, output_dir: str | Path, *, sources: Sequence[Any] = (), enabled: bool = True) -> None:
         self.output_dir, self.sources, self.enabled = Path(str(output_dir)), list(sources), enabled
         self._running = False
+        self._awaited = False
         self.started = time.perf_counter()
 
     @property
@@ -52,6 +53,7 @@ class RunSummary:
         """Write the file at the end of the run of ``engine``."""
         if engine not in self.sources:
             self.sources.append(engine)
+        self._awaited = True
         engine.add_event_handler(Events.STARTED, self._start)
         engine.add_event_handler(Events.COMPLETED, self._write)
         engine.add_event_handler(Events.TERMINATE, self._write_stopped)
@@ -60,12 +62,16 @@ class RunSummary:
         """End the process with status 2 if cases failed; for the ``finalize`` section of a config.
 
         Raises:
+            ValueError: if the run of the engine never started, as MONAI skips one without a batch.
             SystemExit: if cases failed.
         """
+        if self._awaited:
+            raise ValueError("nothing was run: the data loader has no batch; compare the cases with batch_size.")
         if self.failures:
             raise SystemExit(EXIT_BAD_CASES)
 
     def _start(self, engine: Workflow) -> None:
+        self._awaited = False
         self.started = time.perf_counter()
         try:
             self.output_dir.mkdir(parents=True, exist_ok=True)

@@ -3,6 +3,7 @@
 from .checkpoint import TrainingCheckpoint
 from .early_stop import EarlyStop
 from .epoch_seed import EpochSeed
+from .loader import TrainingLoader
 from .non_finite_guard import NonFiniteError, NonFiniteGuard
 from .progress import Progress
 from .publish import PublishWeights
@@ -18,5 +19,6 @@ __all__ = [
     "Progress",
     "PublishWeights",
     "TrainingCheckpoint",
+    "TrainingLoader",
     "WarmupSchedule",
 ]

@@ -10,6 +10,7 @@ from typing import Any
 
 import pytest
 from ignite.engine import Engine, Events
+from monai.engines import Workflow
 
 from bundle.inference import CaseRecord, RunSummary
 
@@ -166,3 +167,15 @@ def test_a_run_that_never_began_leaves_no_summary(tmp_path: Path) -> None:
     RunSummary(tmp_path / "out").attach(engine)
     engine.fire_event("TERMINATE")
     assert not (tmp_path / "out").exists()
+
+
+def test_a_run_without_a_batch_is_an_error(tmp_path: Path) -> None:
+    """MONAI skips such a run with a warning, and the process would end with status 0."""
+    engine = Workflow("cpu", 1, [])
+    summary = RunSummary(tmp_path)
+    summary.attach(engine)
+    with pytest.warns(UserWarning, match="skip the `run`"):
+        engine.run()
+    with pytest.raises(ValueError, match="nothing was run: the data loader has no batch"):
+        summary.exit()
+    assert list(tmp_path.iterdir()) == []

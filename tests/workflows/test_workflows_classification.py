@@ -107,6 +107,15 @@ def test_a_training_skips_images_that_cannot_be_read(dataset: Path, tmp_path: Pa
     assert {failure["case"] for failure in failures} == {"lesion2", "lesion7"}
 
 
+def test_fewer_images_than_a_batch_are_trained_on(
+    dataset: Path, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    options = {**TRAINING, "batch_size": 16, "epochs": 1}
+    run_classification("train", dataset_dir=str(dataset), output_dir=str(tmp_path), **options)
+    assert state(tmp_path)["iteration"] == 1
+    assert "an epoch has 6 training cases, fewer than batch_size 16: batches of 6" in caplog.text
+
+
 def test_all_folds_can_be_trained_on(dataset: Path, tmp_path: Path) -> None:
     options = {"dataset_dir": str(dataset), "output_dir": str(tmp_path), "train#dataset#data#fold": "$None"}
     workflow = make_classification("train", **options)
