@@ -15,6 +15,8 @@ from typing import Any
 import numpy as np
 from torch.utils.data import WeightedRandomSampler
 
+from bundle.utils.path_options import check_path_options
+
 from .case_names import name_images
 from .datalist import Split, choose_split, log_parted_patients, parse_fold
 from .datalist_file import Case, DatalistError, datalist_content, read_datalist, read_fold
@@ -114,6 +116,7 @@ def select_classified(
     Raises:
         DatalistError: when the datalist cannot be used, lacks a class, or the split is unknown or empty.
     """
+    check_path_options(dataset_dir=dataset_dir, datalist=datalist)
     path = Path(datalist) if datalist else Path(dataset_dir, "dataset.json")
     content = read_datalist(path)
     sections = {

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Literal, get_args
 
 from bundle.io.volume_files import unread_volumes_in, volumes_in
+from bundle.utils.path_options import check_path_options
 
 from .case_names import name_cases
 from .datalist_file import Case, DatalistError, read_datalist, read_fold, read_section
@@ -43,6 +44,7 @@ def load_datalist(dataset_dir: str | Path, datalist: str | Path | None = None, f
     Raises:
         DatalistError: when the folder or file is missing or has another form, or a training image has no label.
     """
+    check_path_options(dataset_dir=dataset_dir, datalist=datalist)
     root = Path(dataset_dir)
     if not str(dataset_dir) or not root.is_dir():
         raise DatalistError(f"dataset_dir {str(dataset_dir)!r} is not a folder; pass --dataset_dir DIR.")

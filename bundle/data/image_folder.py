@@ -8,6 +8,8 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+from bundle.utils.path_options import check_path_options
+
 from .case_names import name_images
 from .datalist import Split, choose_split, parse_fold, select_cases
 from .datalist_file import Case, DatalistError, datalist_content
@@ -80,6 +82,7 @@ def select_images(
     Raises:
         DatalistError: when the folder or file cannot be used, or the split is unknown or empty.
     """
+    check_path_options(dataset_dir=dataset_dir, datalist=datalist)
     root = Path(dataset_dir)
     if datalist or not root.is_dir() or (root / "dataset.json").is_file():
         return name_images(select_cases(dataset_dir, split, datalist, fold))

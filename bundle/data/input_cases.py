@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from bundle.io.volume_files import files_of, is_dicom, series_in, unread_volumes_in, volumes_in
+from bundle.utils.path_options import check_path_options
 
 from .case_names import name_cases, name_images
 from .datalist_file import Case, DatalistError, read_datalist, read_section
@@ -45,6 +46,7 @@ def list_cases(
         DatalistError: when nothing is named, a folder holds no volume, a JSON file is not a datalist, or an image lies
             in ``output_dir``.
     """
+    check_path_options(input=input, output_dir=output_dir)
     if not str(input):
         raise DatalistError("input is not set; pass --input with a volume, a folder of them, or a dataset.json.")
     path = Path(str(input))
@@ -73,6 +75,7 @@ def list_images(
         DatalistError: when nothing is named, a folder holds no image, a JSON file is not a datalist, two images would
             write the same output, or an image lies in ``output_dir``.
     """
+    check_path_options(input=input, output_dir=output_dir)
     if not str(input):
         raise DatalistError("input is not set; pass --input with an image, a folder of them, or a dataset.json.")
     path = Path(str(input))

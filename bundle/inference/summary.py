@@ -11,6 +11,7 @@ from typing import Any
 from ignite.engine import Events
 from monai.engines import Workflow
 
+from bundle.utils.path_options import check_path_options
 from bundle.utils.write_json import write_json
 
 from .case_record import CaseRecord
@@ -31,9 +32,13 @@ class RunSummary:
         sources: datasets and engines with ``records`` of cases, and writers such as
             :class:`bundle.inference.BackgroundWriter`, whose ``finish()`` is called before the file is written.
         enabled: False to write nothing, e.g. on all processes except the first.
+
+    Raises:
+        ValueError: if ``monai.bundle`` has rewritten the folder, see :mod:`bundle.utils.path_options`.
     """
 
     def __init__(self, output_dir: str | Path, *, sources: Sequence[Any] = (), enabled: bool = True) -> None:
+        check_path_options(output_dir=output_dir)
         self.output_dir, self.sources, self.enabled = Path(str(output_dir)), list(sources), enabled
         self._running = False
         self._awaited = False

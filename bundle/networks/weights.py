@@ -10,6 +10,7 @@ import torch
 from torch import nn
 
 from bundle.utils.errors import BundleError
+from bundle.utils.path_options import check_path_options
 
 
 class WeightsError(BundleError):
@@ -38,6 +39,7 @@ def load_weights(
     Raises:
         WeightsError: when the file is missing, holds more than weights or no state dict, or does not fit.
     """
+    check_path_options(checkpoint=checkpoint)
     network = network.to(device)
     if channels_last:
         network = network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
