@@ -181,6 +181,7 @@ NAMES: dict[str, dict[str, str]] = {
         "AssignLevelsd": "tasks.spine.label_candidates.AssignLevelsd",
         "LabelCandidatesd": "tasks.spine.label_candidates.LabelCandidatesd",
     },
+    "volume_files": {"series_in": "io.dicom_headers.series_in"},
 }
 """The new place, below ``bundle``, of every old name, by its old package."""
 

@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from bundle.io.images import StoredImage, read_image, read_mask
+from bundle.io.images import StoredImage, orientation_conflict, read_image, read_mask
 
 from .findings import Reading
 from .items import Item
@@ -63,12 +63,8 @@ def _describe_mask(reading: Reading, mask: StoredImage, image: StoredImage | Non
     file = reading.item.label
     for remark in mask.remarks:
         reading.remark(f"{file}: {remark}")
-    height, width = mask.pixels.shape
-    if image is not None and image.pixels.shape[:2] != mask.pixels.shape:
-        size = f"{image.pixels.shape[1]} x {image.pixels.shape[0]}"
-        reading.fault(
-            "grid mismatch", f"{file}: is {width} x {height} pixels, its image {size}; name the mask of this image."
-        )
+    if image is not None:
+        _check_fit(reading, mask, image)
     counts = np.bincount(mask.pixels.ravel())
     reading.facts["voxels"] = int(mask.pixels.size)
     reading.facts["classes"] = {str(value): int(count) for value, count in enumerate(counts) if value and count}
@@ -76,6 +72,18 @@ def _describe_mask(reading: Reading, mask: StoredImage, image: StoredImage | Non
         reading.fault("empty label", f"{file}: holds no class but the background; label it, or leave it out.")
     elif not counts[0]:
         reading.remark(f"{file}: holds no background")
+
+
+def _check_fit(reading: Reading, mask: StoredImage, image: StoredImage) -> None:
+    """Note a mask that does not have the size of its image, or is turned by another EXIF orientation."""
+    file, conflict = reading.item.label, orientation_conflict(image, mask)
+    height, width = mask.pixels.shape
+    if image.pixels.shape[:2] != mask.pixels.shape:
+        size = f"{image.pixels.shape[1]} x {image.pixels.shape[0]}"
+        cause, remedy = conflict or ("of another size", "name the mask of this image")
+        reading.fault("grid mismatch", f"{file}: is {width} x {height} pixels, its image {size}, {cause}; {remedy}.")
+    elif conflict is not None:
+        reading.remark(f"{file}: {'; '.join(conflict)}")
 
 
 def _check_classes(reading: Reading, classes: Any) -> None:

@@ -6,7 +6,8 @@ import logging
 from collections.abc import Sequence
 from pathlib import Path
 
-from bundle.io.volume_files import files_of, is_dicom, series_in, unread_volumes_in, volumes_in
+from bundle.io.dicom_headers import series_in
+from bundle.io.volume_files import files_of, is_dicom, unread_volumes_in, volumes_in
 from bundle.utils.path_options import check_path_options
 
 from .case_names import name_cases, name_images
@@ -31,8 +32,8 @@ def list_cases(
     Args:
         input: a volume (NIfTI, NRRD, MetaImage, or a zip archive with a DICOM series), a folder, or a ``dataset.json``
             in MSD form (its ``test`` section; paths relative to the file). Of a folder, the volumes directly in it
-            are listed, with those of formats that are not read, and the DICOM series in it or below. Volumes in
-            folders below are logged.
+            are listed, with those of formats that are not read, and the DICOM series in it or at any depth below.
+            Volumes in folders below are logged.
         output_dir: where results will go; no image may lie in it. A folder of results in ``input`` is not a case.
         modalities: names of the channels of an image, in their order. Where there are several, files
             ``<case>_<modality>``, or ``<modality>`` in a folder of the case, at whatever depth of the folder, are

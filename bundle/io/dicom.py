@@ -20,23 +20,25 @@ from monai.data import MetaTensor
 
 from bundle.utils.lengths import is_above, is_below
 
+from .dicom_headers import VOLUMES, derived_kind, has_frames, read_headers, series_in
 from .input_checks import (
     MAX_SHIFT,
     MissingGeometryError,
     SeriesError,
     SliceSpacingError,
-    UnreadableFileError,
     VoxelTypeError,
     check_grid,
     check_presence,
 )
 from .itk import LPS_TO_RAS, as_meta_tensor, require
 
-TAGS = [
-    *("SOPClassUID", "SeriesInstanceUID", "SeriesDescription", "Modality", "Rows", "Columns", "NumberOfFrames"),
-    *("SamplesPerPixel", "ImagePositionPatient", "ImageOrientationPatient", "PixelSpacing"),
-]
 PLACE = ("ImagePositionPatient", "ImageOrientationPatient", "PixelSpacing")
+
+REFERENCED = ("FrameOfReferenceUID", "StudyInstanceUID", "SOPInstanceUID")
+"""Attributes of the slices that a DICOM object about them must repeat."""
+
+Slices = list[tuple[str, Any]]
+"""Names and headers of files."""
 
 
 @dataclass(frozen=True)
@@ -49,6 +51,7 @@ class Series:
         shape: columns, rows, slices.
         affine: from voxels to RAS+ in mm.
         remarks: sentences for the user.
+        missing: attributes of :data:`REFERENCED` that a slice lacks.
     """
 
     source: Path
@@ -56,6 +59,7 @@ class Series:
     shape: tuple[int, int, int]
     affine: np.ndarray
     remarks: tuple[str, ...]
+    missing: tuple[str, ...] = ()
 
 
 def open_series(source: str | Path, spacing_range: Sequence[float] | None = None) -> Series:
@@ -69,7 +73,7 @@ def open_series(source: str | Path, spacing_range: Sequence[float] | None = None
         BadInputError: of the type that says what is wrong.
     """
     check_presence(source)
-    headers = _headers(Path(source))
+    headers = read_headers(Path(source))
     (chosen, remarks) = _one_series(source, headers)
     first = chosen[0][1]
     _check_alike(source, chosen)
@@ -80,9 +84,10 @@ def open_series(source: str | Path, spacing_range: Sequence[float] | None = None
     step = (positions[-1] - positions[0]) / max(len(names) - 1, 1)
     affine = LPS_TO_RAS @ _affine(first, positions[0], step if len(names) > 1 else normal)
     shape = (int(first.Columns), int(first.Rows), len(names))
-    _check_steps(source, names, positions @ normal, positions)
+    _check_steps(source, chosen, positions @ normal, positions)
     check_grid(source, shape, affine, spacing_range)
-    return Series(Path(source), names, shape, affine, tuple(remarks))
+    missing = tuple(tag for tag in REFERENCED if not all(header.get(tag) for _, header in chosen))
+    return Series(Path(source), names, shape, affine, tuple(remarks), missing)
 
 
 def read_series(series: Series) -> MetaTensor:
@@ -109,97 +114,73 @@ def slice_files(series: Series) -> Iterator[list[str]]:
         yield [str(file) for file in files]
 
 
-def _headers(source: Path) -> list[tuple[str, Any]]:
-    """Return names and headers of all DICOM files that are images."""
-    found = []
-    for name, stream in _streams(source):
-        header = _header(source, name, stream)
-        if header is not None and "Rows" in header and "SeriesInstanceUID" in header:
-            found.append((name, header))
-    return found
-
-
-def _streams(source: Path) -> Iterator[tuple[str, Any]]:
-    if source.is_dir():
-        for path in sorted(source.iterdir()):
-            if path.is_file() and not path.name.startswith("."):
-                with open(path, "rb") as stream:
-                    yield path.name, stream
-        return
-    try:
-        with zipfile.ZipFile(source) as archive:
-            for member in archive.infolist():
-                if not member.is_dir() and not Path(member.filename).name.startswith("."):
-                    with archive.open(member) as stream:
-                        yield member.filename, stream
-    except (zipfile.BadZipFile, RuntimeError, EOFError) as error:
-        raise UnreadableFileError(source, f"cannot be unpacked ({error})", "copy it again or pack it anew") from error
-
-
-def _header(source: Path, name: str, stream: Any) -> Any:
-    """Return the header of a DICOM file, or None for any other file."""
-    pydicom = require("pydicom", source)
-    try:
-        return pydicom.dcmread(stream, stop_before_pixels=True, specific_tags=TAGS)
-    except pydicom.errors.InvalidDicomError as error:
-        if name.lower().endswith(".dcm"):
-            raise _damaged(source, name, "is no DICOM file") from error
-        return None
-    except Exception as error:
-        raise _damaged(source, name, f"cannot be read ({error})") from error
-
-
-def _damaged(source: Path, name: str, problem: str) -> UnreadableFileError:
-    return UnreadableFileError(source, f"its file {name} {problem}", "copy or export the series again")
-
-
-def _one_series(source: str | Path, headers: list[tuple[str, Any]]) -> tuple[list[tuple[str, Any]], list[str]]:
-    """Return the files of the only series that has a place in the world, and remarks on others."""
-    series: dict[str, list[tuple[str, Any]]] = {}
+def _one_series(source: str | Path, headers: Slices) -> tuple[Slices, list[str]]:
+    """Return the files of the only series that can be a volume, and remarks on the other objects with pixels."""
+    series: dict[str, Slices] = {}
     for name, header in headers:
-        if _has_frames(header) and header.get("Modality") != "SEG":
-            raise _several_frames(source, name)
         series.setdefault(str(header.SeriesInstanceUID), []).append((name, header))
-    placed = {uid: items for uid, items in series.items() if any(PLACE[0] in header for _, header in items)}
-    described = {uid: _described(items) for uid, items in series.items()}
-    if not series:
-        raise SeriesError(source, "holds no DICOM image", "pass a folder or a zip archive with one series")
-    if len(placed) > 1:
+    images = {uid: items for uid, items in series.items() if not all(derived_kind(header) for _, header in items)}
+    if not images:
+        raise _no_image(source, list(series.values()))
+    volumes = {uid: items for uid, items in images.items() if _may_be_volume(items)} or {
+        uid: items for uid, items in images.items() if has_frames(items[0][1])
+    }
+    if len(volumes) > 1:
         raise SeriesError(
             source,
-            f"holds {len(placed)} series: {', '.join(sorted(described[uid] for uid in placed))}",
+            f"holds {len(volumes)} series: {', '.join(sorted(_described(items) for items in volumes.values()))}",
             "put each one in a separate folder, and pass the folder that contains these",
         )
-    if not placed:
+    if not volumes:
         raise MissingGeometryError(source, "has slices without ImagePositionPatient", "export the original series")
-    (uid,) = placed
-    return placed[uid], [f"skipped {text}, which has no position" for key, text in described.items() if key != uid]
+    (uid,) = volumes
+    others = [items for key, items in series.items() if key != uid]
+    return volumes[uid], [f"skipped {_described(items)}, which {_why_skipped(items)}" for items in others]
 
 
-def _has_frames(header: Any) -> bool:
-    return int(header.get("NumberOfFrames") or 1) > 1
+def _no_image(source: str | Path, derived: list[Slices]) -> SeriesError:
+    """Return the error for a source without images; of a folder, it names those below that hold some."""
+    below = [] if Path(source).is_file() else [folder for folder in series_in(Path(source)) if folder != Path(source)]
+    if below:
+        shown = ", ".join(str(folder.relative_to(source)) for folder in below[:5]) + (", ..." if below[5:] else "")
+        return SeriesError(source, f"holds no DICOM image, but its folders do: {shown}", "pass one of these folders")
+    kinds = f" but {', '.join(_described(items) for items in derived)}" if derived else ""
+    return SeriesError(source, f"holds no DICOM image{kinds}", "pass a folder or a zip archive with one series")
 
 
-def _several_frames(source: str | Path, name: str) -> SeriesError:
-    return SeriesError(
-        source, f"its file {name} has several frames", "convert it to NIfTI, e.g. with dcm2niix, or split it"
-    )
+def _may_be_volume(items: Slices) -> bool:
+    """Return whether a series has slices with a position, or frames of CT, MR or PET."""
+    if all(has_frames(header) for _, header in items):
+        return any(str(header.get("SOPClassUID")) in VOLUMES for _, header in items)
+    return any(PLACE[0] in header for _, header in items)
 
 
-def _described(items: list[tuple[str, Any]]) -> str:
+def _why_skipped(items: Slices) -> str:
+    header = items[0][1]
+    kind = derived_kind(header)
+    if kind:
+        return f"is not an image but derived from images ({kind})"
+    return f"has several frames ({header.get('Modality')})" if has_frames(header) else "has no position"
+
+
+def _described(items: Slices) -> str:
     header = items[0][1]
     return f"{header.get('SeriesDescription') or header.get('Modality') or 'unnamed'!s} ({len(items)} files)"
 
 
-def _check_alike(source: str | Path, items: list[tuple[str, Any]]) -> None:
+def _check_alike(source: str | Path, items: Slices) -> None:
     """Check that every slice has a position and the size, orientation and voxel size of the first."""
     (first_name, first) = items[0]
     for name, header in items:
+        if has_frames(header):
+            raise SeriesError(
+                source,
+                f"its file {name} has several frames, which may be of several stacks or echoes",
+                "convert it to files of one slice, e.g. with emf2sf of dcm4che, and pass one folder per stack and echo",
+            )
         missing = [tag for tag in PLACE if not header.get(tag)]
         if missing:
             raise MissingGeometryError(source, f"its file {name} has no {missing[0]}", "export the original series")
-        if _has_frames(header):
-            raise _several_frames(source, name)
         if int(header.get("SamplesPerPixel") or 1) > 1:
             raise VoxelTypeError(source, f"its file {name} has color voxels", "export the series in shades of gray")
         for tags in (("Rows", "Columns"), PLACE[1:2], PLACE[2:]):
@@ -224,15 +205,16 @@ def _affine(header: Any, origin: np.ndarray, step: np.ndarray) -> np.ndarray:
     return affine
 
 
-def _check_steps(source: str | Path, names: Sequence[str], places: np.ndarray, positions: np.ndarray) -> None:
+def _check_steps(source: str | Path, items: Slices, places: np.ndarray, positions: np.ndarray) -> None:
     """Check that slices lie evenly on a line.
 
     Args:
         source: where the series lies.
-        names: names of the slices.
+        items: the slices.
         places: places of the slices along the normal, increasing, in mm.
         positions: positions of the slices ``(N, 3)`` in mm.
     """
+    names = [name for name, _ in items]
     if len(names) < 3:
         return
     gaps = np.diff(places)
@@ -244,7 +226,15 @@ def _check_steps(source: str | Path, names: Sequence[str], places: np.ndarray, p
             f"its files {names[low]} and {names[low + 1]} lie at the same place",
             "keep one acquisition, time point or echo",
         )
+    uneven = "pass the slices of one spacing as a series of their own, or resample the series to even slices"
     if is_above(gaps[high], 1.5 * usual):
+        if _follow_each_other([header for _, header in items], high):
+            raise SliceSpacingError(
+                source,
+                f"its slices are uneven: {names[high]} and {names[high + 1]} follow each other by InstanceNumber and "
+                f"are {gaps[high]:.3g} mm apart, others {gaps[low]:.3g} mm",
+                uneven,
+            )
         raise SliceSpacingError(
             source,
             f"about {round(gaps[high] / usual) - 1} slices are missing between {names[high]} and {names[high + 1]}",
@@ -256,5 +246,14 @@ def _check_steps(source: str | Path, names: Sequence[str], places: np.ndarray, p
         raise SliceSpacingError(
             source,
             f"its slices are uneven: {names[int(off.argmax())]} lies {off.max():.2g} mm off its place",
-            "resample it to even slices",
+            uneven,
         )
+
+
+def _follow_each_other(headers: Sequence[Any], index: int) -> bool:
+    """Return whether the numbers of a slice and the next show that no slice is missing between them."""
+    numbers = [header.get("InstanceNumber") for header in headers]
+    if any(number is None for number in numbers):
+        return False
+    steps = np.abs(np.diff([int(number) for number in numbers]))
+    return 0 < steps[index] <= np.median(steps)

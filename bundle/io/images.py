@@ -9,14 +9,19 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any, NamedTuple
 
 import numpy as np
 from PIL import Image, ImageOps
 
+from .deep_color import COMPLETE, combine_bytes, has_planes, is_deep, lay_on_black, raw_mode, read_low_bytes
 from .input_checks import BadInputError, LabelValuesError, UnreadableFileError
 
 EXIF_ORIENTATION = 0x0112
 """Number of the EXIF tag with the orientation of an image."""
+
+IMAGE_WIDTH, IMAGE_LENGTH = 256, 257
+"""Tags of TIFF with the size of the stored pixels."""
 
 LOSSY = ("JPEG", "MPO", "JPEG2000", "WEBP")
 """Formats that do not keep gray levels as they are."""
@@ -29,6 +34,8 @@ COLOR_NOISE = 16
 
 DIM = 1 / 8
 """A 16-bit image whose brightest pixel is below this share of the range gets a remark."""
+
+ON_BLACK = "transparent pixels were laid on black"
 
 _STORED = {
     1: (False, False, False),
@@ -47,6 +54,10 @@ class PixelTypeError(BadInputError):
     """The file does not hold one color image: floating-point pixels, or several frames."""
 
 
+class ImageTooLargeError(BadInputError):
+    """The image has more pixels than are read."""
+
+
 @dataclass(frozen=True)
 class StoredImage:
     """An image or mask as read from its file.
@@ -62,21 +73,32 @@ class StoredImage:
     remarks: tuple[str, ...]
 
 
+class _Opened(NamedTuple):
+    """A file as Pillow reads it: upright, with the lower bytes of 16-bit color, its EXIF orientation and remarks."""
+
+    image: Image.Image
+    low: Image.Image | None
+    orientation: int
+    remarks: list[str]
+
+
 def read_image(file: str | Path) -> StoredImage:
     """Read an image as RGB.
 
-    Gray, palette, CMYK and 16-bit pixels are converted; transparent pixels are laid on black.
+    Gray, palette and CMYK pixels are converted, 16 bits are kept; transparent pixels are laid on black.
 
     Raises:
         UnreadableFileError: when the file is missing, empty, truncated or not an image.
+        ImageTooLargeError: when it has more pixels than Pillow reads.
         PixelTypeError: when it holds floating-point pixels or several frames.
     """
-    image, orientation, remarks = _open(file)
+    image, low, orientation, remarks = _open(file)
     if image.mode.startswith("I"):
-        gray = _sixteen_bits(file, image)
-        if 0 < gray.max() < DIM * 65535:
-            remarks.append(f"the 16-bit pixels reach only {gray.max()} of 65535, so the image is dim")
-        pixels = np.repeat(gray[..., None], 3, axis=2)
+        pixels = np.repeat(_sixteen_bits(file, image)[..., None], 3, axis=2)
+        _check_dim(pixels, remarks)
+    elif low is not None:
+        pixels = _deep_color(image, low, remarks)
+        _check_dim(pixels, remarks)
     else:
         pixels = np.asarray(_rgb(image, remarks))
     if (pixels == pixels[0, 0]).all():
@@ -97,11 +119,13 @@ def read_mask(file: str | Path, levels: Sequence[int] = (255,), *, round_levels:
 
     Raises:
         UnreadableFileError: when the file is missing, empty, truncated or not an image.
+        ImageTooLargeError: when it has more pixels than Pillow reads.
         PixelTypeError: when it holds floating-point pixels or several frames.
         LabelValuesError: when it is colored, or holds levels that are none of the classes.
     """
-    image, orientation, remarks = _open(file)
-    gray = _gray_levels(file, image, remarks)
+    opened = _open(file)
+    image, _, orientation, remarks = opened
+    gray = _gray_levels(file, opened)
     known = np.array([0, *levels])
     found = np.unique(gray)
     if np.isin(found, known).all():
@@ -129,8 +153,9 @@ def upright_size(file: str | Path) -> tuple[int, int]:
     _check_presence(file)
     try:
         with Image.open(file) as image:
-            turned = _orientation(image) > 4
-            return (image.width, image.height) if turned else (image.height, image.width)
+            tags: Any = getattr(image, "tag_v2", {})  # of TIFF, Pillow gives the upright size in new versions only
+            height, width = tags.get(IMAGE_LENGTH, image.height), tags.get(IMAGE_WIDTH, image.width)
+            return (width, height) if _orientation(image) > 4 else (height, width)
     except Exception as error:
         raise _unreadable(file, error) from error
 
@@ -143,15 +168,32 @@ def stored(pixels: np.ndarray, orientation: int) -> np.ndarray:
     return np.flip(pixels, tuple(axis for axis in (0, 1) if flipped[axis]))
 
 
-def _open(file: str | Path) -> tuple[Image.Image, int, list[str]]:
-    """Return the upright image, the EXIF orientation that the file has, and remarks."""
+def orientation_conflict(image: StoredImage, mask: StoredImage) -> tuple[str, str] | None:
+    """Return what is unclear if an image and its mask have different EXIF orientations, and the remedy; else None."""
+    if image.orientation == mask.orientation:
+        return None
+    return (
+        f"has the EXIF orientation {mask.orientation}, its image {image.orientation}, "
+        "and each was turned upright by its own",
+        "if the mask was drawn on the stored pixels, write the EXIF orientation of the image into it",
+    )
+
+
+def _open(file: str | Path) -> _Opened:
     _check_presence(file)
     try:
         with Image.open(file) as image:
-            frames, name = getattr(image, "n_frames", 1), image.format
+            frames, name, raw = getattr(image, "n_frames", 1), image.format, raw_mode(image)
+            if has_planes(image):
+                raise PixelTypeError(
+                    file, "has 16-bit channels in separate planes", "save it with the channels of a pixel side by side"
+                )
+            orientation = _orientation(image)  # of TIFF, loading takes the tag off
             image.load()
-            orientation = _orientation(image)
             upright = ImageOps.exif_transpose(image)
+        low = read_low_bytes(file) if raw.startswith(COMPLETE) else None
+    except BadInputError:
+        raise
     except Exception as error:
         raise _unreadable(file, error) from error
     if frames > 1 and name != "MPO":
@@ -160,7 +202,9 @@ def _open(file: str | Path) -> tuple[Image.Image, int, list[str]]:
         raise PixelTypeError(file, "has floating-point pixels", "save it with 8 or 16 bits a channel")
     upright.format = name
     remarks = [] if orientation == 1 else [f"turned upright as its EXIF orientation {orientation} says"]
-    return upright, orientation, remarks
+    if low is None and is_deep(upright, raw):
+        remarks.append("only the upper 8 of the 16 bits of a channel are read")
+    return _Opened(upright, low, orientation, remarks)
 
 
 def _orientation(image: Image.Image) -> int:
@@ -178,7 +222,11 @@ def _check_presence(file: str | Path) -> None:
         raise UnreadableFileError(file, "is empty", "copy or export it again")
 
 
-def _unreadable(file: str | Path, error: Exception) -> UnreadableFileError:
+def _unreadable(file: str | Path, error: Exception) -> BadInputError:
+    if isinstance(error, Image.DecompressionBombError | Image.DecompressionBombWarning):
+        return ImageTooLargeError(
+            file, f"is too large ({error})", "cut it into several images, or export it at a lower resolution"
+        )
     return UnreadableFileError(
         file,
         f"cannot be read as an image ({error})",
@@ -193,6 +241,20 @@ def _sixteen_bits(file: str | Path, image: Image.Image) -> np.ndarray:
     return pixels.astype(np.uint16)
 
 
+def _deep_color(image: Image.Image, low: Image.Image, remarks: list[str]) -> np.ndarray:
+    """Return the RGB pixels of a 16-bit color image."""
+    pixels, is_transparent = lay_on_black(combine_bytes(image, low))
+    if is_transparent:
+        remarks.append(ON_BLACK)
+    return pixels
+
+
+def _check_dim(pixels: np.ndarray, remarks: list[str]) -> None:
+    """Note that 16-bit pixels use a small part of their range."""
+    if 0 < pixels.max() < DIM * 65535:
+        remarks.append(f"the 16-bit pixels reach only {pixels.max()} of 65535, so the image is dim")
+
+
 def _rgb(image: Image.Image, remarks: list[str]) -> Image.Image:
     """Convert to RGB; transparent pixels are laid on black."""
     if not image.has_transparency_data:
@@ -200,21 +262,27 @@ def _rgb(image: Image.Image, remarks: list[str]) -> Image.Image:
     colored = image.convert("RGBA")
     if colored.getchannel("A").getextrema()[0] == 255:
         return colored.convert("RGB")
-    remarks.append("transparent pixels were laid on black")
+    remarks.append(ON_BLACK)
     return Image.alpha_composite(Image.new("RGBA", colored.size, (0, 0, 0, 255)), colored).convert("RGB")
 
 
-def _gray_levels(file: str | Path, image: Image.Image, remarks: list[str]) -> np.ndarray:
+def _gray_levels(file: str | Path, opened: _Opened) -> np.ndarray:
     """Return the gray levels of a mask, 0 to 255, or the numbers of a colored palette."""
+    image, low, _, remarks = opened
     if image.mode.startswith("I"):
-        pixels = _sixteen_bits(file, image)
-        return pixels if pixels.max() <= 255 else np.round(pixels / 257).astype(np.uint8)
-    colors = np.asarray(_rgb(image, remarks)).astype(np.int16)
+        return _eight_bits(_sixteen_bits(file, image))
+    pixels = np.asarray(_rgb(image, remarks)) if low is None else _eight_bits(_deep_color(image, low, remarks))
+    colors = pixels.astype(np.int16)
     if (colors.max(axis=2) - colors.min(axis=2)).max() <= COLOR_NOISE:
         return np.round(colors.mean(axis=2)).astype(np.uint8)
     if image.mode == "P":
         return np.asarray(image)
     raise LabelValuesError(file, "is colored", "save the mask as gray levels, one per class")
+
+
+def _eight_bits(pixels: np.ndarray) -> np.ndarray:
+    """Return the gray levels of a 16-bit mask, which may hold levels of 8 bits."""
+    return pixels if pixels.max() <= 255 else np.round(pixels / 257).astype(np.uint8)
 
 
 def _nearest(file: str | Path, gray: np.ndarray, known: np.ndarray, remarks: list[str]) -> np.ndarray:

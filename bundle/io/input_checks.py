@@ -20,6 +20,8 @@ from bundle.utils.errors import FileError
 from bundle.utils.lengths import is_above, is_at_most, is_below
 
 from .label_rounding import describe_values
+from .length_units import nifti_unit
+from .volume_files import is_dicom
 
 MAX_SHEAR = 1e-3
 """Largest cosine between two axes of an affine that still counts as orthogonal (ITK's order of tolerance)."""
@@ -108,11 +110,13 @@ def check_header(file: str | Path, spacing_range: Sequence[float], *, stacked: b
     if len(shape) > 3 and set(shape[3:]) == {1}:
         repairs.append(f"dropped the axes of size 1 behind the third of the shape {tuple(shape)}")
         shape = shape[:3]
+    unit = nifti_unit(header)
+    repairs += unit.remarks()
     _check_voxel_type(file, header)
     space = shape[:3] if stacked and len(shape) == 4 else shape
     _check_shape(file, space)
     _check_geometry(file, header, space)
-    _check_spacing(file, header.get_best_affine(), spacing_range)
+    _check_spacing(file, unit.convert(header.get_best_affine()), spacing_range)
     return repairs
 
 
@@ -219,6 +223,8 @@ def _read_header(file: str | Path) -> nib.Nifti1Header:
     check_presence(file)
     if path.is_dir():
         raise UnreadableFileError(file, "is a folder", "name a NIfTI file")
+    if is_dicom(path):
+        raise UnreadableFileError(file, "is a single DICOM file", "pass the folder that holds the series")
     try:
         image = nib.load(path)
         if not isinstance(image, nib.Nifti1Image):

@@ -5,6 +5,7 @@ ITK's world is LPS+, this project's RAS+: the first two world axes change their 
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from pathlib import Path
 from types import ModuleType
@@ -23,6 +24,7 @@ from .input_checks import (
     check_grid,
     check_presence,
 )
+from .length_units import MILLIMETER, LengthUnit, named_unit
 
 LPS_TO_RAS = np.diag([-1.0, -1.0, 1.0, 1.0])
 NRRD = (".nrrd", ".nhdr")
@@ -47,8 +49,8 @@ def require(name: str, file: str | Path) -> Any:
     return module
 
 
-def open_itk(file: str | Path, spacing_range: Sequence[float]) -> tuple[tuple[int, ...], np.ndarray]:
-    """Check the header of a NRRD or MetaImage file and return its size and its affine in RAS+.
+def open_itk(file: str | Path, spacing_range: Sequence[float]) -> tuple[tuple[int, ...], np.ndarray, list[str]]:
+    """Check the header of a NRRD or MetaImage file and return its size, its affine in RAS+ in mm, and remarks.
 
     Raises:
         BadInputError: of the type that says what is wrong.
@@ -65,15 +67,16 @@ def open_itk(file: str | Path, spacing_range: Sequence[float]) -> tuple[tuple[in
         )
     _check_declared(file)
     check_grid(file, shape, affine, spacing_range)
-    return shape, affine
+    return shape, affine, _unit(file).remarks()
 
 
 def itk_grid(file: str | Path) -> tuple[tuple[int, ...], np.ndarray]:
-    """Return the size ``(D, H, W)`` of a file that ITK reads, first the axis that runs fastest, and the affine in RAS+.
+    """Return the size ``(D, H, W)`` of a file that ITK reads, fastest axis first, and the affine in RAS+ in mm.
 
     Raises:
         UnreadableFileError: when ITK cannot read the header.
         DimensionError: when the file has not three axes.
+        MissingGeometryError: when its unit of length is unknown.
     """
     reader = _reader(require("SimpleITK", file), file)
     shape = tuple(reader.GetSize())
@@ -82,7 +85,7 @@ def itk_grid(file: str | Path) -> tuple[tuple[int, ...], np.ndarray]:
     affine = np.eye(4)
     affine[:3, :3] = np.reshape(reader.GetDirection(), (3, 3)) * np.array(reader.GetSpacing())
     affine[:3, 3] = reader.GetOrigin()
-    return shape, LPS_TO_RAS @ affine
+    return shape, _unit(file).convert(LPS_TO_RAS @ affine)
 
 
 def read_itk(file: str | Path, affine: np.ndarray) -> MetaTensor:
@@ -154,6 +157,27 @@ def _check_declared(file: str | Path) -> None:
             raise MissingGeometryError(
                 file, f"has no {names[0]}, so its place in the world is unknown", "write it into the header"
             )
+
+
+def _unit(file: str | Path) -> LengthUnit:
+    """Return the unit of length that a header names; mm if it names none.
+
+    ITK reads neither NRRD's ``space units`` nor MetaImage's ``DistanceUnits``.
+
+    Raises:
+        MissingGeometryError: when the unit is unknown, or not the same along all axes.
+    """
+    fields = _fields(Path(file))
+    named = fields.get("space units", fields.get("DistanceUnits"))
+    if named is None:
+        return MILLIMETER
+    units = {named_unit(name) for name in re.findall(r'"([^"]*)"', named) or [named]}
+    unit = units.pop()
+    if unit is None or units:
+        raise MissingGeometryError(
+            file, f"has the unit of length {named}, which is not read", "write all lengths in mm into the header"
+        )
+    return unit
 
 
 def _fields(path: Path) -> dict[str, str]:

@@ -16,6 +16,7 @@ from .dicom import Series, open_series
 from .dicom_seg import write_dicom_seg
 from .input_checks import BadInputError, GridMismatchError, grid_distance
 from .itk import itk_grid, write_itk
+from .length_units import nifti_affine
 from .volume_files import kind_of
 
 ENDINGS = {"nii.gz": ".nii.gz", "nrrd": ".nrrd", "mha": ".mha", "dicom_seg": ".dcm"}
@@ -79,7 +80,7 @@ def _open_source(source: str | Path) -> tuple[tuple[int, ...], np.ndarray, Serie
     kind = kind_of(source)
     if kind == "nifti":
         reference: Any = nib.load(source)
-        return tuple(reference.shape[:3]), reference.affine, None, reference
+        return tuple(reference.shape[:3]), nifti_affine(reference), None, reference
     if kind == "dicom":
         series = open_series(source)
         return series.shape, series.affine, series, None

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Hashable, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +17,7 @@ from PIL import Image
 
 from bundle.utils.parse_bool import parse_bool
 
-from .images import StoredImage, read_image, read_mask
+from .images import StoredImage, orientation_conflict, read_image, read_mask
 from .input_checks import GridMismatchError
 
 logger = logging.getLogger(__name__)
@@ -94,13 +95,15 @@ class LoadColorImaged(MapTransform):
 
     def _fitted(self, files: Mapping[Hashable, str | Path], image: StoredImage, mask: StoredImage) -> StoredImage:
         (height, width), (mask_height, mask_width) = image.pixels.shape[:2], mask.pixels.shape
+        conflict = orientation_conflict(image, mask)
+        if conflict is not None:
+            mask = replace(mask, remarks=(*mask.remarks, "; ".join(conflict)))
         if (height, width) == (mask_height, mask_width):
             return mask
         sizes = f"is {mask_width} x {mask_height} pixels, its image {files[self.image_key]} {width} x {height}"
         if abs(width * mask_height / (height * mask_width) - 1) > MAX_STRETCH:
-            raise GridMismatchError(
-                files[self.label_key], f"{sizes}, of another aspect ratio", "name the mask of this image"
-            )
+            cause, remedy = conflict or ("of another aspect ratio", "name the mask of this image")
+            raise GridMismatchError(files[self.label_key], f"{sizes}, {cause}", remedy)
         if not self.resize_mask:
             raise GridMismatchError(
                 files[self.label_key], sizes, "save the mask at the image's size, or set resize_mask to true"

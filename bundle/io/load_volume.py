@@ -31,6 +31,7 @@ from .itk import last_line, open_itk, read_itk
 from .label_classes import LabelMap
 from .label_rounding import round_labels
 from .label_tables import LabelValues
+from .length_units import nifti_unit
 from .volume_files import files_of, kind_of
 
 logger = logging.getLogger(__name__)
@@ -184,8 +185,8 @@ def _open(file: str | Path, spacing_range: Sequence[float], *, stacked: bool = F
         series = open_series(file, spacing_range)
         return list(series.remarks), partial(read_series, series)
     if kind == "itk":
-        _, affine = open_itk(file, spacing_range)
-        return [], partial(read_itk, file, affine)
+        _, affine, remarks = open_itk(file, spacing_range)
+        return remarks, partial(read_itk, file, affine)
     return check_header(file, spacing_range, stacked=stacked), partial(_read_nifti, file)
 
 
@@ -202,7 +203,10 @@ def _read(file: str | Path, read: Callable[[], MetaTensor]) -> MetaTensor:
 
 def _read_nifti(file: str | Path) -> MetaTensor:
     reader = NibabelReader(squeeze_non_spatial_dims=True)
-    voxels, meta = reader.get_data(reader.read(str(file)))
+    image: Any = reader.read(str(file))
+    voxels, meta = reader.get_data(image)
+    for name in ("affine", "original_affine"):
+        meta[name] = nifti_unit(image.header).convert(meta[name])
     meta["filename_or_obj"] = str(file)
     voxels = voxels.astype(np.float32, copy=False)
     channels = np.ascontiguousarray(np.moveaxis(voxels, 3, 0)) if voxels.ndim == 4 else voxels[None]

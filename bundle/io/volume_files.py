@@ -71,14 +71,3 @@ def is_dicom(file: Path) -> bool:
         return False
     with open(file, "rb") as stream:
         return stream.read(132)[128:] == b"DICM"
-
-
-def series_in(folder: Path) -> list[Path]:
-    """Return the folder itself if it holds DICOM files, else those of its folders that do."""
-    if _holds_dicom(folder):
-        return [folder]
-    return sorted(child for child in folder.glob("*") if child.is_dir() and _holds_dicom(child))
-
-
-def _holds_dicom(folder: Path) -> bool:
-    return any(is_dicom(file) for file in folder.glob("*"))

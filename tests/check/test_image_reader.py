@@ -12,6 +12,7 @@ from PIL import Image
 from bundle.check.findings import Reading
 from bundle.check.image_reader import read_image_item
 from bundle.check.items import Item
+from bundle.io.images import EXIF_ORIENTATION
 
 
 def write(path: Path, pixels: np.ndarray) -> str:
@@ -83,3 +84,19 @@ def test_classes_that_are_neither_0_nor_1_are_a_fault(tmp_path: Path, classes: A
 def test_classes_are_described(tmp_path: Path) -> None:
     reading = read(write(tmp_path / "a.png", noise(30, 40, 3)), None, {"melanoma": 1, "nevus": 0})
     assert (kinds(reading), reading.facts["labels"]) == ([], {"melanoma": 1, "nevus": 0})
+
+
+@pytest.mark.parametrize(("orientation", "is_fault"), [(3, False), (6, True)])
+def test_a_mask_without_the_exif_orientation_of_its_image_is_named(
+    orientation: int, is_fault: bool, tmp_path: Path
+) -> None:
+    mask = np.zeros((30, 40), np.uint8)
+    mask[5:10, 5:25] = 255
+    image = Image.fromarray(noise(30, 40, 3))
+    exif = image.getexif()
+    exif[EXIF_ORIENTATION] = orientation
+    image.save(tmp_path / "a.png", exif=exif)
+    reading = read(str(tmp_path / "a.png"), write(tmp_path / "m.png", mask))
+    assert kinds(reading) == ["grid mismatch"] * is_fault
+    messages = [note.message for note in (reading.faults if is_fault else reading.remarks)]
+    assert any(f"has the EXIF orientation 1, its image {orientation}" in message for message in messages)

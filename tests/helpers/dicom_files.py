@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import pydicom
 from pydicom.dataset import FileDataset, FileMetaDataset
-from pydicom.uid import CTImageStorage, ExplicitVRLittleEndian, generate_uid
+from pydicom.uid import UID, CTImageStorage, ExplicitVRLittleEndian, generate_uid
 
 LPS = np.diag([-1.0, -1.0, 1.0, 1.0])
 
@@ -92,3 +92,18 @@ def zipped(folder: Path, target: Path) -> Path:
         for path in sorted(folder.iterdir()):
             archive.write(path, f"study/{path.name}")
     return target
+
+
+def write_object(path: Path, sop_class: str, modality: str, **attributes: Any) -> Path:
+    """Write a DICOM object of any class, without pixels unless the attributes say so, as a series of its own."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    meta = FileMetaDataset()
+    meta.MediaStorageSOPClassUID, meta.TransferSyntaxUID = UID(sop_class), ExplicitVRLittleEndian
+    meta.MediaStorageSOPInstanceUID = generate_uid()
+    item = FileDataset(str(path), {}, file_meta=meta, preamble=b"\0" * 128)
+    item.SOPClassUID, item.SOPInstanceUID, item.Modality = UID(sop_class), meta.MediaStorageSOPInstanceUID, modality
+    item.SeriesInstanceUID = generate_uid()
+    for name, value in attributes.items():
+        setattr(item, name, value)
+    item.save_as(path, enforce_file_format=True)
+    return path

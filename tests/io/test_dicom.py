@@ -106,20 +106,27 @@ def frames(folder: Path, **attributes: str) -> Path:
 
 
 @pytest.mark.parametrize("alone", [True, False])
-def test_a_file_of_several_frames_is_refused_wherever_it_keeps_its_place(alone: bool, tmp_path: Path) -> None:
+def test_a_file_of_several_frames_of_ct_is_refused_or_a_second_series(alone: bool, tmp_path: Path) -> None:
     folder = write_series(tmp_path / "a", VOXELS)
     slices = list(folder.iterdir())
     frames(folder)
     for path in slices if alone else []:
         path.unlink()
-    with pytest.raises(checks.SeriesError, match=r"its file frames\.dcm has several frames"):
+    words = (
+        r"its file frames\.dcm has several frames"
+        if alone
+        else r"holds 2 series: thorax \(1 files\), thorax \(6 files\)"
+    )
+    with pytest.raises(checks.SeriesError, match=words):
         open_series(folder)
 
 
 def test_a_segmentation_in_the_folder_of_a_series_is_skipped(tmp_path: Path) -> None:
     folder = write_series(tmp_path / "a", VOXELS)
     frames(folder, Modality="SEG", SeriesDescription="organs")
-    assert open_series(folder).remarks == ("skipped organs (1 files), which has no position",)
+    assert open_series(folder).remarks == (
+        "skipped organs (1 files), which is not an image but derived from images (SEG)",
+    )
 
 
 def files(folder: Path) -> list[Path]:

@@ -8,7 +8,15 @@ import numpy as np
 import pytest
 from PIL import Image, ImageCms
 
-from bundle.io.images import EXIF_ORIENTATION, PixelTypeError, read_image, read_mask, stored, upright_size
+from bundle.io.images import (
+    EXIF_ORIENTATION,
+    ImageTooLargeError,
+    PixelTypeError,
+    read_image,
+    read_mask,
+    stored,
+    upright_size,
+)
 from bundle.io.input_checks import BadInputError, LabelValuesError, UnreadableFileError
 
 COLORS = np.random.default_rng(0).integers(0, 256, (5, 8, 3)).astype(np.uint8)
@@ -81,9 +89,10 @@ def test_transparent_pixels_are_laid_on_black(tmp_path: Path) -> None:
     assert image.remarks == ("transparent pixels were laid on black",)
 
 
+@pytest.mark.parametrize("ending", ["png", "tiff"])
 @pytest.mark.parametrize("orientation", range(1, 9))
-def test_images_are_turned_upright_and_back(orientation: int, tmp_path: Path) -> None:
-    path = save(Image.fromarray(COLORS), tmp_path / "a.png", orientation)
+def test_images_are_turned_upright_and_back(orientation: int, ending: str, tmp_path: Path) -> None:
+    path = save(Image.fromarray(COLORS), tmp_path / f"a.{ending}", orientation)
     image = read_image(path)
     np.testing.assert_array_equal(image.pixels, UPRIGHT[orientation](COLORS))
     np.testing.assert_array_equal(stored(image.pixels, orientation), COLORS)
@@ -190,3 +199,14 @@ def test_a_photograph_is_no_mask(tmp_path: Path) -> None:
 
 def test_every_error_is_one_of_bad_input() -> None:
     assert issubclass(PixelTypeError, BadInputError)
+
+
+@pytest.mark.parametrize("limit", [10, 30])
+def test_an_image_above_the_limit_of_pillow_is_called_too_large(
+    limit: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = save(Image.fromarray(COLORS), tmp_path / "a.png")
+    monkeypatch.setattr(Image, "MAX_IMAGE_PIXELS", limit)
+    for read in (read_image, read_mask, upright_size):
+        with pytest.raises(ImageTooLargeError, match=r"a\.png: is too large .*40 pixels.*; cut it into several images"):
+            read(path)

@@ -121,3 +121,31 @@ def test_all_pairs_of_the_sample_data_load(shared_data: Path) -> None:
         loaded = LoadColorImaged(["image", "label"], levels=levels)({"image": image, "label": mask})
         assert loaded["image"].shape[1:] == loaded["label"].shape[1:]
         assert loaded["image"].meta["remarks"] == ""
+
+
+def tagged(path: str, orientation: int) -> None:
+    """Write the EXIF orientation into an image, whose pixels stay as they are."""
+    image = Image.open(path)
+    exif = image.getexif()
+    exif[EXIF_ORIENTATION] = orientation
+    image.save(path, exif=exif)
+
+
+@pytest.mark.parametrize("orientation", [2, 3, 4])
+def test_a_mask_without_the_tag_of_its_image_is_named(orientation: int, pair: dict[str, str]) -> None:
+    tagged(pair["image"], orientation)
+    remarks = LoadColorImaged(["image", "label"])(pair)["label"].meta["remarks"]
+    assert f"has the EXIF orientation 1, its image {orientation}" in remarks
+    assert "write the EXIF orientation of the image into it" in remarks
+    tagged(pair["label"], orientation)
+    assert "its image" not in LoadColorImaged(["image", "label"])(pair)["label"].meta["remarks"]
+
+
+@pytest.mark.parametrize("orientation", [5, 6, 7, 8])
+def test_a_mask_that_does_not_fit_because_of_the_tag_of_its_image_is_refused_for_it(
+    orientation: int, pair: dict[str, str]
+) -> None:
+    tagged(pair["image"], orientation)
+    words = f"has the EXIF orientation 1, its image {orientation}, .*; if the mask was drawn on the stored pixels"
+    with pytest.raises(GridMismatchError, match=words):
+        LoadColorImaged(["image", "label"], resize_mask=True)(pair)

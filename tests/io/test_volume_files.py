@@ -10,7 +10,8 @@ from helpers.dicom_files import write_series
 from helpers.phantoms import noise
 
 from bundle.data import list_cases
-from bundle.io.volume_files import is_dicom, kind_of, series_in, stem_of, volumes_in
+from bundle.io.dicom_headers import series_in
+from bundle.io.volume_files import is_dicom, kind_of, stem_of, volumes_in
 
 
 @pytest.mark.parametrize(

@@ -238,3 +238,15 @@ def test_real_label_maps_are_read(shared_data: Path) -> None:
     assert [disc.value for disc in discs] == list(range(2, 22))
     assert (np.diff(to_array(discs)[:, 3]) < 0).all()
     assert [disc.value for disc in read_label_map(folder / "cervical_t2_crop" / "labels.nii.gz")] == [3, 5]
+
+
+@pytest.mark.parametrize(("unit", "size"), [("meter", 1e-3), ("micron", 1e3)])
+def test_points_are_in_mm_whatever_the_unit_of_the_file(unit: str, size: float, tmp_path: Path) -> None:
+    voxels = labels_at({(3, 4, 5): 3, (6, 20, 30): 4}, "uint8")
+    in_mm = save(tmp_path / "a.nii.gz", voxels)
+    other = nib.Nifti1Image(voxels, np.diag([size, size, size, 1]) @ oblique())
+    other.header.set_xyzt_units(unit)
+    nib.save(other, tmp_path / "b.nii.gz")
+    discs = read_label_map(tmp_path / "b.nii.gz")
+    np.testing.assert_allclose(to_array(discs), to_array(read_label_map(in_mm)), atol=1e-2)
+    np.testing.assert_array_equal(write_label_map(discs, tmp_path / "c.nii.gz", tmp_path / "b.nii.gz"), voxels)

@@ -146,3 +146,12 @@ def test_all_real_exams_get_their_points(tmp_path: Path, shared_data: Path) -> N
     for disc in given:
         down, back, right = disc["posterior_voxel"]
         assert np.linalg.norm(np.array(found[disc["value"]]["position"]) - [4 * right, -back, -down]) < 4.5
+
+
+def test_points_are_in_mm_whatever_the_unit_of_the_mask(tmp_path: Path) -> None:
+    add_exam(tmp_path, "spines", "exam01")
+    mask = tmp_path / "spines" / "exam01_vertebraseg.nii.gz"
+    affine = np.diag([1e-3, 1e-3, 1e-3, 1]) @ DOWN_BACK_RIGHT
+    write_nifti(mask, vertebrae(22, 23, 24), affine, header={"xyzt_units": 1})
+    prepare_spine_exams(tmp_path, tmp_path / "out", folds=2)
+    np.testing.assert_allclose(discs_of(tmp_path / "out", "spines_exam01")[23]["position"], [12, -29, -33.5], atol=1.5)

@@ -16,6 +16,7 @@ import numpy as np
 
 from bundle.data.datalist_file import Case, DatalistError, write_datalist
 from bundle.data.fold_assignment import cycle_folds
+from bundle.io.length_units import nifti_affine
 
 from .discs.disc_json import write_disc_json
 from .discs.disc_label_map import read_label_map
@@ -97,13 +98,13 @@ def _read_exam(file: Path, point: DiscPoint) -> _Exam:
         listed = ", ".join(path.name for path in images)
         raise DatalistError(f"{file}: has no image in the same folder; one of {listed} is expected.")
     volume: Any = nib.load(file)
-    mask = np.rint(np.asarray(volume.dataobj)).astype(np.uint8)
+    mask, affine = np.rint(np.asarray(volume.dataobj)).astype(np.uint8), nifti_affine(volume)
     extrapolated = None
     if kind == "discseg":
-        discs = discs_from_disc_mask(mask, volume.affine, point=point)
+        discs = discs_from_disc_mask(mask, affine, point=point)
     else:
-        discs = discs_from_vertebra_masks(mask, volume.affine, point=point)
-        extrapolated = disc_below(mask, volume.affine, point=point)
+        discs = discs_from_vertebra_masks(mask, affine, point=point)
+        extrapolated = disc_below(mask, affine, point=point)
     return _Exam(file.parent.name, name, image, discs, [] if extrapolated is None else [extrapolated])
 
 

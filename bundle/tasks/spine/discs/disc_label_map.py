@@ -15,6 +15,7 @@ import nibabel as nib
 import numpy as np
 
 from bundle import __version__
+from bundle.io.length_units import nifti_affine
 from bundle.io.volume_files import NIFTI, stem_of
 from bundle.utils.atomic_write import atomic_write
 from bundle.utils.lengths import is_above
@@ -131,7 +132,7 @@ def write_label_map(
     if not target.name.lower().endswith(NIFTI):
         raise ValueError(f"label maps are written as .nii.gz or .nii, got {target.name!r}.")
     reference = _open(image)
-    labels = draw_label_map(discs, reference.shape[:3], reference.affine, numbering=numbering)
+    labels = draw_label_map(discs, reference.shape[:3], nifti_affine(reference), numbering=numbering)
     header = reference.header.copy()
     header.set_data_dtype(np.uint8)
     header.set_slope_inter(1, 0)
@@ -182,7 +183,7 @@ def _open(path: str | Path) -> Any:
 
 
 def _load(path: str | Path) -> tuple[np.ndarray, np.ndarray]:
-    """Return the voxels ``(I, J, K)`` of a label map and its affine."""
+    """Return the voxels ``(I, J, K)`` of a label map and its affine in mm."""
     image = _open(path)
     shape = image.shape
     if len(shape) < 3 or set(shape[3:]) - {1}:
@@ -195,7 +196,7 @@ def _load(path: str | Path) -> tuple[np.ndarray, np.ndarray]:
         voxels = np.asanyarray(image.dataobj).reshape(shape[:3])
     except Exception as error:
         raise DiscFileError(path, f"has voxels that cannot be read ({error})", "copy or export it again") from error
-    return voxels, image.affine
+    return voxels, nifti_affine(image)
 
 
 def _integers(path: str | Path, stored: np.ndarray) -> np.ndarray:

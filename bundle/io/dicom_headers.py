@@ -1,0 +1,150 @@
+"""Headers of the DICOM files of a folder or a zip archive, and the folders of a tree that hold images."""
+
+from __future__ import annotations
+
+import logging
+import os
+import zipfile
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+from monai.utils import optional_import
+
+from .input_checks import UnreadableFileError
+from .itk import require
+from .volume_files import is_dicom
+
+logger = logging.getLogger(__name__)
+
+TAGS = [
+    *("SOPClassUID", "SeriesInstanceUID", "SeriesDescription", "Modality", "Rows", "Columns", "NumberOfFrames"),
+    *("SamplesPerPixel", "ImagePositionPatient", "ImageOrientationPatient", "PixelSpacing", "InstanceNumber"),
+    *("FrameOfReferenceUID", "StudyInstanceUID", "SOPInstanceUID"),
+]
+
+DERIVED = {
+    "1.2.840.10008.5.1.4.1.1.66.4": "SEG",
+    "1.2.840.10008.5.1.4.1.1.66.7": "label map SEG",
+    "1.2.840.10008.5.1.4.1.1.30": "parametric map",
+    "1.2.840.10008.5.1.4.1.1.481.2": "RTDOSE",
+}
+"""SOP classes of objects that have pixels but are derived from images, by their UID."""
+
+VOLUMES = (
+    *("1.2.840.10008.5.1.4.1.1.2", "1.2.840.10008.5.1.4.1.1.2.1", "1.2.840.10008.5.1.4.1.1.2.2"),
+    *("1.2.840.10008.5.1.4.1.1.4", "1.2.840.10008.5.1.4.1.1.4.1", "1.2.840.10008.5.1.4.1.1.4.4"),
+    *("1.2.840.10008.5.1.4.1.1.128", "1.2.840.10008.5.1.4.1.1.130", "1.2.840.10008.5.1.4.1.1.128.1"),
+)
+"""SOP classes of CT, MR and PET: one slice per file, enhanced, and converted to enhanced."""
+
+
+def read_headers(source: Path) -> list[tuple[str, Any]]:
+    """Return names and headers of all DICOM files with pixels that are directly in a folder, or in an archive.
+
+    Raises:
+        UnreadableFileError: when a DICOM file or the archive cannot be read, or pydicom is not installed.
+    """
+    found = []
+    for name, stream in _streams(source):
+        header = _header(source, name, stream)
+        if header is None:
+            continue
+        if "Rows" in header and "SeriesInstanceUID" in header:
+            found.append((name, header))
+        elif _sop_class(header) in ("", *VOLUMES):
+            raise _damaged(source, name, "has no SOPClassUID, Rows or SeriesInstanceUID")
+    return found
+
+
+def derived_kind(header: Any) -> str | None:
+    """Return the kind of an object that is derived from images, such as ``"SEG"``; None for an image."""
+    modality = str(header.get("Modality"))
+    return DERIVED.get(str(header.get("SOPClassUID"))) or (modality if modality in DERIVED.values() else None)
+
+
+def has_frames(header: Any) -> bool:
+    """Return whether a file has several frames."""
+    return int(header.get("NumberOfFrames") or 1) > 1
+
+
+def series_in(folder: Path) -> list[Path]:
+    """Return all folders with DICOM images, the folder itself and those at any depth below it, sorted.
+
+    Folders whose DICOM files are no images (a DICOMDIR, reports, contours, segmentations, doses) are logged.
+    """
+    found = []
+    for parent in _folders(folder):
+        files = [file for file in sorted(parent.iterdir()) if not file.name.startswith(".") and is_dicom(file)]
+        if any(_may_be_image(file) for file in files):
+            found.append(parent)
+        elif files:
+            logger.info("%s: skipped, its %d DICOM files are not images.", parent, len(files))
+    return found
+
+
+def _folders(root: Path) -> list[Path]:
+    """Return a folder and those below it that are not hidden; links are followed, but no folder is visited twice."""
+    found, seen = [], set()
+    for parent, children, _ in os.walk(root, followlinks=True):
+        real = os.path.realpath(parent)
+        if real in seen:
+            children.clear()
+            continue
+        seen.add(real)
+        children[:] = [child for child in children if not child.startswith(".")]
+        found.append(Path(parent))
+    return sorted(found)
+
+
+def _may_be_image(file: Path) -> bool:
+    """Return False for a DICOM file that is known not to be an image; True also for one that cannot be read."""
+    pydicom, installed = optional_import("pydicom")
+    if not installed:
+        return True
+    try:
+        header = pydicom.dcmread(file, stop_before_pixels=True, specific_tags=TAGS)
+    except Exception:
+        return True
+    if derived_kind(header):
+        return False
+    return "Rows" in header or _sop_class(header) in ("", *VOLUMES)
+
+
+def _sop_class(header: Any) -> str:
+    """Return the UID of the SOP class, from the header or its meta information; empty if it names none."""
+    return str(header.get("SOPClassUID") or header.file_meta.get("MediaStorageSOPClassUID") or "")
+
+
+def _streams(source: Path) -> Iterator[tuple[str, Any]]:
+    if source.is_dir():
+        for path in sorted(source.iterdir()):
+            if path.is_file() and not path.name.startswith("."):
+                with open(path, "rb") as stream:
+                    yield path.name, stream
+        return
+    try:
+        with zipfile.ZipFile(source) as archive:
+            for member in archive.infolist():
+                if not member.is_dir() and not Path(member.filename).name.startswith("."):
+                    with archive.open(member) as stream:
+                        yield member.filename, stream
+    except (zipfile.BadZipFile, RuntimeError, EOFError) as error:
+        raise UnreadableFileError(source, f"cannot be unpacked ({error})", "copy it again or pack it anew") from error
+
+
+def _header(source: Path, name: str, stream: Any) -> Any:
+    """Return the header of a DICOM file, or None for any other file."""
+    pydicom = require("pydicom", source)
+    try:
+        return pydicom.dcmread(stream, stop_before_pixels=True, specific_tags=TAGS)
+    except pydicom.errors.InvalidDicomError as error:
+        if name.lower().endswith(".dcm"):
+            raise _damaged(source, name, "is no DICOM file") from error
+        return None
+    except Exception as error:
+        raise _damaged(source, name, f"cannot be read ({error})") from error
+
+
+def _damaged(source: Path, name: str, problem: str) -> UnreadableFileError:
+    return UnreadableFileError(source, f"its file {name} {problem}", "copy or export the series again")
