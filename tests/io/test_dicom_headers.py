@@ -122,7 +122,7 @@ def test_an_image_of_several_frames_alone_is_refused_by_its_own_error(kind: str,
         open_series(case["image"])
 
 
-@pytest.mark.parametrize("length", [140, 200, 400, 600])
+@pytest.mark.parametrize("length", [140, 142, 200, 400, 600])
 def test_a_file_that_is_cut_off_is_left_to_the_loader_to_report(length: int, tmp_path: Path) -> None:
     folder = write_series(tmp_path / "a", VOXELS[..., :1])
     (path,) = folder.iterdir()
