@@ -23,7 +23,8 @@ BITS_PER_SAMPLE = 258
 
 def raw_mode(image: Image.Image) -> str:
     """Return the raw mode of Pillow for a file that is open and not loaded, such as ``"RGB;16B"``; else ``""``."""
-    args = image.tile[0][3] if getattr(image, "tile", None) else ""
+    tiles: Any = getattr(image, "tile", None)
+    args = tiles[0][3] if tiles else ""
     return str(args[0] if isinstance(args, tuple) and args else args)
 
 
@@ -46,7 +47,8 @@ def read_low_bytes(file: str | Path) -> Image.Image:
     """
     with Image.open(file) as image:
         tiles: Any = image.tile
-        image.tile = [getattr(type(tile), "_make", tuple)([*tile[:3], _swap(tile[3])]) for tile in tiles]
+        swapped: Any = [getattr(type(tile), "_make", tuple)([*tile[:3], _swap(tile[3])]) for tile in tiles]
+        image.tile = swapped
         image.load()
         return ImageOps.exif_transpose(image)
 
