@@ -45,6 +45,7 @@ def check_dataset(
     *,
     label_names: Mapping[str, int] | None = None,
     levels: Sequence[int] = (255,),
+    round_levels: bool = False,
     spacing_range: Sequence[float] = SPACING_RANGE,
     workers: int | None = None,
     command: str = "",
@@ -57,6 +58,7 @@ def check_dataset(
         output_dir: folder for ``check.json`` and ``check.html``; None to write nothing.
         label_names: value of every class by its name; None for the names in the datalist.
         levels: gray level in masks of images of every class from 1 on.
+        round_levels: take the nearest level in masks with other levels.
         spacing_range: smallest and largest voxel size in mm that is not a fault.
         workers: items that are read at a time; None for as many as processors, at most :data:`MAX_WORKERS`.
         command: what to call the command in the JSON.
@@ -72,7 +74,7 @@ def check_dataset(
     names = label_names if label_names is not None else listing.label_names
     values = listing.label_values if label_names is None else None
     options: dict[str, Any] = {"label_names": names, "label_values": values, "channels": listing.channels}
-    read = partial(_read, levels=levels, spacing_range=spacing_range, **options)
+    read = partial(_read, levels=levels, round_levels=round_levels, spacing_range=spacing_range, **options)
     readings = _read_all(listing.items, read, workers or min(os.cpu_count() or 1, MAX_WORKERS))
     faults = _faults(listing, readings, names)
     remarks = [remark for reading in readings for remark in reading.remarks] + find_unusual(readings)
@@ -95,11 +97,12 @@ def _read(
     item: Item,
     *,
     levels: Sequence[int],
+    round_levels: bool,
     spacing_range: Sequence[float],
     **options: Any,
 ) -> Reading:
     if item.kind == "images":
-        reading = read_image_item(item, levels=levels)
+        reading = read_image_item(item, levels=levels, round_levels=round_levels)
     else:
         reading = read_volume(item, spacing_range=spacing_range, **options)
     if item.label is None and item.classes is None and item.needs_label:

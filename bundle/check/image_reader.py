@@ -16,19 +16,21 @@ from .signatures import digest, signature
 from .thumbnails import image_thumbnail
 
 
-def read_image_item(item: Item, *, levels: Sequence[int] = (255,)) -> Reading:
+def read_image_item(item: Item, *, levels: Sequence[int] = (255,), round_levels: bool = False) -> Reading:
     """Read and check an item of the kind ``"images"``.
 
     Args:
         item: the item.
         levels: gray level of every class from 1 on, increasing.
+        round_levels: take the nearest level in files without loss as well.
     """
     reading = Reading(item)
     file = item.images[0]
     image = reading.attempt(partial(read_image, file))
     if image is not None:
         _describe(reading, file, image)
-    mask = reading.attempt(partial(read_mask, item.label, levels)) if item.label else None
+    read = partial(read_mask, item.label or "", levels, round_levels=round_levels)
+    mask = reading.attempt(read) if item.label else None
     if mask is not None:
         _describe_mask(reading, mask, image)
     if item.classes is not None:

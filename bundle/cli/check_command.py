@@ -20,6 +20,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--levels", type=int, nargs="+", default=[255], help="gray level of every class in masks (default: 255)"
     )
+    parser.add_argument("--round_levels", action="store_true", help="take the nearest level in smoothed masks")
     parser.add_argument(
         "--spacing_range",
         type=float,
@@ -45,6 +46,7 @@ def run(args: argparse.Namespace) -> None:
         args.output_dir,
         label_names=parse_label_names(args.label_names),
         levels=args.levels,
+        round_levels=args.round_levels,
         spacing_range=args.spacing_range,
         workers=args.workers,
         command=args.command_line,
