@@ -69,7 +69,8 @@ def test_the_workflows_of_a_task_agree(task: str) -> None:
 
 def _image_steps(config: dict[str, Any], steps: list[Any]) -> list[dict[str, Any]]:
     """Return preprocessing as it treats the image alone."""
-    dropped = {"keys", "classes", "levels", "label_values", "ignore_label", "allow_missing_keys", "mode"}
+    dropped = {"keys", "classes", "levels", "round_levels", "resize_mask", "label_values", "ignore_label"}
+    dropped |= {"allow_missing_keys", "mode"}
     whole = [config[step.removeprefix("@")] if isinstance(step, str) else step for step in steps]
     return [
         {key: value for key, value in step.items() if key not in dropped} for step in whole if "image" in step["keys"]
