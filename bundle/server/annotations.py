@@ -21,9 +21,9 @@ from bundle.io.load_volume import LoadVolumed
 from bundle.io.volume_files import NIFTI
 from bundle.tasks.spine.discs import read_discs
 from bundle.utils.errors import FileError
+from bundle.utils.label_names import BACKGROUND, IGNORE, IGNORED
 
 from .label_info import (
-    BACKGROUND,
     INFO_KEY,
     describe_structures,
     make_label_table,
@@ -102,7 +102,9 @@ def is_used_by(
     if info.get("model") in {user.name for user in users}:
         return bool(info["model"] == task.name)
     if len({user.has_points for user in users}) == 2:
-        return _is_point_map(str(file), Path(file).stat().st_mtime_ns) == task.has_points
+        regions = {value for user in users if not user.has_points for value in user.labels.values()}
+        is_point_map = _is_point_map(str(file), Path(file).stat().st_mtime_ns, frozenset(regions))
+        return is_point_map == task.has_points
     return True
 
 
@@ -130,10 +132,14 @@ def check_annotation(
         else:
             _check_values(Path(file), Path(image), users, info, display_name)
     except FileError as error:
+        remedy = f"{error.remedy}."
+        if _has_unknown_values(error):
+            remedy = (
+                f"expected {describe_structures(users)}. Save it with these values, or send the name of every value as "
+                "label_info."
+            )
         raise RequestError(
-            400,
-            f"{display_name}: {error.problem.replace(str(file), display_name)}; expected {describe_structures(users)}. "
-            "Save it with these values, or send the name of every value as label_info.",
+            400, f"{display_name}: {error.problem}; {remedy}".replace(str(file), display_name)
         ) from error
 
 
@@ -159,10 +165,16 @@ def convert_annotation(file: Path, image: Path, task: LabelTask, names: Mapping[
     if not names and (not task.has_points or file.name.lower().endswith(NIFTI)):
         return file
     table: LabelValues = {**{name: [value] for name, value in task.labels.items()}, BACKGROUND: OTHERS}
-    values, affine = _read_volume(file, make_label_table(names, task) if names else table, task.labels)
+    used = make_label_table(names, task) if names else table
+    values, affine = _read_volume(file, used, task.labels, task.ignore_value)
     copy = target.with_name(f"{target.name}.nii.gz")
     save_label_map(values.astype(np.min_scalar_type(int(values.max()))), copy, source=file, affine=affine)
     return copy
+
+
+def _has_unknown_values(error: FileError) -> bool:
+    """Return whether a label has integers that are not values of a task, or masks in the place of points."""
+    return ", which" in error.problem
 
 
 def _get_users(tasks: Sequence[LabelTask]) -> list[LabelTask]:
@@ -179,9 +191,11 @@ def _check_names(file: Path, users: Sequence[LabelTask], names: Mapping[int, str
         raise RequestError(
             400,
             f"{display_name}: label_info names {received}, but the label {error.problem.split(', which')[0]}; "
-            "send the name of every value.",
+            f"{'send the name of every value' if _has_unknown_values(error) else error.remedy}.",
         ) from error
     known = {BACKGROUND, *(normalize(name) for user in users for name in user.labels)}
+    if any(user.ignore_value for user in users):
+        known.add(IGNORE)
     unknown = [repr(names[value]) for value in found if normalize(names[value]) not in known]
     if unknown:
         raise RequestError(
@@ -226,15 +240,19 @@ def _read_for_task(file: Path, task: LabelTask) -> None:
     elif task.has_points:
         read_discs(file)
     else:
-        LoadVolumed("label", classes=task.labels, spacing_range=ANY_SPACING)({"label": str(file)})
+        load = LoadVolumed("label", classes=task.labels, ignore_label=task.ignore_value, spacing_range=ANY_SPACING)
+        load({"label": str(file)})
 
 
-def _read_volume(file: Path, table: LabelValues, classes: Mapping[str, int]) -> tuple[np.ndarray, np.ndarray]:
+def _read_volume(
+    file: Path, table: LabelValues, classes: Mapping[str, int], ignore_value: int | None = None
+) -> tuple[np.ndarray, np.ndarray]:
     """Return the label map ``(D, H, W)`` of a file, with its values converted to classes, and its affine."""
-    used = {name: classes[name] for name in table if name != BACKGROUND}
+    used = {name: classes[name] for name in table if name not in (BACKGROUND, IGNORE)}
     load = LoadVolumed("label", classes=used, label_values=table, spacing_range=ANY_SPACING)
     label = load({"label": str(file)})["label"]
-    return label.numpy()[0].astype(np.int32), np.asarray(label.affine)
+    values = label.numpy()[0].astype(np.int32)
+    return np.where(values == IGNORED, ignore_value, values), np.asarray(label.affine)
 
 
 def _read_named_mask(file: Path, task: LabelTask, names: Mapping[int, str]) -> StoredImage:
@@ -272,12 +290,15 @@ def _convert_mask(file: Path, task: LabelTask, names: Mapping[int, str], target:
 
 
 @lru_cache(maxsize=4096)
-def _is_point_map(file: str, _stamp: int) -> bool:
-    """Return whether every value of a label map has few voxels; False if there are none, or it cannot be read."""
+def _is_point_map(file: str, _stamp: int, regions: frozenset[int]) -> bool:
+    """Return whether every value of a label map has few voxels, and some value is not that of a region.
+
+    A label map that cannot be read is none.
+    """
     try:
         label = LoadVolumed("label", spacing_range=ANY_SPACING)({"label": file})["label"]
     except FileError:
         return False
-    values = label.as_tensor().round()
-    counts = torch.unique(values[values != 0], return_counts=True)[1]
-    return len(counts) > 0 and int(counts.max()) <= MAX_POINT_VOXELS
+    values = label.as_tensor()
+    found, counts = torch.unique(values[values != 0], return_counts=True)
+    return not regions.issuperset(map(int, found)) and int(counts.max()) <= MAX_POINT_VOXELS

@@ -162,6 +162,8 @@ class BundleTraining(TrainTask):
         if "samples_per_epoch" not in self.content:
             size = options.config_values.get("batch_size", self.content["batch_size"])
             overrides["batch_size"] = min(size, len(cases) - len(validation))
+        if self.task.ignore_value:
+            overrides["ignore_label"] = self.task.ignore_value
         check_labels(self.config_file, overrides)
         logger.info(
             "%s: training on %d cases, validation on %s",

@@ -6,13 +6,13 @@ import re
 from collections.abc import Iterable, Mapping
 from typing import Any
 
+from bundle.utils.label_names import BACKGROUND, IGNORE
+
 from .label_tasks import LabelTask
 from .server_errors import RequestError
 
 INFO_KEY = "label_info"
 """Key of the names in the info of a label."""
-
-BACKGROUND = "background"
 
 SHOWN = 8
 """Largest number of structures of a task in a message."""
@@ -78,22 +78,25 @@ def match_names(names: Iterable[str], known: Iterable[str]) -> dict[str, str]:
 def make_label_table(names: Mapping[int, str], task: LabelTask) -> dict[str, list[int]]:
     """Return the values of every structure of a task, for :class:`bundle.io.LoadVolumed`, from the names of a label.
 
-    Structures of other tasks are background.
+    Structures of other tasks are background. ``ignore`` names voxels that nobody labeled, if the task can ignore some.
 
     Args:
         names: names by value, see :func:`read_label_info`.
         task: the task.
 
     Returns:
-        Values by name of the structure, and those of the background; empty if no name is that of a structure.
+        Values by name of the structure, and those of the background and of ignored voxels; empty if no name is that of
+        a structure.
     """
     known = match_names(names.values(), task.labels)
     table: dict[str, list[int]] = {}
     for value, name in names.items():
         if name in known:
             table.setdefault(known[name], []).append(value)
-    others = [value for value, name in names.items() if name not in known]
-    return {**table, BACKGROUND: others} if table else {}
+    others = {value: name for value, name in names.items() if name not in known}
+    ignored = [value for value, name in others.items() if task.ignore_value and normalize(name) == IGNORE]
+    special = {BACKGROUND: [value for value in others if value not in ignored], IGNORE: ignored}
+    return {**table, **{name: values for name, values in special.items() if values}} if table else {}
 
 
 def describe_structures(tasks: Iterable[LabelTask]) -> str:
@@ -101,5 +104,6 @@ def describe_structures(tasks: Iterable[LabelTask]) -> str:
     shown = []
     for task in tasks:
         names = [f"{name} = {value}" for name, value in zip(task.labels, task.levels, strict=True)]
-        shown.append(", ".join(names[:SHOWN]) + (", ..." if len(names) > SHOWN else "") + f" ({task.name})")
+        more = [*(["..."] if len(names) > SHOWN else []), *([IGNORE] if task.ignore_value else [])]
+        shown.append(f"{', '.join(names[:SHOWN] + more)} ({task.name})")
     return "; ".join(shown)

@@ -11,8 +11,9 @@ from pathlib import Path
 from typing import Any
 
 from bundle import ROOT
+from bundle.io.label_tables import HIGHEST
 from bundle.tasks.spine.discs.levels import LEVEL_NAMES
-from bundle.utils.label_names import structures_of
+from bundle.utils.label_names import ignored_value, structures_of
 
 from .label_kinds import CLASSES, LABEL_MAP, MARKUPS
 from .server_errors import StudiesError
@@ -112,6 +113,14 @@ class LabelTask:
     def has_points(self) -> bool:
         """Whether its label maps contain one voxel per structure."""
         return "first_level" in self.config
+
+    @cached_property
+    def ignore_value(self) -> int | None:
+        """Value of unlabeled voxels in label maps for training and evaluation; None if it cannot ignore any."""
+        config = self.read_config("evaluate.json")
+        if "ignore_label" not in config:
+            return None
+        return config["ignore_label"] or ignored_value(config["label_names"]) or HIGHEST
 
     @property
     def levels(self) -> list[int]:

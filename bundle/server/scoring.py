@@ -179,6 +179,8 @@ class Evaluation(ServedScoring):
             "checkpoint": str(task.served_weights),
             "device": f"$torch.device('{device}')",
         }
+        if task.ignore_value:
+            overrides["ignore_label"] = task.ignore_value
         summary = run_workflow(task.config_dir / "evaluate.json", overrides, folder / "run")
         metrics = json.loads((folder / "run" / "metrics.json").read_text(encoding="utf-8"))
         return case_scores(metrics["cases"]), problems + [failure["message"] for failure in summary["failures"]]

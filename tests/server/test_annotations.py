@@ -102,6 +102,28 @@ def test_discs_are_converted_from_segments_and_other_formats(points: Path, tmp_p
     )
 
 
+def test_ignored_voxels_get_the_value_of_the_task(expert: Path, points: Path, tmp_path: Path) -> None:
+    other = renumbered(expert, [0, 1, 7])
+    names = {1: "anterior", 7: "Ignore"}
+    check_annotation(other, expert, TASKS[:2], {"label_info": {name: value for value, name in names.items()}}, "l")
+    found = convert_annotation(other, expert, VOLUMES, names, tmp_path / "converted")
+    np.testing.assert_array_equal(as_array(found), np.array([0, 1, VOLUMES.ignore_value])[as_array(expert)])
+    with refused("'ignore' is not a structure here; expected C1-C2 = 2"):
+        check_annotation(points, expert, TASKS[1:2], {"label_info": {"C2-C3": 3, "ignore": 4}}, "l")
+
+
+def test_fractions_are_refused_and_rounding_errors_are_not(expert: Path, tmp_path: Path) -> None:
+    for factor, is_valid in ((0.99999994, True), (0.75, False)):
+        file = tmp_path / "float.nii.gz"
+        nib.save(nib.Nifti1Image((as_array(expert) * np.float32(factor)).astype(np.float32), AFFINE), file)
+        for info in ({}, {"label_info": {"anterior": 1, "posterior": 2}}):
+            if is_valid:
+                check_annotation(file, expert, TASKS[:2], info, "l")
+            else:
+                with refused("holds the values 0.75, 1.5, and fractions are no labels; .*resample"):
+                    check_annotation(file, expert, TASKS[:2], info, "l")
+
+
 def test_an_empty_label_map_is_valid(expert: Path, tmp_path: Path) -> None:
     empty = renumbered(expert, [0, 0, 0])
     check_annotation(empty, expert, TASKS[:2], {}, "l")
@@ -145,6 +167,8 @@ def test_a_label_is_used_by_the_task_that_predicted_it(expert: Path) -> None:
 def test_points_and_regions_are_used_by_different_tasks(expert: Path, points: Path, tmp_path: Path) -> None:
     assert (used(expert, {}), used(points, {})) == (["volumes"], ["discs"])
     assert used(points, {}, TASKS[:1]) == ["volumes"]
+    few = write_nifti(tmp_path / "few.nii.gz", (as_array(points) // 3).astype(np.uint8), affine=AFFINE)
+    assert used(few, {}) == ["volumes"]
     (tmp_path / "broken.nii.gz").write_bytes(b"x")
     assert used(tmp_path / "broken.nii.gz", {}) == ["volumes"]
 

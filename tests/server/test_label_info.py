@@ -57,6 +57,6 @@ def test_structures_of_other_tasks_are_background() -> None:
 
 
 def test_structures_are_described_by_task() -> None:
-    assert describe_structures(TASKS[:1]) == "anterior = 1, posterior = 2 (volumes)"
+    assert describe_structures(TASKS[:1]) == "anterior = 1, posterior = 2, ignore (volumes)"
     assert "C1-C2 = 2, " in describe_structures(TASKS[:2])
     assert describe_structures(TASKS[:2]).endswith(", ... (discs)")

@@ -107,6 +107,19 @@ def test_labels_are_those_of_the_config_or_of_the_metadata(tmp_path: Path) -> No
     assert other.labels == {"mole": 1}
 
 
+def test_ignored_voxels_have_the_value_of_the_config_or_the_highest(tmp_path: Path) -> None:
+    assert [task.ignore_value for task in TASKS] == [65535, None, None, None, None]
+    for content, value in (
+        ('{"ignore_label": 9, "label_names": {"a": 1}}', 9),
+        ('{"ignore_label": null, "label_names": {"a": 1, "ignore": 2}}', 2),
+    ):
+        root = tmp_path / str(value)
+        task = replace(TASKS[0], root=root)
+        task.config_dir.mkdir(parents=True)
+        (task.config_dir / "evaluate.json").write_text(content)
+        assert task.ignore_value == value
+
+
 def test_the_background_is_not_a_structure(tmp_path: Path) -> None:
     task = replace(TASKS[0], root=tmp_path)
     task.config_dir.mkdir()
