@@ -252,7 +252,9 @@ def _read_volume(
     load = LoadVolumed("label", classes=used, label_values=table, spacing_range=ANY_SPACING)
     label = load({"label": str(file)})["label"]
     values = label.numpy()[0].astype(np.int32)
-    return np.where(values == IGNORED, ignore_value, values), np.asarray(label.affine)
+    if ignore_value is not None:
+        values[values == IGNORED] = ignore_value
+    return values, np.asarray(label.affine)
 
 
 def _read_named_mask(file: Path, task: LabelTask, names: Mapping[int, str]) -> StoredImage:

@@ -172,7 +172,7 @@ class Evaluation(ServedScoring):
         datalist = write_dataset(
             cases, folder / "data", validation=cases, classes=list(task.labels) if classes else None
         )
-        overrides = {
+        overrides: dict[str, Any] = {
             "dataset_dir": str(datalist.parent),
             "datalist": str(datalist),
             "split": "all",
