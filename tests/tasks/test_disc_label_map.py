@@ -85,9 +85,9 @@ def test_landmarks_that_are_not_discs_are_skipped_and_logged(tmp_path: Path, cap
 
 
 def test_of_many_unknown_values_only_some_are_logged(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
-    voxels = labels_at({(0, 1, column): 100 + column for column in range(9)}, "int16")
+    voxels = labels_at({(0, 1, column): 100 + column for column in range(9)} | {(1, 2, 3): 5}, "int16")
     with caplog.at_level(logging.INFO):
-        assert read_label_map(save(tmp_path / "l.nii.gz", voxels)) == []
+        assert len(read_label_map(save(tmp_path / "l.nii.gz", voxels))) == 1
     assert caplog.messages[0].endswith("107 (unknown), ....")
 
 
@@ -221,6 +221,7 @@ def test_the_sidecar_states_space_and_programs(tmp_path: Path) -> None:
     assert sidecar == tmp_path / "sub-01_T2w_label-discs_dlabel.json"
     assert json.loads(sidecar.read_text()) == {
         "SpatialReference": "orig",
+        "Numbering": "sct",
         "GeneratedBy": [{"Name": "keyslice", "Version": __version__}],
     }
 
@@ -229,6 +230,50 @@ def test_previous_programs_are_named_first(tmp_path: Path) -> None:
     sidecar = write_sidecar(tmp_path / "a.nii", generated_by=[{"Name": "dcm2niix", "Version": "1.0"}])
     names = [program["Name"] for program in json.loads(sidecar.read_text())["GeneratedBy"]]
     assert names == ["dcm2niix", "keyslice"]
+
+
+def test_a_map_in_another_numbering_is_read_by_its_sidecar(tmp_path: Path) -> None:
+    image = save(tmp_path / "image.nii.gz", np.zeros(SHAPE, np.uint8), np.eye(4))
+    discs = [Disc(3, (1.0, 2.0, 3.0)), Disc(25, (1.0, 2.0, 20.0))]
+    file = tmp_path / "labels.nii.gz"
+    write_label_map(discs, file, image, numbering="totalspineseg")
+    assert json.loads((tmp_path / "labels.json").read_text())["Numbering"] == "totalspineseg"
+    assert [disc.value for disc in read_label_map(file)] == [3, 25]
+    write_label_map(discs, file, image)
+    assert [disc.value for disc in read_label_map(file)] == [3, 25]
+    (tmp_path / "labels.json").write_text('{"Numbering": "other"}')
+    with pytest.raises(DiscFileError, match=r"labels.json: has the numbering 'other'; use one of sct, totalspineseg"):
+        read_label_map(file)
+
+
+@pytest.mark.parametrize("content", ['{"discs": []}', "[1]", "no JSON"])
+def test_another_file_of_the_name_of_the_sidecar_is_no_sidecar_and_is_kept(content: str, tmp_path: Path) -> None:
+    image = save(tmp_path / "image.nii.gz", np.zeros(SHAPE, np.uint8), np.eye(4))
+    (tmp_path / "labels.json").write_text(content)
+    disc = Disc(3, (1.0, 2.0, 3.0))
+    write_label_map([disc], tmp_path / "labels.nii.gz", image)
+    assert [disc.value for disc in read_label_map(tmp_path / "labels.nii.gz")] == [3]
+    with pytest.raises(DiscFileError, match=r"labels.json: is not a sidecar and is kept"):
+        write_label_map([disc], tmp_path / "labels.nii.gz", image, numbering="totalspineseg")
+    assert (tmp_path / "labels.json").read_text() == content
+
+
+def test_a_map_in_which_no_value_is_a_disc_is_an_error_with_a_remedy_that_works(tmp_path: Path) -> None:
+    file = save(tmp_path / "l.nii.gz", labels_at({(1, 2, 3): 63, (1, 2, 9): 64}, "uint8"))
+    with pytest.raises(
+        DiscFileError, match=r"holds the values 63, 64, none of which is a disc .* numbering sct"
+    ) as caught:
+        read_label_map(file)
+    assert caught.value.remedy.startswith('if they are numbers of totalspineseg, write {"Numbering": "totalspineseg"}')
+    (tmp_path / "l.json").write_text('{"Numbering": "totalspineseg"}')
+    assert [disc.value for disc in read_label_map(file)] == [3, 4]
+    write_label_map(read_label_map(file), file, file, numbering="sct")
+    assert [disc.value for disc in read_label_map(file)] == [3, 4]
+    many = save(tmp_path / "m.nii.gz", labels_at({(1, 2, place): 200 + place for place in range(9)}, "uint8"))
+    with pytest.raises(
+        DiscFileError, match=r"holds the values 200, .*, 207, \.\.\., none of .*; use a map with one voxel"
+    ):
+        read_label_map(many)
 
 
 @pytest.mark.real_data

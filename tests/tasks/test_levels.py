@@ -53,5 +53,5 @@ def test_what_is_not_a_disc_is_refused() -> None:
         to_totalspineseg(2)
     with pytest.raises(ValueError, match=r"50 is not a disc in TotalSpineSeg's numbering"):
         from_totalspineseg(50)
-    with pytest.raises(ValueError, match=r"numbering must be one of sct, totalspineseg, got 'tss'"):
+    with pytest.raises(ValueError, match=r"numbering must be one of sct, totalspineseg, sct_template, got 'tss'"):
         disc_number(3, "tss")

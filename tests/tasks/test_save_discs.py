@@ -80,6 +80,18 @@ def test_a_disc_outside_the_image_is_skipped_with_a_remark(image: MetaTensor, tm
     assert record["remarks"] == ["C4-C5 was found outside the image and skipped"]
 
 
+def test_discs_that_the_template_of_the_spinal_cord_toolbox_lacks_are_not_in_its_label_map(
+    image: MetaTensor, tmp_path: Path
+) -> None:
+    place = [disc.position for disc in DISCS]
+    discs = [Disc(21, place[0]), Disc(22, place[1])]
+    record = saved(image, tmp_path / "out", discs, numbering="sct_template")
+    values = np.unique(np.asarray(nib.load(tmp_path / "out" / "spine_label-discs_dlabel.nii.gz").dataobj))
+    assert values.tolist() == [0, 21]
+    assert [disc["value"] for disc in record["discs"]] == [21, 22]
+    assert record["remarks"] == ["not in the label map: L2-L3 (sct_template has no value)"]
+
+
 def test_no_disc_is_a_result_too(image: MetaTensor, tmp_path: Path) -> None:
     record = saved(image, tmp_path / "out", [])
     assert (record["discs"], record["remarks"]) == ([], ["no disc was found"])
@@ -91,6 +103,8 @@ def test_the_label_map_may_have_the_numbers_of_totalspineseg(image: MetaTensor, 
     values = np.unique(np.asarray(nib.load(tmp_path / "out" / "spine_label-discs_dlabel.nii.gz").dataobj))
     assert values.tolist() == [0, 63, 64]
     assert [disc["value"] for disc in record["discs"]] == [2, 3, 4]
+    assert record["remarks"] == ["not in the label map: C1-C2 (totalspineseg has no value)"]
+    assert [disc.value for disc in read_discs(tmp_path / "out" / "spine_label-discs_dlabel.nii.gz")] == [3, 4]
 
 
 @pytest.mark.parametrize("name", ["numbering", "coordinate_system", "output_format"])

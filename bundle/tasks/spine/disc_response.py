@@ -14,7 +14,7 @@ from bundle.io.label_maps import source_grid
 
 from .discs.disc_json import describe_discs
 from .discs.disc_label_map import draw_label_map
-from .discs.levels import Numbering
+from .discs.levels import Numbering, disc_value
 from .save_discs import split_by_grid
 
 
@@ -28,7 +28,7 @@ class DiscResponsed(MapTransform):
         keys: key of the discs, a list of :class:`bundle.tasks.spine.discs.Disc`.
         pred_key: key of the label map to add, ``(1, D, H, W)``, uint8, on the grid of the input file.
         image_key: key of the input image, whose metadata name the file.
-        numbering: ``"sct"`` or ``"totalspineseg"`` for the values.
+        numbering: numbering of the values, see :class:`bundle.tasks.spine.SaveDiscsd`.
     """
 
     def __init__(
@@ -44,7 +44,8 @@ class DiscResponsed(MapTransform):
             source = str(d[self.image_key].meta["filename_or_obj"])
             shape, affine = source_grid(source)
             discs, _ = split_by_grid(d[key], shape, affine)
-            voxels = draw_label_map(discs, shape, affine, numbering=self.numbering)
+            on_map = [disc for disc in discs if disc_value(disc.value, self.numbering) is not None]
+            voxels = draw_label_map(on_map, shape, affine, numbering=self.numbering)
             d[self.pred_key] = MetaTensor(torch.as_tensor(voxels)[None], affine=torch.as_tensor(affine))
             points = {disc.name: list(disc.position) for disc in discs}
             d["result"] = {"discs": describe_discs(discs, affine=affine)["discs"], "points": points}

@@ -19,14 +19,11 @@ from .discs.disc_csv import write_disc_csv
 from .discs.disc_json import describe_discs
 from .discs.disc_label_map import draw_label_map, nearest_voxel, write_sidecar
 from .discs.disc_points import Disc
-from .discs.levels import NUMBERINGS, Numbering
+from .discs.levels import NUMBERINGS, Numbering, disc_value
 from .discs.markups import SIGNS, CoordinateSystem, write_markups
 
 POSTFIX = "label-discs_dlabel"
 """Suffix of the label map of a case, as in BIDS derivatives."""
-
-FIRST_OF_TOTALSPINESEG = 3
-"""The highest disc with a value in TotalSpineSeg, C2-C3; those above are not in its label maps."""
 
 
 class SaveDiscsd(MapTransform):
@@ -37,14 +34,16 @@ class SaveDiscsd(MapTransform):
     - ``<case>.mrk.json``: points for 3D Slicer
     - ``<case>.json``: the discs, with the input, the seconds, the weights and the versions
 
-    Discs outside the input are skipped, with an entry in ``"remarks"``.
+    Discs outside the input are skipped, with an entry in ``"remarks"``; so are those that the numbering has no value
+    for, in the label map alone.
 
     Args:
         keys: key of the discs, a list of :class:`bundle.tasks.spine.discs.Disc`.
         output_dir: folder to write to; created if missing.
         image_key: key of the input image, whose metadata name the file.
         checkpoint: file of the weights, for the JSON.
-        numbering: ``"sct"`` (3 is C2-C3) or ``"totalspineseg"`` (63) for the values of the label map.
+        numbering: values of the label map: ``"sct"`` (3 is C2-C3), ``"totalspineseg"`` (63), or ``"sct_template"``,
+            the former without the discs below L1-L2, which ``sct_register_to_template -ldisc`` refuses.
         coordinate_system: ``"LPS"`` or ``"RAS"``, the frame of the points for 3D Slicer.
         output_format: ``"nii.gz"``, ``"nrrd"`` or ``"mha"`` for the label map.
 
@@ -83,6 +82,9 @@ class SaveDiscsd(MapTransform):
             discs, outside = split_by_grid(d[key], shape, affine)
             record.remarks += [f"{disc.name} was found outside the image and skipped" for disc in outside]
             record.remarks += [] if discs else ["no disc was found"]
+            missing = [disc.name for disc in discs if disc_value(disc.value, self.numbering) is None]
+            if missing:
+                record.remarks.append(f"not in the label map: {', '.join(missing)} ({self.numbering} has no value)")
             files = self._write(record.case, discs, record.file, affine, shape)
             results = describe_discs(discs, image=record.file, affine=affine)
             record.complete(results, files=files, checkpoint=self.checkpoint)
@@ -94,14 +96,11 @@ class SaveDiscsd(MapTransform):
     ) -> list[Path]:
         """Write all files except the JSON of the case."""
         self.output_dir.mkdir(parents=True, exist_ok=True)
-        if self.numbering == "totalspineseg":
-            discs_on_map = [disc for disc in discs if disc.value >= FIRST_OF_TOTALSPINESEG]
-        else:
-            discs_on_map = list(discs)
+        discs_on_map = [disc for disc in discs if disc_value(disc.value, self.numbering) is not None]
         labels = self.output_dir / f"{case}_{POSTFIX}{ENDINGS[self.output_format]}"
         voxels = draw_label_map(discs_on_map, shape, affine, numbering=self.numbering)
         save_label_map(voxels, labels, source=source, affine=affine)
-        sidecar = write_sidecar(labels)
+        sidecar = write_sidecar(labels, numbering=self.numbering)
         table, markups = self.output_dir / f"{case}.csv", self.output_dir / f"{case}.mrk.json"
         write_disc_csv(discs, table, affine=affine)
         write_markups(discs, markups, coordinate_system=self.coordinate_system)

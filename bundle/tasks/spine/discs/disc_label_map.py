@@ -6,6 +6,7 @@ Stored values may have rounding errors of scaling, such as 3.0000457 for 3 (Spin
 
 from __future__ import annotations
 
+import json
 import logging
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
@@ -23,7 +24,7 @@ from bundle.utils.write_json import write_json
 
 from .disc_errors import DiscFileError, DiscPlacementError
 from .disc_points import Disc, point_of
-from .levels import OTHER_LANDMARKS, Numbering, check_numbering, disc_number, to_totalspineseg
+from .levels import NUMBERINGS, OTHER_LANDMARKS, Numbering, check_numbering, disc_number, disc_value, level_name
 
 logger = logging.getLogger(__name__)
 
@@ -34,23 +35,29 @@ LARGEST_POINT = 1000.0
 """Largest volume in mm^3 of a point; more voxels of a value are a mask, as the smallest cervical discs are larger."""
 
 
-def read_label_map(path: str | Path, *, numbering: Numbering = "sct") -> list[Disc]:
+NUMBERING_KEY = "Numbering"
+"""Key of the numbering in a sidecar."""
+
+
+def read_label_map(path: str | Path, *, numbering: Numbering | None = None) -> list[Disc]:
     """Read the points of a label map.
 
     Values that are not discs are skipped and logged. A value in several voxels gives their centroid, with a warning.
 
     Args:
         path: NIfTI file.
-        numbering: ``"sct"`` (3 = C2-C3) or ``"totalspineseg"`` (63 = C2-C3).
+        numbering: ``"sct"`` (3 = C2-C3) or ``"totalspineseg"`` (63 = C2-C3); None for that of the sidecar, see
+            :func:`write_sidecar`, or ``"sct"`` if it states none.
 
     Returns:
         Discs sorted by number, in world mm by the label map's own affine.
 
     Raises:
-        DiscFileError: when the file cannot be read, is not a volume, has no sform or qform, or holds fractions, NaN or
-            masks instead of points.
+        DiscFileError: when the file cannot be read, is not a volume, has no sform or qform, holds fractions, NaN or
+            masks instead of points, or values of which none is a disc, or when its sidecar has an unknown numbering.
         ValueError: when the numbering is unknown.
     """
+    numbering = _numbering_of(path) if numbering is None else numbering
     check_numbering(numbering)
     voxels, affine = _load(path)
     flat = voxels.ravel(order="F")
@@ -60,6 +67,8 @@ def read_label_map(path: str | Path, *, numbering: Numbering = "sct") -> list[Di
     values = _integers(path, stored)
     places, values = places[values != 0], values[values != 0]
     numbers = {int(value): disc_number(int(value), numbering) for value in np.unique(values)}
+    if numbers and set(numbers.values()) == {None}:
+        raise _without_disc(path, list(numbers), numbering)
     _log_others(path, [value for value, number in numbers.items() if number is None])
     found = {number: places[values == value] for value, number in numbers.items() if number is not None}
     return [Disc(number, _point(path, found[number], number, affine)) for number in sorted(found)]
@@ -74,7 +83,7 @@ def draw_label_map(
         discs: one per number.
         shape: size of the grid.
         affine: from its voxels to world mm.
-        numbering: ``"sct"`` or ``"totalspineseg"``.
+        numbering: one of :data:`.levels.NUMBERINGS`.
 
     Returns:
         uint8 array of that shape.
@@ -93,8 +102,10 @@ def draw_label_map(
                 f"{drawn[voxel].name} and {disc.name} share the voxel {list(voxel)}: one of them is wrong, "
                 "or the grid is too coarse."
             )
-        drawn[voxel] = disc
-        labels[voxel] = disc.value if numbering == "sct" else to_totalspineseg(disc.value)
+        value = disc_value(disc.value, numbering)
+        if value is None:
+            raise ValueError(f"the numbering {numbering} has no value for {level_name(disc.value)} ({disc.value}).")
+        drawn[voxel], labels[voxel] = disc, value
     return labels
 
 
@@ -114,17 +125,19 @@ def write_label_map(
 ) -> np.ndarray:
     """Write discs as a uint8 label map with the shape, affine, orientation and codes of a NIfTI image.
 
+    A numbering other than ``"sct"`` is recorded in the sidecar, which is written too.
+
     Args:
         discs: one per number.
         target: ``.nii.gz`` or ``.nii`` file to write.
         image: NIfTI file that gives the grid.
-        numbering: ``"sct"`` or ``"totalspineseg"``.
+        numbering: one of :data:`.levels.NUMBERINGS`.
 
     Returns:
         The label map.
 
     Raises:
-        DiscFileError: when the image cannot be read.
+        DiscFileError: when the image cannot be read, or the name of the sidecar is taken by another file.
         DiscPlacementError: when a disc has no voxel of its own on the grid.
         ValueError: when the target has another ending, or the numbering is unknown or has no value for a disc.
     """
@@ -137,26 +150,74 @@ def write_label_map(
     header.set_data_dtype(np.uint8)
     header.set_slope_inter(1, 0)
     header["cal_max"] = header["cal_min"] = 0
+    if numbering != _numbering_of(target):
+        write_sidecar(target, numbering=numbering)
     with atomic_write(target) as file:
         nib.save(type(reference)(labels, None, header), file)
     return labels
 
 
-def write_sidecar(label_map: str | Path, *, generated_by: Sequence[Mapping[str, str]] = ()) -> Path:
+def write_sidecar(
+    label_map: str | Path, *, numbering: Numbering = "sct", generated_by: Sequence[Mapping[str, str]] = ()
+) -> Path:
     """Write the JSON sidecar that BIDS requires for a derived label map in the space of its image.
+
+    It records the numbering as ``"Numbering"``, by which :func:`read_label_map` reads the map.
 
     Args:
         label_map: ``.nii.gz`` or ``.nii`` file; the sidecar has its name with the ending ``.json``.
+        numbering: numbering of the label map.
         generated_by: programs that were used before this one, as ``{"Name": ..., "Version": ...}``.
 
     Returns:
         Path of the sidecar.
+
+    Raises:
+        DiscFileError: when a JSON file of that name is not a sidecar.
     """
-    label_map = Path(label_map)
-    sidecar = label_map.with_name(f"{stem_of(label_map)}.json")
+    sidecar = _sidecar_of(label_map)
+    if sidecar.exists() and not {"SpatialReference", NUMBERING_KEY} & set(_content(sidecar)):
+        raise DiscFileError(sidecar, "is not a sidecar and is kept", "write the label map under another name")
     programs = [*map(dict, generated_by), {"Name": "keyslice", "Version": __version__}]
-    write_json(sidecar, {"SpatialReference": "orig", "GeneratedBy": programs})
+    write_json(sidecar, {"SpatialReference": "orig", NUMBERING_KEY: numbering, "GeneratedBy": programs})
     return sidecar
+
+
+def _sidecar_of(label_map: str | Path) -> Path:
+    return Path(label_map).with_name(f"{stem_of(label_map)}.json")
+
+
+def _content(sidecar: Path) -> dict[str, Any]:
+    """Return the content of a sidecar; nothing if there is none, or another file has its name."""
+    try:
+        content = json.loads(sidecar.read_text(encoding="utf-8-sig"))
+    except (OSError, ValueError):
+        return {}
+    return content if isinstance(content, dict) else {}
+
+
+def _numbering_of(label_map: str | Path) -> Numbering:
+    """Return the numbering that the sidecar of a label map states, or else that of the Spinal Cord Toolbox."""
+    sidecar = _sidecar_of(label_map)
+    numbering: Numbering = _content(sidecar).get(NUMBERING_KEY, "sct")
+    if numbering not in NUMBERINGS:
+        raise DiscFileError(sidecar, f"has the numbering {numbering!r}", f"use one of {', '.join(NUMBERINGS)}")
+    return numbering
+
+
+def _without_disc(path: str | Path, values: Sequence[int], numbering: Numbering) -> DiscFileError:
+    """Return the error about a label map in which no value is a disc."""
+    shown = ", ".join(map(str, values[:8])) + (", ..." if len(values) > 8 else "")
+    fitting = [other for other in NUMBERINGS if any(disc_number(value, other) is not None for value in values)]
+    remedy = (
+        f'if they are numbers of {fitting[0]}, write {{"{NUMBERING_KEY}": "{fitting[0]}"}} to '
+        f"{_sidecar_of(path).name} in the same folder"
+        if fitting
+        else "use a map with one voxel per disc"
+    )
+    return DiscFileError(
+        path, f"holds the values {shown}, none of which is a disc in the numbering {numbering}", remedy
+    )
 
 
 def _voxel_on(disc: Disc, shape: Sequence[int], affine: np.ndarray) -> tuple[int, ...]:

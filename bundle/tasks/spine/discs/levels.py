@@ -34,10 +34,21 @@ TOTALSPINESEG: dict[int, int] = (
 )
 """TotalSpineSeg's value by number: 63 C2-C3 to 67 C6-C7, 71 to 82 T11-T12, 91 to 95 L4-L5, 100 L5-S."""
 
-Numbering = Literal["sct", "totalspineseg"]
-"""Numberings of label maps: of the Spinal Cord Toolbox (3 is C2-C3) or of TotalSpineSeg (63 is C2-C3)."""
+Numbering = Literal["sct", "totalspineseg", "sct_template"]
+"""Numberings of label maps: of the Spinal Cord Toolbox (3 is C2-C3), of TotalSpineSeg (63 is C2-C3), or of the Spinal
+Cord Toolbox without the discs that its template PAM50 lacks, L2-L3 to L5-S1."""
 
 NUMBERINGS = get_args(Numbering)
+
+LAST_OF_TEMPLATE = 21
+"""The lowest disc in the template PAM50 of the Spinal Cord Toolbox, L1-L2."""
+
+_VALUES: dict[str, dict[int, int]] = {
+    "sct": {number: number for number in LEVEL_NAMES},
+    "totalspineseg": TOTALSPINESEG,
+    "sct_template": {number: number for number in LEVEL_NAMES if number <= LAST_OF_TEMPLATE},
+}
+_NUMBERS_OF = {name: {value: number for number, value in values.items()} for name, values in _VALUES.items()}
 
 _NUMBERS = {name.upper(): number for number, name in LEVEL_NAMES.items()} | {"L5-S": 25}
 _FROM_TOTALSPINESEG = {value: number for number, value in TOTALSPINESEG.items()}
@@ -110,6 +121,15 @@ def check_numbering(numbering: str) -> None:
 def disc_number(value: int, numbering: Numbering = "sct") -> int | None:
     """Return the number of the disc that has a value in a label map; None for a value that is not a disc."""
     check_numbering(numbering)
-    if numbering == "totalspineseg":
-        return _FROM_TOTALSPINESEG.get(value)
-    return value if value in LEVEL_NAMES else None
+    return _NUMBERS_OF[numbering].get(value)
+
+
+def disc_value(number: int, numbering: Numbering = "sct") -> int | None:
+    """Return the value of a disc in a label map; None if the numbering has none.
+
+    Examples:
+        >>> disc_value(25), disc_value(25, "totalspineseg"), disc_value(25, "sct_template")
+        (25, 100, None)
+    """
+    check_numbering(numbering)
+    return _VALUES[numbering].get(number)
