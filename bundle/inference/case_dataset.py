@@ -2,15 +2,25 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+import logging
+import threading
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
+import numpy as np
+import torch
 from monai.data import CacheDataset, Dataset, list_data_collate
+
+from bundle.utils.memory import available_memory, process_share
 
 from .case_record import RECORD, CaseRecord, new_record
 from .completed_cases import CompletedCases
 
 Case = dict[str, Any]
+
+GB = 1024**3
+
+logger = logging.getLogger(__name__)
 
 
 class CaseDataset(Dataset):
@@ -50,27 +60,47 @@ class CaseDataset(Dataset):
             return {RECORD: record}
 
 
+class Uncached:
+    """Stands in the cache for a case that did not fit in the memory budget."""
+
+
 class CaseCacheDataset(CacheDataset):
-    """MONAI's ``CacheDataset`` that skips the cases that cannot be loaded and keeps their ``records``.
+    """MONAI's ``CacheDataset`` with a memory budget; cases that cannot be loaded are skipped, with ``records``.
+
+    Every case is loaded once at the start. The cases that do not fit in the budget are then loaded again whenever they
+    are used; the items are the same.
 
     Args:
         data: cases with ``"image"`` and ``"label"``.
         transform: deterministic transforms, then random ones.
+        cache_gb: memory for the cached cases in GB (2**30 bytes), 0 for no cache; None for half of the memory that is
+            available now, divided by the processes on this machine.
         kwargs: as for ``CacheDataset``.
 
     Attributes:
         records: records of the failed cases.
 
     Raises:
-        ValueError: when no case can be used.
+        ValueError: when no case can be used, or ``cache_gb`` is negative.
     """
 
-    def __init__(self, data: Sequence[Case], transform: Any, **kwargs: Any) -> None:
+    def __init__(self, data: Sequence[Case], transform: Any, *, cache_gb: float | None = None, **kwargs: Any) -> None:
+        if cache_gb is not None and not cache_gb >= 0:
+            raise ValueError(f"cache_gb must be 0 or more, or null, got {cache_gb}.")
         self.records: list[CaseRecord] = []
+        self.cache_gb = cache_gb
         super().__init__(data=data, transform=transform, **kwargs)
+
+    def __getstate__(self) -> dict[str, Any]:
+        """Return the state for another process, without the lock, which is for loading alone."""
+        return {key: value for key, value in self.__dict__.items() if key != "_lock"}
 
     def set_data(self, data: Sequence[Case]) -> None:
         """Load and cache ``data``, without the cases that cannot be loaded."""
+        half = available_memory() * process_share() / 2
+        self._budget = half if self.cache_gb is None else self.cache_gb * GB
+        self._used = 0
+        self._lock = threading.Lock()
         super().set_data(data)
         self.records = [item for item in self._cache if isinstance(item, CaseRecord)]
         kept = [index for index, item in enumerate(self._cache) if not isinstance(item, CaseRecord)]
@@ -79,14 +109,48 @@ class CaseCacheDataset(CacheDataset):
             raise ValueError(f"none of the {len(data)} cases can be used; the first: {self.records[0].message}")
         self._cache = [self._cache[index] for index in kept]
         self.cache_num = len(kept)
+        self._log_cache()
+
+    def _log_cache(self) -> None:
+        cached = sum(item is not Uncached for item in self._cache)
+        logger.info("%d of %d cases are cached, %.2f GB", cached, len(self.data), self._used / GB)
+        if cached < self.cache_num and self._budget:
+            logger.warning(
+                "%d of %d cases do not fit in the cache of %.2f GB and are loaded again in every epoch; "
+                "cache_gb sets its size",
+                self.cache_num - cached,
+                len(self.data),
+                self._budget / GB,
+            )
 
     def _load_cache_item(self, idx: int) -> Any:
         try:
-            return super()._load_cache_item(idx)
+            item = super()._load_cache_item(idx)
         except Exception as error:
             record = new_record(self.data[idx])
             record.fail(error)
             return record
+        size = _size_of(item)
+        with self._lock:
+            if self._used + size > self._budget:
+                return Uncached
+            self._used += size
+        return item
+
+    def _transform(self, index: int) -> Any:
+        place = index % len(self)
+        if place < self.cache_num and self._cache[place] is Uncached:
+            return Dataset._transform(self, index)
+        return super()._transform(index)
+
+
+def _size_of(item: Any) -> int:
+    """Return the bytes of the arrays and tensors of a case."""
+    if isinstance(item, Mapping):
+        return sum(map(_size_of, item.values()))
+    if isinstance(item, list | tuple):
+        return sum(map(_size_of, item))
+    return item.nbytes if isinstance(item, np.ndarray | torch.Tensor) else 0
 
 
 def collate_cases(batch: Sequence[Any]) -> Any:

@@ -14,6 +14,7 @@ from monai.data import DataLoader, MetaTensor
 from monai.transforms import Compose, RandGaussianNoised
 
 from bundle.inference import CaseCacheDataset, CaseDataset, collate_cases
+from bundle.inference.case_dataset import _size_of
 from bundle.io import LoadVolumed
 
 
@@ -116,3 +117,52 @@ def test_no_usable_case_is_an_error_that_gives_the_first_reason(cases: list) -> 
 
 def test_an_empty_list_of_cases_is_an_empty_dataset() -> None:
     assert len(CaseCacheDataset([], LOAD, num_workers=None, progress=False)) == 0
+
+
+@pytest.mark.parametrize(("sizes", "cached"), [(0, 0), (1.5, 1), (2, 2), (9, 3)])
+def test_the_cache_stays_within_its_budget(
+    cases: list, sizes: float, cached: int, caplog: pytest.LogCaptureFixture
+) -> None:
+    """What does not fit is loaded anew, after every case was checked once; the items do not depend on it."""
+    caplog.set_level(logging.INFO)
+    transform = Compose([LOAD, RandGaussianNoised("image", prob=1.0)])
+    size = sum(LOAD(cases[0])[key].nbytes for key in ("image", "label"))
+    dataset = CaseCacheDataset(cases, transform, cache_gb=sizes * size / 1024**3, num_workers=2, progress=False)
+    assert sorted(record.case for record in dataset.records) == ["b", "d"]
+    assert f"{cached} of 3 cases are cached" in caplog.text
+    assert ("cases do not fit in the cache" in caplog.text) == (0 < cached < 3)
+    everything = CaseCacheDataset(cases, transform, num_workers=None, progress=False)
+    for number in (0, 1, 2, -1):
+        items = []
+        for one in (dataset, everything):
+            transform.set_random_state(number + 1)
+            items.append(one[number])
+        assert items[0]["case"] == items[1]["case"]
+        assert torch.equal(items[0]["image"].as_tensor(), items[1]["image"].as_tensor())
+
+
+def test_the_budget_is_half_of_the_available_memory(cases: list, monkeypatch: pytest.MonkeyPatch) -> None:
+    size = sum(LOAD(cases[0])[key].nbytes for key in ("image", "label"))
+    monkeypatch.setattr("bundle.inference.case_dataset.available_memory", lambda: 5 * size)
+    dataset = CaseCacheDataset(cases, LOAD, num_workers=None, progress=False)
+    assert sum(isinstance(item, dict) for item in dataset._cache) == 2
+    monkeypatch.setenv("LOCAL_WORLD_SIZE", "2")
+    dataset.set_data(cases)
+    assert sum(isinstance(item, dict) for item in dataset._cache) == 1
+
+
+def test_a_dataset_goes_to_other_processes(cases: list) -> None:
+    dataset = CaseCacheDataset(cases, LOAD, cache_gb=0, num_workers=None, progress=False)
+    loader = DataLoader(dataset, batch_size=3, num_workers=1, multiprocessing_context="spawn")
+    assert [batch["case"] for batch in loader] == [["a", "c", "e"]]
+
+
+@pytest.mark.parametrize("size", [-1, float("nan")])
+def test_a_negative_budget_is_refused(cases: list, size: float) -> None:
+    with pytest.raises(ValueError, match="cache_gb must be 0 or more, or null"):
+        CaseCacheDataset(cases, LOAD, cache_gb=size)
+
+
+def test_all_arrays_of_a_case_count() -> None:
+    item = {"image": torch.zeros(10), "points": [np.zeros(3), (torch.zeros(2, dtype=torch.uint8),)], "case": "a"}
+    assert _size_of(item) == 40 + 24 + 2

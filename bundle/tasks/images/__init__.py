@@ -4,6 +4,7 @@ from .image_augment import AugmentImaged
 from .image_metrics_handler import ImageMetrics
 from .image_tiles import ImageTilesInferer
 from .mask_response import MaskResponsed
+from .pack_image import PackImaged, UnpackImaged
 from .preview import save_preview
 from .rand_color import RandColord
 from .resize_image import ResizeImaged
@@ -14,9 +15,11 @@ __all__ = [
     "ImageMetrics",
     "ImageTilesInferer",
     "MaskResponsed",
+    "PackImaged",
     "RandColord",
     "ResizeImaged",
     "RestoreImageSized",
     "SaveMaskd",
+    "UnpackImaged",
     "save_preview",
 ]

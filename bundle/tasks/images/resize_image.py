@@ -49,11 +49,13 @@ class ResizeImaged(MapTransform):
         """Resize the images and masks."""
         d = dict(data)
         for key in self.key_iterator(d):
-            values = torch.as_tensor(d[key])
-            if tuple(values.shape[1:]) != self.spatial_size:
-                options: dict[str, Any] = {"mode": "bilinear", "antialias": True}
-                if key in self.label_keys:
-                    options = {"mode": "nearest-exact"}
-                resized = torch.nn.functional.interpolate(values[None].float(), size=self.spatial_size, **options)[0]
+            if tuple(d[key].shape[1:]) != self.spatial_size:
+                resized = resize(torch.as_tensor(d[key]), self.spatial_size, is_label=key in self.label_keys)
                 d[key] = convert_to_dst_type(resized, d[key], dtype=torch.float32)[0]
         return d
+
+
+def resize(values: torch.Tensor, size: Sequence[int], *, is_label: bool) -> torch.Tensor:
+    """Return an image or mask ``(C, H, W)`` at a size ``(H, W)``, as :class:`ResizeImaged` does."""
+    options: dict[str, Any] = {"mode": "nearest-exact"} if is_label else {"mode": "bilinear", "antialias": True}
+    return torch.nn.functional.interpolate(values[None].float(), size=tuple(size), **options)[0]
