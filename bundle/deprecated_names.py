@@ -78,6 +78,7 @@ NAMES: dict[str, dict[str, str]] = {
     "engines": {
         "CaseEvaluator": "inference.CaseEvaluator",
     },
+    "experiments": {"deal_folds": "experiments.datalist_with_folds"},
     "handlers": {
         "CaseMetrics": "inference.CaseMetrics",
         "ClassReweighting": "training.ClassReweighting",
@@ -181,6 +182,7 @@ NAMES: dict[str, dict[str, str]] = {
         "AssignLevelsd": "tasks.spine.label_candidates.AssignLevelsd",
         "LabelCandidatesd": "tasks.spine.label_candidates.LabelCandidatesd",
     },
+    "transforms.image_files": {"read_picture": "io.images.read_image"},
     "volume_files": {"series_in": "io.dicom_headers.series_in"},
 }
 """The new place, below ``bundle``, of every old name, by its old package."""

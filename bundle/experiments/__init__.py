@@ -1,5 +1,9 @@
 """Sets of trainings that resume: what comparison and cross-validation share."""
 
+from functools import partial
+
+from bundle.deprecated_names import deprecated_name
+
 from .config_runner import execute, read_failures, run_training
 from .experiment_configs import load_configs, override_configs, resolved, root_cause
 from .experiment_folder import open_output
@@ -20,3 +24,5 @@ __all__ = [
     "root_cause",
     "run_training",
 ]
+
+__getattr__ = partial(deprecated_name, "experiments")
