@@ -214,6 +214,18 @@ def _assert_same_as_eager(run: Any, task: str, atol: float) -> None:
         torch.testing.assert_close(run(image), network(image), atol=atol, rtol=atol)
 
 
+@pytest.mark.parametrize("name", [name for name in FILES if Path(name).name.startswith("train")])
+def test_the_overlay_of_several_processes_keeps_what_a_training_sets(name: str) -> None:
+    single, shared = contract.read(name), ConfigParser()
+    shared.read_config([str(contract.CONFIGS / name), str(contract.CONFIGS / "multi_gpu_train.json")])
+    assert single["initialize"][0] == "$monai.utils.set_determinism(seed=@seed)"
+    assert shared["initialize"][1:] == single["initialize"][1:]
+    assert shared["network"] == single["network"]
+    assert shared["train"]["dataloader"] == single["train"]["dataloader"]
+    assert shared["validate"]["handlers"][:-1] == single["validate"]["handlers"]
+    assert shared["finalize"][1:] == single["finalize"]
+
+
 def test_every_file_is_a_workflow_or_an_overlay() -> None:
     known = {
         (Path(folder) / name).as_posix()

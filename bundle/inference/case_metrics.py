@@ -9,6 +9,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+import ignite.distributed as idist
 import numpy as np
 import torch
 from ignite.engine import Events
@@ -19,6 +20,7 @@ from bundle.metrics.bootstrap import mean_interval
 from bundle.metrics.segmentation_metrics import METRICS, Structures, case_metrics, compared_masks
 from bundle.utils.label_names import structures_of
 from bundle.utils.parse_bool import parse_bool
+from bundle.utils.processes import gather_cases
 from bundle.utils.write_json import write_json
 
 logger = logging.getLogger(__name__)
@@ -111,8 +113,11 @@ class CaseMetrics:
             self.rows += [{"case": batch["case"], "structure": name, **values} for name, values in found.items()]
 
     def _compute(self, engine: Workflow, name: str) -> None:
+        self.rows = gather_cases(self.rows, lambda row: row["case"])
         dice = [row["dice"] for row in self.rows if not math.isnan(row["dice"])]
         engine.state.metrics[name] = sum(dice) / len(dice) if dice else math.nan
+        if idist.get_rank() > 0:
+            return
         statistics = self.statistics()
         for structure, metrics in statistics.items():
             values = ", ".join(f"{metric} {_format(value)}" for metric, value in metrics.items())

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -16,6 +17,7 @@ import torch
 from numpy.typing import ArrayLike
 
 from bundle.utils.label_names import structures_of
+from bundle.utils.processes import gather_cases
 
 from .bootstrap import RESAMPLES, mean_interval
 from .ranking import ScoreCounts
@@ -88,6 +90,14 @@ def mean_iou(pred: torch.Tensor, label: torch.Tensor, classes: int) -> float:
     return float(_mean_jaccard(np.stack(counts)))
 
 
+@dataclass(frozen=True)
+class _Image:
+    case: str
+    counts: np.ndarray
+    rows: list[dict[str, Any]]
+    pixels: dict[str, ScoreCounts]
+
+
 class ImageScores:
     """Collect the metrics of images one by one; summarize them per image and pooled.
 
@@ -105,9 +115,16 @@ class ImageScores:
 
     def clear(self) -> None:
         """Remove all images."""
-        self.rows: list[dict[str, Any]] = []
-        self._counts: list[np.ndarray] = []
-        self._pixels: dict[str, ScoreCounts] = {}
+        self._images: list[_Image] = []
+
+    @property
+    def rows(self) -> list[dict[str, Any]]:
+        """One per image and structure."""
+        return [row for image in self._images for row in image.rows]
+
+    def gather(self) -> None:
+        """Take over the images of all processes, see :func:`bundle.utils.processes.gather_cases`."""
+        self._images = gather_cases(self._images, lambda image: image.case)
 
     def add(
         self,
@@ -129,22 +146,23 @@ class ImageScores:
         """
         values = [0, *self.label_names.values()]
         counts = np.stack([confusion_counts(pred == value, label == value) for value in values])
-        self._counts.append(counts)
         of_image = {"mean_iou": float(_mean_jaccard(counts))}
+        rows = []
         for name, of_structure in zip(self.label_names, counts[1:], strict=True):
             metrics = _with_threshold(overlap_rates(of_structure))
-            self.rows.append({"case": case, "structure": name, **metrics, **of_image})
-        for name, values_of in (probability or {}).items():
-            found = ScoreCounts.of_pixels(values_of.cpu().numpy(), (label == self.label_names[name]).cpu().numpy())
-            self._pixels[name] = self._pixels[name] + found if name in self._pixels else found
+            rows.append({"case": case, "structure": name, **metrics, **of_image})
+        pixels = {
+            name: ScoreCounts.of_pixels(values_of.cpu().numpy(), (label == self.label_names[name]).cpu().numpy())
+            for name, values_of in (probability or {}).items()
+        }
+        self._images.append(_Image(case, counts, rows, pixels))
 
     def per_image(self) -> dict[str, dict[str, dict[str, float | int]]]:
         """Return, by structure and metric, the mean over images with its 95 % interval."""
-        metrics = (*IMAGE_METRICS, "mean_iou")
+        metrics, rows = (*IMAGE_METRICS, "mean_iou"), self.rows
         return {
             name: {
-                metric: mean_interval([row[metric] for row in self.rows if row["structure"] == name])
-                for metric in metrics
+                metric: mean_interval([row[metric] for row in rows if row["structure"] == name]) for metric in metrics
             }
             for name in self.label_names
         }
@@ -155,9 +173,9 @@ class ImageScores:
         ``low`` and ``high`` are percentiles of a bootstrap over images, NaN for fewer than two. Where probabilities
         were given, :data:`PIXEL_METRICS` follow, without an interval. ``mean_iou`` is over background and structures.
         """
-        if not self._counts:
+        if not self._images:
             return {}
-        counts = np.stack(self._counts)
+        counts = np.stack([image.counts for image in self._images])
         samples = self._resampled(counts)
         mean_ious = _interval(float(_mean_jaccard(counts.sum(axis=0))), _mean_jaccard(samples))
         found = {}
@@ -176,9 +194,11 @@ class ImageScores:
         return np.tensordot(weights.astype(float), counts.astype(float), axes=1)
 
     def _pixel_metrics(self, name: str) -> dict[str, dict[str, float]]:
-        if name not in self._pixels:
+        counts = [image.pixels[name] for image in self._images if name in image.pixels]
+        if not counts:
             return {}
-        return {metric: _interval(getattr(self._pixels[name], metric)(), []) for metric in PIXEL_METRICS}
+        pooled = sum(counts[1:], start=counts[0])
+        return {metric: _interval(getattr(pooled, metric)(), []) for metric in PIXEL_METRICS}
 
 
 def _rate(part: np.ndarray, whole: np.ndarray) -> np.ndarray:

@@ -5,6 +5,7 @@ from .early_stop import EarlyStop
 from .epoch_seed import EpochSeed
 from .loader import TrainingLoader
 from .non_finite_guard import NonFiniteError, NonFiniteGuard
+from .process_shares import ProcessSampler, SameBuffers, share_loader, start_processes
 from .progress import Progress
 from .publish import PublishWeights
 from .reweighting import ClassReweighting
@@ -16,9 +17,13 @@ __all__ = [
     "EpochSeed",
     "NonFiniteError",
     "NonFiniteGuard",
+    "ProcessSampler",
     "Progress",
     "PublishWeights",
+    "SameBuffers",
     "TrainingCheckpoint",
     "TrainingLoader",
     "WarmupSchedule",
+    "share_loader",
+    "start_processes",
 ]

@@ -7,6 +7,8 @@ import logging
 from ignite.engine import Events
 from monai.engines import Evaluator, Workflow
 
+from bundle.utils.processes import decided_by_first
+
 logger = logging.getLogger(__name__)
 
 
@@ -14,7 +16,8 @@ class EarlyStop:
     """End a training when validation has not improved for a number of epochs.
 
     It reads the best epoch from the evaluator and has no state, so that a resumed run stops where an
-    uninterrupted one would (one that had stopped already runs one epoch more).
+    uninterrupted one would (one that had stopped already runs one epoch more). Of several processes the first decides
+    for all.
 
     Args:
         evaluator: evaluator that validates; attach this handler after the validation.
@@ -37,6 +40,7 @@ class EarlyStop:
     def __call__(self, engine: Workflow) -> None:
         """Terminate the trainer when patience is over."""
         best = self.evaluator.state.best_metric_epoch
-        if best > 0 and self.patience is not None and engine.state.epoch - best >= self.patience:
+        is_over = best > 0 and self.patience is not None and engine.state.epoch - best >= self.patience
+        if decided_by_first(is_over):
             logger.info("stopping after epoch %d: no improvement since epoch %d", engine.state.epoch, best)
             engine.terminate()

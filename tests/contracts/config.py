@@ -73,7 +73,7 @@ ALLOWED_EXPRESSIONS = (
     r"\$torch\.device\('cuda' if torch\.cuda\.is_available\(\) else 'cpu'\)",
     r"\$torch\.device\('cuda:' \+ os\.environ\['LOCAL_RANK'\] if torch\.cuda\.is_available\(\) else 'cpu'\)",
     r"\$'nccl' if torch\.cuda\.is_available\(\) else 'gloo'",
-    r"\$dist\.(get_rank\(\)|init_process_group\(backend=@backend\)|destroy_process_group\(\))",
+    r"\$dist\.(get_rank|destroy_process_group)\(\)",
 )
 """All code that the configs may hold; everything else is data."""
 

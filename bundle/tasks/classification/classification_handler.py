@@ -9,6 +9,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+import ignite.distributed as idist
 import numpy as np
 import torch
 from ignite.engine import Events
@@ -24,6 +25,7 @@ from bundle.metrics.classification_metrics import (
 )
 from bundle.metrics.ranking import ScoreCounts
 from bundle.utils.parse_bool import parse_bool
+from bundle.utils.processes import gather_cases
 from bundle.utils.write_json import write_json
 
 logger = logging.getLogger(__name__)
@@ -114,12 +116,13 @@ class ClassificationMetrics:
         return np.array([row["probability"] for row in rows], dtype=float), np.array([row["label"] for row in rows])
 
     def _compute(self, engine: Workflow, name: str) -> None:
+        self.rows = gather_cases(self.rows, lambda row: row["case"])
         areas = {each: ScoreCounts.of(*self._scores(each)).auc() for each in self.class_names}
         for each, area in areas.items():
             engine.state.metrics[f"auc_{each}"] = area
         defined = [area for area in areas.values() if not math.isnan(area)]
         engine.state.metrics[name] = sum(defined) / len(defined) if defined else math.nan
-        if self.output_dir is not None:
+        if self.output_dir is not None and idist.get_rank() == 0:
             self.write(self.output_dir)
 
     def write(self, folder: Path) -> None:

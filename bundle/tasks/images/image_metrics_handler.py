@@ -8,6 +8,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+import ignite.distributed as idist
 import numpy as np
 import torch
 from ignite.engine import Events
@@ -106,14 +107,16 @@ class ImageMetrics:
             )
 
     def _compute(self, engine: Workflow, name: str) -> None:
+        self.scores.gather()
         for metric in LOGGED:
             engine.state.metrics[metric] = self._mean(metric)
         engine.state.metrics[name] = self._mean(self.key)
-        if self.output_dir is not None:
+        if self.output_dir is not None and idist.get_rank() == 0:
             self._write(self.output_dir)
 
     def _mean(self, metric: str) -> float:
-        return float(np.mean([row[metric] for row in self.rows])) if self.rows else float("nan")
+        values = [row[metric] for row in self.rows]
+        return float(np.mean(values)) if values else float("nan")
 
     def _write(self, folder: Path) -> None:
         found: dict[str, Any] = {"per_image": self.scores.per_image(), "pooled": self.scores.pooled()}

@@ -11,11 +11,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import ignite.distributed as idist
 import numpy as np
 from ignite.engine import Events
 from monai.engines import Workflow
 
 from bundle.metrics.bootstrap import format_interval
+from bundle.utils.processes import gather_cases
 
 from .disc_metrics import LEVEL_METRICS, DiscComparison, compare_discs
 from .disc_statistics import summarize_discs
@@ -129,6 +131,7 @@ class DiscMetrics:
             self.exams.append(_Exam(case, str(item.get("subset") or item.get("group") or ""), comparison, original))
 
     def _compute(self, engine: Workflow, name: str) -> None:
+        self.exams = gather_cases(self.exams, lambda exam: exam.case)
         rows = [row for exam in self.exams for row in exam.comparison.levels.values()]
         distances = _defined(row["distance_mm"] for row in rows)
         engine.state.metrics[name] = _mean(_defined(row["identified"] for row in rows))
@@ -136,7 +139,7 @@ class DiscMetrics:
         engine.state.metrics["level_right"] = _mean(
             _defined(exam.comparison.metrics["level_right"] for exam in self.exams)
         )
-        if self.output_dir is not None:
+        if self.output_dir is not None and idist.get_rank() == 0:
             statistics = self.statistics()
             for group, summary in {"all": statistics["summary"], **statistics["groups"]}.items():
                 values = ", ".join(f"{metric} {format_interval(summary[metric], digits=3)}" for metric in LOGGED)
