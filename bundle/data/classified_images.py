@@ -6,6 +6,7 @@ A case has ``"classes"``, 1 or 0 by the name of every class, in the place of a l
 from __future__ import annotations
 
 import csv
+import logging
 import random
 from collections import Counter
 from collections.abc import Sequence
@@ -24,6 +25,8 @@ from .fold_assignment import assign_folds, hold_out
 from .pairing import images_in
 from .patient_tables import IDS, tables_in, with_patients_of_tables
 from .patients import patients_of
+
+logger = logging.getLogger(__name__)
 
 
 def prepare_classified_folder(
@@ -132,7 +135,23 @@ def select_classified(
         sections["training"] = assign_folds(sections["training"], 5, root=dataset_dir)
     log_parted_patients(sections["training"], sections["test"], dataset_dir)
     sections["training"] = [{**case, "fold": read_fold(case, path, 0)} for case in sections["training"]]
-    return name_images(choose_split(sections, split, parse_fold(fold), path))
+    cases = name_images(choose_split(sections, split, parse_fold(fold), path))
+    if split == "validation":
+        _log_classes_without_auc(path, cases, classes)
+    return cases
+
+
+def _log_classes_without_auc(path: Path, cases: Sequence[Case], classes: Sequence[str]) -> None:
+    for name, count in zip(classes, np.sum([case["label"] for case in cases], axis=0), strict=True):
+        if count in (0, len(cases)):
+            logger.warning(
+                "%s: %d of %d images of the validation are of the class %s, so that its area under the curve is "
+                "undefined; choose other folds to validate it",
+                path,
+                count,
+                len(cases),
+                name,
+            )
 
 
 def class_sampler(dataset: Any, *, balance: float = 1.0, samples: int | None = None) -> WeightedRandomSampler:

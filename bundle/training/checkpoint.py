@@ -15,6 +15,8 @@ from monai.engines import Evaluator, Workflow
 from bundle.utils.atomic_write import atomic_write
 from bundle.utils.parse_bool import parse_bool
 
+from .best_metric import prefer_finite
+
 logger = logging.getLogger(__name__)
 
 
@@ -22,8 +24,9 @@ class TrainingCheckpoint:
     """Write ``model.pt`` and ``last.pt`` after every epoch, and resume from ``last.pt``.
 
     ``model.pt`` holds the weights alone, of the epoch whose validation was best so far; it is written at the end where
-    no validation took place. ``last.pt`` holds the state of all ``objects``, the epoch and the best metric. Attach the
-    handler after validation. Both files are replaced in one step, so that an interrupted run leaves complete files.
+    no validation took place or none gave a finite metric. ``last.pt`` holds the state of all ``objects``, the epoch and
+    the best metric. Attach the handler after validation. Both files are replaced in one step, so that an interrupted
+    run leaves complete files.
 
     Args:
         save_dir: folder to write to; made when missing.
@@ -48,6 +51,8 @@ class TrainingCheckpoint:
 
     def attach(self, engine: Workflow) -> None:
         """Resume at the start of the run, save after every epoch and at the end."""
+        if self.evaluator is not None:
+            prefer_finite(self.evaluator)
         if self.resume:
             engine.add_event_handler(Events.STARTED, self.load)
         if idist.get_rank() == 0:
@@ -78,7 +83,7 @@ class TrainingCheckpoint:
             engine.state.epoch, engine.state.iteration = state["epoch"], state["iteration"]
             if self.evaluator is not None:
                 self.evaluator.state.best_metric = state["best_metric"]
-                self.evaluator.state.best_metric_epoch = state["best_metric_epoch"]
+                self.evaluator.state.best_metric_epoch = max(state["best_metric_epoch"], 0)
         except (KeyError, RuntimeError, ValueError) as error:
             raise ValueError(
                 f"{path} does not fit this configuration, resume with the one it was made by: {error}"
@@ -95,6 +100,8 @@ class TrainingCheckpoint:
 
     def finish(self, engine: Workflow) -> None:
         """Write the last weights as ``model.pt`` where no validation has chosen any."""
+        if self.evaluator is not None and self.evaluator.state.best_metric_epoch < 1 and self.evaluator.state.metrics:
+            logger.warning("no validation gave a finite metric: model.pt holds the weights of the last epoch")
         if self.evaluator is None or self.evaluator.state.best_metric_epoch < 1:
             self._write(self._bare()["network"].state_dict(), "model.pt")
 

@@ -61,7 +61,8 @@ class Progress:
         parts = [f"loss {sum(self._losses) / len(self._losses):.4f}"]
         if self.evaluator is not None:
             parts += [f"{name} {float(value):.4f}" for name, value in self.evaluator.state.metrics.items()]
-            parts += [f"best {float(self.evaluator.state.best_metric):.4f}"]
+            if self.evaluator.state.best_metric_epoch > 0:
+                parts += [f"best {float(self.evaluator.state.best_metric):.4f}"]
         logger.info(
             "epoch %d/%d: %s, %.0f s so far, about %.0f s left",
             state.epoch,

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from typing import Literal, get_args
+from typing import Any, Literal, get_args
 
 from torch.optim import Optimizer
 from torch.optim.lr_scheduler import LambdaLR
@@ -52,3 +52,14 @@ class WarmupSchedule(LambdaLR):
             }[name]
 
         super().__init__(optimizer, factor)
+
+    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
+        """Continue at the epoch of a state, with the rates of this schedule.
+
+        The state may come from a shorter run, which ended at a rate of 0, or from one with another learning rate.
+        """
+        super().load_state_dict({**state_dict, "base_lrs": self.base_lrs})
+        rates = [rate * factor(self.last_epoch) for rate, factor in zip(self.base_lrs, self.lr_lambdas, strict=True)]
+        for group, rate, base in zip(self.optimizer.param_groups, rates, self.base_lrs, strict=True):
+            group["lr"], group["initial_lr"] = rate, base
+        self._last_lr = rates

@@ -45,6 +45,18 @@ def test_every_part_has_its_share_of_every_class(folder: Path) -> None:
     assert content != prepare(folder, seed=1)
 
 
+def test_a_class_that_a_validation_cannot_judge_is_reported(folder: Path, caplog: pytest.LogCaptureFixture) -> None:
+    content = prepare(folder)
+    for item in content["training"]:
+        item["classes"]["keratosis"] = 0
+    write_datalist(content, folder / "dataset.json")
+    select_classified(folder, "training", classes=CLASSES)
+    assert "undefined" not in caplog.text
+    select_classified(folder, "validation", classes=CLASSES)
+    assert "0 of 8 images of the validation are of the class keratosis, so that its area under the curve" in caplog.text
+    assert "class melanoma" not in caplog.text
+
+
 def test_targets_are_in_the_order_of_the_classes(folder: Path) -> None:
     write_datalist(prepare(folder), folder / "dataset.json")
     for split, count in (("training", 24), ("validation", 8), ("test", 8), ("all", 40)):

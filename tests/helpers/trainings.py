@@ -84,5 +84,5 @@ class ScriptedEvaluator(SupervisedEvaluator):
         """Count this epoch's score as MONAI counts a key metric."""
         score = self.scores[global_epoch - 1]
         self.state.metrics["dice"] = score
-        if self.state.best_metric_epoch == -1 or score > self.state.best_metric:
+        if self.state.best_metric_epoch == -1 or self.metric_cmp_fn(score, self.state.best_metric):
             self.state.best_metric, self.state.best_metric_epoch = score, global_epoch

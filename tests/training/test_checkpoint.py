@@ -29,12 +29,13 @@ def training(
     workers: int = 0,
     validate: bool = True,
     channels: int = 4,
+    scheduled: int = 4,
     stop: str | None = None,
 ) -> SupervisedTrainer:
     """Return a training with random transforms, dropout, Adam, a schedule and validation; ``seed`` sets the weights."""
     network = small_network(seed, channels)
     optimizer = torch.optim.Adam(network.parameters(), lr=0.02)
-    schedule = WarmupSchedule(optimizer, "cosine", 4, 1)
+    schedule = WarmupSchedule(optimizer, "cosine", scheduled, 1)
     transform = random_transforms()
     evaluator = small_evaluator(network) if validate else None
     objects = {"network": network, "optimizer": optimizer, "lr_scheduler": schedule}
@@ -181,6 +182,35 @@ def test_the_weights_of_the_best_epoch_are_kept(scores: list[float], best: int, 
     last = states(tmp_path)["last.pt"]
     assert last["network"]["weight"].item() == 3
     assert (last["best_metric"], last["best_metric_epoch"]) == (scores[best - 1], best)
+
+
+NAN = float("nan")
+
+
+@pytest.mark.parametrize(("scores", "best"), [([NAN, 0.1, NAN], 2), ([NAN, 0.1, 0.2], 3), ([0.1, NAN], 1)], ids=str)
+def test_an_undefined_metric_is_never_the_best(scores: list[float], best: int, tmp_path: Path) -> None:
+    run = Scripted(tmp_path, scores)
+    run.trainer.run()
+    assert run.model_epoch() == best
+    assert states(tmp_path)["last.pt"]["best_metric"] == scores[best - 1]
+
+
+def test_without_a_finite_metric_the_last_weights_are_kept(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    run = Scripted(tmp_path, [NAN, NAN])
+    run.trainer.run()
+    assert run.model_epoch() == 2
+    assert "no validation gave a finite metric: model.pt holds the weights of the last epoch" in caplog.text
+    run = Scripted(tmp_path, [NAN, NAN, 0.2, 0.1], resume=True)
+    run.trainer.run()
+    assert run.model_epoch() == 3
+
+
+def test_a_finished_training_continues_by_the_schedule_of_more_epochs(tmp_path: Path) -> None:
+    training(tmp_path).run()
+    before = states(tmp_path)["last.pt"]["network"]
+    training(tmp_path, epochs=5, scheduled=8, resume=True).run()
+    after = states(tmp_path)["last.pt"]["network"]
+    assert any(not torch.equal(before[name], after[name]) for name in before)
 
 
 def test_a_resumed_training_does_not_replace_better_weights(tmp_path: Path) -> None:

@@ -14,6 +14,7 @@ from monai.engines import SupervisedTrainer
 from monai.handlers import ValidationHandler
 
 from bundle.training import Progress, progress
+from bundle.training.best_metric import prefer_finite
 
 LOGGER = "bundle.training.progress"
 
@@ -60,6 +61,13 @@ def test_the_line_holds_the_metrics_of_the_validation_and_the_best_one(caplog: p
     first, second = lines(caplog)
     assert "loss 1.5000, dice 0.7500, best 0.7500," in first
     assert "loss 3.5000, dice 0.5000, best 0.7500," in second
+
+
+def test_without_a_finite_metric_there_is_no_best_one(caplog: pytest.LogCaptureFixture) -> None:
+    evaluator = ScriptedEvaluator(small_network(), [float("nan")])
+    prefer_finite(evaluator)
+    trainer(ValidationHandler(1, evaluator), Progress(evaluator=evaluator), epochs=1).run()
+    assert re.fullmatch(r"epoch 1/1: loss 1\.5000, dice nan, \d+ s so far, about 0 s left", lines(caplog)[0])
 
 
 def test_a_resumed_run_counts_the_epochs_that_are_left(

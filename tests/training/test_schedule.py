@@ -69,6 +69,23 @@ def test_its_state_continues_where_it_stopped() -> None:
     assert runs[0][0].param_groups[0]["lr"] == runs[1][0].param_groups[0]["lr"]
 
 
+def test_a_state_of_a_shorter_run_or_another_rate_gets_the_rate_of_the_new_schedule() -> None:
+    parameter = torch.nn.Parameter(torch.zeros(1))
+    optimizer = torch.optim.SGD([parameter], lr=2.0)
+    short = WarmupSchedule(optimizer, "cosine", 3)
+    for _ in range(3):
+        optimizer.step()
+        short.step()
+    assert short.get_last_lr() == [0.0]
+    other = torch.optim.SGD([parameter], lr=1.0)
+    schedule = WarmupSchedule(other, "constant", 6)
+    other.load_state_dict(optimizer.state_dict())
+    schedule.load_state_dict(short.state_dict())
+    assert schedule.get_last_lr() == [1.0]
+    assert (other.param_groups[0]["lr"], other.param_groups[0]["initial_lr"]) == (1.0, 1.0)
+    assert schedule.last_epoch == 3
+
+
 def test_an_unknown_name_is_refused() -> None:
     optimizer = torch.optim.SGD([torch.nn.Parameter(torch.zeros(1))])
     with pytest.raises(ValueError, match="lr_schedule must be one of cosine, poly, step, constant, got 'linear'"):
