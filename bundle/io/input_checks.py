@@ -172,13 +172,15 @@ def check_voxels(file: str | Path, image: torch.Tensor) -> list[str]:
     return ["all voxels have the same value"] if image.amin() == image.amax() else []
 
 
-def check_label(file: str | Path, label: torch.Tensor, classes: Collection[int]) -> None:
-    """Check that a loaded label map holds no value but those of ``classes``.
+def check_label(
+    file: str | Path, label: torch.Tensor, classes: Collection[int], *, ignored: Collection[int] = ()
+) -> None:
+    """Check that a loaded label map holds no value but those of ``classes`` and of ignored voxels, ``ignored``.
 
     Raises:
         LabelValuesError: with the values that are none.
     """
-    foreign = sorted(set(torch.unique(label).tolist()) - {float(value) for value in classes})
+    foreign = sorted(set(torch.unique(label).tolist()) - {float(value) for value in (*classes, *ignored)})
     if foreign:
         shown, has_fractions = describe_values(label.new_tensor(foreign))
         if has_fractions:

@@ -163,7 +163,7 @@ class LoadVolumed(MapTransform):
         else:
             ignored = [] if self.ignore_label is None else [self.ignore_label]
             if self.classes is not None:
-                check_label(label_file, label, [0, *self.classes, *ignored])
+                check_label(label_file, label, [0, *self.classes], ignored=ignored)
             if ignored:
                 label[label == self.ignore_label] = IGNORED
 

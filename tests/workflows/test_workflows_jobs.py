@@ -118,9 +118,9 @@ def test_every_format_gives_the_same_labels_on_its_own_grid(tmp_path: Path, chec
 
 
 def test_a_series_gives_dicom_seg_and_a_volume_that_cannot_fails(tmp_path: Path, checkpoint: str) -> None:
-    series = write_series(tmp_path / "in" / "d", noise((16, 16, 16), dtype=np.int16))
-    zipped(series, tmp_path / "in" / "d.zip")
+    series = write_series(tmp_path / "d", noise((16, 16, 16), dtype=np.int16))
     write_nifti(tmp_path / "in" / "a.nii.gz", noise((16, 16, 16)))
+    zipped(series, tmp_path / "in" / "d.zip")
     with pytest.raises(SystemExit):
         segment(
             tmp_path / "in",
