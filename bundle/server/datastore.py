@@ -111,7 +111,11 @@ class StudyDatastore(SharedDatastore):
         for kind in task.label_kinds:
             key = f"{FINAL}.{kind}"
             file, info = self.get_label_uri(image_id, key), self.get_label_info(image_id, key)
-            if file and (kind != LABEL_MAP or is_used_by(task, self.tasks, file, info, Path(file).name)):
+            if (
+                file
+                and Path(file).is_file()
+                and (kind != LABEL_MAP or is_used_by(task, self.tasks, file, info, Path(file).name))
+            ):
                 names = read_names(file, info, Path(file).name) if kind == LABEL_MAP else {}
                 return LabeledCase(image_id, Path(self.get_image_uri(image_id)), Path(file), names)
         return None

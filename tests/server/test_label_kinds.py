@@ -79,6 +79,12 @@ def test_a_label_of_another_kind_stays(first: str, store: StudyDatastore, mask: 
         assert Path(again.get_label_uri("p", name)).name == file
 
 
+def test_a_label_whose_file_was_deleted_is_not_used(store: StudyDatastore, mask: Path) -> None:
+    store.save_label("p", str(mask), "final", {})
+    Path(store.get_label_uri("p", "final")).unlink()
+    assert store.find_final_label("p", BY_NAME["lesions"]) is None
+
+
 def test_each_task_sees_its_label(store: StudyDatastore, mask: Path, classes: Path) -> None:
     store.save_label("p", str(mask), "final", {})
     store.save_label("p", str(classes), "final", {})

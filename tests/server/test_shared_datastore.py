@@ -61,6 +61,14 @@ def test_a_process_sees_the_changes_of_another(studies: Path) -> None:
     assert second.get_labeled_images() == []
 
 
+def test_a_removed_label_leaves_the_list_at_once(studies: Path) -> None:
+    store = SharedDatastore(str(studies))
+    store.save_label("a", str(labeled(studies, "a")), "final", {})
+    store._auto_reload = True
+    store.remove_label("a", "final")
+    assert listed(studies)["a"]["labels"] == {}
+
+
 def test_processes_see_added_and_removed_images(studies: Path, tmp_path: Path) -> None:
     first, second = (SharedDatastore(str(studies)) for _ in range(2))
     first.add_image("c", str(labeled(studies, "c")), {})

@@ -63,9 +63,10 @@ class SharedDatastore(LocalDatastore):
             return super().save_label(image_id, label_filename, label_tag, label_info)
 
     def remove_label(self, label_id: str, label_tag: str) -> None:
-        """Remove a label; see ``LocalDatastore``."""
+        """Remove a label, from the list too: ``LocalDatastore`` leaves that to its watcher, which comes later."""
         with self._guard:
             super().remove_label(label_id, label_tag)
+            self.refresh()
 
     def update_image_info(self, image_id: str, info: dict[str, Any]) -> None:
         """Change the info of an image; see ``LocalDatastore``."""
