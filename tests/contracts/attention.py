@@ -282,6 +282,7 @@ class AttentionContract:
         exported = torch.export.export(block, inputs).module()
         torch.testing.assert_close(exported(*inputs), block(*inputs))
 
+    @pytest.mark.slow
     @exports_onnx
     @every_mechanism
     def test_onnx_equals_eager(self, case: Case, tmp_path: Path) -> None:

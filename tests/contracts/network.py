@@ -383,6 +383,7 @@ class NetworkContract:
         program, network, x = export(run[0].name, run[1])
         torch.testing.assert_close(program.module()(x), network(x), rtol=1e-4, atol=1e-5)
 
+    @pytest.mark.slow
     @exports_onnx
     @every_network
     def test_onnx_equals_eager(self, case: Case, tmp_path: Path) -> None:
