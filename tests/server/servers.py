@@ -98,6 +98,13 @@ class Server:
             time.sleep(0.5)
         return record
 
+    def wait_for_empty_folders(self) -> None:
+        """Wait until the files of uploads and results are deleted, which happens after the response was sent."""
+        end = time.monotonic() + PATIENCE
+        while left := [*(self.work / "uploads").iterdir(), *(self.work / "results").iterdir()]:
+            assert time.monotonic() < end, f"{left} are not deleted after {PATIENCE} s"
+            time.sleep(0.05)
+
     @property
     def memory(self) -> int:
         """Resident memory in bytes."""

@@ -138,7 +138,7 @@ def test_an_upload_gives_the_same_result_and_is_deleted(
     np.testing.assert_array_equal(
         np.asanyarray(nifti(content, tmp_path).dataobj), np.asanyarray(nifti(parts_of(answer)[1], tmp_path).dataobj)
     )
-    assert [*(server.work / "uploads").iterdir(), *(server.work / "results").iterdir()] == []
+    server.wait_for_empty_folders()
 
 
 def test_slicer_and_ohif_get_the_format_that_they_read(server: Any, answer: Any, case: str, tmp_path: Path) -> None:
