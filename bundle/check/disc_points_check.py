@@ -7,10 +7,10 @@ from itertools import pairwise
 import numpy as np
 from monai.data import MetaTensor
 
+from bundle.tasks.spine.disc_placement import discs_outside
 from bundle.tasks.spine.discs.disc_points import Disc
 from bundle.tasks.spine.discs.disc_reader import read_discs
-from bundle.tasks.spine.discs.levels import level_name
-from bundle.utils.lengths import is_above, is_at_least, is_at_most, is_below
+from bundle.utils.lengths import is_at_least, is_at_most
 
 from .findings import Reading
 from .thumbnails import slice_thumbnail
@@ -60,10 +60,9 @@ def _check_place(reading: Reading, discs: list[Disc], image: MetaTensor) -> None
     affine = np.asarray(image.affine, dtype=np.float64)
     places = np.array([[*disc.position, 1.0] for disc in discs])
     voxels = np.linalg.solve(affine, places.T).T[:, :3]
-    size = np.array(image.shape[1:])
-    outside: np.ndarray = np.any(is_below(voxels, -1) | is_above(voxels, size), axis=1)
-    if outside.any():
-        names = ", ".join(level_name(disc.value) for disc, out in zip(discs, outside, strict=True) if out)
+    outside = discs_outside(discs, image.shape[1:], affine)
+    if outside:
+        names = ", ".join(disc.name for disc in outside)
         reading.fault(
             "point outside", f"{reading.item.label}: {names} lie outside of the image {reading.item.images[0]}."
         )

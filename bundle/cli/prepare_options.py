@@ -58,9 +58,21 @@ def add_seed(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--seed", type=int, default=0, help="seed of the shuffle (default: 0)")
 
 
-def log_datalist(content: dict[str, Any], path: str | Path) -> None:
-    """Log how many cases a datalist has."""
+def report_datalist(content: dict[str, Any], path: str | Path) -> None:
+    """Log how many cases a datalist has, and those that were skipped.
+
+    Raises:
+        SystemExit: with the status of a run that skipped cases, when there are any.
+    """
     logger.info("%s: %d training cases, %d test cases", path, len(content["training"]), len(content.get("test", [])))
+    skipped = content.get("skipped", [])
+    if skipped:
+        from bundle.inference.summary import EXIT_BAD_CASES
+
+        for case in skipped:
+            logger.error("skipped: %s", case["message"])
+        logger.error("%d cases skipped; they are listed under 'skipped' in %s", len(skipped), path)
+        raise SystemExit(EXIT_BAD_CASES)
 
 
 def _list_dataset(prepare: str, target: str, args: argparse.Namespace) -> None:
@@ -72,7 +84,7 @@ def _list_dataset(prepare: str, target: str, args: argparse.Namespace) -> None:
     options = {item.name: getattr(args, item.name) for item in parameters if item.kind is Parameter.KEYWORD_ONLY}
     content = function(args.dataset_dir, **options)
     write_datalist(content, path)
-    log_datalist(content, path)
+    report_datalist(content, path)
 
 
 def _check_default(path: Path) -> Path:

@@ -6,9 +6,10 @@ import argparse
 from pathlib import Path
 from typing import Any
 
-from .prepare_options import add_dataset, add_seed, add_split, log_datalist
+from .prepare_options import add_dataset, add_seed, add_split, report_datalist
 
 SPLITS_BY = ("subject", "site")
+NUMBERINGS = ("sct", "verse", "totalspineseg", "spider")
 
 
 def add_spine(names: Any) -> None:
@@ -34,6 +35,9 @@ def _add_exams(names: Any) -> None:
     parser.add_argument("dataset_dir", help="folder with one folder per source of exams")
     parser.add_argument("--output", required=True, help="folder for dataset.json and the points")
     parser.add_argument("--point", choices=("posterior", "center"), default="posterior", help="point of a disc")
+    parser.add_argument(
+        "--numbering", choices=NUMBERINGS, default=NUMBERINGS[0], help="numbers of the masks (default: sct)"
+    )
     parser.add_argument("--folds", type=int, default=3, help="folds by exam (default: 3)")
     add_seed(parser)
     parser.set_defaults(prepare=_list_exams)
@@ -42,8 +46,9 @@ def _add_exams(names: Any) -> None:
 def _list_exams(args: argparse.Namespace) -> None:
     from bundle.tasks.spine.spine_exams import prepare_spine_exams
 
-    content = prepare_spine_exams(args.dataset_dir, args.output, point=args.point, folds=args.folds, seed=args.seed)
-    log_datalist(content, Path(args.output, "dataset.json"))
+    options = {name: getattr(args, name) for name in ("point", "numbering", "folds", "seed")}
+    content = prepare_spine_exams(args.dataset_dir, args.output, **options)
+    report_datalist(content, Path(args.output, "dataset.json"))
 
 
 def _add_phantoms(names: Any) -> None:
@@ -59,4 +64,4 @@ def _write_phantoms(args: argparse.Namespace) -> None:
     from bundle.phantoms.spine.spine_phantom import write_spine_phantoms
 
     content = write_spine_phantoms(args.dataset_dir, count=args.count, seed=args.seed, folds=args.folds)
-    log_datalist(content, Path(args.dataset_dir, "dataset.json"))
+    report_datalist(content, Path(args.dataset_dir, "dataset.json"))

@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from bundle.cli.prepare_options import add_dataset, add_split
+from bundle.cli.prepare_options import add_dataset, add_split, report_datalist
 from bundle.data import DatalistError
 
 PREPARED = f"{__name__}:prepared"
@@ -59,3 +59,12 @@ def test_a_file_of_the_dataset_is_left_as_it_is(content: str, tmp_path: Path) ->
     assert (tmp_path / "dataset.json").read_text() == content
     run(str(tmp_path), "--output", str(tmp_path / "new" / "list.json"))
     assert (tmp_path / "new" / "list.json").is_file()
+
+
+def test_skipped_cases_are_counted_and_end_the_command_with_status_2(caplog: pytest.LogCaptureFixture) -> None:
+    content = {"training": [], "skipped": [{"case": "a", "message": "a.nii.gz: is empty; copy it again."}]}
+    with pytest.raises(SystemExit) as ended:
+        report_datalist(content, "dataset.json")
+    assert ended.value.code == 2
+    assert "skipped: a.nii.gz: is empty; copy it again." in caplog.text
+    assert "1 cases skipped; they are listed under 'skipped' in dataset.json" in caplog.text

@@ -50,4 +50,39 @@ def test_spine_exams_are_written_to_the_output_folder(monkeypatch: pytest.Monkey
         spine_exams, "prepare_spine_exams", lambda *arguments, **options: called.append((arguments, options)) or CONTENT
     )
     assert commands.main(["prepare", "spine-exams", "in", "--output", "out", "--point", "center"]) == 0
-    assert called == [(("in", "out"), {"point": "center", "folds": 3, "seed": 0})]
+    assert called == [(("in", "out"), {"point": "center", "numbering": "sct", "folds": 3, "seed": 0})]
+
+
+def add_points(folder: Path, **cases: str) -> str:
+    """Write a dataset whose labels are tables of discs; return its folder."""
+    for name, rows in cases.items():
+        (folder / f"{name}.csv").write_text("level_value,R_mm,A_mm,S_mm\n" + rows)
+    training = [{"image": f"{name}.nii.gz", "label": f"{name}.csv", "fold": 0} for name in cases]
+    (folder / "dataset.json").write_text(json.dumps({"training": training}))
+    return str(folder)
+
+
+def test_a_skeleton_is_fitted_without_the_cases_that_cannot_be_used(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    spine = "20,0,0,0\n21,0,1,-32\n22,0,0,-65\n"
+    folder = add_points(
+        tmp_path, good=spine, single="20,0,0,0\n", named_so="C99,0,0,0\n", upside_down="20,0,0,0\n21,0,0,9\n"
+    )
+    with pytest.raises(SystemExit) as ended:
+        commands.main(["skeleton", folder, "--output", str(tmp_path / "skeleton.json")])
+    assert ended.value.code == 2
+    assert SkeletonPrior.load(tmp_path / "skeleton.json").counts == (1, 1, 1)
+    assert "named_so.csv: line 2 is not a disc" in caplog.text
+    assert "upside_down.csv: ValueError: the spine does not run downward" in caplog.text
+    assert "single.csv: has no two discs, so the skeleton is fitted without it" in caplog.text
+    assert "2 of 4 cases skipped" in caplog.text
+
+
+def test_without_a_case_that_can_be_used_no_skeleton_is_written(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    folder = add_points(tmp_path, broken="none")
+    assert commands.main(["skeleton", folder, "--output", str(tmp_path / "skeleton.json")]) == 2
+    assert f"{folder}: a skeleton needs a case with two or more discs, there is none." in caplog.text
+    assert not (tmp_path / "skeleton.json").exists()

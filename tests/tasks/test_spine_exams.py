@@ -1,14 +1,17 @@
 from __future__ import annotations
 
 import json
+import re
 from collections import Counter
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 from helpers.phantoms import write_nifti
 
 from bundle.data import DatalistError, load_datalist, select_cases
+from bundle.tasks.spine.mask_numbering import MaskNumbering
 from bundle.tasks.spine.spine_exams import SAME_PERSON, TEMPLATE, prepare_spine_exams
 
 DOWN_BACK_RIGHT = np.array([[0, 0, 4, 0], [0, -1, 0, 0], [-1, 0, 0, 0], [0, 0, 0, 1]])
@@ -124,15 +127,140 @@ def test_the_datalist_names_files_that_are_there(tmp_path: Path) -> None:
     assert [(case["subset"], case["complete"]) for case in cases] == [("a", False), ("b", False)]
 
 
-def test_unusable_folders_and_numbers_are_refused(tmp_path: Path) -> None:
+def test_unusable_folders_and_options_are_refused(tmp_path: Path) -> None:
     with pytest.raises(DatalistError, match=r"holds no <folder>/<exam>_discseg\.nii\.gz"):
         prepare_spine_exams(tmp_path, tmp_path / "out")
-    write_nifti(tmp_path / "a" / "exam01_vertebraseg.nii.gz", vertebrae(23, 24))
-    with pytest.raises(DatalistError, match=r"has no image in the same folder; one of exam01_T2w\.nii\.gz, exam01_T1w"):
-        prepare_spine_exams(tmp_path, tmp_path / "out")
-    for options in ({"point": "front"}, {"folds": 1}):
-        with pytest.raises(DatalistError, match="point must be posterior or center and folds 2 or more"):
+    for options in ({"point": "front"}, {"folds": 1}, {"numbering": "own"}):
+        with pytest.raises(
+            DatalistError, match=r"point must be posterior or center and folds 2 or more.* sct, verse, "
+        ):
             prepare_spine_exams(tmp_path, tmp_path / "out", **options)  # type: ignore[arg-type]
+
+
+def test_without_an_exam_that_can_be_used_nothing_is_written(tmp_path: Path) -> None:
+    write_nifti(tmp_path / "in" / "a" / "exam01_vertebraseg.nii.gz", vertebrae(23, 24))
+    with pytest.raises(
+        DatalistError, match=r"none of the 1 exams can be used; the first: .*exam01_vertebraseg\.nii\.gz"
+    ):
+        prepare_spine_exams(tmp_path / "in", tmp_path / "out")
+    assert not (tmp_path / "out").exists()
+
+
+def skipped_of(root: Path, **options: Any) -> dict[str, str]:
+    """Return error and message of the only skipped one of two exams."""
+    add_exam(root / "in", "spines", "exam01", vertebrae(22, 23, 24))
+    content = prepare_spine_exams(root / "in", root / "out", folds=2, **options)
+    assert [Path(case["image"]).name for case in content["training"]] == ["exam01_T2w.nii.gz"]
+    assert json.loads((root / "out" / "dataset.json").read_text()) == content
+    (skipped,) = content["skipped"]
+    assert skipped["case"] == "spines_exam02"
+    assert "exam02" in skipped["message"]
+    return skipped
+
+
+@pytest.mark.parametrize(
+    ("mask", "message"),
+    [
+        (vertebrae(23, 24, 26), r"holds the values 26, .* pass --numbering verse\."),
+        (vertebrae(19, 28, 20), r"holds the values 28, .* pass --numbering verse\."),
+        (vertebrae(22, 23) + np.int16(256) * (vertebrae(22, 23) > 0), r"holds the values 278, 279"),
+        (vertebrae(23, 24) * np.float32(0.9), r"holds the values 20\.7, 21\.6, and fractions are no labels"),
+        (vertebrae(), r"is empty"),
+        (vertebrae(22, 25), r"has no disc between two vertebrae"),
+        (vertebrae(24, 23, 22), r"has L4-L5 above L3-L4, .*check the orientation of the mask, and its numbering"),
+    ],
+)
+def test_an_exam_with_other_values_is_skipped_by_name(tmp_path: Path, mask: np.ndarray, message: str) -> None:
+    add_exam(tmp_path / "in", "spines", "exam02", mask)
+    skipped = skipped_of(tmp_path)
+    assert skipped["error"] == "LabelValuesError"
+    assert re.search(message, skipped["message"])
+
+
+def test_an_exam_whose_mask_lies_elsewhere_is_skipped(tmp_path: Path) -> None:
+    for number, moved in enumerate((np.diag([1, 1, 1, 1]), np.diag([1, 1, 1.5, 1]))):
+        root = tmp_path / str(number)
+        affine = moved @ DOWN_BACK_RIGHT
+        affine[2, 3] += 120 * (number == 0)
+        add_exam(root / "in", "spines", "exam02")
+        write_nifti(root / "in" / "spines" / "exam02_vertebraseg.nii.gz", vertebrae(22, 23, 24), affine)
+        assert skipped_of(root)["error"] == "GridMismatchError"
+
+
+def test_an_axis_of_size_1_is_in_image_and_mask_or_in_neither(tmp_path: Path) -> None:
+    mask = vertebrae(22, 23, 24)
+    add_exam(tmp_path / "in", "spines", "exam02", mask[..., None])
+    content = prepare_spine_exams(tmp_path / "in", tmp_path / "out", folds=2)
+    assert len(content["training"]) == 1
+    write_nifti(tmp_path / "in" / "spines" / "exam02_T2w.nii.gz", mask, DOWN_BACK_RIGHT)
+    skipped = skipped_of(tmp_path)
+    assert skipped["error"] == "GridMismatchError"
+    assert "has the shape (170, 60, 7, 1), its image" in skipped["message"]
+
+
+def test_an_exam_whose_files_cannot_be_read_is_skipped(tmp_path: Path) -> None:
+    for kind in ("vertebraseg", "T2w"):
+        root = tmp_path / kind
+        add_exam(root / "in", "spines", "exam02")
+        file = root / "in" / "spines" / f"exam02_{kind}.nii.gz"
+        file.write_bytes(file.read_bytes()[:200])
+        assert skipped_of(root)["error"] == "UnreadableFileError"
+    root = tmp_path / "alone"
+    add_exam(root / "in", "spines", "exam02")
+    (root / "in" / "spines" / "exam02_T2w.nii.gz").unlink()
+    assert "has no image in the same folder; add one of exam02_T2w.nii.gz, exam02_T1w" in skipped_of(root)["message"]
+
+
+def test_a_template_whose_points_lie_elsewhere_is_skipped(tmp_path: Path) -> None:
+    add_exam(tmp_path / "in", "spines", "exam01")
+    label = np.zeros((10, 12, 40), dtype=np.uint8)
+    label[5, 3, [30, 20]] = 3, 4
+    write_nifti(tmp_path / "in" / "template" / TEMPLATE[0], label)
+    write_nifti(tmp_path / "in" / "template" / TEMPLATE[1], label, np.diag([1, 1, 2, 1]))
+    (skipped,) = prepare_spine_exams(tmp_path / "in", tmp_path / "out", folds=2)["skipped"]
+    assert skipped["error"] == "GridMismatchError"
+    assert "label_discPosterior.nii.gz: C2-C3 lie outside of the image" in skipped["message"]
+
+
+@pytest.mark.parametrize(
+    ("numbering", "values"),
+    [("verse", (23, 24, 26)), ("totalspineseg", (44, 45, 50)), ("spider", (2, 1)), ("sct", (23, 24, 25))],
+)
+def test_masks_of_other_numberings_give_the_same_discs(
+    tmp_path: Path, numbering: MaskNumbering, values: tuple[int, ...]
+) -> None:
+    add_exam(tmp_path / "in", "spines", "exam01", vertebrae(*values))
+    prepare_spine_exams(tmp_path / "in", tmp_path / "out", folds=2, numbering=numbering)
+    discs = discs_of(tmp_path / "out", "spines_exam01")
+    assert list(discs) == [24, 25]
+
+
+def test_spines_with_a_sixth_lumbar_vertebra_are_skipped(tmp_path: Path) -> None:
+    add_exam(tmp_path / "in", "spines", "exam02", vertebrae(23, 24, 25, 26))
+    assert "holds L6 (25), which have no number" in skipped_of(tmp_path, numbering="verse")["message"]
+
+
+def test_files_of_other_formats_and_in_upper_case_are_found(tmp_path: Path) -> None:
+    add_exam(tmp_path / "in", "spines", "exam01")
+    mask = vertebrae(22, 23, 24)
+    write_nifti(tmp_path / "in" / "spines" / "exam02_T2W.NII", mask, DOWN_BACK_RIGHT)
+    write_nifti(tmp_path / "in" / "spines" / "EXAM02_VertebraSeg.nii.gz", mask, DOWN_BACK_RIGHT)
+    content = prepare_spine_exams(tmp_path / "in", tmp_path / "out", folds=2)
+    assert len(content["training"]) == 2
+    assert "skipped" not in content
+
+
+def test_files_that_are_not_used_are_logged(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    add_exam(tmp_path / "in", "spines", "exam01")
+    add_exam(tmp_path / "in", "spines", "exam01", vertebrae(23, 24), "discseg", "T1w")
+    write_nifti(tmp_path / "in" / "spines" / "exam03_FFE.nii.gz", vertebrae(), DOWN_BACK_RIGHT)
+    (tmp_path / "in" / "spines" / "exam04_discseg.mgz").touch()
+    content = prepare_spine_exams(tmp_path / "in", tmp_path / "out", folds=2)
+    assert list(discs_of(tmp_path / "out", "spines_exam01")) == [23, 24]
+    assert len(content["training"]) == 1
+    for name in ("exam01_vertebraseg.nii.gz", "exam01_T1w.nii.gz", "exam03_FFE.nii.gz"):
+        assert f"{name}: skipped, since it has no mask of its exam, or the exam has another one" in caplog.text
+    assert "exam04_discseg.mgz: skipped, since its format is not read" in caplog.text
 
 
 @pytest.mark.real_data

@@ -94,7 +94,7 @@ class SkeletonPrior:
         """
         tables = [np.asarray(case, dtype=float) for case in cases]
         for number, table in enumerate(tables):
-            _check(number, table)
+            check_case(table, f"case {number} of the skeleton")
         tables = [table for table in tables if len(table) > 1]
         if not tables:
             raise ValueError("a skeleton needs a case with two or more discs, there is none.")
@@ -170,14 +170,23 @@ def align(means: np.ndarray, points: np.ndarray) -> tuple[np.ndarray, np.ndarray
     return scale, center - scale[:, None] * middle
 
 
-def _check(number: int, table: np.ndarray) -> None:
-    if table.ndim != 2 or table.shape[1] != 4 or not np.isfinite(table).all():
-        raise ValueError(f"case {number} of the skeleton must be (n, 4) of value, R, A, S, got shape {table.shape}.")
-    order = np.argsort(table[:, 0])
-    if (np.diff(table[order, 0]) < 1).any():
-        raise ValueError(f"case {number} of the skeleton has a level twice: {table[order, 0].tolist()}.")
-    if (np.diff(table[order, 3]) >= 0).any():
-        raise ValueError(f"case {number} of the skeleton does not run downward: S must decrease from level to level.")
+def check_case(points: np.ndarray, name: str) -> None:
+    """Check that points can be a case of a skeleton.
+
+    Args:
+        points: ``(n, 4)``, value, R, A and S in mm.
+        name: what messages call the case.
+
+    Raises:
+        ValueError: when they have another shape, are not finite, repeat a level or do not run downward.
+    """
+    if points.ndim != 2 or points.shape[1] != 4 or not np.isfinite(points).all():
+        raise ValueError(f"{name} must be (n, 4) of value, R, A, S, got shape {points.shape}.")
+    order = np.argsort(points[:, 0])
+    if (np.diff(points[order, 0]) < 1).any():
+        raise ValueError(f"{name} has a level twice: {points[order, 0].tolist()}.")
+    if (np.diff(points[order, 3]) >= 0).any():
+        raise ValueError(f"{name} does not run downward: S must decrease from level to level.")
 
 
 def _join_cases(points: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
