@@ -12,7 +12,8 @@ import torch
 from monai.config import KeysCollection
 from monai.transforms import MapTransform
 
-from bundle.io.label_maps import ENDINGS, save_label_map
+from bundle.io.label_maps import save_label_map
+from bundle.io.output_formats import DICOM_PACKAGES, ENDINGS
 from bundle.utils.check_choice import check_choice
 from bundle.utils.label_names import structures_of
 from bundle.utils.write_json import write_json
@@ -39,8 +40,9 @@ class SaveSegmentationd(MapTransform):
         image_key: key of the input image; its metadata names the file.
         checkpoint: file of the weights; the JSON has its path and SHA-256.
         postfix: part of the file name after the name of the case.
-        output_format: ``"nii.gz"``, ``"nrrd"``, ``"mha"`` or, for DICOM input, ``"dicom_seg"``. Maps of DICOM input are
-            written as NIfTI then.
+        output_format: ``"nii.gz"``, ``"nrrd"``, ``"mha"`` or, for DICOM input, ``"dicom_seg"`` (type BINARY),
+            ``"dicom_seg_labelmap"`` or ``"rtstruct"``; confidence maps are written as NIfTI then. Pass it to
+            :class:`bundle.io.LoadVolumed` too, so that an input that does not fit is refused before the network runs.
         maps: names of the confidence maps, see :class:`bundle.grid.SplitConfidenceMapsd`.
         writer: background thread that writes; None writes before the call returns.
         allow_missing_keys: skip missing keys.
@@ -94,10 +96,17 @@ class SaveSegmentationd(MapTransform):
     ) -> None:
         self.output_dir.mkdir(parents=True, exist_ok=True)
         target = self.output_dir / f"{record.case}_{self.postfix}{ENDINGS[self.output_format]}"
-        spacing = save_label_map(labels, target, source=record.file, affine=affine, label_names=self.label_names)
+        spacing = save_label_map(
+            labels,
+            target,
+            source=record.file,
+            affine=affine,
+            label_names=self.label_names,
+            dicom_format=self.output_format,
+        )
         files = [target]
         for name, values in maps.items():
-            ending = ENDINGS["nii.gz" if self.output_format == "dicom_seg" else self.output_format]
+            ending = ENDINGS["nii.gz" if self.output_format in DICOM_PACKAGES else self.output_format]
             files.append(self.output_dir / f"{record.case}_{name}{ending}")
             save_label_map(values, files[-1], source=record.file, affine=affine)
         results = {

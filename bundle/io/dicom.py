@@ -34,7 +34,7 @@ from .itk import LPS_TO_RAS, as_meta_tensor, require
 
 PLACE = ("ImagePositionPatient", "ImageOrientationPatient", "PixelSpacing")
 
-REFERENCED = ("FrameOfReferenceUID", "StudyInstanceUID", "SOPInstanceUID")
+REFERENCED = ("FrameOfReferenceUID", "StudyInstanceUID", "SOPClassUID", "SOPInstanceUID")
 """Attributes of the slices that a DICOM object about them must repeat."""
 
 Slices = list[tuple[str, Any]]
@@ -51,7 +51,7 @@ class Series:
         shape: columns, rows, slices.
         affine: from voxels to RAS+ in mm.
         remarks: sentences for the user.
-        missing: attributes of :data:`REFERENCED` that a slice lacks.
+        reference_faults: why no DICOM object can refer to the slices, such as ``"have no FrameOfReferenceUID"``.
     """
 
     source: Path
@@ -59,7 +59,7 @@ class Series:
     shape: tuple[int, int, int]
     affine: np.ndarray
     remarks: tuple[str, ...]
-    missing: tuple[str, ...] = ()
+    reference_faults: tuple[str, ...] = ()
 
 
 def open_series(source: str | Path, spacing_range: Sequence[float] | None = None) -> Series:
@@ -86,8 +86,8 @@ def open_series(source: str | Path, spacing_range: Sequence[float] | None = None
     shape = (int(first.Columns), int(first.Rows), len(names))
     _check_steps(source, chosen, positions @ normal, positions)
     check_grid(source, shape, affine, spacing_range)
-    missing = tuple(tag for tag in REFERENCED if not all(header.get(tag) for _, header in chosen))
-    return Series(Path(source), names, shape, affine, tuple(remarks), missing)
+    faults = _reference_faults([header for _, header in chosen])
+    return Series(Path(source), names, shape, affine, tuple(remarks), faults)
 
 
 def read_series(series: Series) -> MetaTensor:
@@ -112,6 +112,19 @@ def slice_files(series: Series) -> Iterator[list[str]]:
             with archive.open(name) as packed, open(file, "wb") as unpacked:
                 shutil.copyfileobj(packed, unpacked)
         yield [str(file) for file in files]
+
+
+def _reference_faults(headers: Sequence[Any]) -> tuple[str, ...]:
+    """Return why no DICOM object can refer to the slices: attributes that are missing, differ, or are not unique."""
+    values = {tag: [header.get(tag) for header in headers] for tag in REFERENCED}
+    missing = [tag for tag in REFERENCED if not all(values[tag])]
+    differing = [tag for tag in REFERENCED[:2] if tag not in missing and len(set(values[tag])) > 1]
+    shared = "SOPInstanceUID" not in missing and len(set(values["SOPInstanceUID"])) < len(headers)
+    return (
+        *(f"have no {tag}" for tag in missing),
+        *(f"differ in {tag}" for tag in differing),
+        *(["share a SOPInstanceUID"] if shared else []),
+    )
 
 
 def _one_series(source: str | Path, headers: Slices) -> tuple[Slices, list[str]]:

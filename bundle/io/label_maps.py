@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -14,17 +15,21 @@ from bundle.utils.atomic_write import atomic_write
 
 from .dicom import Series, open_series
 from .dicom_seg import write_dicom_seg
-from .input_checks import BadInputError, GridMismatchError, grid_distance
+from .input_checks import GridMismatchError, grid_distance
 from .itk import itk_grid, write_itk
 from .length_units import nifti_affine
+from .output_formats import ENDINGS, OutputFormatError, check_output_format
+from .rtstruct import write_rtstruct
 from .volume_files import kind_of
 
-ENDINGS = {"nii.gz": ".nii.gz", "nrrd": ".nrrd", "mha": ".mha", "dicom_seg": ".dcm"}
-"""Endings of label maps by output format."""
+__all__ = ["ENDINGS", "OutputFormatError", "save_label_map", "source_grid"]
 
-
-class OutputFormatError(BadInputError):
-    """The result of this input cannot be written in the output format."""
+DICOM_WRITERS: dict[str, Any] = {
+    "dicom_seg": write_dicom_seg,
+    "dicom_seg_labelmap": partial(write_dicom_seg, segmentation_type="LABELMAP"),
+    "rtstruct": write_rtstruct,
+}
+"""What writes the DICOM objects, by output format."""
 
 
 def save_label_map(
@@ -34,6 +39,7 @@ def save_label_map(
     source: str | Path,
     affine: np.ndarray,
     label_names: Mapping[str, int] | None = None,
+    dicom_format: str = "dicom_seg",
 ) -> np.ndarray:
     """Write a label map with the geometry of the volume ``source``; return the voxel size in mm.
 
@@ -42,11 +48,12 @@ def save_label_map(
         target: file to write; its ending, one of :data:`ENDINGS`, gives the format.
         source: volume whose grid the label map lies on.
         affine: affine that the label map claims to have.
-        label_names: value of every structure by its name; needed for DICOM SEG.
+        label_names: value of every structure by its name; needed for DICOM objects.
+        dicom_format: output format of a target that ends with ``.dcm``.
 
     Raises:
         GridMismatchError: when shape or affine are not those of ``source``.
-        OutputFormatError: when DICOM SEG is asked for, and ``source`` is no DICOM series.
+        OutputFormatError: when a DICOM object is asked for, and ``source`` is no DICOM series it can refer to.
     """
     target = Path(target)
     shape, grid, series, reference = _open_source(source)
@@ -56,17 +63,16 @@ def save_label_map(
             f"the result {labels.shape} is not on the grid of its input {shape}",
             "report this as a fault of the bundle",
         )
+    is_dicom_object = target.name.endswith(ENDINGS["dicom_seg"])
+    if is_dicom_object:
+        check_output_format(source, series, dicom_format)
     with atomic_write(target) as file:
         if target.name.endswith(ENDINGS["nii.gz"]):
             nib.save(_nifti(labels, grid, reference), file)
-        elif not target.name.endswith(ENDINGS["dicom_seg"]):
-            write_itk(labels, file, grid)
-        elif series is not None:
-            write_dicom_seg(labels, file, series, label_names or {})
+        elif is_dicom_object:
+            DICOM_WRITERS[dicom_format](labels, file, series, label_names or {})
         else:
-            raise OutputFormatError(
-                source, "is no DICOM series, which output_format dicom_seg needs", "pass another --output_format"
-            )
+            write_itk(labels, file, grid)
     return np.linalg.norm(grid[:3, :3], axis=0)
 
 

@@ -32,6 +32,7 @@ from .label_classes import LabelMap
 from .label_rounding import round_labels
 from .label_tables import LabelValues
 from .length_units import nifti_unit
+from .output_formats import check_output_format
 from .volume_files import files_of, kind_of
 
 logger = logging.getLogger(__name__)
@@ -67,6 +68,8 @@ class LoadVolumed(MapTransform):
         channels: number, or names in their order, of the channels that an image must have; None for any number of
             files.
         spacing_range: smallest and largest voxel size in mm.
+        output_format: format in which the result will be written, see :class:`bundle.inference.SaveSegmentationd`; an
+            image whose result cannot be written so is refused. None for any image.
         allow_missing_keys: skip missing keys.
 
     Raises:
@@ -93,10 +96,12 @@ class LoadVolumed(MapTransform):
         ignore_label: int | None = None,
         channels: int | Sequence[str] | None = None,
         spacing_range: Sequence[float] = (0.2, 5.0),
+        output_format: str | None = None,
         allow_missing_keys: bool = False,
     ) -> None:
         super().__init__(keys, allow_missing_keys)
         self.image_key, self.label_key, self.spacing_range = image_key, label_key, spacing_range
+        self.output_format = output_format
         named = classes if isinstance(classes, Mapping) else None
         self.ignore_label = ignored_value(named) if ignore_label is None and named is not None else ignore_label
         self.classes = classes if named is None else list(named.values())
@@ -120,7 +125,9 @@ class LoadVolumed(MapTransform):
         return loaded
 
     def _open(self, key: Hashable, file: str) -> Opened:
-        return _open(file, self.spacing_range, stacked=key != self.label_key and (self.channels or 1) > 1)
+        output_format = self.output_format if key == self.image_key else None
+        stacked = key != self.label_key and (self.channels or 1) > 1
+        return _open(file, self.spacing_range, stacked=stacked, output_format=output_format)
 
     def _load(self, key: Hashable, files: Sequence[str], opened: Sequence[Opened]) -> MetaTensor:
         parts, remarks = [], []
@@ -178,16 +185,23 @@ def _stacked(files: Sequence[str], parts: Sequence[MetaTensor]) -> MetaTensor:
     return MetaTensor(torch.cat([part.as_tensor() for part in parts]), meta=first.meta)
 
 
-def _open(file: str | Path, spacing_range: Sequence[float], *, stacked: bool = False) -> Opened:
+def _open(
+    file: str | Path, spacing_range: Sequence[float], *, stacked: bool = False, output_format: str | None = None
+) -> Opened:
     """Check the header of a volume; return remarks on it and what reads its voxels."""
-    kind = kind_of(file)
+    kind, series = kind_of(file), None
+    opened: Opened
     if kind == "dicom":
         series = open_series(file, spacing_range)
-        return list(series.remarks), partial(read_series, series)
-    if kind == "itk":
+        opened = list(series.remarks), partial(read_series, series)
+    elif kind == "itk":
         _, affine, remarks = open_itk(file, spacing_range)
-        return remarks, partial(read_itk, file, affine)
-    return check_header(file, spacing_range, stacked=stacked), partial(_read_nifti, file)
+        opened = remarks, partial(read_itk, file, affine)
+    else:
+        opened = check_header(file, spacing_range, stacked=stacked), partial(_read_nifti, file)
+    if output_format is not None:
+        check_output_format(file, series, output_format)
+    return opened
 
 
 def _read(file: str | Path, read: Callable[[], MetaTensor]) -> MetaTensor:

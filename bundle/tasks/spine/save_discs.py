@@ -11,7 +11,8 @@ from monai.config import KeysCollection
 from monai.transforms import MapTransform
 
 from bundle.inference.case_record import RECORD, record_of_data
-from bundle.io.label_maps import ENDINGS, save_label_map, source_grid
+from bundle.io.label_maps import save_label_map, source_grid
+from bundle.io.output_formats import DICOM_PACKAGES, ENDINGS
 from bundle.utils.check_choice import check_choice
 from bundle.utils.write_json import write_json
 
@@ -65,7 +66,7 @@ class SaveDiscsd(MapTransform):
         super().__init__(keys)
         check_choice("numbering", numbering, NUMBERINGS)
         check_choice("coordinate_system", coordinate_system, SIGNS)
-        check_choice("output_format", output_format, [name for name in ENDINGS if name != "dicom_seg"])
+        check_choice("output_format", output_format, [name for name in ENDINGS if name not in DICOM_PACKAGES])
         self.output_dir, self.image_key, self.checkpoint = Path(str(output_dir)), image_key, checkpoint
         self.numbering, self.coordinate_system, self.output_format = numbering, coordinate_system, output_format
 

@@ -1,0 +1,92 @@
+"""Contours of 2D masks along the edges of their pixels, so that area and pixels are those of the mask."""
+
+from __future__ import annotations
+
+from itertools import pairwise
+
+import numpy as np
+
+Point = tuple[int, int]
+"""Corner of pixels: column and row; pixel ``(0, 0)`` has the corners 0 and 1."""
+
+Edge = tuple[Point, Point]
+"""Edge of a pixel: where it starts, and its direction. The mask is on its right, with rows downwards."""
+
+
+def mask_contours(mask: np.ndarray) -> list[np.ndarray]:
+    """Return the closed contours of a mask, one for every part whose pixels share edges.
+
+    A hole is joined to the contour around it by a channel without width (DICOM PS3.3 C.8.8.6.3, keyhole), so that
+    programs that fill every contour keep it.
+
+    Args:
+        mask: boolean mask ``(rows, columns)``.
+
+    Returns:
+        Points ``(N, 2)`` of every contour, column and row, in pixels; centers of pixels have whole numbers.
+
+    Examples:
+        >>> mask_contours(np.eye(1, dtype=bool))[0].tolist()
+        [[-0.5, -0.5], [0.5, -0.5], [0.5, 0.5], [-0.5, 0.5]]
+    """
+    rings = _trace(_edges(mask))
+    outer = [ring for ring in rings if _area(ring) > 0]
+    _join_holes(outer, [ring for ring in rings if _area(ring) < 0])
+    return [_corners(ring) - 0.5 for ring in outer]
+
+
+def _edges(mask: np.ndarray) -> dict[Edge, None]:
+    """Return the edges between the mask and the rest, in an order that does not change."""
+    padded = np.pad(mask, 1)
+    sides: list[tuple[np.ndarray, Point, Point]] = [
+        (padded[:-2, 1:-1], (0, 0), (1, 0)),
+        (padded[1:-1, 2:], (1, 0), (0, 1)),
+        (padded[2:, 1:-1], (1, 1), (-1, 0)),
+        (padded[1:-1, :-2], (0, 1), (0, -1)),
+    ]
+    edges: dict[Edge, None] = {}
+    for neighbor, (x, y), direction in sides:
+        for row, column in np.argwhere(mask & ~neighbor).tolist():
+            edges[(column + x, row + y), direction] = None
+    return edges
+
+
+def _trace(edges: dict[Edge, None]) -> list[list[Point]]:
+    """Return the closed lines of edges. Where two lines cross, each turns right, which keeps it at its pixel."""
+    remaining, rings = dict(edges), []
+    while remaining:
+        first = edge = next(iter(remaining))
+        ring = []
+        while not ring or edge != first:
+            del remaining[edge]
+            (x, y), (dx, dy) = edge
+            ring.append((x, y))
+            end = (x + dx, y + dy)
+            edge = next((end, turn) for turn in ((-dy, dx), (dx, dy), (dy, -dx)) if (end, turn) in edges)
+        rings.append(ring)
+    return rings
+
+
+def _area(ring: list[Point]) -> int:
+    """Return twice the area within a line, negative for a hole."""
+    return sum(x * v - u * y for (x, y), (u, v) in pairwise([*ring, ring[0]]))
+
+
+def _join_holes(outer: list[list[Point]], holes: list[list[Point]]) -> None:
+    """Join every hole to the line on its left, in place; holes further left are joined first."""
+    owners = {point: index for index, ring in enumerate(outer) for point in ring}
+    for hole in sorted(holes, key=min):
+        start = hole.index(min(hole))
+        x, y = hole[start]
+        hit = next((left, y) for left in range(x - 1, -1, -1) if (left, y) in owners)
+        ring = outer[owners[hit]]
+        place = ring.index(hit) + 1
+        ring[place:place] = [*hole[start:], *hole[: start + 1], hit]
+        owners.update(dict.fromkeys(hole, owners[hit]))
+
+
+def _corners(ring: list[Point]) -> np.ndarray:
+    """Return the points at which a line changes its direction."""
+    points = np.array(ring)
+    after = np.sign(np.roll(points, -1, axis=0) - points)
+    return points[(after != np.roll(after, 1, axis=0)).any(axis=1)].astype(float)
