@@ -31,7 +31,6 @@ def source_headers(series: Series) -> list[Any]:
     with slice_files(series) as files:
         headers = [pydicom.dcmread(file, stop_before_pixels=True) for file in files]
     for header in headers:
-        header.decode()
         for name in NEEDED:
             if not _is_valid(pydicom.valuerep, name, header.get(name)):
                 setattr(header, name, "")

@@ -118,14 +118,14 @@ class LoadVolumed(MapTransform):
             BadInputError: of the type that says what is wrong, see :mod:`bundle.io.input_checks`.
         """
         files = {key: files_of(data[key]) for key in self.key_iterator(data)}
-        opened = {key: [self._open(key, file) for file in files[key]] for key in files}
+        opened = {key: [self._open(key, file, index) for index, file in enumerate(files[key])] for key in files}
         loaded = {**data, **{key: self._load(key, files[key], opened[key]) for key in files}}
         if self.label_key in files:
             self._check_label(files, loaded)
         return loaded
 
-    def _open(self, key: Hashable, file: str) -> Opened:
-        output_format = self.output_format if key == self.image_key else None
+    def _open(self, key: Hashable, file: str, index: int) -> Opened:
+        output_format = self.output_format if key == self.image_key and index == 0 else None
         stacked = key != self.label_key and (self.channels or 1) > 1
         return _open(file, self.spacing_range, stacked=stacked, output_format=output_format)
 

@@ -1,10 +1,17 @@
-"""Contours of 2D masks along the edges of their pixels, so that area and pixels are those of the mask."""
+"""Contours of 2D masks along the edges of their pixels, so that area and pixels are those of the mask.
+
+They run :data:`INSET` of a pixel inside the edges: a point in the middle between two centers is rounded by programs
+that draw contours with OpenCV, such as rt-utils 1.2.7, which makes every structure half a pixel larger.
+"""
 
 from __future__ import annotations
 
 from itertools import pairwise
 
 import numpy as np
+
+INSET = 1e-3
+"""Distance of the contours from the edges, in pixels."""
 
 Point = tuple[int, int]
 """Corner of pixels: column and row; pixel ``(0, 0)`` has the corners 0 and 1."""
@@ -27,7 +34,7 @@ def mask_contours(mask: np.ndarray) -> list[np.ndarray]:
 
     Examples:
         >>> mask_contours(np.eye(1, dtype=bool))[0].tolist()
-        [[-0.5, -0.5], [0.5, -0.5], [0.5, 0.5], [-0.5, 0.5]]
+        [[-0.499, -0.499], [0.499, -0.499], [0.499, 0.499], [-0.499, 0.499]]
     """
     rings = _trace(_edges(mask))
     outer = [ring for ring in rings if _area(ring) > 0]
@@ -86,7 +93,10 @@ def _join_holes(outer: list[list[Point]], holes: list[list[Point]]) -> None:
 
 
 def _corners(ring: list[Point]) -> np.ndarray:
-    """Return the points at which a line changes its direction."""
+    """Return the points at which a line changes its direction, moved from both lines into the mask."""
     points = np.array(ring)
     after = np.sign(np.roll(points, -1, axis=0) - points)
-    return points[(after != np.roll(after, 1, axis=0)).any(axis=1)].astype(float)
+    before = np.roll(after, 1, axis=0)
+    inside = (before + after)[:, ::-1] * (-1, 1)
+    turns = (after != before).any(axis=1)
+    return points[turns] + INSET * inside[turns]

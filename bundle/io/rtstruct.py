@@ -1,7 +1,7 @@
 """DICOM RT Structure Sets: the contours of every structure in the slices of the series, for radiotherapy.
 
 Standard: DICOM PS3.3, A.19 and C.8.8.5 to C.8.8.8. Written with pydicom alone: highdicom 0.28.2 has no structure sets,
-and the contours of rt-utils 1.2.7 go through the centers of the pixels, which takes half a pixel off every structure.
+and the contours of rt-utils 1.2.7 go through the centers of the pixels, which takes half a pixel off every side.
 """
 
 from __future__ import annotations
@@ -99,7 +99,7 @@ def _roi_contours(
                 ContourGeometricType="CLOSED_PLANAR",
                 NumberOfContourPoints=len(points),
                 ContourNumber=number,
-                ContourData=[f"{number:.4f}" for number in points.ravel()],
+                ContourData=[f"{value:.6f}" for value in points.ravel()],
             )
             for number, (index, points) in enumerate(contours, start=1)
         ]
