@@ -18,11 +18,9 @@ from .dicom_seg import write_dicom_seg
 from .input_checks import GridMismatchError, grid_distance
 from .itk import itk_grid, write_itk
 from .length_units import nifti_affine
-from .output_formats import ENDINGS, OutputFormatError, check_output_format
+from .output_formats import ENDINGS, check_output_format
 from .rtstruct import write_rtstruct
 from .volume_files import kind_of
-
-__all__ = ["ENDINGS", "OutputFormatError", "save_label_map", "source_grid"]
 
 DICOM_WRITERS: dict[str, Any] = {
     "dicom_seg": write_dicom_seg,
@@ -45,7 +43,7 @@ def save_label_map(
 
     Args:
         labels: integer label map ``(D, H, W)``.
-        target: file to write; its ending, one of :data:`ENDINGS`, gives the format.
+        target: file to write; its ending, one of :data:`.output_formats.ENDINGS`, gives the format.
         source: volume whose grid the label map lies on.
         affine: affine that the label map claims to have.
         label_names: value of every structure by its name; needed for DICOM objects.
@@ -53,7 +51,7 @@ def save_label_map(
 
     Raises:
         GridMismatchError: when shape or affine are not those of ``source``.
-        OutputFormatError: when a DICOM object is asked for, and ``source`` is no DICOM series it can refer to.
+        OutputFormatError: when a DICOM object is asked for, and ``source`` is not a DICOM series that it can refer to.
     """
     target = Path(target)
     shape, grid, series, reference = _open_source(source)

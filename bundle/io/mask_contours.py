@@ -60,10 +60,11 @@ def _edges(mask: np.ndarray) -> dict[Edge, None]:
 
 def _trace(edges: dict[Edge, None]) -> list[list[Point]]:
     """Return the closed lines of edges. Where two lines cross, each turns right, which keeps it at its pixel."""
-    remaining, rings = dict(edges), []
+    rings: list[list[Point]] = []
+    remaining = dict(edges)
     while remaining:
         first = edge = next(iter(remaining))
-        ring = []
+        ring: list[Point] = []
         while not ring or edge != first:
             del remaining[edge]
             (x, y), (dx, dy) = edge

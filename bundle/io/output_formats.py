@@ -29,8 +29,8 @@ def check_output_format(source: str | Path, series: Series | None, output_format
         output_format: one of :data:`ENDINGS`.
 
     Raises:
-        OutputFormatError: when a DICOM object is asked for, and the input is no DICOM series, its slices lack what the
-            object must refer to, or the package that writes it is not installed.
+        OutputFormatError: when a DICOM object is asked for, and the input is not a DICOM series, its slices lack what
+            the object must refer to, or the package that writes it is not installed.
     """
     if output_format not in DICOM_PACKAGES:
         return
@@ -38,7 +38,7 @@ def check_output_format(source: str | Path, series: Series | None, output_format
     if series is None:
         raise OutputFormatError(
             source,
-            f"is no DICOM series, which output_format {output_format} needs",
+            f"is not a DICOM series, which output_format {output_format} needs",
             "pass --output_format nii.gz, nrrd or mha, or the DICOM series of this volume",
         )
     if series.reference_faults:

@@ -1,7 +1,8 @@
 """DICOM RT Structure Sets: the contours of every structure in the slices of the series, for radiotherapy.
 
-Standard: DICOM PS3.3, A.19 and C.8.8.5 to C.8.8.8. Written with pydicom alone: highdicom 0.28.2 has no structure sets,
-and the contours of rt-utils 1.2.7 go through the centers of the pixels, which takes half a pixel off every side.
+Standard: DICOM PS3.3, A.19 and C.8.8.5 to C.8.8.8. Written with pydicom alone: highdicom 0.28.2 has no structure sets.
+rt-utils 1.2.7 runs the contours through the centers of the pixels, which takes half a pixel off every side and leaves a
+structure of one pixel without area, and exchanges the two spacings of pixels that are not square.
 """
 
 from __future__ import annotations
@@ -32,6 +33,9 @@ EXPLICIT_LITTLE_ENDIAN = "1.2.840.10008.1.2.1"
 Contours = dict[int, list[tuple[int, np.ndarray]]]
 """Index of the slice and points ``(N, 3)`` in LPS+ in mm of every contour, by the value of the structure."""
 
+Content = dict[str, Any]
+"""Values of DICOM attributes by keyword; that of a sequence is a list of the same."""
+
 
 def write_rtstruct(labels: np.ndarray, target: Path, series: Series, label_names: Mapping[str, int]) -> None:
     """Write a label map as RT Structure Set; the number of a structure (ROI) is its value.
@@ -44,30 +48,16 @@ def write_rtstruct(labels: np.ndarray, target: Path, series: Series, label_names
     """
     pydicom = require("pydicom", target)
     headers = source_headers(series)
-    names = names_by_value(labels, label_names)
-    written = _new_object(pydicom, headers[0])
-    written.ReferencedFrameOfReferenceSequence = [_frame_of_reference(pydicom.Dataset, headers)]
-    written.StructureSetROISequence = [
-        _item(
-            pydicom.Dataset,
-            ROINumber=value,
-            ReferencedFrameOfReferenceUID=headers[0].FrameOfReferenceUID,
-            ROIName=name[:64],
-            ROIGenerationAlgorithm="AUTOMATIC",
-        )
-        for value, name in names.items()
-    ]
-    contours = _contours(labels, headers)
-    written.ROIContourSequence = [
-        _roi_contours(pydicom.Dataset, headers, value, contours.get(value, []), color)
-        for value, color in zip(names, _colors(len(names)), strict=True)
-    ]
-    written.RTROIObservationsSequence = [
-        _item(
-            pydicom.Dataset, ObservationNumber=value, ReferencedROINumber=value, RTROIInterpretedType="", ROIInterpreter=""
-        )
-        for value in names
-    ]
+    meta = pydicom.dataset.FileMetaDataset()
+    meta.MediaStorageSOPClassUID, meta.TransferSyntaxUID = STORAGE, EXPLICIT_LITTLE_ENDIAN
+    meta.MediaStorageSOPInstanceUID = pydicom.uid.generate_uid()
+    content = {
+        **_general(headers[0]),
+        **_structures(headers, names_by_value(labels, label_names), _contours(labels, headers)),
+        "SOPInstanceUID": meta.MediaStorageSOPInstanceUID,
+        "SeriesInstanceUID": pydicom.uid.generate_uid(),
+    }
+    written = pydicom.dataset.FileDataset("", _dataset(content, pydicom.Dataset), file_meta=meta, preamble=bytes(128))
     written.save_as(target, enforce_file_format=True)
 
 
@@ -86,93 +76,80 @@ def _contours(labels: np.ndarray, headers: Sequence[Any]) -> Contours:
     return contours
 
 
-def _roi_contours(
-    dataset: Any, headers: Sequence[Any], value: int, contours: Sequence[tuple[int, np.ndarray]], color: list[int]
-) -> Any:
-    """Return the contours of one structure as an item; a structure without voxels has none."""
-    item = _item(dataset, ReferencedROINumber=value, ROIDisplayColor=color)
-    if contours:
-        item.ContourSequence = [
-            _item(
-                dataset,
-                ContourImageSequence=[_reference(dataset, headers[index])],
-                ContourGeometricType="CLOSED_PLANAR",
-                NumberOfContourPoints=len(points),
-                ContourNumber=number,
-                ContourData=[f"{value:.6f}" for value in points.ravel()],
-            )
-            for number, (index, points) in enumerate(contours, start=1)
-        ]
-    return item
-
-
-def _frame_of_reference(dataset: Any, headers: Sequence[Any]) -> Any:
-    """Return the item that names the study, the series and all its slices."""
-    series = _item(
-        dataset,
-        SeriesInstanceUID=headers[0].SeriesInstanceUID,
-        ContourImageSequence=[_reference(dataset, header) for header in headers],
-    )
-    study = _item(
-        dataset,
-        ReferencedSOPClassUID=STUDY,
-        ReferencedSOPInstanceUID=headers[0].StudyInstanceUID,
-        RTReferencedSeriesSequence=[series],
-    )
-    return _item(
-        dataset, FrameOfReferenceUID=headers[0].FrameOfReferenceUID, RTReferencedStudySequence=[study]
-    )
-
-
-def _reference(dataset: Any, header: Any) -> Any:
-    return _item(
-        dataset, ReferencedSOPClassUID=header.SOPClassUID, ReferencedSOPInstanceUID=header.SOPInstanceUID
-    )
-
-
-def _new_object(pydicom: Any, header: Any) -> Any:
-    """Return a structure set of the patient and the study of a slice, without structures."""
-    meta = pydicom.dataset.FileMetaDataset()
-    meta.MediaStorageSOPClassUID, meta.TransferSyntaxUID = STORAGE, EXPLICIT_LITTLE_ENDIAN
-    meta.MediaStorageSOPInstanceUID = pydicom.uid.generate_uid()
-    written = pydicom.dataset.FileDataset("", {}, file_meta=meta, preamble=bytes(128))
+def _general(header: Any) -> Content:
+    """Return the attributes of patient, study, equipment and structure set."""
     now = datetime.now()
-    values = {
-        "SpecificCharacterSet": UTF_8,
-        "SOPClassUID": STORAGE,
-        "SOPInstanceUID": meta.MediaStorageSOPInstanceUID,
-        "InstanceCreationDate": now.strftime("%Y%m%d"),
-        "InstanceCreationTime": now.strftime("%H%M%S"),
-        "Modality": "RTSTRUCT",
-        "StudyInstanceUID": header.StudyInstanceUID,
-        "FrameOfReferenceUID": header.FrameOfReferenceUID,
-        "PositionReferenceIndicator": "",
-        "SeriesInstanceUID": pydicom.uid.generate_uid(),
-        "SeriesNumber": 1000,
-        "SeriesDescription": "keyslice segmentation",
-        "InstanceNumber": 1,
-        "OperatorsName": "",
-        "Manufacturer": "keyslice",
-        "ManufacturerModelName": "keyslice",
-        "SoftwareVersions": __version__,
-        "StructureSetLabel": "keyslice",
-        "StructureSetDate": now.strftime("%Y%m%d"),
-        "StructureSetTime": now.strftime("%H%M%S"),
+    date, time = now.strftime("%Y%m%d"), now.strftime("%H%M%S")
+    return {
+        **{name: header.get(name) for name in (*NEEDED, "StudyInstanceUID", "FrameOfReferenceUID")},
+        **{"SpecificCharacterSet": UTF_8, "SOPClassUID": STORAGE, "Modality": "RTSTRUCT", "InstanceNumber": 1},
+        **{"InstanceCreationDate": date, "InstanceCreationTime": time, "PositionReferenceIndicator": ""},
+        **{"SeriesNumber": 1000, "SeriesDescription": "keyslice segmentation", "OperatorsName": ""},
+        **{"Manufacturer": "keyslice", "ManufacturerModelName": "keyslice", "SoftwareVersions": __version__},
+        **{"StructureSetLabel": "keyslice", "StructureSetDate": date, "StructureSetTime": time},
         "ApprovalStatus": "UNAPPROVED",
     }
-    for name, value in {**{name: header.get(name) for name in NEEDED}, **values}.items():
-        setattr(written, name, value)
-    return written
 
 
-def _item(dataset: Any, **attributes: Any) -> Any:
-    item = dataset()
-    for name, value in attributes.items():
-        setattr(item, name, value)
-    return item
+def _structures(headers: Sequence[Any], names: Mapping[int, str], contours: Contours) -> Content:
+    """Return the attributes that name the structures, and hold their contours and what these refer to."""
+    frame = headers[0].FrameOfReferenceUID
+    images = [_reference(header) for header in headers]
+    series = {"SeriesInstanceUID": headers[0].SeriesInstanceUID, "ContourImageSequence": images}
+    study = {
+        "ReferencedSOPClassUID": STUDY,
+        "ReferencedSOPInstanceUID": headers[0].StudyInstanceUID,
+        "RTReferencedSeriesSequence": [series],
+    }
+    return {
+        "ReferencedFrameOfReferenceSequence": [{"FrameOfReferenceUID": frame, "RTReferencedStudySequence": [study]}],
+        "StructureSetROISequence": [
+            {
+                "ROINumber": value,
+                "ReferencedFrameOfReferenceUID": frame,
+                "ROIName": name[:64],
+                "ROIGenerationAlgorithm": "AUTOMATIC",
+            }
+            for value, name in names.items()
+        ],
+        "ROIContourSequence": [
+            {"ReferencedROINumber": value, "ROIDisplayColor": _color(index), **_contour_items(contours, value, images)}
+            for index, value in enumerate(names)
+        ],
+        "RTROIObservationsSequence": [
+            {"ObservationNumber": value, "ReferencedROINumber": value, "RTROIInterpretedType": "", "ROIInterpreter": ""}
+            for value in names
+        ],
+    }
 
 
-def _colors(count: int) -> list[list[int]]:
-    """Return distinct colors, red, green and blue from 0 to 255."""
-    turns = [colorsys.hsv_to_rgb(index * 0.618 % 1, 0.7, 1) for index in range(count)]
-    return [[round(255 * share) for share in color] for color in turns]
+def _contour_items(contours: Contours, value: int, images: Sequence[Content]) -> Content:
+    """Return the contours of one structure; without voxels it has none, not an empty sequence."""
+    items = [
+        {
+            "ContourImageSequence": [images[index]],
+            "ContourGeometricType": "CLOSED_PLANAR",
+            "NumberOfContourPoints": len(points),
+            "ContourNumber": number,
+            "ContourData": [f"{coordinate:.6f}" for coordinate in points.ravel()],
+        }
+        for number, (index, points) in enumerate(contours.get(value, []), start=1)
+    ]
+    return {"ContourSequence": items} if items else {}
+
+
+def _reference(header: Any) -> Content:
+    return {"ReferencedSOPClassUID": header.SOPClassUID, "ReferencedSOPInstanceUID": header.SOPInstanceUID}
+
+
+def _color(index: int) -> list[int]:
+    """Return the color of a structure, red, green and blue from 0 to 255; neighbors differ in hue."""
+    return [round(255 * share) for share in colorsys.hsv_to_rgb(index * 0.618 % 1, 0.7, 1)]
+
+
+def _dataset(content: Content, kind: Any) -> Any:
+    dataset = kind()
+    for name, value in content.items():
+        items = [_dataset(item, kind) for item in value] if name.endswith("Sequence") else value
+        setattr(dataset, name, items)
+    return dataset

@@ -12,9 +12,11 @@ from typing import Any
 
 import nibabel as nib
 import numpy as np
+import pydicom
 import pytest
 import SimpleITK
 import torch
+from helpers.dicom_files import write_series
 from helpers.phantoms import ball, noise, rotation, write_nifti
 from monai.data import MetaTensor, decollate_batch, list_data_collate
 
@@ -206,8 +208,29 @@ def test_a_label_map_can_be_saved_alone_and_gives_the_voxel_size(image: Path, tm
 
 
 def test_an_unknown_output_format_is_refused(tmp_path: Path) -> None:
-    with pytest.raises(ValueError, match=r"output_format must be one of nii.gz, nrrd, mha, dicom_seg, got 'png'"):
+    with pytest.raises(
+        ValueError, match=r"must be one of nii\.gz, nrrd, mha, dicom_seg, dicom_seg_labelmap, rtstruct, got 'png'"
+    ):
         SaveSegmentationd("pred", label_names=NAMES, output_dir=tmp_path, output_format="png")
+
+
+@pytest.mark.parametrize(
+    ("output_format", "written"),
+    [("dicom_seg", "BINARY"), ("dicom_seg_labelmap", "LABELMAP"), ("rtstruct", "RTSTRUCT")],
+)
+def test_dicom_input_gives_dicom_objects_and_confidence_maps_as_nifti(
+    output_format: str, written: str, tmp_path: Path
+) -> None:
+    series = write_series(tmp_path / "scan", noise((12, 12, 12), dtype=np.int16), OBLIQUE)
+    options = {"output_dir": tmp_path / "out", "output_format": output_format, "maps": ["margin"]}
+    data = case_of(series, ball())
+    data["pred_margin"] = MetaTensor(torch.ones(1, 12, 12, 12), meta=data["image"].meta)
+    SaveSegmentationd("pred", label_names=NAMES, **options)(data)
+    assert {file.name for file in (tmp_path / "out").iterdir()} == {
+        *("scan_seg.dcm", "scan_margin.nii.gz", "scan.json")
+    }
+    item = pydicom.dcmread(tmp_path / "out" / "scan_seg.dcm")
+    assert item.get("SegmentationType", item.Modality) == written
 
 
 def test_a_writer_gets_the_result_and_writes_the_same(image: Path, tmp_path: Path) -> None:

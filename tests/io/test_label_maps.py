@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from pathlib import Path
 
-import highdicom
 import nibabel as nib
 import numpy as np
+import pydicom
 import pytest
 import SimpleITK
 from helpers.dicom_files import write_series
@@ -16,7 +16,8 @@ from test_itk import write
 
 from bundle.io import input_checks as checks
 from bundle.io.dicom import open_series
-from bundle.io.label_maps import ENDINGS, OutputFormatError, save_label_map
+from bundle.io.label_maps import save_label_map
+from bundle.io.output_formats import DICOM_PACKAGES, ENDINGS, OutputFormatError
 
 AFFINE = rotation(20, -10, 35) @ np.diag([0.8, 1.2, 2.5, 1])
 AFFINE[:3, 3] = 11, -7, 5
@@ -51,20 +52,41 @@ def test_the_label_map_lies_on_the_grid_of_its_input(kind: str, output_format: s
         np.testing.assert_allclose(written.header.get_qform(), affine, atol=1e-5)
 
 
+@pytest.mark.parametrize("dicom_format", DICOM_PACKAGES)
 @pytest.mark.parametrize("kind", ["nifti", "itk"])
-def test_dicom_seg_of_other_input_is_refused_and_nothing_is_written(kind: str, tmp_path: Path) -> None:
+def test_dicom_objects_of_other_input_are_refused_and_nothing_is_written(
+    kind: str, dicom_format: str, tmp_path: Path
+) -> None:
     path, affine = source(kind, tmp_path)
-    with pytest.raises(OutputFormatError, match="is no DICOM series, which output_format dicom_seg needs"):
-        save_label_map(LABELS, tmp_path / "b.dcm", source=path, affine=affine)
+    with pytest.raises(OutputFormatError, match=f"is not a DICOM series, which output_format {dicom_format} needs"):
+        save_label_map(LABELS, tmp_path / "b.dcm", source=path, affine=affine, dicom_format=dicom_format)
     assert not list(tmp_path.glob("*b.dcm"))
 
 
-def test_dicom_seg_of_a_series_is_written(tmp_path: Path) -> None:
+@pytest.mark.parametrize(
+    ("options", "written"),
+    [
+        ({}, "BINARY"),
+        ({"dicom_format": "dicom_seg"}, "BINARY"),
+        ({"dicom_format": "dicom_seg_labelmap"}, "LABELMAP"),
+        ({"dicom_format": "rtstruct"}, "RTSTRUCT"),
+    ],
+)
+def test_dicom_objects_of_a_series_are_written(options: dict, written: str, tmp_path: Path) -> None:
     path, affine = source("dicom", tmp_path)
     names = {"lower": 1, "upper": 2}
-    save_label_map(LABELS, tmp_path / "b.dcm", source=path, affine=affine, label_names=names)
-    written = highdicom.seg.segread(tmp_path / "b.dcm")
-    assert np.count_nonzero(written.pixel_array) == np.count_nonzero(LABELS)
+    save_label_map(LABELS, tmp_path / "b.dcm", source=path, affine=affine, label_names=names, **options)
+    item = pydicom.dcmread(tmp_path / "b.dcm")
+    assert item.get("SegmentationType", item.Modality) == written
+
+
+def test_values_without_a_name_are_written_by_number(tmp_path: Path) -> None:
+    path, affine = source("dicom", tmp_path)
+    labels = LABELS.astype(np.uint16)
+    labels[0, 0, 0] = 400
+    save_label_map(labels, tmp_path / "b.dcm", source=path, affine=affine, label_names={"lower": 1})
+    names = [item.SegmentLabel for item in pydicom.dcmread(tmp_path / "b.dcm").SegmentSequence]
+    assert names == ["lower", *(f"label {value}" for value in np.unique(labels) if value > 1)]
 
 
 @pytest.mark.parametrize("kind", ["nifti", "itk", "dicom"])

@@ -7,9 +7,9 @@ import signal
 from pathlib import Path
 from typing import Any
 
-import highdicom
 import nibabel as nib
 import numpy as np
+import pydicom
 import pytest
 import torch
 from helpers.dicom_files import LPS, write_series, zipped
@@ -117,23 +117,28 @@ def test_every_format_gives_the_same_labels_on_its_own_grid(tmp_path: Path, chec
         assert (np.asarray(result.dataobj) == expected).mean() > 0.999
 
 
-def test_a_series_gives_dicom_seg_and_a_volume_that_cannot_fails(tmp_path: Path, checkpoint: str) -> None:
+def test_a_series_gives_dicom_objects_and_an_input_that_cannot_fails_before_the_network(
+    tmp_path: Path, checkpoint: str
+) -> None:
     series = write_series(tmp_path / "d", noise((16, 16, 16), dtype=np.int16))
     write_nifti(tmp_path / "in" / "a.nii.gz", noise((16, 16, 16)))
+    write_series(tmp_path / "in" / "b", noise((16, 16, 16), dtype=np.int16), FrameOfReferenceUID=None)
     zipped(series, tmp_path / "in" / "d.zip")
-    with pytest.raises(SystemExit):
-        segment(
-            tmp_path / "in",
-            tmp_path / "out",
-            checkpoint=checkpoint,
-            config=CONFIG,
-            output_format="dicom_seg",
-        )
-    content = json.loads((tmp_path / "out" / "summary.json").read_text())
-    assert [failure["error"] for failure in content["failures"]] == ["OutputFormatError"]
-    labels = highdicom.seg.segread(tmp_path / "out" / "d_seg.dcm")
+    found = {}
+    for output_format in ("dicom_seg", "dicom_seg_labelmap", "rtstruct"):
+        out, lines = tmp_path / output_format, tmp_path / f"{output_format}.jsonl"
+        options = {"checkpoint": checkpoint, "config": CONFIG, "progress_json": str(lines)}
+        with pytest.raises(SystemExit):
+            segment(tmp_path / "in", out, output_format=output_format, **options)
+        content = json.loads((out / "summary.json").read_text())
+        assert [failure["error"] for failure in content["failures"]] == ["OutputFormatError"] * 2
+        steps = [json.loads(line) for line in lines.read_text().splitlines()]
+        assert {step["case"] for step in steps if step["stage"] == "network"} == {"d"}
+        found[output_format] = pydicom.dcmread(out / "d_seg.dcm")
     expected = sum(value["voxels"] for value in content["cases"][0]["labels"].values())
-    assert np.count_nonzero(labels.pixel_array) == expected
+    assert np.count_nonzero(found["dicom_seg"].pixel_array) == expected
+    assert np.count_nonzero(found["dicom_seg_labelmap"].pixel_array) == expected
+    assert found["rtstruct"].Modality == "RTSTRUCT"
 
 
 def test_the_job_is_followed_in_json_lines(tmp_path: Path, checkpoint: str) -> None:
