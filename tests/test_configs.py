@@ -72,7 +72,7 @@ def test_the_workflows_of_a_task_agree(task: str) -> None:
 def _image_steps(config: dict[str, Any], steps: list[Any]) -> list[dict[str, Any]]:
     """Return preprocessing as it treats the image alone."""
     dropped = {"keys", "classes", "levels", "round_levels", "resize_mask", "label_values", "ignore_label"}
-    dropped |= {"allow_missing_keys", "mode"}
+    dropped |= {"allow_missing_keys", "mode", "output_format"}
     whole = [config[step.removeprefix("@")] if isinstance(step, str) else step for step in steps]
     whole = [step for step in whole if step["_target_"] not in CACHING]
     return [
