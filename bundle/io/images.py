@@ -144,6 +144,18 @@ def read_mask(file: str | Path, levels: Sequence[int] = (255,), *, round_levels:
     return StoredImage(_nearest(file, gray, known, remarks), orientation, tuple(remarks))
 
 
+def read_gray_levels(file: str | Path) -> np.ndarray:
+    """Read the gray levels of a mask, uint8 ``(H, W)``, upright.
+
+    Raises:
+        UnreadableFileError: when the file is missing, empty, truncated or not an image.
+        ImageTooLargeError: when it has more pixels than Pillow reads.
+        PixelTypeError: when it holds floating-point pixels or several frames.
+        LabelValuesError: when it is colored.
+    """
+    return _gray_levels(file, _open(file))
+
+
 def upright_size(file: str | Path) -> tuple[int, int]:
     """Return height and width of the upright image, without reading its pixels.
 

@@ -115,7 +115,7 @@ def check_header(file: str | Path, spacing_range: Sequence[float], *, stacked: b
     _check_voxel_type(file, header)
     space = shape[:3] if stacked and len(shape) == 4 else shape
     _check_shape(file, space)
-    _check_geometry(file, header, space)
+    check_geometry(file, header, space)
     _check_spacing(file, unit.convert(header.get_best_affine()), spacing_range)
     return repairs
 
@@ -260,7 +260,17 @@ def _check_shape(file: str | Path, shape: Sequence[int]) -> None:
         )
 
 
-def _check_geometry(file: str | Path, header: nib.Nifti1Header, shape: Sequence[int]) -> None:
+def check_geometry(file: str | Path, header: nib.Nifti1Header, shape: Sequence[int]) -> None:
+    """Check that a NIfTI header puts a volume at one place, on an orthogonal grid.
+
+    Args:
+        file: path of the file.
+        header: its header.
+        shape: size of the volume.
+
+    Raises:
+        BadInputError: of the type that says what is wrong.
+    """
     sform, sform_code = header.get_sform(coded=True)
     qform_code = int(header["qform_code"])
     if not sform_code and not qform_code:

@@ -6,7 +6,9 @@ import json
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
+from helpers.phantoms import write_nifti
 
 from bundle.cli import main as commands
 from bundle.tasks.spine import spine_exams
@@ -35,8 +37,9 @@ def test_spine_generic_is_written_to_the_dataset_by_default(tmp_path: Path) -> N
     for number in range(1, 4):
         for folder, ending in (("", ""), ("derivatives/labels", "_labels-disc-manual")):
             file = tmp_path / folder / f"sub-a{number}" / "anat" / f"sub-a{number}_T2w{ending}.nii.gz"
-            file.parent.mkdir(parents=True)
-            file.touch()
+            label = np.zeros((4, 5, 6), np.uint8)
+            label[1, 2, 3] = 3
+            write_nifti(file, label)
     options = ["--contrasts", "T2w", "--split_by", "subject", "--test_share", "0.3", "--folds", "2"]
     assert commands.main(["prepare", "spine-generic", str(tmp_path), *options]) == 0
     content = json.loads((tmp_path / "dataset.json").read_text())

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 
 import numpy as np
@@ -71,10 +72,42 @@ def test_what_cannot_be_used_is_refused(segpc: Path) -> None:
         prepare_segpc2021(segpc, target="nucleus")
     with pytest.raises(DatalistError, match="holds no train/x and train/y"):
         prepare_segpc2021(segpc / "absent")
-    broken = segpc / "data" / "train" / "y" / "1_2.bmp"
-    Image.fromarray(cell(2, 2, (24, 30))).save(broken)
-    with pytest.raises(DatalistError, match=r"1_2\.bmp: has the size \(24, 30\), its image .*1\.bmp \(24, 32\)"):
-        prepare_segpc2021(segpc)
-    broken.write_bytes(b"no image")
-    with pytest.raises(DatalistError, match=r"1_2\.bmp: cannot be read"):
+
+
+@pytest.mark.parametrize(
+    ("broken", "content", "error", "message"),
+    [
+        (
+            "y/1_2.bmp",
+            (24, 30),
+            "GridMismatchError",
+            r"1_2\.bmp: has the size \(24, 30\), its image .*1\.bmp \(24, 32\)",
+        ),
+        ("y/1_2.bmp", b"no image", "UnreadableFileError", r"1_2\.bmp: cannot be read as an image"),
+        ("x/1.bmp", b"no image", "UnreadableFileError", r"x/1\.bmp: cannot be read as an image"),
+        ("y/1_2.bmp", b"", "UnreadableFileError", r"1_2\.bmp: is empty"),
+    ],
+)
+def test_an_image_with_a_file_that_cannot_be_used_is_skipped_by_name(
+    broken: str, content: bytes | tuple[int, int], error: str, message: str, segpc: Path
+) -> None:
+    file = segpc / "data" / "train" / broken
+    if isinstance(content, bytes):
+        file.write_bytes(content)
+    else:
+        Image.fromarray(cell(2, 2, content)).save(file)
+    datalist = prepare_segpc2021(segpc, folds=2)
+    assert [Path(case["image"]).stem for case in datalist["training"]] == ["0", "2", "3"]
+    assert not (segpc / "masks" / "train" / "1.png").exists()
+    (skipped,) = datalist["skipped"]
+    assert (skipped["case"], skipped["error"]) == ("1", error)
+    assert re.search(message, skipped["message"])
+
+
+def test_without_an_image_that_can_be_used_there_is_no_datalist(segpc: Path) -> None:
+    for file in (segpc / "data" / "train" / "x").iterdir():
+        file.write_bytes(b"no image")
+    with pytest.raises(
+        DatalistError, match=r"no training image can be used; the first failure: .*0\.bmp: cannot be read"
+    ):
         prepare_segpc2021(segpc)

@@ -8,6 +8,7 @@ from typing import Any
 import nibabel as nib
 import numpy as np
 import pytest
+from helpers.phantoms import write_nifti
 from scipy.spatial.transform import Rotation
 
 from bundle import __version__
@@ -138,6 +139,18 @@ def test_a_map_that_does_not_hold_points_is_refused(
     file = save(tmp_path / "l.nii.gz", voxels, **codes)
     with pytest.raises(DiscFileError, match=f"l.nii.gz: {message}"):
         read_label_map(file)
+
+
+def test_a_map_without_a_clear_place_is_refused(tmp_path: Path) -> None:
+    voxels = labels_at({(1, 2, 3): 3}, "uint8")
+    conflict = write_nifti(tmp_path / "conflict.nii.gz", voxels, qform=np.diag([1, 1, 2, 1]))
+    with pytest.raises(DiscFileError, match=r"conflict\.nii\.gz: has an sform and a qform that lie up to"):
+        read_label_map(conflict)
+    sheared = write_nifti(
+        tmp_path / "sheared.nii.gz", voxels, [[1, 0.5, 0, 0], [0, 1, 0, 0], [0, 0, 1, 0], [0, 0, 0, 1]], 1, 0
+    )
+    with pytest.raises(DiscFileError, match=r"sheared\.nii\.gz: has a sheared affine"):
+        read_label_map(sheared)
 
 
 def test_a_file_that_cannot_be_read_is_refused(tmp_path: Path) -> None:

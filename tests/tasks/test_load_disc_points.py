@@ -6,8 +6,11 @@ from typing import Any
 
 import numpy as np
 import pytest
+import torch
 from helpers.phantoms import write_nifti
+from monai.data import MetaTensor
 
+from bundle.io.input_checks import GridMismatchError
 from bundle.tasks.spine.discs import DiscFileError
 from bundle.tasks.spine.load_disc_points import LoadDiscPointsd
 
@@ -64,3 +67,15 @@ def test_a_case_without_a_label_is_passed_over_on_request() -> None:
 def test_points_come_from_one_file() -> None:
     with pytest.raises(ValueError, match="one file per case"):
         LoadDiscPointsd(["label", "other"])
+
+
+def test_some_point_lies_in_the_image(tmp_path: Path) -> None:
+    image = MetaTensor(torch.zeros(1, 5, 6, 30), affine=torch.eye(4))
+    file = write_points(tmp_path / "a.json", entry(3, "C2-C3", 1, 2, 20), entry(4, "C3-C4", 1, 2, -30))
+    assert len(LoadDiscPointsd("label")({"label": file, "image": image})["points"]) == 2
+    moved = MetaTensor(torch.zeros(1, 5, 6, 30), affine=torch.diag(torch.tensor([1.0, 1, 0.5, 1])))
+    moved.meta["filename_or_obj"] = "moved.nii.gz"
+    with pytest.raises(GridMismatchError, match=r"a\.json: C2-C3, C3-C4 lie outside of the image moved\.nii\.gz"):
+        LoadDiscPointsd("label")({"label": file, "image": moved})
+    empty = write_points(tmp_path / "empty.json")
+    assert LoadDiscPointsd("label")({"label": empty, "image": image})["points"].shape == (0, 4)

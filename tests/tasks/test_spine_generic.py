@@ -2,11 +2,14 @@ from __future__ import annotations
 
 import json
 import logging
+import re
 from collections import Counter
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
+from helpers.phantoms import write_nifti
 
 from bundle.data import DatalistError, load_datalist
 from bundle.data.datalist_file import write_datalist
@@ -17,11 +20,18 @@ NEW, OTHER, OLD = "_label-discs_dlabel", "_space-other_label-discs_dlabel", "_la
 
 def add_scan(root: Path, subject: str, contrast: str = "T2w", labels: tuple[str, ...] = (OLD,)) -> None:
     folders = root / subject / "anat", root / "derivatives" / "labels" / subject / "anat"
-    for folder in folders:
-        folder.mkdir(parents=True, exist_ok=True)
-    (folders[0] / f"{subject}_{contrast}.nii.gz").touch()
+    write_nifti(folders[0] / f"{subject}_{contrast}.nii.gz", np.zeros((4, 5, 20), np.uint8))
+    folders[1].mkdir(parents=True, exist_ok=True)
     for label in labels:
-        (folders[1] / f"{subject}_{contrast}{label}.nii.gz").touch()
+        write_nifti(folders[1] / f"{subject}_{contrast}{label}.nii.gz", points(3, 4))
+
+
+def points(*values: int) -> np.ndarray:
+    """Return a label map with one voxel per value, from top to bottom."""
+    label = np.zeros((4, 5, 20), np.uint8)
+    for place, value in enumerate(values):
+        label[2, 1, 18 - 5 * place] = value
+    return label
 
 
 def add_sites(root: Path, **sizes: int) -> None:
@@ -132,3 +142,53 @@ def test_unusable_folders_and_numbers_are_refused(tmp_path: Path) -> None:
     for options in ({"split_by": "scanner"}, {"test_share": 1.0}, {"folds": 1}):
         with pytest.raises(DatalistError, match="split_by must be one of subject, site"):
             prepare_spine_generic(tmp_path, **options)  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize(
+    ("broken", "error", "message"),
+    [
+        ("image cut off", "UnreadableFileError", r"sub-amu03_T2w\.nii\.gz: cannot be read as NIfTI"),
+        ("label cut off", "DiscFileError", r"sub-amu03_T2w_labels-disc-manual\.nii\.gz: "),
+        ("label without discs", "DiscFileError", r"manual\.nii\.gz: holds no disc; label the discs"),
+        (
+            "label elsewhere",
+            "GridMismatchError",
+            r"manual\.nii\.gz: C2-C3, C3-C4 lie outside of the image .*T2w\.nii\.gz",
+        ),
+        ("image in two places", "ConflictingGeometryError", r"sub-amu03_T2w\.nii\.gz: has an sform and a qform"),
+    ],
+)
+def test_a_scan_that_cannot_be_used_is_skipped_by_name(tmp_path: Path, broken: str, error: str, message: str) -> None:
+    add_sites(tmp_path, amu=2)
+    add_scan(tmp_path, "sub-amu03")
+    image = tmp_path / "sub-amu03/anat/sub-amu03_T2w.nii.gz"
+    label = tmp_path / "derivatives/labels/sub-amu03/anat/sub-amu03_T2w_labels-disc-manual.nii.gz"
+    moved = np.array([[1, 0, 0, 0], [0, 1, 0, 0], [0, 0, 1, 120], [0, 0, 0, 1]])
+    if broken.endswith("cut off"):
+        file = image if broken.startswith("image") else label
+        file.write_bytes(file.read_bytes()[:40])
+    elif broken == "image in two places":
+        write_nifti(image, points(), qform=moved)
+    else:
+        write_nifti(label, points() if broken == "label without discs" else points(3, 4), moved)
+    content = prepare_spine_generic(tmp_path, test_share=0.0, folds=2)
+    assert sorted(parts(content)) == ["sub-amu01", "sub-amu02"]
+    (skipped,) = content["skipped"]
+    assert (skipped["case"], skipped["error"]) == ("sub-amu03_T2w", error)
+    assert re.search(message, skipped["message"])
+
+
+def test_without_a_scan_that_can_be_used_there_is_no_datalist(tmp_path: Path) -> None:
+    add_scan(tmp_path, "sub-amu01")
+    (tmp_path / "sub-amu01/anat/sub-amu01_T2w.nii.gz").write_bytes(b"/annex/objects/MD5E-s1.nii.gz")
+    with pytest.raises(
+        DatalistError, match=r"no scan can be used; the first: .*sub-amu01_T2w\.nii\.gz: cannot be read"
+    ):
+        prepare_spine_generic(tmp_path, test_share=0.0, folds=2)
+
+
+def test_a_label_may_have_another_grid_than_its_image(tmp_path: Path) -> None:
+    add_sites(tmp_path, amu=2)
+    label = tmp_path / "derivatives/labels/sub-amu01/anat/sub-amu01_T1w_labels-disc-manual.nii.gz"
+    write_nifti(label, points(3, 4)[:, :, :19], np.diag([0.8, 0.8, 0.8, 1]))
+    assert "skipped" not in prepare_spine_generic(tmp_path, test_share=0.0, folds=2)

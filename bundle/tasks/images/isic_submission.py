@@ -16,6 +16,7 @@ import numpy as np
 from PIL import Image
 from scipy import ndimage
 
+from bundle.io.images import read_gray_levels
 from bundle.metrics.outline import one_region
 from bundle.utils.atomic_write import atomic_write
 from bundle.utils.check_choice import check_choice
@@ -45,6 +46,7 @@ def write_masks(results_dir: str | Path, output_dir: str | Path, *, postfix: str
 
     Raises:
         ValueError: when ``results_dir`` holds no such masks.
+        BadInputError: when one cannot be read.
     """
     sources = sorted(Path(results_dir).glob(f"ISIC_{'[0-9]' * 7}_{postfix}.png"))
     if not sources:
@@ -53,8 +55,7 @@ def write_masks(results_dir: str | Path, output_dir: str | Path, *, postfix: str
     target.mkdir(parents=True, exist_ok=True)
     written = []
     for source in sources:
-        with Image.open(source) as image:
-            mask = one_region(np.asarray(image.convert("L")) > 128)
+        mask = one_region(read_gray_levels(source) > 128)
         written.append(target / MASK.format(image_id=source.name.removesuffix(f"_{postfix}.png")))
         with atomic_write(written[-1]) as file:
             Image.fromarray(mask.astype(np.uint8) * 255).save(file, "PNG")

@@ -1,4 +1,4 @@
-"""Checks that discs lie in their image."""
+"""Checks of images with discs: voxel size, and that the discs lie in the image."""
 
 from __future__ import annotations
 
@@ -12,6 +12,9 @@ from bundle.utils.lengths import is_above, is_below
 
 from .discs.disc_points import Disc
 from .slab_geometry import world_to_voxels
+
+SPACING_RANGE = (0.2, 10.0)
+"""Smallest and largest voxel size in mm of an image that is listed for a training, as in its config."""
 
 
 def discs_outside(discs: Sequence[Disc], shape: Sequence[int], affine: np.ndarray) -> list[Disc]:

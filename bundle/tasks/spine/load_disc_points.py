@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Hashable, Mapping
+from collections.abc import Hashable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 from monai.config import KeysCollection
+from monai.data import MetaTensor
 from monai.transforms import MapTransform
 
-from .discs.disc_points import DiscPoint, to_array
+from .disc_placement import check_discs_in_image, discs_outside
+from .discs.disc_points import Disc, DiscPoint, to_array
 from .discs.disc_reader import read_discs
 
 
@@ -21,6 +24,7 @@ class LoadDiscPointsd(MapTransform):
 
     Args:
         keys: key of the path, which is kept.
+        image_key: key of the image; where it is loaded, some point must lie in it.
         points_key: key of the points.
         point: ``"posterior"`` for the posterior tips, or ``"center"``, where a file has both.
         extrapolated: include discs that a JSON file flags as extrapolated. These may help a training, but must not be
@@ -35,6 +39,7 @@ class LoadDiscPointsd(MapTransform):
         self,
         keys: KeysCollection,
         *,
+        image_key: str = "image",
         points_key: str = "points",
         point: DiscPoint = "posterior",
         extrapolated: bool = False,
@@ -43,20 +48,32 @@ class LoadDiscPointsd(MapTransform):
         super().__init__(keys, allow_missing_keys)
         if len(self.keys) != 1:
             raise ValueError(f"the points come from one file per case, got the keys {list(self.keys)}.")
-        self.points_key, self.point, self.extrapolated = points_key, point, extrapolated
+        self.image_key, self.points_key = image_key, points_key
+        self.point, self.extrapolated = point, extrapolated
 
     def __call__(self, data: Mapping[Hashable, Any]) -> dict[Hashable, Any]:
         """Load the points.
 
         Raises:
             bundle.tasks.spine.discs.DiscFileError: when the file cannot be used.
+            bundle.io.GridMismatchError: when all points lie outside of the image.
         """
         d = dict(data)
         for key in self.key_iterator(d):
             discs = read_discs(d[key], point=self.point)
+            image = d.get(self.image_key)
+            if isinstance(image, MetaTensor):
+                _check_place(d[key], discs, image)
             excluded = set() if self.extrapolated else _extrapolated(Path(d[key]))
             d[self.points_key] = to_array([disc for disc in discs if disc.value not in excluded])
         return d
+
+
+def _check_place(file: str | Path, discs: Sequence[Disc], image: MetaTensor) -> None:
+    """Check that some disc lies in the image; others may be out of view."""
+    shape, affine = image.shape[1:], np.asarray(image.affine)
+    if len(discs_outside(discs, shape, affine)) == len(discs):
+        check_discs_in_image(file, discs, image.meta.get("filename_or_obj", ""), shape, affine)
 
 
 def _extrapolated(path: Path) -> set[int]:

@@ -24,7 +24,7 @@ from bundle.io.input_checks import GridMismatchError, LabelValuesError, Unreadab
 from bundle.io.load_volume import LoadVolumed
 from bundle.io.volume_files import kind_of, stem_of, unread_volumes_in, volumes_in
 
-from .disc_placement import check_discs_in_image
+from .disc_placement import SPACING_RANGE, check_discs_in_image
 from .discs.disc_json import write_disc_json
 from .discs.disc_label_map import read_label_map
 from .discs.disc_points import POINTS, Disc, DiscPoint
@@ -44,9 +44,6 @@ TEMPLATE = ("PAM50_small_t2.nii.gz", "PAM50_small_label_discPosterior.nii.gz")
 
 SAME_PERSON = {("thoracolumbar_t1_t2_vertebrae", "exam11"): "exam10"}
 """Exams, by folder, that show the same person as another exam."""
-
-SPACING_RANGE = (0.2, 10.0)
-"""Smallest and largest voxel size in mm, as in the training."""
 
 
 class _Exam(NamedTuple):

@@ -2,7 +2,7 @@
 
 Images lie in ``sub-XXX/anat``, labels in ``derivatives/labels/sub-XXX/anat``, under a name from before or since 2024
 (https://github.com/spine-generic/data-multi-subject, pull requests 159 and 170). A label may have another grid than
-its image, as points are read by the affine of the label.
+its image, as points are read by the affine of the label; they must lie in the image.
 """
 
 from __future__ import annotations
@@ -16,8 +16,18 @@ from fnmatch import fnmatch
 from pathlib import Path
 from typing import Any, Literal, get_args
 
+import nibabel as nib
+
 from bundle.data.datalist_file import Case, DatalistError
 from bundle.data.fold_assignment import balance_folds, hold_out
+from bundle.inference.case_record import CaseRecord
+from bundle.io.input_checks import check_header
+from bundle.io.length_units import nifti_affine
+from bundle.io.volume_files import stem_of
+
+from .disc_placement import SPACING_RANGE, check_discs_in_image
+from .discs.disc_errors import DiscFileError
+from .discs.disc_label_map import read_label_map
 
 logger = logging.getLogger(__name__)
 
@@ -50,7 +60,8 @@ def prepare_spine_generic(
 ) -> dict[str, Any]:
     """List the scans that have disc labels, with a test set and folds; all scans of a subject are in the same.
 
-    Scans without a label are logged. As the labels may lack discs that are in view, no case is ``complete``.
+    Scans without a label are logged. Labels and the headers of images are read; a scan with one that cannot be used is
+    logged, and listed under ``"skipped"``. As the labels may lack discs that are in view, no case is ``complete``.
 
     Args:
         root: folder of the dataset, with ``sub-*`` and ``derivatives/labels``.
@@ -75,7 +86,9 @@ def prepare_spine_generic(
         )
     if not folder.is_dir():
         raise DatalistError(f"{root}: is not a folder; pass the one that holds sub-*/anat and derivatives/labels.")
-    cases = _labeled(folder, contrasts)
+    cases, skipped = _check_cases(_labeled(folder, contrasts), folder)
+    if skipped and not cases:
+        raise DatalistError(f"{root}: no scan can be used; the first: {skipped[0].message}")
     if not cases:
         raise DatalistError(
             f"{root}: holds no scan {' or '.join(contrasts)} with disc labels; pass the folder that holds sub-*/anat "
@@ -90,7 +103,8 @@ def prepare_spine_generic(
     test = [{key: case[key] for key in case if key != "fold"} for case in listed if case["fold"] == TEST_FOLD]
     training = [case for case in listed if case["fold"] != TEST_FOLD]
     logger.info("%s: %d subjects, %d scans, %d of them for the test", root, len(cases), len(listed), len(test))
-    return {"seed": seed, "training": training, "test": test}
+    failed = {"skipped": [record.to_json() for record in skipped]} if skipped else {}
+    return {"seed": seed, **failed, "training": training, "test": test}
 
 
 def _labeled(root: Path, contrasts: Sequence[str]) -> dict[str, list[Case]]:
@@ -121,6 +135,32 @@ def _case(root: Path, subject: str, contrast: str) -> Case | None:
         return None
     paths = {key: file.relative_to(root).as_posix() for key, file in (("image", image), ("label", found[0]))}
     return {**paths, "patient": subject, "subset": contrast, "complete": False}
+
+
+def _check_cases(cases: Mapping[str, Sequence[Case]], root: Path) -> tuple[dict[str, list[Case]], list[CaseRecord]]:
+    """Return the cases that can be used by subject, and the records of the others."""
+    usable: dict[str, list[Case]] = {}
+    failed = []
+    for subject, case in ((subject, case) for subject, listed in cases.items() for case in listed):
+        image, label = root / case["image"], root / case["label"]
+        record = CaseRecord(stem_of(image), str(label))
+        try:
+            _check_files(image, label)
+        except Exception as error:
+            record.fail(error)
+            failed.append(record)
+        else:
+            usable.setdefault(subject, []).append(case)
+    return usable, failed
+
+
+def _check_files(image: Path, label: Path) -> None:
+    check_header(image, SPACING_RANGE)
+    header: Any = nib.load(image)
+    discs = read_label_map(label)
+    if not discs:
+        raise DiscFileError(label, "holds no disc", "label the discs, or remove the file")
+    check_discs_in_image(label, discs, image, header.shape[:3], nifti_affine(header))
 
 
 def _site(subject: str) -> str:

@@ -16,6 +16,7 @@ import nibabel as nib
 import numpy as np
 
 from bundle import __version__
+from bundle.io.input_checks import BadInputError, check_geometry
 from bundle.io.length_units import nifti_affine
 from bundle.io.volume_files import NIFTI, stem_of
 from bundle.utils.atomic_write import atomic_write
@@ -53,8 +54,9 @@ def read_label_map(path: str | Path, *, numbering: Numbering | None = None) -> l
         Discs sorted by number, in world mm by the label map's own affine.
 
     Raises:
-        DiscFileError: when the file cannot be read, is not a volume, has no sform or qform, holds fractions, NaN or
-            masks instead of points, or values of which none is a disc, or when its sidecar has an unknown numbering.
+        DiscFileError: when the file cannot be read, is not a volume, has no clear place in the world, holds fractions,
+            NaN or masks instead of points, or values of which none is a disc, or when its sidecar has an unknown
+            numbering.
         ValueError: when the numbering is unknown.
     """
     numbering = _numbering_of(path) if numbering is None else numbering
@@ -253,6 +255,10 @@ def _load(path: str | Path) -> tuple[np.ndarray, np.ndarray]:
         raise DiscFileError(
             path, "has neither sform nor qform, so its position is unknown", "copy the geometry of its image into it"
         )
+    try:
+        check_geometry(path, image.header, shape[:3])
+    except BadInputError as error:
+        raise DiscFileError(path, error.problem, error.remedy) from error
     try:
         voxels = np.asanyarray(image.dataobj).reshape(shape[:3])
     except Exception as error:
