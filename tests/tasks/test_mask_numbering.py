@@ -63,7 +63,7 @@ def test_every_numbering_has_all_lumbar_vertebrae_and_discs() -> None:
 @pytest.mark.parametrize("kind", ["vertebrae", "discs"])
 def test_a_vertebra_without_a_number_is_named(numbering: MaskNumbering, value: int, name: str, kind: MaskKind) -> None:
     mask = np.array([0, value, *((24, 124) if numbering == "verse" else (45, 100))])
-    with pytest.raises(LabelValuesError, match=rf"mask.nii.gz: holds {name} \({value}\), which have no number"):
+    with pytest.raises(LabelValuesError, match=rf"mask.nii.gz: holds {name} \({value}\), for which there is no number"):
         renumber_mask("mask.nii.gz", mask, numbering, kind=kind)
 
 

@@ -237,7 +237,7 @@ def test_masks_of_other_numberings_give_the_same_discs(
 
 def test_spines_with_a_sixth_lumbar_vertebra_are_skipped(tmp_path: Path) -> None:
     add_exam(tmp_path / "in", "spines", "exam02", vertebrae(23, 24, 25, 26))
-    assert "holds L6 (25), which have no number" in skipped_of(tmp_path, numbering="verse")["message"]
+    assert "holds L6 (25), for which there is no number" in skipped_of(tmp_path, numbering="verse")["message"]
 
 
 def test_files_of_other_formats_and_in_upper_case_are_found(tmp_path: Path) -> None:

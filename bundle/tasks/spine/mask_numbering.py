@@ -129,7 +129,7 @@ def _check_values(file: str | Path, found: np.ndarray, numbering: MaskNumbering,
     if unnumbered:
         raise LabelValuesError(
             file,
-            f"holds {', '.join(unnumbered)}, which have no number among C1 to S1, nor have the discs next to them",
+            f"holds {', '.join(unnumbered)}, for which there is no number among C1 to S1, nor for the discs next to it",
             "leave the exam out, or write the points of its other discs as a JSON or CSV file",
         )
     if not set(found.tolist()) & set(table.numbers(kind)):
