@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Hashable, Mapping, Sequence
 from functools import partial
 from typing import Any
 
@@ -63,8 +63,9 @@ def read_volume(
     return reading
 
 
-def _load(file: str, spacing_range: Sequence[float], key: str = "image", **options: Any) -> MetaTensor:
-    loaded: MetaTensor = LoadVolumed(key, spacing_range=spacing_range, **options)({key: file})[key]
+def _load(file: str, spacing_range: Sequence[float], key: str = "image", image: str = "", **options: Any) -> MetaTensor:
+    data: dict[Hashable, Any] = {"image": image, key: file}
+    loaded: MetaTensor = LoadVolumed(key, spacing_range=spacing_range, **options)(data)[key]
     return loaded
 
 
@@ -125,7 +126,7 @@ def _read_label(
         return
     table = {} if label_values is None else {"classes": label_names, "label_values": label_values}
     hidden = [IGNORED] if IGNORE in (label_values or {}) else []
-    label = reading.attempt(partial(_load, file, (0, np.inf), "label", **table))
+    label = reading.attempt(partial(_load, file, (0, np.inf), "label", reading.item.images[0], **table))
     if label is None:
         return
     values = label[0].numpy()

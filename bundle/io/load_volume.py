@@ -18,17 +18,20 @@ from monai.transforms.io.array import switch_endianness
 from bundle.utils.label_names import IGNORE, IGNORED, ignored_value
 
 from .dicom import open_series, read_series
+from .dicom_labels import read_dicom_labels
 from .input_checks import (
     BadInputError,
     ChannelsError,
     UnreadableFileError,
     check_header,
     check_label,
+    check_presence,
     check_same_grid,
     check_voxels,
 )
 from .itk import last_line, open_itk, read_itk
 from .label_classes import LabelMap
+from .label_maps import source_grid
 from .label_rounding import round_labels
 from .label_tables import LabelValues
 from .length_units import nifti_unit
@@ -49,7 +52,8 @@ class LoadVolumed(MapTransform):
     given, a NIfTI file whose fourth axis holds them.
 
     NIfTI is read by MONAI's ``NibabelReader``; NRRD, MetaImage and a DICOM series, in a folder or a zip archive, by
-    SimpleITK, with their affine turned from ITK's LPS+ to RAS+.
+    SimpleITK, with their affine turned from ITK's LPS+ to RAS+. A label may be a DICOM SEG object or an RT Structure
+    Set, ``.dcm``, if the data have the path of its image.
 
     Remarks, on what was repaired or looks odd, are logged and kept in the metadata of the image as ``"remarks"``,
     separated by ``"; "``.
@@ -118,13 +122,17 @@ class LoadVolumed(MapTransform):
             BadInputError: of the type that says what is wrong, see :mod:`bundle.io.input_checks`.
         """
         files = {key: files_of(data[key]) for key in self.key_iterator(data)}
-        opened = {key: [self._open(key, file, index) for index, file in enumerate(files[key])] for key in files}
+        image = files_of(data[self.image_key])[0] if self.image_key in data else None
+        opened = {key: [self._open(key, file, index, image) for index, file in enumerate(files[key])] for key in files}
         loaded = {**data, **{key: self._load(key, files[key], opened[key]) for key in files}}
         if self.label_key in files:
             self._check_label(files, loaded)
         return loaded
 
-    def _open(self, key: Hashable, file: str, index: int) -> Opened:
+    def _open(self, key: Hashable, file: str, index: int, image: str | None) -> Opened:
+        if key == self.label_key and kind_of(file) == "dicom object":
+            check_presence(file)
+            return [], lambda: read_dicom_labels(file, None if image is None else source_grid(image))
         output_format = self.output_format if key == self.image_key and index == 0 else None
         stacked = key != self.label_key and (self.channels or 1) > 1
         return _open(file, self.spacing_range, stacked=stacked, output_format=output_format)

@@ -6,6 +6,7 @@ that draw contours with OpenCV, such as rt-utils 1.2.7, which makes every struct
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from itertools import pairwise
 
 import numpy as np
@@ -40,6 +41,30 @@ def mask_contours(mask: np.ndarray) -> list[np.ndarray]:
     outer = [ring for ring in rings if _area(ring) > 0]
     _join_holes(outer, [ring for ring in rings if _area(ring) < 0])
     return [_corners(ring) - 0.5 for ring in outer]
+
+
+def fill_contours(contours: Sequence[np.ndarray]) -> np.ndarray:
+    """Return the pixels whose centers are within an odd number of contours; a contour within another is a hole.
+
+    Args:
+        contours: points ``(N, 2)`` of every contour, in pixels.
+
+    Returns:
+        The pixels ``(N, 2)``.
+
+    Examples:
+        >>> fill_contours([np.array([[-0.5, 1.5], [0.5, 1.5], [0.5, 3.5], [-0.5, 3.5]])]).tolist()
+        [[0, 2], [0, 3]]
+    """
+    start = np.floor(np.min([points.min(axis=0) for points in contours], axis=0)).astype(int)
+    stop = np.ceil(np.max([points.max(axis=0) for points in contours], axis=0)).astype(int)
+    crossings = np.zeros(stop - start + 1, int)
+    for points in contours:
+        for (x, y), (u, v) in pairwise(np.concatenate([points, points[:1]]) - start):
+            lines = np.arange(np.ceil(min(y, v)), np.ceil(max(y, v)))
+            if len(lines):
+                np.add.at(crossings, (np.ceil(x + (lines - y) * (u - x) / (v - y)).astype(int), lines.astype(int)), 1)
+    return np.argwhere(np.cumsum(crossings, axis=0) % 2) + start
 
 
 def _edges(mask: np.ndarray) -> dict[Edge, None]:

@@ -8,6 +8,9 @@ from pathlib import Path
 NIFTI = (".nii.gz", ".nii")
 ITK = (".nrrd", ".nhdr", ".mha", ".mhd")
 ARCHIVE = (".zip",)
+DICOM_OBJECT = (".dcm",)
+"""Endings of DICOM SEG objects and RT Structure Sets, which are read as labels of a listed image."""
+
 ENDINGS = (*NIFTI, *ITK, *ARCHIVE)
 """Endings of the files in a folder that count as volumes."""
 
@@ -22,10 +25,17 @@ UNREAD = (
 
 
 def kind_of(path: str | Path) -> str:
-    """Return ``"dicom"`` for a folder or an archive, ``"itk"`` for NRRD and MetaImage, ``"nifti"`` for the rest."""
+    """Return the kind of a volume by its name.
+
+    Returns:
+        ``"dicom"`` for a folder or an archive, ``"itk"`` for NRRD and MetaImage, ``"dicom object"`` for one DICOM file,
+        ``"nifti"`` for the rest.
+    """
     name = Path(path).name.lower()
     if name.endswith(ARCHIVE) or Path(path).is_dir():
         return "dicom"
+    if name.endswith(DICOM_OBJECT):
+        return "dicom object"
     return "itk" if name.endswith(ITK) else "nifti"
 
 
