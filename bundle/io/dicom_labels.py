@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -15,16 +15,15 @@ from bundle.utils.lengths import is_above
 from .dicom_headers import DERIVED
 from .input_checks import MAX_SHIFT, BadInputError, GridMismatchError, LabelValuesError, UnreadableFileError
 from .itk import LPS_TO_RAS, require
+from .label_maps import source_grid
 from .mask_contours import fill_contours
-
-Grid = tuple[tuple[int, ...], np.ndarray]
-"""Shape, and affine from voxels to RAS+ in mm."""
+from .volume_files import files_of
 
 Structures = Iterator[tuple[int, np.ndarray]]
 """Value, and voxels ``(N, 3)`` of a part of a structure, not rounded."""
 
 
-def read_dicom_labels(file: str | Path, grid: Grid | None) -> MetaTensor:
+def read_dicom_labels(file: str | Path, image: str | Path | Sequence[str | Path] | None) -> MetaTensor:
     """Return the label map ``(1, D, H, W)``, float32, of a DICOM SEG object or an RT Structure Set.
 
     The value of a structure is that of the objects that this project writes, see :mod:`.dicom_seg` and
@@ -33,7 +32,7 @@ def read_dicom_labels(file: str | Path, grid: Grid | None) -> MetaTensor:
 
     Args:
         file: the object.
-        grid: grid of the image, since the objects hold only the part of it that has labels; None if there is no image.
+        image: file or files of the image; the objects hold only the part of its grid that has labels.
 
     Raises:
         BadInputError: of the type that says what is wrong.
@@ -42,9 +41,9 @@ def read_dicom_labels(file: str | Path, grid: Grid | None) -> MetaTensor:
     is_segmentation = DERIVED.get(item.get("SOPClassUID"), "").endswith("SEG")
     if not is_segmentation and item.get("Modality") != "RTSTRUCT":
         raise UnreadableFileError(file, "is neither a DICOM SEG nor an RTSTRUCT", "name the file with the labels")
-    if grid is None:
+    if image is None:
         raise UnreadableFileError(file, "is a DICOM object, which needs the grid of its image", "name its image too")
-    shape, affine = grid
+    shape, affine = source_grid(files_of(image)[0])
     labels = np.zeros(shape, np.float32)
     to_voxels = (np.linalg.inv(affine) @ LPS_TO_RAS)[:3]
     for value, found in (_segments if is_segmentation else _contours)(file, item, to_voxels):

@@ -31,7 +31,6 @@ from .input_checks import (
 )
 from .itk import last_line, open_itk, read_itk
 from .label_classes import LabelMap
-from .label_maps import source_grid
 from .label_rounding import round_labels
 from .label_tables import LabelValues
 from .length_units import nifti_unit
@@ -122,17 +121,17 @@ class LoadVolumed(MapTransform):
             BadInputError: of the type that says what is wrong, see :mod:`bundle.io.input_checks`.
         """
         files = {key: files_of(data[key]) for key in self.key_iterator(data)}
-        image = files_of(data[self.image_key])[0] if self.image_key in data else None
-        opened = {key: [self._open(key, file, index, image) for index, file in enumerate(files[key])] for key in files}
+        opened = {key: [self._open(data, key, index) for index in range(len(files[key]))] for key in files}
         loaded = {**data, **{key: self._load(key, files[key], opened[key]) for key in files}}
         if self.label_key in files:
             self._check_label(files, loaded)
         return loaded
 
-    def _open(self, key: Hashable, file: str, index: int, image: str | None) -> Opened:
+    def _open(self, data: Mapping[Hashable, Any], key: Hashable, index: int) -> Opened:
+        file = files_of(data[key])[index]
         if key == self.label_key and kind_of(file) == "dicom object":
             check_presence(file)
-            return [], lambda: read_dicom_labels(file, None if image is None else source_grid(image))
+            return [], partial(read_dicom_labels, file, data.get(self.image_key))
         output_format = self.output_format if key == self.image_key and index == 0 else None
         stacked = key != self.label_key and (self.channels or 1) > 1
         return _open(file, self.spacing_range, stacked=stacked, output_format=output_format)

@@ -7,11 +7,14 @@ from typing import Any
 
 import numpy as np
 import pytest
+from helpers.dicom_files import write_series
 from helpers.phantoms import write_nifti
 
 from bundle.check.findings import Reading
 from bundle.check.items import Item
 from bundle.check.volume_reader import read_volume
+from bundle.io.dicom import open_series
+from bundle.io.label_maps import save_label_map
 
 RANGE = (0.1, 10.0)
 
@@ -62,6 +65,18 @@ def test_a_label_is_checked_without_its_image(tmp_path: Path) -> None:
     assert kinds(read(image, label=tmp_path / "no.nii")) == ["unreadable file"]
     assert kinds(read(image, label=label)) == ["empty label"]
     assert kinds(read(image)) == []
+
+
+@pytest.mark.parametrize("dicom_format", ["dicom_seg", "rtstruct"])
+def test_a_dicom_object_is_a_label_on_the_grid_of_its_image(dicom_format: str, tmp_path: Path) -> None:
+    image = write_series(tmp_path / "a", (voxels() * 100).astype(np.int16))
+    label = np.zeros((8, 9, 10), np.uint8)
+    label[2:4, 2:5, 3:5] = 2
+    options = {"source": image, "affine": open_series(image).affine, "label_names": {"x": 2}}
+    save_label_map(label, tmp_path / "l.dcm", dicom_format=dicom_format, **options)
+    reading = read(image, label=tmp_path / "l.dcm", names={"x": 2})
+    assert (kinds(reading), reading.facts["classes"]) == ([], {"2": 12})
+    assert kinds(read(tmp_path / "no.nii", label=tmp_path / "l.dcm")) == ["unreadable file"] * 2
 
 
 def test_channels_lie_on_one_grid_and_hold_something(tmp_path: Path) -> None:
