@@ -12,7 +12,7 @@ from helpers.dicom_files import change, write_object, write_series
 from helpers.phantoms import write_nifti
 from test_dicom_seg import GRIDS, NAMES, VOXELS, labels
 
-from bundle.io import LoadVolumed
+from bundle.io import LoadVolumed, dicom_seg
 from bundle.io import input_checks as checks
 from bundle.io.dicom import open_series
 from bundle.io.dicom_references import source_headers
@@ -42,6 +42,13 @@ def load(image: Path, label: Path, **options: object) -> np.ndarray:
 def test_what_was_written_is_read(affine: np.ndarray, output_format: str, tmp_path: Path) -> None:
     label = write(tmp_path, output_format, affine)
     np.testing.assert_array_equal(load(tmp_path / "a", label, classes=[*NAMES.values()]), labels())
+
+
+def test_a_label_map_in_jpeg_ls_is_read(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(dicom_seg.TRANSFER_SYNTAX, "LABELMAP", "1.2.840.10008.1.2.4.80")
+    label = write(tmp_path, "dicom_seg_labelmap")
+    assert pydicom.dcmread(label).file_meta.TransferSyntaxUID.name.startswith("JPEG-LS Lossless")
+    np.testing.assert_array_equal(load(tmp_path / "a", label), labels())
 
 
 @FORMATS
