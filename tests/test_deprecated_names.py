@@ -13,7 +13,7 @@ from monai.bundle import ConfigParser
 import bundle
 from bundle.deprecated_modules import MODULES
 from bundle.deprecated_names import NAMES
-from bundle.inference.describe import describe
+from bundle.utils.describe import describe
 
 OLD = [(f"{package}.{name}", new) for package, names in NAMES.items() for name, new in names.items()]
 

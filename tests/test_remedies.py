@@ -174,3 +174,27 @@ def test_folds(tmp_path: Path) -> None:
     with pytest.raises(DatalistError, match=r"has no fold 2, only \[0, 1\]; pass --fold"):
         select_cases(tmp_path, "training", fold=2)
     assert len(select_cases(tmp_path, "training", fold=1)) == 1
+
+
+OTHER_CLASSES = [
+    ("train.json", "model.pt", {"label_names": {"a": 1, "b": 2, "c": 3}}),
+    ("lesion_segmentation/train.json", "lesion_segmentation/model.pt", {"network_def#out_channels": 2}),
+    ("cell_segmentation/train.json", "cell_segmentation/model.pt", {"network_def#out_channels": 3}),
+    ("lesion_classification/train.json", "lesion_classification/model.pt", {"class_names": ["nevus", "a", "b"]}),
+    ("disc_labeling/train.json", "disc_labeling/model.pt", {"level_count": 20}),
+    ("disc_labeling/train_candidates.json", "disc_labeling/candidates.pt", {"network_def#out_channels": 20}),
+]
+
+
+@pytest.mark.parametrize(("config", "weights", "classes"), OTHER_CLASSES, ids=lambda value: str(value)[:20])
+def test_weights_for_other_classes(config: str, weights: str, classes: dict[str, Any]) -> None:
+    def network(**overrides: Any) -> Any:
+        parser = ConfigParser()
+        parser.read_config(str(CONFIGS / config))
+        parser.update({"device": "cpu", "checkpoint": str(Path(ROOT, "models", weights)), **classes, **overrides})
+        return parser.get_parsed_content("network")
+
+    with pytest.raises(RuntimeError) as error:
+        network()
+    assert "pass --checkpoint_head new to the training" in str(error.value.__cause__)
+    assert network(checkpoint_head="new").training

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 from bundle.data.datalist_file import write_datalist
 from bundle.utils.atomic_write import atomic_write
+from bundle.utils.differences import differences
 from bundle.utils.write_json import write_json
 
 from .experiment_options import ExperimentError
@@ -47,15 +48,6 @@ def open_output(
     if datalist is not None and not (output / DATALIST).is_file():
         with atomic_write(output / DATALIST) as file:
             write_datalist(datalist, file)
-
-
-def differences(found: Any, wanted: Any, name: str = "") -> Iterator[tuple[str, Any, Any]]:
-    """Yield the id of everything that differs between two contents, and both values; None stands for no value."""
-    if isinstance(found, Mapping) and isinstance(wanted, Mapping):
-        for key in sorted({*found, *wanted}):
-            yield from differences(found.get(key), wanted.get(key), f"{name}#{key}" if name else key)
-    elif found != wanted:
-        yield name, found, wanted
 
 
 def _compare(content: Mapping[str, Any], path: Path, kind: str) -> None:

@@ -4,28 +4,20 @@ from __future__ import annotations
 
 import json
 import logging
-import os
-import re
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from bundle.io.volume_files import DETACHED, files_of
+from bundle.io.volume_files import content_files, files_of
+from bundle.utils.describe import describe
 from bundle.utils.digests import sha256_of_file, sha256_of_values
 from bundle.utils.parse_bool import parse_bool
 from bundle.utils.versions import versions
-
-from .describe import describe
 
 logger = logging.getLogger(__name__)
 
 DECISIVE = ("keyslice", "monai", "torch")
 """Versions that decide on a result."""
-
-VOXELS = re.compile(rb"^(?:ElementDataFile|data ?file)\s*[=:]\s*(\S.*?)\s*$", re.IGNORECASE | re.MULTILINE)
-"""The line of a detached header that names the file with the voxels."""
-
-HEADER_BYTES = 1 << 16
 
 
 class CompletedCases:
@@ -34,7 +26,7 @@ class CompletedCases:
     A result counts as completed when its JSON and all files that the JSON names are complete (by their SHA-256), and
     when it was computed by the same settings from the same state of its input. The digest of the settings covers the
     versions of this project, MONAI and PyTorch, the content of the checkpoint, and ``settings`` as
-    :func:`bundle.inference.describe.describe` has them. The state of an input is its path and the size and time of
+    :func:`bundle.utils.describe.describe` has them. The state of an input is its path and the size and time of
     change of its files: those directly in a DICOM folder, a header and the voxels that it names.
 
     Args:
@@ -99,27 +91,11 @@ class CompletedCases:
 
 def _state(path: Path) -> list[Any]:
     """Return the path of an input, and names, sizes and times of change of the files that it consists of."""
-    files = [path]
-    if path.is_dir():
-        files = _files_in(path)
-    elif path.name.lower().endswith(DETACHED) and path.is_file():
-        files = [path, *_voxels_of(path)]
     states = sorted(
-        [file.name, file.stat().st_size, file.stat().st_mtime_ns] if file.exists() else [file.name] for file in files
+        [file.name, file.stat().st_size, file.stat().st_mtime_ns] if file.exists() else [file.name]
+        for file in content_files(path)
     )
     return [str(path.resolve()), *states]
-
-
-def _voxels_of(header: Path) -> list[Path]:
-    """Return the file of voxels that a header names or all files of its folder if it does not name exactly one."""
-    with open(header, "rb") as stream:
-        named = VOXELS.search(stream.read(HEADER_BYTES))
-    voxels = header.parent / os.fsdecode(named[1]) if named else header.parent
-    return [voxels] if os.path.isfile(voxels) else _files_in(header.parent)
-
-
-def _files_in(folder: Path) -> list[Path]:
-    return [file for file in folder.iterdir() if file.is_file() and not file.name.startswith(".")]
 
 
 def _read(path: Path) -> dict[str, Any]:

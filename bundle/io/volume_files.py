@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import re
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -16,6 +18,11 @@ ENDINGS = (*NIFTI, *ITK, *ARCHIVE)
 
 DETACHED = (".nhdr", ".mhd")
 """Endings of headers whose voxels lie in another file."""
+
+VOXELS = re.compile(rb"^(?:ElementDataFile|data ?file)\s*[=:]\s*(\S.*?)\s*$", re.IGNORECASE | re.MULTILINE)
+"""The line of a detached header that names the file with the voxels."""
+
+HEADER_BYTES = 1 << 16
 
 UNREAD = (
     *(".mgz", ".mgh", ".hdr", ".img", ".img.gz", ".mnc", ".gipl", ".gipl.gz", ".mif", ".mif.gz"),
@@ -44,6 +51,14 @@ def files_of(image: str | Path | Sequence[str | Path]) -> list[str]:
     return [str(image)] if isinstance(image, str | Path) else [str(file) for file in image]
 
 
+def content_files(path: Path) -> list[Path]:
+    """Return the files that a path consists of: those directly in a DICOM folder, a header and the voxels it names."""
+    if path.is_dir():
+        return _files_in(path)
+    is_header = path.name.lower().endswith(DETACHED) and path.is_file()
+    return [path, *_voxels_of(path)] if is_header else [path]
+
+
 def stem_of(path: str | Path) -> str:
     """Return the name of a volume without the ending of its kind."""
     path = Path(path)
@@ -51,6 +66,18 @@ def stem_of(path: str | Path) -> str:
         if path.name.lower().endswith(ending):
             return path.name[: -len(ending)]
     return path.name
+
+
+def _voxels_of(header: Path) -> list[Path]:
+    """Return the file of voxels that a header names or all files of its folder if it does not name exactly one."""
+    with open(header, "rb") as stream:
+        named = VOXELS.search(stream.read(HEADER_BYTES))
+    voxels = header.parent / os.fsdecode(named[1]) if named else header.parent
+    return [voxels] if os.path.isfile(voxels) else _files_in(header.parent)
+
+
+def _files_in(folder: Path) -> list[Path]:
+    return [file for file in folder.iterdir() if file.is_file() and not file.name.startswith(".")]
 
 
 def volumes_in(folder: Path) -> list[Path]:

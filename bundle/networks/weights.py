@@ -1,16 +1,26 @@
-"""Loading of weights, strictly."""
+"""Loading of weights: completely, or without the head for other classes."""
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Collection, Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal, get_args
 
 import torch
 from torch import nn
 
+from bundle.utils.check_choice import check_choice
 from bundle.utils.errors import BundleError
 from bundle.utils.path_options import check_path_options
+
+logger = logging.getLogger(__name__)
+
+Head = Literal["keep", "new"]
+HEADS: tuple[Head, ...] = get_args(Head)
+
+MAX_HEAD_SHARE = 0.25
+"""Largest share of the tensors that may depend on the number of classes."""
 
 
 class WeightsError(BundleError):
@@ -23,8 +33,9 @@ def load_weights(
     device: torch.device | str = "cpu",
     *,
     channels_last: bool = False,
+    head: Head = "keep",
 ) -> nn.Module:
-    """Put a network on a device and, if a file is named, load its weights; every key and shape must fit.
+    """Put a network on a device and, if a file is named, load its weights.
 
     Args:
         network: network to load into.
@@ -32,14 +43,18 @@ def load_weights(
         device: device to put the network on.
         channels_last: keep the weights of 2D convolutions with the channels last in memory. The numbers are the same;
             with bfloat16 on a CPU a training step of a hourglass network takes 0.6 of the time.
+        head: ``"keep"``: every key and shape must fit. ``"new"``, to train for other classes: tensors whose shape
+            depends on the number of classes keep their random values and are logged; everything else must fit.
 
     Returns:
         The network.
 
     Raises:
         WeightsError: when the file is missing, holds more than weights or no state dict, or does not fit.
+        ValueError: when ``head`` is neither.
     """
     check_path_options(checkpoint=checkpoint)
+    check_choice("checkpoint_head", head, HEADS)
     network = network.to(device)
     if channels_last:
         network = network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
@@ -47,14 +62,63 @@ def load_weights(
         return network
     path = Path(checkpoint)
     state = read_state(path, device)
-    mismatch = describe_mismatch(network.state_dict(), state)
-    if mismatch:
-        raise WeightsError(
-            f"checkpoint {path} is of another network than network_def: {mismatch}. Set attention, network_def and "
-            "roi_size as in its training, or pass --checkpoint FILE."
-        )
-    network.load_state_dict(state)
+    expected = network.state_dict()
+    mismatch = describe_mismatch(expected, state)
+    left = find_head(expected, state) if mismatch else []
+    if mismatch and (head == "keep" or not left):
+        raise WeightsError(f"checkpoint {path} is of another network than network_def: {mismatch}. {_remedy(left)}")
+    network.load_state_dict({**state, **{key: expected[key] for key in left}})
+    if head == "new":
+        _log_head(path, left)
     return network
+
+
+def find_head(expected: Mapping[str, torch.Tensor], state: Mapping[str, torch.Tensor]) -> list[str]:
+    """Return the keys whose shapes differ, if they differ by the number of classes alone; an empty list otherwise.
+
+    The number of classes is known from biases: all that differ do so in the same way. Other tensors must differ by the
+    same number in their input or output channels. The first layer, which reads the image, must fit.
+
+    Args:
+        expected: state dict of the network.
+        state: state dict of a file.
+    """
+    if expected.keys() != state.keys():
+        return []
+    shapes = {key: (tuple(state[key].shape), tuple(expected[key].shape)) for key in expected}
+    left = {key: pair for key, pair in shapes.items() if pair[0] != pair[1]}
+    biases = {pair for pair in left.values() if len(pair[0]) == len(pair[1]) == 1}
+    first = next((key for key, pair in shapes.items() if len(pair[1]) > 1), None)
+    if len(biases) != 1 or first in left or len(left) > MAX_HEAD_SHARE * len(expected):
+        return []
+    (((old,), (new,)),) = biases
+    fits = all(_differ_in_channels(*pair, new - old) for pair in left.values())
+    return list(left) if fits else []
+
+
+def _differ_in_channels(found: tuple[int, ...], wanted: tuple[int, ...], difference: int) -> bool:
+    """Return whether two shapes differ by a number in their first two axes, or one of them, and not elsewhere."""
+    if len(found) != len(wanted) or found[2:] != wanted[2:]:
+        return False
+    return all(other - one in (0, difference) for one, other in zip(found[:2], wanted[:2], strict=True))
+
+
+def _remedy(head: list[str]) -> str:
+    if head:
+        return (
+            f"It has another number of classes ({', '.join(head[:3])}): set the classes of network_def as in its "
+            "training; to train for other classes from these weights, pass --checkpoint_head new to the training."
+        )
+    return "Set attention, network_def and roi_size as in its training, or pass --checkpoint FILE."
+
+
+def _log_head(path: Path, left: list[str]) -> None:
+    if left:
+        logger.warning(
+            "%s: loaded without the %d tensors of the head, which are new: %s", path, len(left), ", ".join(left)
+        )
+    else:
+        logger.warning("%s: has the same number of classes, so that the head is loaded, too", path)
 
 
 def read_state(path: str | Path, device: torch.device | str = "cpu") -> dict[str, torch.Tensor]:

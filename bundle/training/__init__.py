@@ -10,6 +10,7 @@ from .progress import Progress
 from .publish import PublishWeights
 from .reweighting import ClassReweighting
 from .schedule import WarmupSchedule
+from .training_settings import TrainingSettings, TrainingSettingsError
 
 __all__ = [
     "ClassReweighting",
@@ -23,6 +24,8 @@ __all__ = [
     "SameBuffers",
     "TrainingCheckpoint",
     "TrainingLoader",
+    "TrainingSettings",
+    "TrainingSettingsError",
     "WarmupSchedule",
     "share_loader",
     "start_processes",

@@ -16,6 +16,7 @@ from bundle.utils.atomic_write import atomic_write
 from bundle.utils.parse_bool import parse_bool
 
 from .best_metric import prefer_finite
+from .training_settings import LAST, SETTINGS, TrainingSettings, read_training_state
 
 logger = logging.getLogger(__name__)
 
@@ -34,6 +35,7 @@ class TrainingCheckpoint:
         evaluator: evaluator that validates; its best metric decides and is resumed.
         resume: resume from ``last.pt`` in ``save_dir``; without one, start a new training and log it.
         save_every: epochs between two writings of ``last.pt``; the last epoch is always written.
+        settings: settings to store in ``last.pt``, which a resumed training is compared with; None for none.
     """
 
     def __init__(
@@ -44,9 +46,10 @@ class TrainingCheckpoint:
         evaluator: Evaluator | None = None,
         resume: bool | str = False,
         save_every: int = 1,
+        settings: TrainingSettings | None = None,
     ) -> None:
         self.save_dir = Path(save_dir)
-        self.objects = dict(objects)
+        self.objects, self.settings = dict(objects), settings
         self.evaluator, self.resume, self.save_every = evaluator, parse_bool("resume", resume), save_every
 
     def attach(self, engine: Workflow) -> None:
@@ -65,14 +68,11 @@ class TrainingCheckpoint:
         Raises:
             ValueError: when the file is of another network, or of more epochs than the run is to have.
         """
-        path = self.save_dir / "last.pt"
+        path = self.save_dir / LAST
         if not path.is_file():
             logger.warning("%s does not exist: nothing to resume, training starts anew", path)
             return
-        try:
-            state = torch.load(path, map_location=engine.state.device, weights_only=True)
-        except Exception as error:
-            raise ValueError(f"{path} is damaged or no checkpoint; start anew without --resume.") from error
+        state = read_training_state(path, engine.state.device)
         if state.get("epoch", 0) > engine.state.max_epochs:
             raise ValueError(
                 f"{path} is at epoch {state['epoch']}, beyond epochs={engine.state.max_epochs}; raise --epochs."
@@ -111,7 +111,9 @@ class TrainingCheckpoint:
         if self.evaluator is not None:
             best = self.evaluator.state
             state.update(best_metric=float(best.best_metric), best_metric_epoch=int(best.best_metric_epoch))
-        self._write(state, "last.pt")
+        if self.settings is not None:
+            state[SETTINGS] = self.settings.described
+        self._write(state, LAST)
 
     def _bare(self) -> dict[str, Any]:
         return {name: getattr(item, "module", item) for name, item in self.objects.items()}

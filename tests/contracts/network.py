@@ -20,7 +20,7 @@ from helpers.options import with_options
 from torch import nn
 
 from bundle.attention import Attention, is_skip_gate
-from bundle.networks import GroupedInstanceNorm, Network, get_network
+from bundle.networks import GroupedInstanceNorm, Network, WeightsError, get_network, load_weights
 
 from .attention import VOLUME_ONLY, assert_onnx_equals, assert_state_dict_carries, exports_onnx, scripts
 
@@ -216,14 +216,16 @@ RUNS: list[tuple[Case, int]] = [(case, dims) for case in NETWORKS for dims in ca
 REFUSED = [(case, key, value) for case in NETWORKS for key, value in case.refused]
 
 
-def build(run: tuple[Case, int], seed: int = 0, in_channels: int = 1, **options: Any) -> nn.Module:
+def build(
+    run: tuple[Case, int], seed: int = 0, in_channels: int = 1, classes: int = CLASSES, **options: Any
+) -> nn.Module:
     """Build the small network of a run with weights of a seed."""
     case, dims = run
     torch.manual_seed(seed)
     if case.takes("attention"):
         options = {"attention": ATTENTION[2 if case.in_plane else dims], "spatial_size": [32] * dims, **options}
     options = {case.grouped.get(name, name): value for name, value in options.items()}
-    return get_network(case.name, dims, in_channels, CLASSES, **with_options(case.small, options))
+    return get_network(case.name, dims, in_channels, classes, **with_options(case.small, options))
 
 
 def case_of(name: str) -> Case:
@@ -393,6 +395,31 @@ class NetworkContract:
     @every_run
     def test_state_dict_carries_the_network(self, run: tuple[Case, int]) -> None:
         assert_state_dict_carries(build(run, seed=1), build(run, seed=2), sample(run))
+
+    @every_run
+    @pytest.mark.parametrize("classes", [2, 6])
+    def test_weights_for_other_classes_fit_except_for_the_head(
+        self, run: tuple[Case, int], classes: int, tmp_path: Path
+    ) -> None:
+        options = {"deep_supervision": True} if run[0].strides else {}
+        state, network = build(run, seed=1, **options).state_dict(), build(run, seed=2, classes=classes, **options)
+        before = {key: value.clone() for key, value in network.state_dict().items()}
+        torch.save(state, tmp_path / "model.pt")
+        with pytest.raises(WeightsError, match=r"to train for other classes .*, pass --checkpoint_head new"):
+            load_weights(network, tmp_path / "model.pt")
+        load_weights(network, tmp_path / "model.pt", head="new")
+        for key, value in network.state_dict().items():
+            assert torch.equal(value, state[key] if state[key].shape == value.shape else before[key])
+        assert network.eval()(sample(run)).shape[1] == classes
+
+    @every_run
+    @pytest.mark.parametrize("other", [{"in_channels": 2}, {"in_channels": 4, "classes": 5}], ids=str)
+    def test_weights_for_other_channels_of_the_image_are_refused(
+        self, run: tuple[Case, int], other: dict[str, int], tmp_path: Path
+    ) -> None:
+        torch.save(build(run).state_dict(), tmp_path / "model.pt")
+        with pytest.raises(WeightsError, match=r"is of another network than network_def.*Set attention, network_def"):
+            load_weights(build(run, **other), tmp_path / "model.pt", head="new")
 
     @every_run
     def test_double_precision_is_kept(self, run: tuple[Case, int]) -> None:

@@ -9,7 +9,6 @@ from typing import Any
 import pytest
 
 from bundle.experiments import ExperimentError, open_output
-from bundle.experiments.experiment_folder import differences
 
 PLAN = {"epochs": 3, "train": {"rate": 0.1, "net": {"channels": [4, 8]}}}
 LIST = {"seed": 0, "training": [{"image": "a", "fold": 0}], "test": []}
@@ -69,8 +68,3 @@ def test_a_damaged_plan_is_an_error(tmp_path: Path) -> None:
     (tmp_path / "plan.json").write_text("{")
     with pytest.raises(ExperimentError, match=r"plan\.json: is damaged"):
         open_output(PLAN, tmp_path, "trial")
-
-
-def test_equal_contents_have_no_differences() -> None:
-    assert list(differences(PLAN, json.loads(json.dumps(PLAN)))) == []
-    assert list(differences({"a": {"b": 1}}, {"a": 2})) == [("a", {"b": 1}, 2)]

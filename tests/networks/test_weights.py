@@ -11,6 +11,7 @@ import torch
 from torch import nn
 
 from bundle.networks import WeightsError, load_weights
+from bundle.networks.weights import find_head
 
 
 def network(width: int = 3) -> nn.Module:
@@ -103,3 +104,67 @@ def test_weights_may_have_their_channels_last() -> None:
     expected = target(image)
     assert load_weights(target, None, channels_last=True).weight.is_contiguous(memory_format=torch.channels_last)
     torch.testing.assert_close(target(image), expected)
+
+
+class TestHead:
+    """Weights for other classes: everything except for the head is loaded."""
+
+    def network(self, classes: int, width: int = 3, depth: int = 4) -> nn.Module:
+        hidden = [nn.Linear(width, width) for _ in range(depth)]
+        return nn.Sequential(nn.Linear(2, width), *hidden, nn.Linear(width, classes))
+
+    def load(self, source: nn.Module, target: nn.Module, folder: Path, head: Any = "new") -> nn.Module:
+        return load_weights(target, saved(source.state_dict(), folder), head=head)
+
+    def test_what_is_left_is_logged(self, tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+        source, target = self.network(2), self.network(5)
+        before = target[-1].weight.clone()
+        self.load(source, target, tmp_path)
+        assert torch.equal(target[-1].weight, before)
+        assert all(torch.equal(target[place].weight, source[place].weight) for place in range(5))
+        assert "loaded without the 2 tensors of the head, which are new: 5.weight, 5.bias" in caplog.text
+
+    def test_a_head_of_the_same_size_is_loaded_and_that_is_logged(
+        self, tmp_path: Path, caplog: pytest.LogCaptureFixture
+    ) -> None:
+        source, target = self.network(2), self.network(2)
+        self.load(source, target, tmp_path)
+        assert torch.equal(target[-1].weight, source[-1].weight)
+        assert "has the same number of classes, so that the head is loaded, too" in caplog.text
+
+    def test_the_option_is_named_where_the_classes_differ_and_only_there(self, tmp_path: Path) -> None:
+        with pytest.raises(
+            WeightsError, match=r"another number of classes \(5\.weight, 5\.bias\).*--checkpoint_head new"
+        ):
+            self.load(self.network(2), self.network(5), tmp_path, "keep")
+        with pytest.raises(WeightsError, match="Set attention, network_def and roi_size as in its training"):
+            self.load(self.network(2, width=4), self.network(5), tmp_path, "keep")
+
+    @pytest.mark.parametrize(
+        ("source", "why"),
+        [
+            ({"width": 4}, "another width"),
+            ({"depth": 3}, "other keys"),
+            ({"depth": 4, "width": 6}, "all layers"),
+        ],
+    )
+    def test_another_network_is_refused(self, source: dict[str, int], why: str, tmp_path: Path) -> None:
+        with pytest.raises(WeightsError, match="is of another network than network_def"):
+            self.load(self.network(2, **source), self.network(5), tmp_path)
+
+    def test_too_many_tensors_are_not_a_head(self, tmp_path: Path) -> None:
+        with pytest.raises(WeightsError, match="is of another network"):
+            self.load(self.network(2, depth=0), self.network(5, depth=0), tmp_path)
+
+    @pytest.mark.parametrize(("found", "wanted"), [((4, 3, 3), (4, 3, 6)), ((4, 3, 3), (4, 3)), ((4, 3), (4, 4))])
+    def test_other_kernels_and_other_widths_are_not_a_number_of_classes(
+        self, found: tuple[int, ...], wanted: tuple[int, ...]
+    ) -> None:
+        same = {str(place): torch.zeros(2, 2) for place in range(20)}
+        state, expected = {**same, "bias": torch.zeros(2)}, {**same, "bias": torch.zeros(5)}
+        assert find_head(expected, state) == ["bias"]
+        assert find_head({**expected, "x": torch.zeros(wanted)}, {**state, "x": torch.zeros(found)}) == []
+
+    def test_the_option_has_two_values(self) -> None:
+        with pytest.raises(ValueError, match="checkpoint_head must be one of keep, new, got 'none'"):
+            load_weights(self.network(2), None, head="none")

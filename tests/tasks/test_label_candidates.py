@@ -8,11 +8,11 @@ import torch
 from monai.data import MetaTensor
 from torch import nn
 
-from bundle.inference.describe import describe
 from bundle.networks import CandidateNet
 from bundle.tasks.spine.discs import Candidates, make_heatmaps
 from bundle.tasks.spine.label_candidates import AssignLevelsd, LabelCandidatesd, strongest
 from bundle.tasks.spine.sagittal_slab import SLAB_POSITIONS
+from bundle.utils.describe import describe
 
 LEVELS = (20, 21, 22, 23, 24, 25)
 SPACING = 1.5

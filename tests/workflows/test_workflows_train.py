@@ -122,6 +122,34 @@ def _assert_equal(first: Any, second: Any) -> None:
         assert first == second
 
 
+def test_a_training_is_resumed_with_more_epochs_and_not_with_another_fold(dataset: Path, tmp_path: Path) -> None:
+    options = {"dataset_dir": str(dataset), "output_dir": str(tmp_path)}
+    run_workflow("train.json", epochs=1, **options)
+    before = {path: path.stat().st_mtime_ns for path in tmp_path.iterdir()}
+    with pytest.raises(RuntimeError) as error:
+        run_workflow("train.json", epochs=1, resume=True, fold=1, **options)
+    assert {path: path.stat().st_mtime_ns for path in tmp_path.iterdir()} == before
+    cause: BaseException = error.value
+    while cause.__cause__ is not None:
+        cause = cause.__cause__
+    assert "last.pt is of a training with other settings: fold is 0 there and 1 here;" in str(cause)
+    run_workflow("train.json", epochs=2, resume=True, **options)
+    assert weights(tmp_path, "last.pt")["epoch"] == 2
+
+
+def test_weights_for_other_classes_are_trained_with_a_new_head(
+    dataset: Path, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    options = {"dataset_dir": str(dataset), "epochs": 1}
+    run_workflow("train.json", output_dir=str(tmp_path / "two"), **options)
+    start = {"checkpoint": str(tmp_path / "two" / "model.pt"), "label_names": {"anterior": 1, "posterior": 2, "x": 3}}
+    run_workflow("train.json", output_dir=str(tmp_path / "three"), checkpoint_head="new", **options, **start)
+    assert "loaded without the 2 tensors of the head, which are new" in caplog.text
+    shapes = {name: value.shape for name, value in weights(tmp_path / "three").items()}
+    changed = {name for name, value in weights(tmp_path / "two").items() if value.shape != shapes[name]}
+    assert {shapes[name][0] for name in changed} == {4}
+
+
 def test_a_bad_case_is_skipped_and_reported_at_the_end(dataset: Path, tmp_path: Path) -> None:
     folder = small_dataset(tmp_path / "data", count=4)
     broken = np.full((16, 16, 16), np.nan, np.float32)

@@ -72,13 +72,15 @@ def run_one(plan: ComparisonPlan, run: Run, output: Path, shared: dict[str, Any]
 def train(plan: ComparisonPlan, run: Run, output: Path, shared: dict[str, Any]) -> tuple[nn.Module, dict[str, float]]:
     """Train by the train config, as ``python -m monai.bundle run`` does, from the initial weights of the plan.
 
+    A run starts anew after an interruption, so its settings are not stored.
+
     Returns:
         The network after the last epoch, and the duration of the training, see
         :func:`bundle.experiments.config_runner.run_training`.
     """
     network = build_network(plan, run.attention, run.seed)
     parser = _config_of(plan, plan.train, run, output, "train")
-    parser.update({"seed": run.seed, "attention": plan.attention[run.attention], **shared})
+    parser.update({"seed": run.seed, "attention": plan.attention[run.attention], "settings": None, **shared})
     parser.parse()
     shared.update({name: parser.get_parsed_content(name) for name in SHARED if name in parser})
     parser.get_parsed_content("network").load_state_dict(network.state_dict())

@@ -39,7 +39,7 @@ class LabelCandidatesd(SlabDecoderd):
     left and right.
 
     The attribute ``weights`` is a digest of the weights of the network, by which a resumed run detects other weights
-    (:mod:`bundle.inference.describe`).
+    (:mod:`bundle.utils.describe`).
 
     Args:
         keys: key of the heat maps.

@@ -15,15 +15,16 @@ import numpy as np
 import torch
 
 
-def describe(value: Any, *, inside: frozenset[int] = frozenset()) -> Any:
+def describe(value: Any, *, lambdas: str | None = None, inside: frozenset[int] = frozenset()) -> Any:
     """Describe a value by JSON: an object by its class and public attributes, a network by those of its modules.
 
     MONAI's ``ConfigParser`` (1.6.1) gives components objects, not the text they are made from, so the settings of a
-    config are described from its objects. Arrays count by their content and functions by their names. A lambda has no
-    name to know it by, so that each description of it is different.
+    config are described from its objects. Arrays count by their content, functions by their names and an optimizer by
+    its options. A lambda has no name to know it by.
 
     Args:
         value: value to describe.
+        lambdas: description of every lambda; None for one that is different each time.
         inside: ids of the objects around it, which are not described again.
 
     Examples:
@@ -40,13 +41,21 @@ def describe(value: Any, *, inside: frozenset[int] = frozenset()) -> Any:
     if isinstance(value, np.ndarray | torch.Tensor):
         array = np.asarray(value.detach().cpu() if isinstance(value, torch.Tensor) else value)
         return [str(array.dtype), list(array.shape), hashlib.sha256(array.tobytes()).hexdigest()]
+    if isinstance(value, np.generic):
+        return value.item()
     if isinstance(value, type | types.FunctionType | types.BuiltinFunctionType):
-        return uuid.uuid4().hex if value.__name__ == "<lambda>" else f"{value.__module__}.{value.__qualname__}"
-    return describe(type(value)) if id(value) in inside else _describe_parts(value, inside | {id(value)})
+        return _name_of(value, lambdas)
+    return describe(type(value)) if id(value) in inside else _describe_parts(value, lambdas, inside | {id(value)})
 
 
-def _describe_parts(value: Any, inside: frozenset[int]) -> Any:
-    further = functools.partial(describe, inside=inside)
+def _name_of(value: Any, lambdas: str | None) -> str:
+    if value.__name__ == "<lambda>":
+        return uuid.uuid4().hex if lambdas is None else lambdas
+    return f"{value.__module__}.{value.__qualname__}"
+
+
+def _describe_parts(value: Any, lambdas: str | None, inside: frozenset[int]) -> Any:
+    further = functools.partial(describe, lambdas=lambdas, inside=inside)
     if isinstance(value, Mapping):
         return {str(key): further(item) for key, item in value.items()}
     if isinstance(value, list | tuple):
@@ -57,6 +66,8 @@ def _describe_parts(value: Any, inside: frozenset[int]) -> Any:
         return [further(item) for item in (value.func, value.args, value.keywords)]
     if isinstance(value, torch.nn.Module):
         return {name: [further(type(module)), _options(module)] for name, module in value.named_modules()}
+    if isinstance(value, torch.optim.Optimizer):
+        return {"class": further(type(value)), **further(value.defaults)}
     return [further(type(value)), {name: further(item) for name, item in _public(value).items()}]
 
 

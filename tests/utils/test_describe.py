@@ -13,8 +13,8 @@ import pytest
 import torch
 from monai.transforms import Compose, Lambdad, ScaleIntensityd
 
-from bundle.inference.describe import describe
 from bundle.transforms import StandardizeIntensityd
+from bundle.utils.describe import describe
 
 
 class Slotted:
@@ -65,6 +65,17 @@ def test_a_lambda_has_no_name_to_know_it_by() -> None:
     function = lambda value: value + 1  # noqa: E731 - the case at hand
     assert looks(function) != looks(function)
     assert looks(Compose([Lambdad("image", function)])) != looks(Compose([Lambdad("image", function)]))
+    assert describe([function], lambdas="lambda") == ["lambda"]
+
+
+def test_an_optimizer_is_described_by_its_options_and_not_by_weights() -> None:
+    one, other = (torch.optim.SGD([torch.nn.Parameter(torch.full((1,), value))], lr=0.1) for value in (1.0, 2.0))
+    assert describe(one) == describe(other)
+    assert (describe(one)["class"], describe(one)["lr"]) == ("torch.optim.sgd.SGD", 0.1)
+
+
+def test_a_number_of_numpy_is_a_number() -> None:
+    assert describe([np.int64(2), np.float32(0.5)]) == [2, 0.5]
 
 
 def test_what_does_not_matter_is_not_described() -> None:
