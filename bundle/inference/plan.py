@@ -1,7 +1,7 @@
 """The plan: how a network runs fastest on this machine without changing its labels.
 
 The fastest precision, memory format, number of windows per batch and number of threads differ between networks and
-machines by a factor of three and more. They are measured once, on a window of the first case, and kept.
+machines by a factor of three and more. They are measured once, on windows of the first case, and kept.
 """
 
 from __future__ import annotations
@@ -14,14 +14,13 @@ from pathlib import Path
 from typing import Any, cast
 
 import torch
-from monai.data import MetaTensor
 from monai.inferers import Inferer
 from monai.utils import fall_back_tuple
-from torch.nn import functional
 
 from .plan_cache import PlanCache, default_folder, describe_machine, describe_networks
 from .plan_run import DTYPES, Dtype, Plan, carried_out, planned, reuse_memory
 from .plan_search import Search, Stopwatch, Trial, cpu_time, cuda_time
+from .plan_windows import sample_windows
 
 logger = logging.getLogger(__name__)
 
@@ -35,10 +34,11 @@ class PlannedInferer(Inferer):
     """Run a window inferer by the fastest plan whose labels are those of the network in float32.
 
     Before the first case, one window from its middle is timed under every likely plan, see :mod:`.plan_search`. A plan
-    is taken only if the scores of that window are finite and within 5 % of those in float32 (root mean square over
-    their standard deviation), and at least ``agreement`` of its voxels have the same label. The choice is kept on disk
-    for this machine, network, window and versions. For other weights of the same network the kept plan is checked
-    again on one window; if it fails, or others failed when it was chosen, everything is measured again.
+    is taken only if the scores of that window, of one of background and of one with much contrast are finite and within
+    5 % of those in float32 (root mean square over their standard deviation), and at least ``agreement`` of the voxels
+    of each have the same label. The choice is kept on disk for this machine, network, window and versions. For other
+    weights of the same network the kept plan is checked again on these windows; if it fails, or others failed when it
+    was chosen, everything is measured again.
 
     The network itself is never changed or copied: it gets windows in the memory format of the plan, under autocast.
     The ``sw_batch_size`` of the wrapped inferer is that of the plan while it runs.
@@ -52,7 +52,7 @@ class PlannedInferer(Inferer):
             :class:`bundle.inference.plan_run.Plan`. Only ``"auto"`` checks anything.
         cache_dir: folder for the choice; None for ``$XDG_CACHE_HOME/keyslice`` or ``~/.cache/keyslice``, ``""`` to
             keep nothing.
-        agreement: smallest share of the voxels of the window that must have the label of float32, in [0, 1].
+        agreement: smallest share of the voxels of every window that must have the label of float32, in [0, 1].
         time_limit: seconds of measuring after which no further plan is tried. If a plan of one window per batch is then
             untried, or a busy machine is faster with fewer threads, the choice holds for this process alone.
         compile: also try ``torch.compile`` on the best plan; takes a minute on a CPU, in every process.
@@ -145,24 +145,31 @@ class PlannedInferer(Inferer):
         shape = [inputs.shape[1], *roi]
         current = (described or networks, shape, str(device))
         if self.chosen is None or current != self._key:
-            window = (example(inputs) if example else _middle(inputs, roi)).to(device)
-            search = self._search(window, networks, device, args, kwargs)
+            skip_constant = getattr(self.inferer, "skip_constant", False)
+            windows = example(inputs) if example else sample_windows(inputs, roi, skip_constant=skip_constant)
+            search = self._search(windows.to(device), networks, device, args, kwargs)
             self.trials = search.trials
             self.chosen, self._key = self._choose(search, described, shape, device), current
             logger.info("plan: %s", _line(self.chosen))
         return Plan.of(self.chosen["plan"])
 
     def _search(
-        self, window: torch.Tensor, networks: list[Network], device: torch.device, args: Any, kwargs: Any
+        self, windows: torch.Tensor, networks: list[Network], device: torch.device, args: Any, kwargs: Any
     ) -> Search:
-        def run(plan: Plan) -> torch.Tensor:
-            windows = window.expand(plan.batch, *window.shape[1:]).contiguous()
+        def scores(plan: Plan, batch: torch.Tensor) -> torch.Tensor:
             with torch.no_grad():
-                outputs = [planned(plan, self._prepared(plan, member))(windows, *args, **kwargs) for member in networks]
+                outputs = [planned(plan, self._prepared(plan, member))(batch, *args, **kwargs) for member in networks]
             return torch.stack([_first(output).float() for output in outputs]).mean(0)
 
+        def run(plan: Plan) -> torch.Tensor:
+            return scores(plan, windows[:1].expand(plan.batch, *windows.shape[1:]).contiguous())
+
+        def check(plan: Plan) -> torch.Tensor:
+            return torch.cat([scores(plan, batch) for batch in windows.split(plan.batch)])
+
         watch = self.stopwatch or (cuda_time if device.type == "cuda" else cpu_time)
-        return Search(run, watch, device=device, agreement=self.agreement, time_limit=self.time_limit)
+        several = check if len(windows) > 1 else None
+        return Search(run, watch, device=device, agreement=self.agreement, time_limit=self.time_limit, check=several)
 
     def _choose(
         self, search: Search, described: dict[str, str] | None, shape: list[int], device: torch.device
@@ -196,6 +203,7 @@ class PlannedInferer(Inferer):
             return None
         search.measure(Plan(threads=_threads(device)))
         trial = search.measure(plan)
+        trial = search.confirm(trial) if trial.passed else trial
         search.complete = complete
         return _record(search, trial, "kept", weights) if trial.passed else None
 
@@ -250,19 +258,6 @@ def _device(networks: list[Network], inputs: torch.Tensor) -> torch.device:
 
 def _threads(device: torch.device) -> int | None:
     return torch.get_num_threads() if device.type == "cpu" else None
-
-
-def _middle(inputs: torch.Tensor, roi: Iterable[int]) -> torch.Tensor:
-    """Return the window in the middle of the first image, padded with zeros where the image is smaller."""
-    image = inputs.as_tensor() if isinstance(inputs, MetaTensor) else inputs
-    window, sides = image[:1].detach(), list[int]()
-    for axis, length in enumerate(roi, start=2):
-        size = window.shape[axis]
-        if size >= length:
-            window = window.narrow(axis, (size - length) // 2, length)
-        before = max(length - size, 0) // 2
-        sides = [before, max(length - size, 0) - before, *sides]
-    return functional.pad(window, sides)
 
 
 def _first(outputs: Any) -> torch.Tensor:

@@ -2,7 +2,8 @@
 
 On a CPU, PyTorch 2.13 runs a 3D convolution in float32 without oneDNN where one window is a batch and
 ``channels x depth x height`` is at most 20480, a rule made for images; that is 2 to 7 times slower. A plan with
-``direct`` calls oneDNN itself.
+``direct`` calls oneDNN itself. Group normalization, which PyTorch sums inexactly where the channels are innermost, is
+that of :mod:`bundle.networks.blocks.norm` in a plan with ``channels_last``.
 """
 
 from __future__ import annotations
@@ -16,8 +17,10 @@ from dataclasses import dataclass, fields
 from typing import Any, Literal, get_args
 
 import torch
+from torch.nn import functional
 from torch.overrides import TorchFunctionMode
 
+from bundle.networks.blocks.norm import group_norm
 from bundle.utils.check_choice import check_choice
 from bundle.utils.parse_bool import parse_bool
 
@@ -92,8 +95,9 @@ def carried_out(plan: Plan, device: torch.device) -> Iterator[None]:
         nullcontext() if plan.dtype == "fp32" else torch.autocast(device.type, dtype=DTYPES[plan.dtype], enabled=True)
     )
     direct = _OneDNN() if plan.direct and on_cpu and torch.backends.mkldnn.is_available() else nullcontext()
+    exact = plan.memory_format == "channels_last" and plan.dtype == "fp32" and on_cpu and not plan.compile
     try:
-        with autocast, direct:
+        with autocast, direct, _ExactGroupNorm() if exact else nullcontext():
             yield
     finally:
         if torch.get_num_threads() != before:
@@ -160,6 +164,15 @@ class _OneDNN(TorchFunctionMode):
             x, weight, bias, stride, padding, dilation, groups = args
             if _fits(x, weight, padding):
                 return torch.mkldnn_convolution(x, weight, bias, padding, stride, dilation, groups)
+        return func(*args, **(kwargs or {}))
+
+
+class _ExactGroupNorm(TorchFunctionMode):
+    """Normalize groups by sums that are exact with the channels innermost."""
+
+    def __torch_function__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+        if func is functional.group_norm and not kwargs:
+            return group_norm(*args)
         return func(*args, **(kwargs or {}))
 
 

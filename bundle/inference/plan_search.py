@@ -57,6 +57,8 @@ class Search:
 
     Args:
         run: runs the networks on one window, repeated to the batch of the plan, and returns the scores ``(N, K, ...)``.
+        check: runs the networks on several different windows and returns their scores; None to compare the scores of
+            ``run`` alone.
         stopwatch: times a run.
         device: where the networks run.
         agreement: smallest share of the voxels that must have the label of float32.
@@ -71,12 +73,14 @@ class Search:
         device: torch.device,
         agreement: float,
         time_limit: float,
+        check: Callable[[Plan], torch.Tensor] | None = None,
     ) -> None:
-        self.run, self.stopwatch, self.device = run, stopwatch, device
+        self.run, self.check, self.stopwatch, self.device = run, check, stopwatch, device
         self.agreement, self.time_limit = agreement, time_limit
         self.spent, self.complete = 0.0, True
         self.trials: list[Trial] = []
         self.reference: torch.Tensor | None = None
+        self.references: torch.Tensor | None = None
 
     @property
     def best(self) -> Trial:
@@ -91,16 +95,39 @@ class Search:
         except Exception as error:
             if self.reference is None:
                 raise
-            trial = Trial(plan, math.inf, 0.0, math.inf, False, f"{type(error).__name__}: {error}")
+            trial = Trial(plan, math.inf, 0.0, math.inf, False, _describe(error))
         self.trials.append(trial)
         return trial
+
+    def confirm(self, trial: Trial) -> Trial:
+        """Check the scores of a trial on several windows, and return it with the lowest agreement found."""
+        baseline = self.trials[0].plan
+        if self.check is None or trial.plan == baseline:
+            return trial
+        if self.references is None:
+            with carried_out(baseline, self.device):
+                self.references = self.check(baseline)
+        try:
+            with carried_out(trial.plan, self.device):
+                agreement, deviation = compare(self.check(trial.plan), self.references)
+        except Exception as error:
+            confirmed = replace(trial, agreement=0.0, deviation=math.inf, passed=False, failure=_describe(error))
+        else:
+            agreement, deviation = min(agreement, trial.agreement), max(deviation, trial.deviation)
+            passed = self._passes(agreement, deviation)
+            confirmed = replace(trial, agreement=agreement, deviation=deviation, passed=passed)
+        self.trials[self.trials.index(trial)] = confirmed
+        return confirmed
+
+    def _passes(self, agreement: float, deviation: float) -> bool:
+        return agreement >= self.agreement and deviation <= SCORE_TOLERANCE
 
     def _measure(self, plan: Plan) -> Trial:
         seconds, scores = self._timed(plan)
         if self.reference is None:
             self.reference = scores[:1]
         agreement, deviation = compare(scores, self.reference)
-        passed = agreement >= self.agreement and deviation <= SCORE_TOLERANCE
+        passed = self._passes(agreement, deviation)
         if passed and (not self.trials or seconds < HOPELESS * self.best.seconds):
             seconds = self._timed(plan)[0]
         return Trial(plan, seconds, agreement, deviation, passed)
@@ -131,11 +158,19 @@ class Search:
         for trial in self._close():
             self._larger_batches(trial)
         self._repeat()
-        choice = smallest([trial for trial in self.trials if trial.passed])
+        choice = self._confirmed_choice()
         if with_compile:
             compiled = self.measure(replace(choice.plan, compile=True))
-            choice = compiled if compiled.passed and compiled.seconds < choice.seconds else choice
+            faster = compiled.passed and compiled.seconds < choice.seconds
+            choice = compiled if faster and self.confirm(compiled).passed else choice
         return choice, self.trials[0]
+
+    def _confirmed_choice(self) -> Trial:
+        """Return the plan to take of those that passed; the baseline passes always."""
+        choice = self.confirm(smallest([trial for trial in self.trials if trial.passed]))
+        while not choice.passed:
+            choice = self.confirm(smallest([trial for trial in self.trials if trial.passed]))
+        return choice
 
     def _try(self, plan: Plan) -> Trial | None:
         return self.measure(plan) if self.spent < self.time_limit else None
@@ -207,8 +242,9 @@ def compare(scores: torch.Tensor, reference: torch.Tensor) -> tuple[float, float
     """Return agreement of the labels and deviation of the scores, the worst over a batch.
 
     Args:
-        scores: scores ``(N, K, ...)`` of one window, repeated; ``(N, K)`` of a classification.
-        reference: its scores ``(1, K, ...)`` in float32. One score a voxel is foreground above 0.
+        scores: scores ``(N, K, ...)`` of windows; ``(N, K)`` of a classification.
+        reference: their scores in float32, or ``(1, K, ...)`` of the one window that was repeated. Deviations are
+            relative to the spread of all of them. One score per voxel is foreground above 0.
     """
     if not torch.isfinite(scores).all():
         return 0.0, math.inf
@@ -234,6 +270,10 @@ def cuda_time(plan: Plan, run: Callable[[], torch.Tensor]) -> tuple[float, torch
     end.record()
     torch.cuda.synchronize()
     return start.elapsed_time(end) / 1000, scores
+
+
+def _describe(error: Exception) -> str:
+    return f"{type(error).__name__}: {error}"
 
 
 def _labels(scores: torch.Tensor) -> torch.Tensor:

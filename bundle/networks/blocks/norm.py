@@ -46,7 +46,11 @@ Norm.add_factory_class("instance_gn", GroupedInstanceNorm)
 
 
 def group_norm(
-    x: torch.Tensor, num_groups: int, weight: torch.Tensor | None, bias: torch.Tensor | None, eps: float
+    x: torch.Tensor,
+    num_groups: int,
+    weight: torch.Tensor | None = None,
+    bias: torch.Tensor | None = None,
+    eps: float = 1e-5,
 ) -> torch.Tensor:
     """Return ``torch.group_norm`` of a map on a CPU, exact where the channels are innermost in float32 too.
 
