@@ -37,8 +37,8 @@ class PlannedInferer(Inferer):
     is taken only if the scores of that window, of one of background and of one with much contrast are finite and within
     5 % of those in float32 (root mean square over their standard deviation), and at least ``agreement`` of the voxels
     of each have the same label. The choice is kept on disk for this machine, network, window and versions. For other
-    weights of the same network the kept plan is checked again on these windows; if it fails, or others failed when it
-    was chosen, everything is measured again.
+    weights of the same network, and for the first volume of several windows, the kept plan is checked again; if it
+    fails, or others failed when it was chosen, everything is measured again.
 
     The network itself is never changed or copied: it gets windows in the memory format of the plan, under autocast.
     The ``sw_batch_size`` of the wrapped inferer is that of the plan while it runs.
@@ -63,8 +63,9 @@ class PlannedInferer(Inferer):
     Attributes:
         chosen: the plan and what was measured of it, as plain values: ``plan``, ``source`` (``"measured"``,
             ``"kept"``, ``"forced"`` or ``"off"``), and where it was measured ``ms_per_window``,
-            ``fp32_ms_per_window``, ``speed_up``, ``agreement``, ``failed``, the plans that failed the check, and
-            ``complete``, whether it is kept on disk; None before the first case.
+            ``fp32_ms_per_window``, ``speed_up``, ``agreement``, ``failed``, the plans that failed the check,
+            ``several_windows``, whether it was checked on more than one, and ``complete``, whether it is kept on disk;
+            None before the first case.
         trials: all that was measured for the last choice.
 
     Raises:
@@ -144,7 +145,8 @@ class PlannedInferer(Inferer):
         described = describe_networks(networks)
         shape = [inputs.shape[1], *roi]
         current = (described or networks, shape, str(device))
-        if self.chosen is None or current != self._key:
+        several = not example and any(size > length for size, length in zip(inputs.shape[2:], roi, strict=True))
+        if self.chosen is None or current != self._key or several > self.chosen["several_windows"]:
             skip_constant = getattr(self.inferer, "skip_constant", False)
             windows = example(inputs) if example else sample_windows(inputs, roi, skip_constant=skip_constant)
             search = self._search(windows.to(device), networks, device, args, kwargs)
@@ -191,11 +193,11 @@ class PlannedInferer(Inferer):
         return chosen
 
     def _kept(self, search: Search, kept: Any, weights: str, device: torch.device) -> dict[str, Any] | None:
-        """Return a kept choice if it is complete and, for other weights than it was made with, passes the check."""
+        """Return a kept choice if it was made for these weights and checked as now, or passes the check."""
         try:
             plan = Plan.of(kept["plan"])
             failed, complete = list(kept["failed"]), bool(kept["complete"])
-            if kept["weights"] == weights:
+            if kept["weights"] == weights and kept["several_windows"] >= (search.check is not None):
                 return {**kept, **{name: float(kept[name]) for name in MEASURED}, "source": "kept"}
         except (KeyError, TypeError, ValueError):
             return None
@@ -278,6 +280,7 @@ def _record(search: Search, choice: Trial, source: str, weights: str | None) -> 
         "agreement": choice.agreement,
         "failed": [str(trial.plan) for trial in search.trials if not trial.passed],
         "complete": search.complete,
+        "several_windows": search.check is not None,
         "weights": weights,
     }
 

@@ -171,9 +171,8 @@ class _ExactGroupNorm(TorchFunctionMode):
     """Normalize groups by sums that are exact with the channels innermost."""
 
     def __torch_function__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
-        if func is functional.group_norm and not kwargs:
-            return group_norm(*args)
-        return func(*args, **(kwargs or {}))
+        called = group_norm if func is functional.group_norm else func
+        return called(*args, **(kwargs or {}))
 
 
 def _fits(x: torch.Tensor, weight: torch.Tensor, padding: Any) -> bool:

@@ -90,6 +90,46 @@ def test_a_plan_whose_labels_differ_is_not_taken() -> None:
     torch.testing.assert_close(result, SlabInferer(ROI, output="scores")(volume(), Brittle()))
 
 
+class FailsInAir(Brittle):
+    """Its labels differ in half precision where a window has one value."""
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        return super().forward(x) if x.std() == 0 else torch.cat([x, -x], dim=1)
+
+
+def with_air() -> torch.Tensor:
+    """Return a volume of three windows, one of them air."""
+    image = volume((1, 1, 24, 8, 8))
+    image[:, :, :8] = 0.5
+    return image
+
+
+def test_a_plan_whose_labels_differ_in_the_background_is_not_taken() -> None:
+    inferer = planned(agreement=0.9)
+    inferer(with_air(), FailsInAir())
+    assert inferer.chosen is not None
+    assert inferer.chosen["plan"]["dtype"] == "fp32"
+    assert inferer.chosen["several_windows"]
+    assert any(line.startswith("bf16") for line in inferer.chosen["failed"])
+
+
+def test_a_choice_made_on_a_small_volume_is_checked_on_the_first_large_one(cache: Path) -> None:
+    small, network = volume((1, 1, 8, 8, 8)), FailsInAir()
+    inferer = planned(agreement=0.9)
+    inferer(small, network)
+    assert inferer.chosen is not None
+    assert inferer.chosen["plan"]["dtype"] == "bf16"
+    assert not inferer.chosen["several_windows"]
+    inferer(with_air(), network)
+    assert inferer.chosen["plan"]["dtype"] == "fp32"
+    watch = Watch({})
+    for image in (small, with_air()):
+        later = planned(agreement=0.9, stopwatch=watch)
+        later(image, network)
+        assert later.chosen == {**inferer.chosen, "source": "kept"}
+    assert watch.plans == []
+
+
 def test_results_are_those_of_the_wrapped_inferer(network: torch.nn.Module) -> None:
     image = volume((1, 1, 20, 12, 10))
     plain = SlabInferer(ROI, output="scores")(image, network)
@@ -396,6 +436,15 @@ def test_the_window_of_the_measurement_is_the_middle_of_the_volume() -> None:
     middle = torch.zeros(1, 1, 8, 8, 8)
     middle[..., 1:6, :] = image[:, :, 3:11]
     assert torch.equal(seen[0], middle)
+
+
+def test_windows_that_the_inferer_skips_are_not_run() -> None:
+    inner = SlabInferer(ROI, output="scores", skip_constant=True)
+    inferer = PlannedInferer(inner, stopwatch=Watch(FAST_BF16), reuse_memory=False, agreement=0.9, time_limit=100)
+    image = with_air().flip(2)
+    inferer(image, FailsInAir())
+    assert inferer.chosen is not None
+    assert inferer.chosen["plan"]["dtype"] == "bf16"
 
 
 def test_the_compiled_network_is_made_once_and_run(monkeypatch: pytest.MonkeyPatch) -> None:

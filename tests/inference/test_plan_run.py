@@ -108,6 +108,17 @@ def test_what_the_direct_convolution_cannot_do_takes_the_usual_way(calls: list[A
     assert len(calls) == 1
 
 
+def test_group_normalization_of_any_network_is_exact_with_channels_last() -> None:
+    torch.manual_seed(0)
+    norm = torch.nn.GroupNorm(2, 8)
+    air = 0.01 * torch.as_tensor(noise((1, 8, 40, 40, 40), 0)) - 0.8
+    with torch.no_grad(), carried_out(Plan(memory_format="channels_last"), CPU):
+        found = planned(Plan(memory_format="channels_last"), norm)(air)
+        named = torch.nn.functional.group_norm(input=air, num_groups=2, eps=1e-5)
+    torch.testing.assert_close(found, norm(air), rtol=0, atol=5e-5)
+    assert torch.equal(named, torch.group_norm(air, 2))
+
+
 def test_without_onednn_nothing_is_direct(calls: list[Any], monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(torch.backends.mkldnn, "is_available", lambda: False)
     with torch.no_grad(), carried_out(Plan(direct=True), CPU):

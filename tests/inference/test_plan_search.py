@@ -127,6 +127,69 @@ def test_a_baseline_that_fails_raises() -> None:
         search(bf16_is_fast, run=run)[0].find(threads=1)
 
 
+def checked_search(wrong: Callable[[Plan], Any], **options: Any) -> tuple[Search, list[Plan]]:
+    """Return a search whose plans may be wrong in the second of two windows, and the plans that were checked."""
+    found, _ = search(bf16_is_fast, **options)
+    checked: list[Plan] = []
+
+    def check(plan: Plan) -> torch.Tensor:
+        checked.append(plan)
+        return torch.cat([SCORES, wrong(plan) if plan != Plan(threads=1) else SCORES])
+
+    found.check = check
+    return found, checked
+
+
+def test_a_plan_that_is_wrong_in_another_window_is_rejected() -> None:
+    for wrong in (SCORES.flip(1), SCORES * 1.5, SCORES * math.nan):
+        found, _ = checked_search(lambda plan, wrong=wrong: wrong if plan.dtype == "bf16" else SCORES)
+        choice, _ = found.find(threads=1)
+        assert choice.plan == Plan("fp32", "channels_last", threads=1, direct=True)
+        assert choice.agreement == 1
+        failed = [trial for trial in found.trials if not trial.passed]
+        assert {trial.plan.dtype for trial in failed} == {"bf16"}
+
+
+def test_the_baseline_is_taken_where_every_other_plan_is_wrong_in_another_window() -> None:
+    found, checked = checked_search(lambda plan: SCORES.flip(1))
+    choice, baseline = found.find(threads=1)
+    assert choice is baseline
+    assert checked.count(baseline.plan) == 1
+
+
+def test_only_plans_that_would_be_taken_are_checked_on_other_windows() -> None:
+    found, checked = checked_search(lambda plan: SCORES)
+    choice, baseline = found.find(threads=1)
+    assert checked == [baseline.plan, choice.plan]
+
+
+def test_a_plan_that_fails_on_other_windows_is_rejected_with_its_message() -> None:
+    def wrong(plan: Plan) -> torch.Tensor:
+        raise RuntimeError("out of memory")
+
+    found, _ = checked_search(wrong)
+    choice, baseline = found.find(threads=1)
+    assert choice is baseline
+    assert "RuntimeError: out of memory" in {trial.failure for trial in found.trials}
+
+
+def test_a_baseline_that_fails_on_other_windows_raises() -> None:
+    def check(plan: Plan) -> torch.Tensor:
+        raise RuntimeError("broken")
+
+    found, _ = search(bf16_is_fast)
+    found.check = check
+    with pytest.raises(RuntimeError, match="broken"):
+        found.find(threads=1)
+
+
+@pytest.mark.parametrize("right", [True, False])
+def test_a_compiled_plan_is_checked_on_other_windows(right: bool) -> None:
+    found, _ = checked_search(lambda plan: SCORES if right or not plan.compile else SCORES.flip(1))
+    found.stopwatch = lambda plan, job: ((0.5 if plan.compile else 1) * bf16_is_fast(plan) * plan.batch, job())
+    assert found.find(threads=1, with_compile=True)[0].plan.compile == right
+
+
 @pytest.mark.parametrize("gain", [0.5, 2.0])
 def test_compiling_is_taken_where_it_pays(gain: float) -> None:
     found, _ = search(lambda plan: bf16_is_fast(plan) * (gain if plan.compile else 1))
