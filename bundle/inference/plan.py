@@ -46,7 +46,7 @@ class PlannedInferer(Inferer):
     Args:
         inferer: inferer with ``roi_size`` and ``sw_batch_size``, such as :class:`bundle.inference.SlabInferer` or
             MONAI's ``SlidingWindowInferer``; further networks that it holds as ``networks`` run by the plan too. One
-            that prepares windows has a method ``example``, which returns the first one for its inputs.
+            that prepares windows has a method ``example``, which returns some for its inputs; the first one is timed.
         plan: ``"auto"`` measures; ``"fp32"`` does nothing but call ``inferer``; ``"bf16"`` or ``"fp16"`` takes that
             precision by autocast, channels last; a dictionary gives the options of
             :class:`bundle.inference.plan_run.Plan`. Only ``"auto"`` checks anything.

@@ -95,9 +95,10 @@ def carried_out(plan: Plan, device: torch.device) -> Iterator[None]:
         nullcontext() if plan.dtype == "fp32" else torch.autocast(device.type, dtype=DTYPES[plan.dtype], enabled=True)
     )
     direct = _OneDNN() if plan.direct and on_cpu and torch.backends.mkldnn.is_available() else nullcontext()
-    exact = plan.memory_format == "channels_last" and plan.dtype == "fp32" and on_cpu and not plan.compile
+    channels_last = plan.memory_format == "channels_last" and on_cpu and not plan.compile
+    exact = _ExactGroupNorm() if channels_last else nullcontext()
     try:
-        with autocast, direct, _ExactGroupNorm() if exact else nullcontext():
+        with autocast, direct, exact:
             yield
     finally:
         if torch.get_num_threads() != before:

@@ -25,10 +25,8 @@ def sample_windows(inputs: torch.Tensor, roi: Sequence[int], *, skip_constant: b
     """
     image = _padded(inputs.as_tensor() if isinstance(inputs, MetaTensor) else inputs, roi)
     size = image.shape[1:]
-    ranges = {
-        corner: _value_range(image[(slice(None), *slices(corner, roi))])
-        for corner in itertools.product(*(window_starts(count, length, 0) for count, length in zip(size, roi)))
-    }
+    starts = [window_starts(count, length, 0) for count, length in zip(size, roi, strict=True)]
+    ranges = {corner: _value_range(image[(slice(None), *slices(corner, roi))]) for corner in itertools.product(*starts)}
     ranges = {corner: value for corner, value in ranges.items() if value > 0 or not skip_constant}
     middle = tuple((count - length) // 2 for count, length in zip(size, roi, strict=True))
     corners = [middle, *(pick(ranges, key=lambda corner: ranges[corner]) for pick in (min, max) if ranges)]

@@ -22,12 +22,13 @@ def test_every_slab_gets_the_maps_that_it_gets_alone(sw_batch_size: int) -> None
             torch.testing.assert_close(maps[volume, slab], network(slabs[volume, slab][None])[0])
 
 
-def test_the_example_is_a_slab_as_the_network_gets_it() -> None:
+def test_the_examples_are_slabs_as_the_network_gets_them() -> None:
     slabs = torch.randn(2, 5, 1, 9, 11)
-    example = SlabBatchInferer().example(MetaTensor(slabs))
-    assert not isinstance(example, MetaTensor)
-    torch.testing.assert_close(example, slabs[0, 2][None])
-    torch.testing.assert_close(SlabBatchInferer().example(slabs), example)
+    examples = SlabBatchInferer().example(MetaTensor(slabs))
+    assert not isinstance(examples, MetaTensor)
+    assert torch.equal(examples, slabs[0, [2, 0, 4]])
+    assert torch.equal(SlabBatchInferer().example(slabs), examples)
+    assert torch.equal(SlabBatchInferer().example(slabs[:, :1]), slabs[0, :1])
 
 
 def test_slabs_of_another_shape_are_refused() -> None:

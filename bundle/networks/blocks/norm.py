@@ -6,9 +6,10 @@ with one group per channel computes the same numbers 3 to 5 times faster, 1.4 ti
 
 For float32 with the channels innermost, PyTorch 2.13 adds up the values of a channel and their squares one by one: with
 128^3 voxels the result is off by 0.01, and more where the mean of a channel is much larger than its deviation, as in
-air. Here the sums have two levels and the squares are those of the deviations from the mean: off by 1e-6. That is the
-numbers of contiguous tensors, but for rounding. In half precision, where the values themselves are rounded more, and in
-compiled graphs, which have sums of their own, PyTorch's kernel is kept.
+air. Here the sums have two levels and the squares are those of the deviations from the mean: off by 1e-6, the numbers
+of contiguous tensors except for rounding. PyTorch's kernel is kept in compiled graphs, which have other sums, and in
+half precision, where it is four times as fast; labels in half precision are compared with those in float32
+(:mod:`bundle.inference.plan`).
 
 Importing this module adds ``"instance_gn"`` to MONAI's factory ``Norm``.
 """
@@ -90,7 +91,7 @@ def _mean_of_groups(values: torch.Tensor, num_groups: int) -> torch.Tensor:
 
 
 def _mean_square_deviation(rows: torch.Tensor, mean: torch.Tensor, block: int = 2**16) -> torch.Tensor:
-    """Return the means over N of the squares of ``rows - mean``, ``(B, C)``; rows are ``(B, N, C)``, the mean ``(B, C)``.
+    """Return ``(B, C)``, the mean squares of ``rows - mean`` for rows ``(B, N, C)`` and a mean ``(B, C)``.
 
     Only the deviations of ``block`` values exist at once, so that they stay in the processor's cache.
     """

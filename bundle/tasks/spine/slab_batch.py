@@ -51,6 +51,7 @@ class SlabBatchInferer(Inferer):
         return torch.cat(maps).unflatten(0, inputs.shape[:2])
 
     def example(self, inputs: torch.Tensor) -> torch.Tensor:
-        """Return the slab ``(1, 1, A, S)`` in the middle of the first volume."""
+        """Return different slabs ``(N, 1, A, S)`` of the first volume: the middle, the first and the last one."""
         slabs = inputs.as_tensor() if isinstance(inputs, MetaTensor) else inputs
-        return slabs[0, slabs.shape[1] // 2][None]
+        count = slabs.shape[1]
+        return slabs[0, list(dict.fromkeys([count // 2, 0, count - 1]))]
