@@ -94,11 +94,13 @@ def carried_out(plan: Plan, device: torch.device) -> Iterator[None]:
     autocast = (
         nullcontext() if plan.dtype == "fp32" else torch.autocast(device.type, dtype=DTYPES[plan.dtype], enabled=True)
     )
-    direct = _OneDNN() if plan.direct and on_cpu and torch.backends.mkldnn.is_available() else nullcontext()
-    channels_last = plan.memory_format == "channels_last" and on_cpu and not plan.compile
-    exact = _ExactGroupNorm() if channels_last else nullcontext()
+    replaced: dict[Any, Callable[..., Any]] = {}
+    if plan.direct and on_cpu and torch.backends.mkldnn.is_available():
+        replaced[torch.conv3d] = _convolve
+    if plan.memory_format == "channels_last" and on_cpu and not plan.compile:
+        replaced[functional.group_norm] = group_norm
     try:
-        with autocast, direct, exact:
+        with autocast, _Replaced(replaced) if replaced else nullcontext():
             yield
     finally:
         if torch.get_num_threads() != before:
@@ -157,23 +159,24 @@ def _plain(outputs: Any) -> Any:
     return type(outputs)(_plain(value) for value in outputs) if isinstance(outputs, list | tuple) else outputs
 
 
-class _OneDNN(TorchFunctionMode):
+class _Replaced(TorchFunctionMode):
+    """Call other functions in place of some of PyTorch's."""
+
+    def __init__(self, functions: Mapping[Any, Callable[..., Any]]) -> None:
+        super().__init__()
+        self.functions = functions
+
+    def __torch_function__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+        return self.functions.get(func, func)(*args, **(kwargs or {}))
+
+
+def _convolve(*args: Any, **kwargs: Any) -> torch.Tensor:
     """Send 3D convolutions in float32 to oneDNN, whatever their size."""
-
-    def __torch_function__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
-        if func is torch.conv3d and not kwargs and len(args) == 7:
-            x, weight, bias, stride, padding, dilation, groups = args
-            if _fits(x, weight, padding):
-                return torch.mkldnn_convolution(x, weight, bias, padding, stride, dilation, groups)
-        return func(*args, **(kwargs or {}))
-
-
-class _ExactGroupNorm(TorchFunctionMode):
-    """Normalize groups by sums that are exact with the channels innermost."""
-
-    def __torch_function__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
-        called = group_norm if func is functional.group_norm else func
-        return called(*args, **(kwargs or {}))
+    if not kwargs and len(args) == 7:
+        x, weight, bias, stride, padding, dilation, groups = args
+        if _fits(x, weight, padding):
+            return torch.mkldnn_convolution(x, weight, bias, padding, stride, dilation, groups)
+    return torch.conv3d(*args, **kwargs)
 
 
 def _fits(x: torch.Tensor, weight: torch.Tensor, padding: Any) -> bool:

@@ -16,6 +16,7 @@ Importing this module adds ``"instance_gn"`` to MONAI's factory ``Norm``.
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
 import torch
@@ -62,19 +63,25 @@ def group_norm(
         bias: summand per channel, or None.
         eps: added to the variance.
     """
-    if torch.compiler.is_compiling() or x.dtype != torch.float32 or not _is_channels_last(x):
+    if _in_graph() or x.dtype != torch.float32 or not _is_channels_last(x):
         return torch.group_norm(x, num_groups, weight, bias, eps)
-    samples, channels = x.shape[0], x.shape[1]
-    rows = x.movedim(1, -1).reshape(samples, -1, channels)
-    mean = _mean_of_groups(rows.mean(1), num_groups)
-    scale = torch.rsqrt(_mean_of_groups(_mean_square_deviation(rows, mean), num_groups) + eps)
+    mean, variance = _moments(x)
+    if num_groups < x.shape[1]:
+        groups = [num_groups, x.shape[1] // num_groups]
+        mean, variance = _merged(mean.unflatten(1, groups), variance.unflatten(1, groups), 2)
+        mean, variance = mean.expand(-1, -1, groups[1]).flatten(1), variance.expand(-1, -1, groups[1]).flatten(1)
+    scale = torch.rsqrt(variance + eps)
     if weight is not None:
         scale = scale * weight
     shift = -mean * scale
     if bias is not None:
         shift = shift + bias
-    per_channel = [samples, channels] + [1] * (x.ndim - 2)
+    per_channel = [x.shape[0], x.shape[1]] + [1] * (x.ndim - 2)
     return torch.addcmul(shift.view(per_channel), x, scale.view(per_channel))
+
+
+def _in_graph() -> bool:
+    return torch.compiler.is_compiling() or torch.jit.is_tracing()
 
 
 def _is_channels_last(x: torch.Tensor) -> bool:
@@ -82,22 +89,31 @@ def _is_channels_last(x: torch.Tensor) -> bool:
     return 4 <= x.ndim <= 5 and x.stride(1) <= x.stride(-1) and x.numel() > x.shape[0] * x.shape[1]
 
 
-def _mean_of_groups(values: torch.Tensor, num_groups: int) -> torch.Tensor:
-    """Return for every channel of ``(B, C)`` the mean over its group."""
-    if num_groups == values.shape[1]:
-        return values
-    groups = values.unflatten(1, [num_groups, -1])
-    return groups.mean(-1, keepdim=True).expand_as(groups).flatten(1)
+def _moments(x: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+    """Return mean and variance of every channel, ``(B, C)``.
 
-
-def _mean_square_deviation(rows: torch.Tensor, mean: torch.Tensor, block: int = 2**16) -> torch.Tensor:
-    """Return ``(B, C)``, the mean squares of ``rows - mean`` for rows ``(B, N, C)`` and a mean ``(B, C)``.
-
-    Only the deviations of ``block`` values exist at once, so that they stay in the processor's cache.
+    The statistics of batch normalization are those of some hundred voxels each: the channels of some rows of voxels
+    are taken as so many channels. They have no gradient.
     """
-    parts = rows.split(max(block // mean.numel(), 1), dim=1)
-    sums = torch.stack([(part - mean[:, None]).square_().sum(1) for part in parts])
-    return sums.sum(0) / rows.shape[1]
+    rows = x.movedim(1, -1)
+    if torch.is_grad_enabled() and x.requires_grad:
+        variance, mean = torch.var_mean(rows.flatten(1, -2), 1, correction=0)
+        return mean, variance
+    width = x.shape[-1] * math.gcd(x.shape[-2], 8)
+    parts = [
+        torch.batch_norm_update_stats(sample.reshape(-1, width * x.shape[1]), None, None, 0.0)
+        for sample in rows.unbind()
+    ]
+    shape = [x.shape[0], width, x.shape[1]]
+    means, variances = torch.stack([part[0] for part in parts]), torch.stack([part[1] for part in parts])
+    mean, variance = _merged(means.view(shape), variances.view(shape), 1)
+    return mean.squeeze(1), variance.squeeze(1)
+
+
+def _merged(means: torch.Tensor, variances: torch.Tensor, dim: int) -> tuple[torch.Tensor, torch.Tensor]:
+    """Return mean and variance of equally many values each, taken together along an axis, which is kept."""
+    mean = means.mean(dim, keepdim=True)
+    return mean, variances.mean(dim, keepdim=True) + (means - mean).square().mean(dim, keepdim=True)
 
 
 def with_fast_instance_norm(norm: Any) -> Any:
