@@ -12,6 +12,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from helpers.dicom_files import write_frames
 from helpers.phantoms import write_nifti
 from monai.bundle.config_parser import ConfigParser
 from PIL import Image
@@ -19,6 +20,7 @@ from PIL import Image
 from bundle import ROOT
 from bundle.cli import main as commands
 from bundle.data import DatalistError, select_cases
+from bundle.io import LoadVolumed, split_frames
 from bundle.io.input_checks import BadInputError
 
 CONFIGS = Path(ROOT, "configs")
@@ -166,6 +168,16 @@ def test_masks_of_a_dataset_check(tmp_path: Path) -> None:
     with pytest.raises(SystemExit):
         commands.main(["check", str(tmp_path)])
     assert commands.main(["check", str(tmp_path), "--round_levels"]) == 0
+
+
+def test_frames_of_several_volumes(tmp_path: Path) -> None:
+    echoes = [{"MREchoSequence": {"EffectiveEchoTime": time}} for time in (4.6, 9.2)]
+    voxels = np.arange(27, dtype=np.int16).reshape(3, 3, 3)
+    write_frames(tmp_path / "a" / "b.dcm", [voxels, -voxels], [np.eye(4)] * 2, echoes)
+    with pytest.raises(BadInputError, match="split it by bundle.io.split_frames"):
+        LoadVolumed("image")({"image": str(tmp_path / "a")})
+    folders = split_frames(tmp_path / "a", tmp_path / "out")
+    assert {int(LoadVolumed("image")({"image": str(folder)})["image"].sum()) for folder in folders} == {351, -351}
 
 
 def test_folds(tmp_path: Path) -> None:

@@ -1,5 +1,6 @@
 """Reading and writing of volumes, images and label tables, with validation of the input."""
 
+from .dicom_frames import split_frames
 from .input_checks import BadInputError
 from .load_image import LoadColorImaged
 from .load_volume import LoadVolumed
@@ -8,4 +9,5 @@ __all__ = [
     "BadInputError",
     "LoadColorImaged",
     "LoadVolumed",
+    "split_frames",
 ]

@@ -1,7 +1,8 @@
 """One DICOM series, in a folder or a zip archive, as a volume, under the contract for bad input.
 
 The grid is computed from the headers: slices in the order of their positions along the normal of the image plane. The
-voxels are read by SimpleITK (GDCM), with the rescaling of every slice applied.
+voxels of files of one slice are read by SimpleITK (GDCM), those of frames by pydicom, since SimpleITK applies the
+rescaling of one frame to all of them.
 """
 
 from __future__ import annotations
@@ -20,6 +21,7 @@ from monai.data import MetaTensor
 
 from bundle.utils.lengths import is_above, is_below
 
+from .dicom_frames import Frame, frames_of, read_frames
 from .dicom_headers import VOLUMES, derived_kind, has_frames, read_headers, series_in
 from .input_checks import (
     MAX_SHIFT,
@@ -30,7 +32,7 @@ from .input_checks import (
     check_grid,
     check_presence,
 )
-from .itk import LPS_TO_RAS, as_meta_tensor, require
+from .itk import LPS_TO_RAS, as_meta_tensor, require, to_meta_tensor
 
 PLACE = ("ImagePositionPatient", "ImageOrientationPatient", "PixelSpacing")
 
@@ -47,11 +49,12 @@ class Series:
 
     Attributes:
         source: the folder or archive.
-        names: paths of the slices in it, in the order of the third axis.
+        names: paths of the files of the slices in it, in the order of the third axis.
         shape: columns, rows, slices.
         affine: from voxels to RAS+ in mm.
         remarks: sentences for the user.
         reference_faults: why no DICOM object can refer to the slices, such as ``"have no FrameOfReferenceUID"``.
+        frames: index of every slice in its file, where the files have several frames each.
     """
 
     source: Path
@@ -60,6 +63,7 @@ class Series:
     affine: np.ndarray
     remarks: tuple[str, ...]
     reference_faults: tuple[str, ...] = ()
+    frames: tuple[int, ...] = ()
 
 
 def open_series(source: str | Path, spacing_range: Sequence[float] | None = None) -> Series:
@@ -75,6 +79,8 @@ def open_series(source: str | Path, spacing_range: Sequence[float] | None = None
     check_presence(source)
     headers = read_headers(Path(source))
     (chosen, remarks) = _one_series(source, headers)
+    places = _frames(Path(source), chosen)
+    chosen = [(label, header) for label, (_, header) in places.items()] or chosen
     first = chosen[0][1]
     _check_alike(source, chosen)
     normal = np.cross(*np.reshape(_numbers(first.ImageOrientationPatient), (2, 3)))
@@ -86,13 +92,23 @@ def open_series(source: str | Path, spacing_range: Sequence[float] | None = None
     shape = (int(first.Columns), int(first.Rows), len(names))
     _check_steps(source, chosen, positions @ normal, positions)
     check_grid(source, shape, affine, spacing_range)
-    faults = _reference_faults([header for _, header in chosen])
-    return Series(Path(source), names, shape, affine, tuple(remarks), faults)
+    if not places:
+        faults = _reference_faults([header for _, header in chosen])
+        return Series(Path(source), names, shape, affine, tuple(remarks), faults)
+    frames = [places[name][0] for name in names]
+    return Series(
+        *(Path(source), tuple(name for name, _ in frames), shape, affine, tuple(remarks)),
+        reference_faults=("are frames of one file",),
+        frames=tuple(index for _, index in frames),
+    )
 
 
 def read_series(series: Series) -> MetaTensor:
     """Return the voxels of a series as a MetaTensor ``(1, D, H, W)``, float32."""
     sitk = require("SimpleITK", series.source)
+    if series.frames:
+        frames = list(zip(series.names, series.frames, strict=True))
+        return to_meta_tensor(read_frames(series.source, frames), series.source, series.affine)
     with slice_files(series) as files:
         reader = sitk.ImageSeriesReader()
         reader.SetFileNames(files)
@@ -181,16 +197,21 @@ def _described(items: Slices) -> str:
     return f"{header.get('SeriesDescription') or header.get('Modality') or 'unnamed'!s} ({len(items)} files)"
 
 
+def _frames(source: Path, items: Slices) -> dict[str, tuple[Frame, Any]]:
+    """Return the frames of a series of files with several frames, by their names in messages; else none."""
+    framed = [name for name, header in items if has_frames(header)]
+    if framed and len(framed) < len(items):
+        raise SeriesError(
+            source, f"its file {framed[0]} has several frames, others are one slice", "pass them in separate folders"
+        )
+    found = frames_of(source, items) if framed else []
+    return {f"{frame[0]}, frame {frame[1] + 1},": (frame, header) for frame, header in found}
+
+
 def _check_alike(source: str | Path, items: Slices) -> None:
     """Check that every slice has a position and the size, orientation and voxel size of the first."""
     (first_name, first) = items[0]
     for name, header in items:
-        if has_frames(header):
-            raise SeriesError(
-                source,
-                f"its file {name} has several frames, which may be of several stacks or echoes",
-                "convert it to files of one slice, e.g. with emf2sf of dcm4che, and pass one folder per stack and echo",
-            )
         missing = [tag for tag in PLACE if not header.get(tag)]
         if missing:
             raise MissingGeometryError(source, f"its file {name} has no {missing[0]}", "export the original series")

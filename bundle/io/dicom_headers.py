@@ -38,6 +38,9 @@ VOLUMES = (
 )
 """SOP classes of CT, MR and PET: one slice per file, enhanced, and converted to enhanced."""
 
+ENHANCED = (*VOLUMES[1:3], *VOLUMES[4:6], *VOLUMES[7:9])
+"""Those of :data:`VOLUMES` whose slices are frames, with their positions in functional groups."""
+
 
 def read_headers(source: Path) -> list[tuple[str, Any]]:
     """Return names and headers of all DICOM files with pixels that are directly in a folder, or in an archive.
@@ -64,8 +67,8 @@ def derived_kind(header: Any) -> str | None:
 
 
 def has_frames(header: Any) -> bool:
-    """Return whether a file has several frames."""
-    return int(header.get("NumberOfFrames") or 1) > 1
+    """Return whether the slices of a file are frames: there are several, or the object is of an enhanced class."""
+    return int(header.get("NumberOfFrames") or 1) > 1 or str(header.get("SOPClassUID")) in ENHANCED
 
 
 def series_in(folder: Path) -> list[Path]:

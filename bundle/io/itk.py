@@ -96,7 +96,12 @@ def read_itk(file: str | Path, affine: np.ndarray) -> MetaTensor:
 
 def as_meta_tensor(image: Any, file: str | Path, affine: np.ndarray) -> MetaTensor:
     """Return an image of SimpleITK as a MetaTensor ``(1, D, H, W)`` as a reader of MONAI makes it."""
-    voxels = np.ascontiguousarray(require("SimpleITK", file).GetArrayViewFromImage(image).transpose(2, 1, 0))
+    return to_meta_tensor(require("SimpleITK", file).GetArrayViewFromImage(image).transpose(2, 1, 0), file, affine)
+
+
+def to_meta_tensor(voxels: np.ndarray, file: str | Path, affine: np.ndarray) -> MetaTensor:
+    """Return voxels ``(D, H, W)`` as a MetaTensor ``(1, D, H, W)`` as a reader of MONAI makes it."""
+    voxels = np.ascontiguousarray(voxels)
     meta = {
         "affine": torch.as_tensor(affine),
         "original_affine": affine.copy(),

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import zipfile
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pydicom
-from pydicom.dataset import FileDataset, FileMetaDataset
-from pydicom.uid import UID, CTImageStorage, ExplicitVRLittleEndian, generate_uid
+from pydicom.dataset import Dataset, FileDataset, FileMetaDataset
+from pydicom.uid import UID, CTImageStorage, EnhancedMRImageStorage, ExplicitVRLittleEndian, generate_uid
 
 LPS = np.diag([-1.0, -1.0, 1.0, 1.0])
 
@@ -107,3 +108,54 @@ def write_object(path: Path, sop_class: str, modality: str, **attributes: Any) -
         setattr(item, name, value)
     item.save_as(path, enforce_file_format=True)
     return path
+
+
+def write_frames(
+    path: Path,
+    volumes: Sequence[np.ndarray],
+    affines: Sequence[np.ndarray],
+    groups: Sequence[dict[str, Any]],
+    **attributes: Any,
+) -> Path:
+    """Write volumes (columns, rows, slices), int16, as frames of one enhanced MR object, in a random order.
+
+    Args:
+        path: file to write.
+        volumes: stored values of every volume.
+        affines: from voxels to RAS+ in mm, of every volume.
+        groups: functional groups of the frames of every volume, as attributes by the keyword of the sequence; a value
+            may be a function of the index of the slice.
+        attributes: attributes of the object, of DICOM keywords.
+    """
+    frames = [(number, index) for number, volume in enumerate(volumes) for index in range(volume.shape[2])]
+    frames = [frames[place] for place in np.random.default_rng(0).permutation(len(frames))]
+    spacing = np.linalg.norm(affines[0][:3, :3], axis=0)
+    shared, items, pixels = Dataset(), [], []
+    shared.PixelMeasuresSequence = [dataset(PixelSpacing=[float(spacing[1]), float(spacing[0])])]
+    for number, index in frames:
+        matrix = LPS @ affines[number]
+        turn = (matrix[:3, :2] / np.linalg.norm(matrix[:3, :2], axis=0)).T.ravel()
+        frame = Dataset()
+        frame.PlaneOrientationSequence = [dataset(ImageOrientationPatient=[round(float(value), 9) for value in turn])]
+        place = [round(float(value), 6) for value in (matrix @ [0, 0, index, 1])[:3]]
+        frame.PlanePositionSequence = [dataset(ImagePositionPatient=place)]
+        for sequence, values in groups[number].items():
+            found = {name: value(index) if callable(value) else value for name, value in values.items()}
+            setattr(frame, sequence, [dataset(**found)])
+        items.append(frame)
+        pixels.append(np.ascontiguousarray(volumes[number][:, :, index].T).astype("<i2").tobytes())
+    content = {
+        **{"Rows": volumes[0].shape[1], "Columns": volumes[0].shape[0], "NumberOfFrames": len(frames)},
+        **{"SamplesPerPixel": 1, "PhotometricInterpretation": "MONOCHROME2", "BitsAllocated": 16, "BitsStored": 16},
+        **{"HighBit": 15, "PixelRepresentation": 1, "PixelData": b"".join(pixels), "StudyInstanceUID": generate_uid()},
+        **{"SharedFunctionalGroupsSequence": [shared], "PerFrameFunctionalGroupsSequence": items, **attributes},
+    }
+    return write_object(path, EnhancedMRImageStorage, "MR", **content)
+
+
+def dataset(**attributes: Any) -> Dataset:
+    """Return a DICOM data set with some attributes."""
+    item = Dataset()
+    for name, value in attributes.items():
+        setattr(item, name, value)
+    return item

@@ -113,7 +113,7 @@ def test_a_file_of_several_frames_of_ct_is_refused_or_a_second_series(alone: boo
     for path in slices if alone else []:
         path.unlink()
     words = (
-        r"its file frames\.dcm has several frames"
+        r"its file frames\.dcm has several frames without positions"
         if alone
         else r"holds 2 series: thorax \(1 files\), thorax \(6 files\)"
     )
