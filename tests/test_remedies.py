@@ -174,7 +174,7 @@ def test_frames_of_several_volumes(tmp_path: Path) -> None:
     echoes = [{"MREchoSequence": {"EffectiveEchoTime": time}} for time in (4.6, 9.2)]
     voxels = np.arange(27, dtype=np.int16).reshape(3, 3, 3)
     write_frames(tmp_path / "a" / "b.dcm", [voxels, -voxels], [np.eye(4)] * 2, echoes)
-    with pytest.raises(BadInputError, match="split it by bundle.io.split_frames"):
+    with pytest.raises(BadInputError, match=r"split it by bundle\.io\.split_frames"):
         LoadVolumed("image")({"image": str(tmp_path / "a")})
     folders = split_frames(tmp_path / "a", tmp_path / "out")
     assert {int(LoadVolumed("image")({"image": str(folder)})["image"].sum()) for folder in folders} == {351, -351}
