@@ -9,6 +9,8 @@ from typing import Any
 import numpy as np
 from PIL import Image, ImageOps
 
+from .open_image import open_image
+
 COMPLETE = ("RGB;16", "RGBX;16", "RGBA;16")
 """Beginnings of the raw modes of Pillow whose lower bytes can be decoded."""
 
@@ -45,7 +47,7 @@ def read_low_bytes(file: str | Path) -> Image.Image:
     Pillow keeps the first byte of a big-endian and the second of a little-endian pixel; the other one is decoded as if
     the file had the other byte order.
     """
-    with Image.open(file) as image:
+    with open_image(file) as image:
         tiles: Any = image.tile
         swapped: Any = [getattr(type(tile), "_make", tuple)([*tile[:3], _swap(tile[3])]) for tile in tiles]
         image.tile = swapped

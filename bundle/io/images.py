@@ -16,6 +16,7 @@ from PIL import Image, ImageOps
 
 from .deep_color import COMPLETE, combine_bytes, has_planes, is_deep, lay_on_black, raw_mode, read_low_bytes
 from .input_checks import BadInputError, LabelValuesError, UnreadableFileError
+from .open_image import open_image
 
 EXIF_ORIENTATION = 0x0112
 """Number of the EXIF tag with the orientation of an image."""
@@ -54,10 +55,6 @@ class PixelTypeError(BadInputError):
     """The file does not hold one color image: floating-point pixels, or several frames."""
 
 
-class ImageTooLargeError(BadInputError):
-    """The image has more pixels than are read."""
-
-
 @dataclass(frozen=True)
 class StoredImage:
     """An image or mask as read from its file.
@@ -89,7 +86,7 @@ def read_image(file: str | Path) -> StoredImage:
 
     Raises:
         UnreadableFileError: when the file is missing, empty, truncated or not an image.
-        ImageTooLargeError: when it has more pixels than Pillow reads.
+        ImageTooLargeError: when it does not fit in memory.
         PixelTypeError: when it holds floating-point pixels or several frames.
     """
     image, low, orientation, remarks = _open(file)
@@ -119,7 +116,7 @@ def read_mask(file: str | Path, levels: Sequence[int] = (255,), *, round_levels:
 
     Raises:
         UnreadableFileError: when the file is missing, empty, truncated or not an image.
-        ImageTooLargeError: when it has more pixels than Pillow reads.
+        ImageTooLargeError: when it does not fit in memory.
         PixelTypeError: when it holds floating-point pixels or several frames.
         LabelValuesError: when it is colored, or holds levels that are none of the classes.
     """
@@ -149,7 +146,7 @@ def read_gray_levels(file: str | Path) -> np.ndarray:
 
     Raises:
         UnreadableFileError: when the file is missing, empty, truncated or not an image.
-        ImageTooLargeError: when it has more pixels than Pillow reads.
+        ImageTooLargeError: when it does not fit in memory.
         PixelTypeError: when it holds floating-point pixels or several frames.
         LabelValuesError: when it is colored.
     """
@@ -161,13 +158,16 @@ def upright_size(file: str | Path) -> tuple[int, int]:
 
     Raises:
         UnreadableFileError: when the file is missing, empty or not an image.
+        ImageTooLargeError: when it does not fit in memory.
     """
     _check_presence(file)
     try:
-        with Image.open(file) as image:
+        with open_image(file) as image:
             tags: Any = getattr(image, "tag_v2", {})  # of TIFF, Pillow gives the upright size in new versions only
             height, width = tags.get(IMAGE_LENGTH, image.height), tags.get(IMAGE_WIDTH, image.width)
             return (width, height) if _orientation(image) > 4 else (height, width)
+    except BadInputError:
+        raise
     except Exception as error:
         raise _unreadable(file, error) from error
 
@@ -194,7 +194,7 @@ def orientation_conflict(image: StoredImage, mask: StoredImage) -> tuple[str, st
 def _open(file: str | Path) -> _Opened:
     _check_presence(file)
     try:
-        with Image.open(file) as image:
+        with open_image(file) as image:
             frames, name, raw = getattr(image, "n_frames", 1), image.format, raw_mode(image)
             if has_planes(image):
                 raise PixelTypeError(
@@ -235,10 +235,6 @@ def _check_presence(file: str | Path) -> None:
 
 
 def _unreadable(file: str | Path, error: Exception) -> BadInputError:
-    if isinstance(error, Image.DecompressionBombError | Image.DecompressionBombWarning):
-        return ImageTooLargeError(
-            file, f"is too large ({error})", "cut it into several images, or export it at a lower resolution"
-        )
     return UnreadableFileError(
         file,
         f"cannot be read as an image ({error})",

@@ -10,6 +10,7 @@ from PIL import Image
 
 from bundle.io.images import EXIF_ORIENTATION
 from bundle.io.label_rounding import round_labels
+from bundle.io.open_image import open_image
 
 from .label_tasks import EXTENSIONS, VOLUME
 from .server_errors import RequestError
@@ -43,7 +44,7 @@ def write_mask(file: str | Path, image_file: str | Path, target: Path, display_n
         values = sitk.GetArrayFromImage(sitk.ReadImage(str(file)))
     except RuntimeError as error:
         raise RequestError(400, f"{display_name}: cannot be read by ITK; save it again, or as PNG.") from error
-    with Image.open(image_file) as image:
+    with open_image(image_file) as image:
         size, orientation = (1, image.height, image.width), image.getexif().get(EXIF_ORIENTATION, 1)
     if values.shape not in (size, size[1:]):
         raise RequestError(

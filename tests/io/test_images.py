@@ -10,7 +10,6 @@ from PIL import Image, ImageCms
 
 from bundle.io.images import (
     EXIF_ORIENTATION,
-    ImageTooLargeError,
     PixelTypeError,
     read_image,
     read_mask,
@@ -199,14 +198,3 @@ def test_a_photograph_is_no_mask(tmp_path: Path) -> None:
 
 def test_every_error_is_one_of_bad_input() -> None:
     assert issubclass(PixelTypeError, BadInputError)
-
-
-@pytest.mark.parametrize("limit", [10, 30])
-def test_an_image_above_the_limit_of_pillow_is_called_too_large(
-    limit: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    path = save(Image.fromarray(COLORS), tmp_path / "a.png")
-    monkeypatch.setattr(Image, "MAX_IMAGE_PIXELS", limit)
-    for read in (read_image, read_mask, upright_size):
-        with pytest.raises(ImageTooLargeError, match=r"a\.png: is too large .*40 pixels.*; cut it into several images"):
-            read(path)

@@ -13,10 +13,10 @@ from collections.abc import Collection, Mapping
 from pathlib import Path
 
 import numpy as np
-from PIL import Image
 from scipy import ndimage
 
 from bundle.io.images import read_gray_levels
+from bundle.io.open_image import ImageTooLargeError, open_image
 from bundle.metrics.outline import one_region
 from bundle.utils.atomic_write import atomic_write
 from bundle.utils.check_choice import check_choice
@@ -162,10 +162,10 @@ def _files(folder: str | Path) -> list[Path]:
 
 def _mask_problems(file: Path, image: Path, year: int) -> list[str]:
     try:
-        with Image.open(file) as mask, Image.open(image) as original:
+        with open_image(file) as mask, open_image(image) as original:
             kind, size, expected = (mask.format, mask.mode), mask.size, original.size
             pixels = np.asarray(mask)
-    except OSError as error:
+    except (OSError, ImageTooLargeError) as error:
         return [f"cannot be read ({error})"]
     if kind != ("PNG", "L"):
         return [f"is {kind[0]} of the mode {kind[1]}; it must be a PNG of the mode L, 8-bit gray"]
