@@ -47,9 +47,7 @@ def test_all_bits_of_large_images_are_read(tmp_path: Path) -> None:
 @pytest.mark.parametrize("read", READERS)
 def test_an_image_that_does_not_fit_is_called_too_large(read: Callable[[Path], Any], tmp_path: Path) -> None:
     path = save(tmp_path / "a.png", np.zeros((5, 9), np.uint8))
-    with pytest.raises(
-        ImageTooLargeError, match=r"a\.png: is too large: its 0 million pixels need 2\.88e-06 GB of mem.*cut"
-    ):
+    with pytest.raises(ImageTooLargeError, match=r"a\.png: is too large: its 0 million pixels need 2\.88e-06 GB"):
         read(path)
     assert Image.MAX_IMAGE_PIXELS == 10
 
