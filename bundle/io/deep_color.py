@@ -47,9 +47,10 @@ def read_low_bytes(file: str | Path) -> Image.Image:
     Pillow keeps the first byte of a big-endian and the second of a little-endian pixel; the other one is decoded as if
     the file had the other byte order.
     """
-    with open_image(file) as image:
-        tiles: Any = image.tile
-        swapped: Any = [getattr(type(tile), "_make", tuple)([*tile[:3], _swap(tile[3])]) for tile in tiles]
+    with open_image(file) as opened:
+        image: Any = opened
+        tiles = image.tile
+        swapped = [getattr(type(tile), "_make", tuple)([*tile[:3], _swap(tile[3])]) for tile in tiles]
         image.tile = swapped
         image.load()
         return ImageOps.exif_transpose(image)
