@@ -14,6 +14,8 @@ from typing import Any, NamedTuple
 import numpy as np
 from PIL import Image, ImageOps
 
+from bundle.utils.label_names import IGNORED
+
 from .deep_color import COMPLETE, combine_bytes, has_planes, is_deep, lay_on_black, raw_mode, read_low_bytes
 from .input_checks import BadInputError, LabelValuesError, UnreadableFileError
 from .open_image import open_image
@@ -60,7 +62,8 @@ class StoredImage:
     """An image or mask as read from its file.
 
     Attributes:
-        pixels: ``(H, W, 3)``, uint8 or uint16, for an image; ``(H, W)``, uint8, for a mask.
+        pixels: ``(H, W, 3)``, uint8 or uint16, for an image; ``(H, W)``, uint8, for a mask, or int16 with -1 for the
+            pixels to ignore.
         orientation: EXIF orientation of the file, 1 to 8; the pixels are upright, the file has them turned.
         remarks: what was repaired or looks odd, as sentences for the user.
     """
@@ -103,7 +106,13 @@ def read_image(file: str | Path) -> StoredImage:
     return StoredImage(pixels, orientation, tuple(remarks))
 
 
-def read_mask(file: str | Path, levels: Sequence[int] = (255,), *, round_levels: bool = False) -> StoredImage:
+def read_mask(
+    file: str | Path,
+    levels: Sequence[int] = (255,),
+    *,
+    round_levels: bool = False,
+    ignore_label: int | None = None,
+) -> StoredImage:
     """Read a mask as class numbers, 0 for the background.
 
     A file holds a gray level per class, or the class numbers themselves. Levels between, from JPEG compression or, with
@@ -113,6 +122,7 @@ def read_mask(file: str | Path, levels: Sequence[int] = (255,), *, round_levels:
         file: path of the mask.
         levels: gray level of every class from 1 on, increasing, at most 255.
         round_levels: take the nearest level in files without loss as well.
+        ignore_label: gray level of pixels that nobody labeled, which become -1; None for none.
 
     Raises:
         UnreadableFileError: when the file is missing, empty, truncated or not an image.
@@ -123,22 +133,33 @@ def read_mask(file: str | Path, levels: Sequence[int] = (255,), *, round_levels:
     opened = _open(file)
     image, _, orientation, remarks = opened
     gray = _gray_levels(file, opened)
-    known = np.array([0, *levels])
+    ignored = () if ignore_label is None else (ignore_label,)
+    known, classes = _table((0, *levels), ignored)
+    numbers, of_numbers = _table(range(len(levels) + 1), ignored)
     found = np.unique(gray)
-    if np.isin(found, known).all():
-        return StoredImage(np.searchsorted(known, gray).astype(np.uint8), orientation, tuple(remarks))
     lossy = image.format in LOSSY
-    if found.max() <= len(levels) and not lossy:
+    if np.isin(found, known).all():
+        labels = classes[np.searchsorted(known, gray)]
+    elif np.isin(found, numbers).all() and not lossy:
         remarks.append("the pixels are class numbers, not gray levels")
-        return StoredImage(gray.astype(np.uint8), orientation, tuple(remarks))
-    foreign = found[~np.isin(found, known)]
-    if not lossy and not round_levels:
+        labels = of_numbers[np.searchsorted(numbers, gray)]
+    elif lossy or round_levels:
+        labels = classes[_nearest(file, gray, known, remarks)]
+    else:
+        foreign = found[~np.isin(found, known)]
         raise LabelValuesError(
             file,
             f"holds the gray levels {_shown(foreign)}, which are none of the classes {known.tolist()}",
             "set levels to those of the classes, or round_levels to true where they are smoothed borders",
         )
-    return StoredImage(_nearest(file, gray, known, remarks), orientation, tuple(remarks))
+    return StoredImage(labels, orientation, tuple(remarks))
+
+
+def _table(levels: Sequence[int], ignored: Sequence[int]) -> tuple[np.ndarray, np.ndarray]:
+    """Return the gray levels of a mask, increasing, and the class number of each, that of the ignored ones -1."""
+    classes = {**dict(zip(levels, range(len(levels)), strict=True)), **dict.fromkeys(ignored, IGNORED)}
+    known = sorted(classes)
+    return np.array(known), np.array([classes[level] for level in known], np.int16 if ignored else np.uint8)
 
 
 def read_gray_levels(file: str | Path) -> np.ndarray:

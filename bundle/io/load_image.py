@@ -15,6 +15,7 @@ from monai.data import MetaTensor
 from monai.transforms import MapTransform
 from PIL import Image
 
+from bundle.utils.label_names import ignored_value
 from bundle.utils.parse_bool import parse_bool
 
 from .images import StoredImage, orientation_conflict, read_image, read_mask
@@ -40,6 +41,9 @@ class LoadColorImaged(MapTransform):
         levels: gray level of every class from 1 on, increasing.
         round_levels: take the nearest level in files without loss as well; see :func:`.image_files.read_mask`.
         resize_mask: bring a mask of another size but the same aspect ratio to the size of its image.
+        ignore_label: gray level of pixels that nobody labeled, which losses and metrics leave out, as for ``ignore`` of
+            nnU-Net; they become -1. None for none, or for that of ``"ignore"`` in ``classes``.
+        classes: class numbers by name; None for any.
         allow_missing_keys: skip missing keys.
 
     Raises:
@@ -63,12 +67,15 @@ class LoadColorImaged(MapTransform):
         levels: Sequence[int] = (255,),
         round_levels: bool | str = False,
         resize_mask: bool | str = False,
+        ignore_label: int | None = None,
+        classes: Mapping[str, int] | None = None,
         allow_missing_keys: bool = False,
     ) -> None:
         super().__init__(keys, allow_missing_keys)
         if not levels or sorted({*levels, 0}) != [0, *levels] or levels[-1] > 255:
             raise ValueError(f"levels must be increasing gray levels from 1 to 255, one per class, got {list(levels)}.")
-        self.image_key, self.label_key, self.levels = image_key, label_key, list(levels)
+        self.image_key, self.label_key = image_key, label_key
+        self.levels, self.ignore_label = _without_ignored(levels, ignore_label, classes or {})
         self.round_levels = parse_bool("round_levels", round_levels)
         self.resize_mask = parse_bool("resize_mask", resize_mask)
 
@@ -90,7 +97,7 @@ class LoadColorImaged(MapTransform):
 
     def _read(self, key: Hashable, file: str | Path) -> StoredImage:
         if key == self.label_key:
-            return read_mask(file, self.levels, round_levels=self.round_levels)
+            return read_mask(file, self.levels, round_levels=self.round_levels, ignore_label=self.ignore_label)
         return read_image(file)
 
     def _fitted(self, files: Mapping[Hashable, str | Path], image: StoredImage, mask: StoredImage) -> StoredImage:
@@ -108,9 +115,19 @@ class LoadColorImaged(MapTransform):
             raise GridMismatchError(
                 files[self.label_key], sizes, "save the mask at the image's size, or set resize_mask to true"
             )
-        resized = Image.fromarray(mask.pixels).resize((width, height), Image.Resampling.NEAREST)
+        resized = Image.fromarray(mask.pixels.astype(np.int32)).resize((width, height), Image.Resampling.NEAREST)
         remark = f"brought from {mask_width} x {mask_height} to {width} x {height} pixels"
-        return StoredImage(np.asarray(resized), mask.orientation, (*mask.remarks, remark))
+        return StoredImage(np.asarray(resized).astype(mask.pixels.dtype), mask.orientation, (*mask.remarks, remark))
+
+
+def _without_ignored(
+    levels: Sequence[int], ignore_label: int | None, classes: Mapping[str, int]
+) -> tuple[list[int], int | None]:
+    """Return the gray levels of the classes, and that of the pixels to ignore."""
+    number = ignored_value(classes)
+    if ignore_label is None and number is not None:
+        ignore_label = levels[number - 1] if number <= len(levels) else number
+    return [level for level in levels if level != ignore_label], ignore_label
 
 
 def _tensor(file: str | Path, image: StoredImage) -> MetaTensor:

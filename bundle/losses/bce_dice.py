@@ -49,7 +49,7 @@ class BCEDiceLoss(nn.Module):
 
         Args:
             logits: ``(B, C, ...)``.
-            target: masks of the same shape, 0 to 1.
+            target: masks of the same shape, 0 to 1, or negative for voxels that both terms leave out.
 
         Raises:
             ValueError: when the shapes differ.
@@ -57,5 +57,10 @@ class BCEDiceLoss(nn.Module):
         check_logits(logits, target)
         logits = logits.to(working_type(logits))
         target = target.to(logits.dtype)
+        ignored = target < 0
+        if ignored.any():  # a logit far below 0 and a target of 0 add nothing to any sum
+            logits, target = logits.masked_fill(ignored, -1e4), target.masked_fill(ignored, 0)
         bce = functional.binary_cross_entropy_with_logits(logits, target)
+        if ignored.any():
+            bce = bce * ignored.numel() / (~ignored).sum().clamp_min(1)
         return self.bce_weight * bce + self.dice_weight * self.dice(logits, target)

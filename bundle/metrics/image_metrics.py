@@ -7,6 +7,7 @@ challenges: two empty masks match completely, and without positives there are no
 
 from __future__ import annotations
 
+import logging
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -21,6 +22,8 @@ from bundle.utils.processes import gather_cases
 
 from .bootstrap import RESAMPLES, mean_interval
 from .ranking import ScoreCounts
+
+logger = logging.getLogger(__name__)
 
 POOLED_METRICS = ("dice", "jaccard", "sensitivity", "specificity", "accuracy", "balanced_accuracy")
 IMAGE_METRICS = (*POOLED_METRICS, "thresholded_jaccard")
@@ -138,12 +141,19 @@ class ImageScores:
         Args:
             case: its name.
             pred: predicted class numbers ``(H, W)``.
-            label: true class numbers of the same shape.
+            label: true class numbers of the same shape; negative pixels are left out.
             probability: of structures by name, ``(H, W)``, for the metrics of pixels.
 
         Raises:
             ValueError: when the shapes differ.
         """
+        counted = label >= 0
+        if not counted.any():
+            logger.warning("%s: not scored, since nobody labeled any of its pixels", case)
+            return
+        if not counted.all() and pred.shape == label.shape:
+            pred, label = pred[counted], label[counted]
+            probability = {name: values_of[counted] for name, values_of in (probability or {}).items()}
         values = [0, *self.label_names.values()]
         counts = np.stack([confusion_counts(pred == value, label == value) for value in values])
         of_image = {"mean_iou": float(_mean_jaccard(counts))}

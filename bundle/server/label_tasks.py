@@ -118,7 +118,7 @@ class LabelTask:
     def ignore_value(self) -> int | None:
         """Value of unlabeled voxels in label maps for training and evaluation; None if it cannot ignore any."""
         config = self.read_config("evaluate.json")
-        if "ignore_label" not in config:
+        if self.kind == IMAGE or "ignore_label" not in config:
             return None
         return config["ignore_label"] or ignored_value(config["label_names"]) or HIGHEST
 

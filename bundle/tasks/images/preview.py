@@ -77,7 +77,7 @@ def _cell(item: Mapping[str, Any], side: int, image_key: str, label_key: str) ->
     label = torch.as_tensor(item[label_key]).cpu() if label_key in item else None
     if label is None or label.ndim != 3:
         return _scale(Image.fromarray(pixels), side)
-    classes = label[0].round().to(torch.uint8).numpy()
+    classes = label[0].round().clamp_min(0).to(torch.uint8).numpy()
     mask = (classes.astype(float) * (255 / max(int(classes.max()), 1))).round().astype(np.uint8)
     drawn = [_scale(Image.fromarray(part).convert("RGB"), side) for part in (overlay(pixels, classes), mask)]
     return _join_columns(drawn, gap=0)
