@@ -16,7 +16,7 @@ from typing import Any
 
 from tqdm import tqdm
 
-from bundle.utils.label_names import ignored_value
+from bundle.utils.label_names import IGNORE, ignored_value
 
 from .console_report import console_lines, content_of
 from .dataset_statistics import find_absent_classes, find_unusual, summarize
@@ -102,7 +102,8 @@ def _read(
     **options: Any,
 ) -> Reading:
     if item.kind == "images":
-        reading = read_image_item(item, levels=levels, round_levels=round_levels)
+        ignored = (options["label_names"] or {}).get(IGNORE)
+        reading = read_image_item(item, levels=levels, round_levels=round_levels, ignore_label=ignored)
     else:
         reading = read_volume(item, spacing_range=spacing_range, **options)
     if item.label is None and item.classes is None and item.needs_label:

@@ -16,20 +16,24 @@ from .signatures import digest, signature
 from .thumbnails import image_thumbnail
 
 
-def read_image_item(item: Item, *, levels: Sequence[int] = (255,), round_levels: bool = False) -> Reading:
+def read_image_item(
+    item: Item, *, levels: Sequence[int] = (255,), round_levels: bool = False, ignore_label: int | None = None
+) -> Reading:
     """Read and check an item of the kind ``"images"``.
 
     Args:
         item: the item.
         levels: gray level of every class from 1 on, increasing.
         round_levels: take the nearest level in files without loss as well.
+        ignore_label: gray level of pixels that nobody labeled; None for none.
     """
     reading = Reading(item)
     file = item.images[0]
     image = reading.attempt(partial(read_image, file))
     if image is not None:
         _describe(reading, file, image)
-    read = partial(read_mask, item.label or "", levels, round_levels=round_levels)
+    options: dict[str, Any] = {"round_levels": round_levels, "ignore_label": ignore_label}
+    read = partial(read_mask, item.label or "", [level for level in levels if level != ignore_label], **options)
     mask = reading.attempt(read) if item.label else None
     if mask is not None:
         _describe_mask(reading, mask, image)
@@ -37,7 +41,7 @@ def read_image_item(item: Item, *, levels: Sequence[int] = (255,), round_levels:
         _check_classes(reading, item.classes)
     if image is not None:
         pixels = _eight_bits(image.pixels)
-        reading.thumbnail = image_thumbnail(pixels, mask.pixels if mask is not None else None)
+        reading.thumbnail = image_thumbnail(pixels, mask.pixels.clip(0).astype(np.uint8) if mask is not None else None)
     return reading
 
 
@@ -67,12 +71,12 @@ def _describe_mask(reading: Reading, mask: StoredImage, image: StoredImage | Non
         reading.remark(f"{file}: {remark}")
     if image is not None:
         _check_fit(reading, mask, image)
-    counts = np.bincount(mask.pixels.ravel())
+    values, counts = np.unique(mask.pixels, return_counts=True)
     reading.facts["voxels"] = int(mask.pixels.size)
-    reading.facts["classes"] = {str(value): int(count) for value, count in enumerate(counts) if value and count}
-    if not reading.facts["classes"]:
+    reading.facts["classes"] = {str(value): int(count) for value, count in zip(values, counts, strict=True) if value}
+    if values.max() <= 0:
         reading.fault("empty label", f"{file}: holds no class but the background; label it, or leave it out.")
-    elif not counts[0]:
+    elif 0 not in values:
         reading.remark(f"{file}: holds no background")
 
 

@@ -100,3 +100,15 @@ def test_a_mask_without_the_exif_orientation_of_its_image_is_named(
     assert kinds(reading) == ["grid mismatch"] * is_fault
     messages = [note.message for note in (reading.faults if is_fault else reading.remarks)]
     assert any(f"has the EXIF orientation 1, its image {orientation}" in message for message in messages)
+
+
+@pytest.mark.parametrize("labeled", [True, False])
+def test_pixels_that_nobody_labeled_are_counted_and_are_no_class(labeled: bool, tmp_path: Path) -> None:
+    mask = np.zeros((20, 30), np.uint8)
+    mask[:4], mask[10:14] = 128, 255 * labeled
+    item = Item(
+        "a", (write(tmp_path / "a.png", noise(20, 30, 3)),), write(tmp_path / "m.png", mask), "training", "images"
+    )
+    reading = read_image_item(item, ignore_label=128)
+    assert reading.facts["classes"] == {"-1": 120, **({"1": 120} if labeled else {})}
+    assert kinds(reading) == ([] if labeled else ["empty label"])

@@ -198,3 +198,24 @@ def test_a_photograph_is_no_mask(tmp_path: Path) -> None:
 
 def test_every_error_is_one_of_bad_input() -> None:
     assert issubclass(PixelTypeError, BadInputError)
+
+
+IGNORING: dict[str, tuple[list[int], list[int], list[int]]] = {
+    "gray levels": ([0, 128, 255], [255], [0, -1, 1]),
+    "class numbers": ([0, 1, 128], [255], [0, 1, -1]),
+    "several classes": ([0, 64, 128, 255], [64, 255], [0, 1, -1, 2]),
+    "none ignored": ([0, 255, 255], [255], [0, 1, 1]),
+}
+
+
+@pytest.mark.parametrize("name", IGNORING)
+def test_pixels_that_nobody_labeled_become_minus_1(name: str, tmp_path: Path) -> None:
+    stored, levels, expected = IGNORING[name]
+    path = save(Image.fromarray(np.array([stored], np.uint8)), tmp_path / "m.png")
+    assert read_mask(path, levels, ignore_label=128).pixels.tolist() == [expected]
+
+
+def test_pixels_to_ignore_in_a_smoothed_mask(tmp_path: Path) -> None:
+    path = save(Image.fromarray(np.array([[0, 3, 126, 130, 250, 255] * 4], np.uint8)), tmp_path / "m.png")
+    found = read_mask(path, [255], round_levels=True, ignore_label=128).pixels
+    assert found.tolist() == [[0, 0, -1, -1, 1, 1] * 4]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -149,3 +150,29 @@ def test_a_mask_that_does_not_fit_because_of_the_tag_of_its_image_is_refused_for
     words = f"has the EXIF orientation 1, its image {orientation}, .*; if the mask was drawn on the stored pixels"
     with pytest.raises(GridMismatchError, match=words):
         LoadColorImaged(["image", "label"], resize_mask=True)(pair)
+
+
+@pytest.mark.parametrize(
+    "options",
+    [
+        {"ignore_label": 128},
+        {"levels": [128, 255], "ignore_label": 128},
+        {"levels": [255], "classes": {"lesion": 1, "ignore": 128}},
+    ],
+)
+@pytest.mark.parametrize("size", [(8, 6), (4, 3)])
+def test_pixels_to_ignore(options: dict[str, Any], size: tuple[int, int], tmp_path: Path) -> None:
+    mask = np.zeros((6, 8), np.uint8)
+    mask[:, 2:4], mask[:, 4:] = 255, 128
+    image = Image.fromarray(np.random.default_rng(0).integers(0, 255, (6, 8, 3), dtype=np.uint8))
+    case = write(tmp_path, image, Image.fromarray(mask).resize(size, Image.Resampling.NEAREST))
+    label = LoadColorImaged(["image", "label"], resize_mask=True, **options)(case)["label"]
+    assert label.shape == (1, 6, 8)
+    assert label[0, 0].tolist() == [0, 0, 1, 1, -1, -1, -1, -1]
+
+
+def test_the_last_class_may_be_that_of_the_pixels_to_ignore(tmp_path: Path) -> None:
+    mask = Image.fromarray(np.array([[0, 100, 200]], np.uint8))
+    case = write(tmp_path, Image.new("RGB", (3, 1)), mask)
+    load = LoadColorImaged("label", levels=[100, 200], classes={"lesion": 1, "ignore": 2})
+    assert load(case)["label"].flatten().tolist() == [0, 1, -1]

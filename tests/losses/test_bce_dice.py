@@ -95,3 +95,23 @@ def test_other_shapes_are_refused() -> None:
 def test_bad_option_is_refused_by_its_name(option: str, value: float) -> None:
     with pytest.raises(ValueError, match=f"^{option} must be"):
         BCEDiceLoss(**{option: value})
+
+
+@pytest.mark.parametrize("batch", [True, False])
+def test_ignored_voxels_are_as_if_they_were_cut_out(batch: bool) -> None:
+    logits, target = case()
+    logits = logits.detach().requires_grad_()
+    loss = BCEDiceLoss(batch=batch)
+    cut = loss(logits[..., 3:], target[..., 3:])
+    masked = target.clone()
+    masked[..., :3] = -1
+    found = loss(logits, masked)
+    torch.testing.assert_close(found, cut)
+    (gradient,) = torch.autograd.grad(found, logits)
+    assert not gradient[..., :3].any()
+    torch.testing.assert_close(gradient[..., 3:], torch.autograd.grad(cut, logits)[0][..., 3:])
+
+
+def test_without_a_voxel_that_counts_the_cross_entropy_is_0() -> None:
+    logits, target = case()
+    assert BCEDiceLoss(dice_weight=0)(logits, torch.full_like(target, -1)) == 0

@@ -169,3 +169,21 @@ def test_structures_are_judged_each_for_itself() -> None:
     assert math.isnan(scores.per_image()["cytoplasm"]["dice"]["low"])
     scores.clear()
     assert (scores.rows, scores.pooled()) == ([], {})
+
+
+def test_pixels_that_nobody_labeled_are_left_out() -> None:
+    (pred, label), scores, cut = pair(3), ImageScores(), ImageScores()
+    probability = torch.rand(label.shape, generator=torch.Generator().manual_seed(0))
+    masked = label.long()
+    masked[:, :9] = -1
+    scores.add("a", pred.long(), masked, {"lesion": probability})
+    cut.add("a", pred[:, 9:].long(), label[:, 9:].long(), {"lesion": probability[:, 9:]})
+    assert scores.rows == cut.rows
+    assert str(scores.pooled()) == str(cut.pooled())
+
+
+def test_an_image_that_nobody_labeled_is_not_scored(caplog: pytest.LogCaptureFixture) -> None:
+    scores = ImageScores()
+    scores.add("a", torch.ones(4, 4), torch.full((4, 4), -1))
+    assert scores.rows == []
+    assert "a: not scored, since nobody labeled any of its pixels" in caplog.text
