@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import argparse
 
+from .output_paths import output_folder
+
 HELP = "validate a dataset: files, labels, duplicates, leaks"
 
 SPACING_RANGE = (0.1, 10.0)
@@ -13,7 +15,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Add the options of the command."""
     parser.add_argument("dataset_dir", help="folder of the dataset: volumes or images, with labels")
     parser.add_argument("--datalist", help="datalist in MSD form (default: DIR/dataset.json where there is one)")
-    parser.add_argument("--output_dir", help="folder for check.json and check.html (default: write nothing)")
+    parser.add_argument(
+        "--output_dir", type=output_folder, help="folder for check.json and check.html (default: write nothing)"
+    )
     parser.add_argument(
         "--label_names", help='classes as JSON, {"name": value}, or a JSON file that has them under label_names'
     )

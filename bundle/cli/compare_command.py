@@ -7,6 +7,8 @@ from pathlib import Path
 
 from bundle import ROOT
 
+from .output_paths import output_folder
+
 HELP = "train attention mechanisms under the same budget and compare them"
 
 
@@ -18,7 +20,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--dataset_dir", required=True, help="folder with dataset.json, imagesTr/labelsTr or images/labels"
     )
-    parser.add_argument("--output_dir", required=True, help="folder to write to, or to resume")
+    parser.add_argument("--output_dir", type=output_folder, required=True, help="folder to write to, or to resume")
     parser.add_argument(
         "--attention", default="none,se,csa,sca,pam", help="names with commas, or a JSON list (default: %(default)s)"
     )

@@ -5,6 +5,8 @@ from __future__ import annotations
 import argparse
 import logging
 
+from .output_paths import output_file
+
 logger = logging.getLogger(__name__)
 
 HELP = "convert a checkpoint of the original project (AttentionBased-MIS)"
@@ -19,7 +21,9 @@ POOLINGS = ("avg", "max", "avg_and_max")
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Add the options of the command."""
     parser.add_argument("file", help="checkpoint of the original project")
-    parser.add_argument("--output", required=True, help="weights to write, .pt; the config has the same name, .json")
+    parser.add_argument(
+        "--output", type=output_file, required=True, help="weights to write, .pt; the config has the same name, .json"
+    )
     parser.add_argument("--model", help=f"original model, where its keys are ambiguous: {', '.join(MODELS)}")
     for gate in ("slice", "channel"):
         text = f"--se_{gate}_pooling_type of the training (default: avg)"

@@ -7,6 +7,8 @@ from pathlib import Path
 
 from bundle import ROOT
 
+from .output_paths import output_folder
+
 HELP = "train and score all folds, and make an ensemble of them"
 
 
@@ -17,7 +19,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.set_defaults(takes_overrides=True)
     train = str(Path(ROOT, "configs", "train.json"))
     parser.add_argument("--dataset_dir", required=True, help="folder of the dataset, as the task takes it")
-    parser.add_argument("--output_dir", required=True, help="folder to write to, or to resume")
+    parser.add_argument("--output_dir", type=output_folder, required=True, help="folder to write to, or to resume")
     parser.add_argument("--config_file", default=train, help="train config, and overlays (default: train.json)")
     for option, file in (("--evaluation_file", "evaluate.json"), ("--inference_file", "inference.json")):
         parser.add_argument(option, help=f"default: {file} next to the train config, with the same overlays")

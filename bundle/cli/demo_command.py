@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import argparse
 
+from .output_paths import output_folder
+
 HELP = "segment the hippocampi of the MNI152 template"
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Add the options of the command."""
-    parser.add_argument("--output_dir", default="demo", help="folder to write to (default: demo)")
+    parser.add_argument("--output_dir", type=output_folder, default="demo", help="folder to write to (default: demo)")
 
 
 def run(args: argparse.Namespace) -> None:

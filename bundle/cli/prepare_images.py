@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from .output_paths import output_folder
 from .prepare_options import add_dataset, add_seed, add_split
 
 SPLITS = ("official", "paper")
@@ -57,7 +58,7 @@ def _add_segpc(names: Any) -> None:
         description="SegPC-2021: plasma cells; writes one mask per image",
         folder="folder with train/x, train/y, validation/x and validation/y",
     )
-    parser.add_argument("--masks_dir", help="folder for the masks (default: DIR/masks)")
+    parser.add_argument("--masks_dir", type=output_folder, help="folder for the masks (default: DIR/masks)")
     parser.add_argument(
         "--target", choices=TARGETS, default="cell", help="cell: 255; parts: cytoplasm 128, nucleus 255 (default: cell)"
     )

@@ -11,6 +11,8 @@ from pathlib import Path
 from pkgutil import resolve_name
 from typing import Any
 
+from .output_paths import output_file
+
 logger = logging.getLogger(__name__)
 
 
@@ -39,7 +41,7 @@ def add_dataset(
     """
     parser: argparse.ArgumentParser = names.add_parser(name, help=description, description=description)
     parser.add_argument("dataset_dir", help=folder)
-    parser.add_argument("--output", help=f"datalist to write (default: DIR/{target})")
+    parser.add_argument("--output", type=output_file, help=f"datalist to write (default: DIR/{target})")
     parser.set_defaults(prepare=partial(_list_dataset, prepare, target))
     return parser
 

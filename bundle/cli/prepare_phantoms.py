@@ -6,6 +6,8 @@ import argparse
 import logging
 from typing import Any
 
+from .output_paths import output_folder
+
 logger = logging.getLogger(__name__)
 
 LAYOUTS = ("released", "original")
@@ -16,7 +18,7 @@ def add_phantoms(names: Any) -> None:
     """Add ``phantom`` to the commands of ``prepare``."""
     parser = names.add_parser("phantom", help="make a tiny phantom in the layout of a dataset of volumes")
     parser.add_argument("name", choices=PHANTOMS, help="dataset: %(choices)s")
-    parser.add_argument("dataset_dir", help="folder to write to")
+    parser.add_argument("dataset_dir", type=output_folder, help="folder to write to")
     layout = "as released, or as the original project expects it (default: released)"
     parser.add_argument("--layout", choices=LAYOUTS, default=LAYOUTS[0], help=layout)
     parser.add_argument("--count", type=int, default=6, help="labeled cases (default: 6)")

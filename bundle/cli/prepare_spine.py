@@ -6,6 +6,7 @@ import argparse
 from pathlib import Path
 from typing import Any
 
+from .output_paths import output_folder
 from .prepare_options import add_dataset, add_seed, add_split, report_datalist
 
 SPLITS_BY = ("subject", "site")
@@ -33,7 +34,7 @@ def add_spine(names: Any) -> None:
 def _add_exams(names: Any) -> None:
     parser = names.add_parser("spine-exams", help="spine exams with masks of vertebrae or discs, as disc points")
     parser.add_argument("dataset_dir", help="folder with one folder per source of exams")
-    parser.add_argument("--output", required=True, help="folder for dataset.json and the points")
+    parser.add_argument("--output", type=output_folder, required=True, help="folder for dataset.json and the points")
     parser.add_argument("--point", choices=("posterior", "center"), default="posterior", help="point of a disc")
     parser.add_argument(
         "--numbering", choices=NUMBERINGS, default=NUMBERINGS[0], help="numbers of the masks (default: sct)"
@@ -53,7 +54,7 @@ def _list_exams(args: argparse.Namespace) -> None:
 
 def _add_phantoms(names: Any) -> None:
     parser = names.add_parser("spine-phantoms", help="make phantoms of the spine with exact disc points")
-    parser.add_argument("dataset_dir", help="folder to write to")
+    parser.add_argument("dataset_dir", type=output_folder, help="folder to write to")
     parser.add_argument("--count", type=int, default=100, help="number of phantoms (default: 100)")
     parser.add_argument("--folds", type=int, default=5, help="folds (default: 5)")
     parser.add_argument("--seed", type=int, default=0, help="seed of the first phantom (default: 0)")

@@ -8,6 +8,8 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from .output_paths import output_file
+
 logger = logging.getLogger(__name__)
 
 HELP = "fit the positions of the discs of a spine relative to each other"
@@ -16,7 +18,7 @@ HELP = "fit the positions of the discs of a spine relative to each other"
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Add the options of the command."""
     parser.add_argument("dataset_dir", nargs="+", help="folders of datasets whose labels are disc points")
-    parser.add_argument("--output", required=True, help="file to write, .json")
+    parser.add_argument("--output", type=output_file, required=True, help="file to write, .json")
 
 
 def run(args: argparse.Namespace) -> None:
