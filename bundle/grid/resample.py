@@ -11,6 +11,7 @@ from monai.config import KeysCollection
 from monai.data import MetaTensor
 from monai.transforms import InvertibleTransform, MapTransform
 from monai.utils import ensure_tuple_rep
+from torch.nn import functional
 
 from bundle.utils.check_choice import check_choice
 from bundle.utils.lengths import is_below, rounded
@@ -42,6 +43,8 @@ class ResampleSpacingd(MapTransform, InvertibleTransform):
         keys: keys of the MetaTensors ``(C, D, H, W)``.
         pixdim: voxel size in mm along the axes of the tensors, so after a change of orientation; None keeps an axis.
         mode: ``"linear"`` or ``"nearest"``, one for all keys or one per key.
+        antialias: average the voxels of blocks before linear interpolation to voxels of twice the size or more, so that
+            none is passed over; the inverse is not changed.
         allow_missing_keys: skip missing keys.
 
     Raises:
@@ -60,10 +63,11 @@ class ResampleSpacingd(MapTransform, InvertibleTransform):
         pixdim: Sequence[float | None],
         *,
         mode: Interpolation | Sequence[Interpolation] = "linear",
+        antialias: bool = False,
         allow_missing_keys: bool = False,
     ) -> None:
         super().__init__(keys, allow_missing_keys)
-        self.pixdim = list(pixdim)
+        self.pixdim, self.antialias = list(pixdim), antialias
         self.mode = ensure_tuple_rep(mode, len(self.keys))
         if not all(size is None or size > 0 for size in self.pixdim):
             raise ValueError(f"pixdim needs positive voxel sizes in mm, or null to keep an axis; got {self.pixdim}.")
@@ -99,7 +103,10 @@ class ResampleSpacingd(MapTransform, InvertibleTransform):
         scale[is_below(np.abs(scale - 1) * (np.array(size) - 1), SAME_GRID)] = 1.0
         new_size = [rounded((n - 1) / s) + 1 for n, s in zip(size, scale, strict=True)]
         sources = [_positions(n, s) for n, s in zip(new_size, scale, strict=True)]
-        values = _interpolate(image.as_tensor(), sources, nearest=mode == "nearest")
+        values = image.as_tensor()
+        if self.antialias and mode == "linear":
+            values, sources = _average_blocks(values, sources, scale)
+        values = _interpolate(values, sources, nearest=mode == "nearest")
         result = _with_affine(values, image, affine @ np.diag([*scale, 1.0]))
         extra = {"size": size, "scale": scale.tolist(), "affine": affine.tolist()}
         self.push_transform(result, orig_size=tuple(size), extra_info=extra)
@@ -114,6 +121,17 @@ def _with_affine(values: torch.Tensor, source: MetaTensor, affine: np.ndarray) -
 
 def _positions(count: int, step: float) -> torch.Tensor:
     return torch.arange(count, dtype=torch.float64) * step
+
+
+def _average_blocks(
+    values: torch.Tensor, sources: Sequence[torch.Tensor], scale: np.ndarray
+) -> tuple[torch.Tensor, list[torch.Tensor]]:
+    """Return the means of blocks of as many voxels as fit into a new one, and ``sources`` in units of blocks."""
+    blocks = [min(max(int(step + SAME_GRID), 1), n) for step, n in zip(scale, values.shape[1:], strict=True)]
+    if max(blocks) == 1:
+        return values, list(sources)
+    means = functional.avg_pool3d(values.to(torch.promote_types(values.dtype, torch.float32)), blocks)
+    return means, [(source - (size - 1) / 2) / size for source, size in zip(sources, blocks, strict=True)]
 
 
 def _interpolate(values: torch.Tensor, sources: Sequence[torch.Tensor], *, nearest: bool) -> torch.Tensor:

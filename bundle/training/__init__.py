@@ -11,6 +11,7 @@ from .publish import PublishWeights
 from .reweighting import ClassReweighting
 from .schedule import WarmupSchedule
 from .training_settings import TrainingSettings, TrainingSettingsError
+from .weight_average import WeightAverage
 
 __all__ = [
     "ClassReweighting",
@@ -27,6 +28,7 @@ __all__ = [
     "TrainingSettings",
     "TrainingSettingsError",
     "WarmupSchedule",
+    "WeightAverage",
     "share_loader",
     "start_processes",
 ]

@@ -31,7 +31,8 @@ class TrainingCheckpoint:
 
     Args:
         save_dir: folder to write to; made when missing.
-        objects: what has a ``state_dict``, by name; ``"network"`` is the one whose weights go to ``model.pt``.
+        objects: what has a ``state_dict``, by name; the weights of ``"network"`` go to ``model.pt``, or those of
+            ``"average"``, a :class:`bundle.training.WeightAverage`, if it is enabled.
         evaluator: evaluator that validates; its best metric decides and is resumed.
         resume: resume from ``last.pt`` in ``save_dir``; without one, start a new training and log it.
         save_every: epochs between two writings of ``last.pt``; the last epoch is always written.
@@ -49,7 +50,8 @@ class TrainingCheckpoint:
         settings: TrainingSettings | None = None,
     ) -> None:
         self.save_dir = Path(save_dir)
-        self.objects, self.settings = dict(objects), settings
+        self.objects = {name: item for name, item in objects.items() if getattr(item, "enabled", True)}
+        self.settings = settings
         self.evaluator, self.resume, self.save_every = evaluator, parse_bool("resume", resume), save_every
 
     def attach(self, engine: Workflow) -> None:
@@ -93,7 +95,7 @@ class TrainingCheckpoint:
     def save(self, engine: Workflow) -> None:
         """Write ``model.pt`` if this epoch was the best, and ``last.pt`` if it is due."""
         if self.evaluator is not None and self.evaluator.state.best_metric_epoch == engine.state.epoch:
-            self._write(self._bare()["network"].state_dict(), "model.pt")
+            self._write(self._weights(), "model.pt")
         last = engine.state.epoch == engine.state.max_epochs or bool(engine.should_terminate)
         if last or engine.state.epoch % self.save_every == 0:
             self._write_last(engine)
@@ -103,7 +105,7 @@ class TrainingCheckpoint:
         if self.evaluator is not None and self.evaluator.state.best_metric_epoch < 1 and self.evaluator.state.metrics:
             logger.warning("no validation gave a finite metric: model.pt holds the weights of the last epoch")
         if self.evaluator is None or self.evaluator.state.best_metric_epoch < 1:
-            self._write(self._bare()["network"].state_dict(), "model.pt")
+            self._write(self._weights(), "model.pt")
 
     def _write_last(self, engine: Workflow) -> None:
         state: dict[str, Any] = {name: item.state_dict() for name, item in self._bare().items()}
@@ -114,6 +116,9 @@ class TrainingCheckpoint:
         if self.settings is not None:
             state[SETTINGS] = self.settings.described
         self._write(state, LAST)
+
+    def _weights(self) -> dict[str, Any]:
+        return self._bare()["average" if "average" in self.objects else "network"].state_dict()
 
     def _bare(self) -> dict[str, Any]:
         return {name: getattr(item, "module", item) for name, item in self.objects.items()}

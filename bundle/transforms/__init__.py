@@ -5,13 +5,23 @@ from functools import partial
 from bundle.deprecated_names import deprecated_name
 
 from .nested_regions import NestedRegions
+from .rand_cut_field_of_view import RandCutFieldOfViewd
+from .rand_flip_sides import RandFlipSidesd
+from .rand_remove_labels import RandRemoveLabelsd
+from .rand_slice_thickness import RandSliceThicknessd
 from .standardize import StandardizeIntensityd
 from .structure_masks import MakeStructureMasksd
+from .synthesize_image import SynthesizeImaged
 
 __all__ = [
     "MakeStructureMasksd",
     "NestedRegions",
+    "RandCutFieldOfViewd",
+    "RandFlipSidesd",
+    "RandRemoveLabelsd",
+    "RandSliceThicknessd",
     "StandardizeIntensityd",
+    "SynthesizeImaged",
 ]
 
 __getattr__ = partial(deprecated_name, "transforms")
