@@ -4,6 +4,7 @@ from functools import partial
 
 from bundle.deprecated_names import deprecated_name
 
+from .dilate_labels import DilateLabelsd
 from .nested_regions import NestedRegions
 from .rand_cut_field_of_view import RandCutFieldOfViewd
 from .rand_flip_sides import RandFlipSidesd
@@ -14,6 +15,7 @@ from .structure_masks import MakeStructureMasksd
 from .synthesize_image import SynthesizeImaged
 
 __all__ = [
+    "DilateLabelsd",
     "MakeStructureMasksd",
     "NestedRegions",
     "RandCutFieldOfViewd",
