@@ -10,8 +10,8 @@ import torch
 from monai.config import KeysCollection
 from monai.data import MetaTensor
 from monai.transforms import MapTransform
-from monai.transforms.utils_morphological_ops import dilate
 from monai.utils import convert_to_dst_type
+from torch.nn import functional
 
 
 class DilateLabelsd(MapTransform):
@@ -55,7 +55,8 @@ class DilateLabelsd(MapTransform):
     def _dilated(self, values: torch.Tensor, size: Sequence[int]) -> torch.Tensor:
         result = values.clone()
         for label in reversed(self.labels):
-            result[torch.as_tensor(dilate((values == label)[None].float(), size))[0] > 0] = label
+            mask = (values == label).float()
+            result[functional.max_pool3d(mask, size, stride=1, padding=[count // 2 for count in size]) > 0] = label
         for label in self.labels:
             result[values == label] = label
         return result

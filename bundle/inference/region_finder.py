@@ -1,0 +1,140 @@
+"""Regions of a volume that a network finds on a coarse grid."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import asdict, dataclass
+from typing import Any
+
+import numpy as np
+import torch
+from monai.data import MetaTensor
+from monai.transforms.utils import get_largest_connected_component_mask
+from torch.nn import functional
+
+from .window_ensemble import Network
+
+
+@dataclass(frozen=True)
+class Region:
+    """A region that was found, or is missing.
+
+    Attributes:
+        name: name of the region.
+        center_mm: center in world coordinates, mm; None for a region that is missing.
+        volume_mm3: volume of its largest connected component on the coarse grid.
+        probability: mean probability of the region within it.
+        cut: whether it touches the border of the image.
+    """
+
+    name: str
+    center_mm: tuple[float, ...] | None = None
+    volume_mm3: float = 0.0
+    probability: float = 0.0
+    cut: bool = False
+
+    @property
+    def found(self) -> bool:
+        """Whether the region is there."""
+        return self.center_mm is not None
+
+    def to_json(self) -> dict[str, Any]:
+        """Return the attributes as they stand in the JSON of a case."""
+        return {**asdict(self), "found": self.found}
+
+
+class RegionFinder:
+    """Find the regions of a volume by a network that segments it on a coarse grid.
+
+    A region is the largest connected component of its class.
+
+    Args:
+        network: network of one channel to ``max(regions) + 1`` classes or more.
+        regions: class of every region by its name.
+        preprocessing: dictionary transform of ``"image"`` ``(1, D, H, W)`` to the coarse grid and the intensities of
+            the network.
+        divisor: the sizes that the network takes are multiples of it; images are padded by their minimum.
+        min_volume_mm3: smaller components are none.
+
+    Raises:
+        ValueError: when there is no region.
+
+    Examples:
+        >>> def network(image):
+        ...     return torch.cat([0.5 - image, image], dim=1)
+        >>> image = torch.zeros(1, 1, 8, 8, 8)
+        >>> image[..., 2:4, 5] = 1
+        >>> finder = RegionFinder(network, regions={"lesion": 1}, preprocessing=lambda data: data)
+        >>> finder(MetaTensor(image))[0].center_mm
+        (3.5, 2.5, 5.0)
+    """
+
+    def __init__(
+        self,
+        network: Network,
+        *,
+        regions: Mapping[str, int],
+        preprocessing: Callable[[Mapping[str, Any]], Mapping[Any, Any]],
+        divisor: int = 16,
+        min_volume_mm3: float = 0.0,
+    ) -> None:
+        if not regions:
+            raise ValueError("regions must name at least one region, {name: class}.")
+        self.network = network.eval() if isinstance(network, torch.nn.Module) else network
+        self.regions, self.preprocessing = dict(regions), preprocessing
+        self.divisor, self.min_volume_mm3 = divisor, min_volume_mm3
+
+    def __call__(self, image: MetaTensor) -> list[Region]:
+        """Return the regions of an image ``(1, 1, D, H, W)``, in the order of ``regions``."""
+        coarse = self.preprocessing({"image": image[0]})["image"]
+        values = coarse.as_tensor()
+        sides = [((-size) % self.divisor // 2, (-size) % self.divisor) for size in values.shape[1:]]
+        padding = [pad for low, both in reversed(sides) for pad in (low, both - low)]
+        padded = functional.pad(values[None], padding, value=float(values.min()))
+        with torch.no_grad():
+            scores = torch.softmax(self.network(padded)[0].float(), dim=0)
+        inner = tuple(slice(low, low + size) for (low, _), size in zip(sides, values.shape[1:], strict=True))
+        scores = scores[(slice(None), *inner)]
+        labels = scores.argmax(0)
+        affine = np.asarray(coarse.affine, dtype=float)
+        return [self._region(name, labels == value, scores[value], affine) for name, value in self.regions.items()]
+
+    def _region(self, name: str, mask: torch.Tensor, probability: torch.Tensor, affine: np.ndarray) -> Region:
+        if not mask.any():
+            return Region(name)
+        component = get_largest_connected_component_mask(mask[None])[0]
+        points = component.nonzero().double().cpu().numpy()
+        volume = len(points) * abs(float(np.linalg.det(affine[:3, :3])))
+        if volume < self.min_volume_mm3:
+            return Region(name)
+        center = affine[:3, :3] @ ((points.min(0) + points.max(0)) / 2) + affine[:3, 3]
+        return Region(
+            name,
+            center_mm=tuple(round(float(value), 2) for value in center),
+            volume_mm3=round(volume, 1),
+            probability=round(float(probability[component.bool()].mean()), 4),
+            cut=bool((points.min(0) == 0).any() or (points.max(0) == np.array(mask.shape) - 1).any()),
+        )
+
+
+def extent_mm(image: MetaTensor) -> list[float]:
+    """Return the size of an image ``(..., D, H, W)`` along its axes in mm."""
+    spacing = np.linalg.norm(np.asarray(image.affine, dtype=float)[:3, :3], axis=0)
+    return [float(count * step) for count, step in zip(image.shape[-3:], spacing, strict=True)]
+
+
+def region_box(image: MetaTensor, center_mm: Sequence[float], size_mm: Sequence[float]) -> tuple[slice, ...]:
+    """Return the voxels of an image within a box around a point, cut at the border.
+
+    Args:
+        image: image ``(..., D, H, W)``.
+        center_mm: center in world coordinates.
+        size_mm: size of the box along the axes of the image.
+    """
+    affine = np.asarray(image.affine, dtype=float)
+    center = np.linalg.solve(affine[:3, :3], np.asarray(center_mm) - affine[:3, 3])
+    half = np.asarray(size_mm) / np.linalg.norm(affine[:3, :3], axis=0) / 2
+    size = np.array(image.shape[-3:])
+    low = np.clip(np.round(center - half), 0, size - 1).astype(int)
+    high = np.clip(np.round(center + half), 0, size - 1).astype(int) + 1
+    return tuple(slice(int(start), int(stop)) for start, stop in zip(low, high, strict=True))
