@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import torch
 from monai.data import MetaTensor
-from monai.transforms.utils import get_largest_connected_component_mask
+from scipy import ndimage
 from torch.nn import functional
 
 from .window_ensemble import Network
@@ -100,10 +100,11 @@ class RegionFinder:
         return [self._region(name, labels == value, scores[value], affine) for name, value in self.regions.items()]
 
     def _region(self, name: str, mask: torch.Tensor, probability: torch.Tensor, affine: np.ndarray) -> Region:
-        if not mask.any():
+        components, count = ndimage.label(mask.cpu().numpy())
+        if not count:
             return Region(name)
-        component = get_largest_connected_component_mask(mask[None])[0]
-        points = component.nonzero().double().cpu().numpy()
+        component = components == np.bincount(components.ravel())[1:].argmax() + 1
+        points = np.argwhere(component)
         volume = len(points) * abs(float(np.linalg.det(affine[:3, :3])))
         if volume < self.min_volume_mm3:
             return Region(name)
@@ -112,7 +113,7 @@ class RegionFinder:
             name,
             center_mm=tuple(round(float(value), 2) for value in center),
             volume_mm3=round(volume, 1),
-            probability=round(float(probability[component.bool()].mean()), 4),
+            probability=round(float(probability.cpu().numpy()[component].mean()), 4),
             cut=bool((points.min(0) == 0).any() or (points.max(0) == np.array(mask.shape) - 1).any()),
         )
 
