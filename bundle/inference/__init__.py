@@ -11,6 +11,8 @@ from .completed_cases import CompletedCases
 from .job_progress import JobProgress
 from .plan import PlannedInferer
 from .prefetch import PrefetchLoader
+from .region_finder import Region, RegionFinder
+from .region_inferer import NothingFoundError, RegionInferer
 from .save_in_background import SaveInBackgroundd
 from .save_segmentation import SaveSegmentationd
 from .slab import SlabInferer
@@ -27,8 +29,12 @@ __all__ = [
     "CleanStop",
     "CompletedCases",
     "JobProgress",
+    "NothingFoundError",
     "PlannedInferer",
     "PrefetchLoader",
+    "Region",
+    "RegionFinder",
+    "RegionInferer",
     "RunSummary",
     "SaveInBackgroundd",
     "SaveSegmentationd",

@@ -11,7 +11,7 @@ from monai.data import MetaTensor
 from monai.inferers import Inferer
 from monai.transforms import SpatialCrop
 
-from bundle.utils.errors import BundleError
+from bundle.utils.errors import FileError
 
 from .region_finder import Region, RegionFinder, extent_mm, region_box
 from .window_ensemble import Network
@@ -19,7 +19,7 @@ from .window_ensemble import Network
 logger = logging.getLogger(__name__)
 
 
-class NothingFoundError(BundleError):
+class NothingFoundError(FileError):
     """An image in which no region was found."""
 
 
@@ -85,8 +85,11 @@ class RegionInferer(Inferer):
         self.regions = self.finder(inputs)
         found = [region for region in self.regions if region.found]
         if not found:
-            names = " and ".join(self.finder.regions)
-            raise NothingFoundError(f"no region was found in this image: neither {names}.")
+            raise NothingFoundError(
+                _file_of(inputs),
+                f"neither {' nor '.join(self.finder.regions)} was found",
+                "check that the image shows them and that its orientation is right",
+            )
         result: Any = None
         for step, region in enumerate(found, start=1):
             labels = self.inferer(self._prepared(self._crop(inputs, region)), network, *args, **kwargs)
@@ -105,3 +108,8 @@ class RegionInferer(Inferer):
     def _prepared(self, image: MetaTensor) -> MetaTensor:
         prepared: MetaTensor = self.preprocessing({"image": image})["image"]
         return prepared[None]
+
+
+def _file_of(inputs: MetaTensor) -> str:
+    file = inputs.meta.get("filename_or_obj", "the image")
+    return str(file if isinstance(file, str) else file[0])

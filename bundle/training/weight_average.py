@@ -18,7 +18,7 @@ class WeightAverage:
     Args:
         network: network that is trained.
         momentum: share of the newest weights in the average, in (0, 1), such as 0.002; None for no average.
-        warmup: iterations in which the momentum falls from 0.2 to ``momentum``, so that the first weights are forgotten.
+        warmup: iterations in which the momentum falls from 0.2 to ``momentum``, so that it forgets the first weights.
 
     Attributes:
         network: network with the averaged weights.

@@ -273,3 +273,33 @@ def test_an_axis_without_a_voxel_size_is_kept() -> None:
 def test_the_last_digits_of_the_voxel_size_do_not_change_the_size_of_the_result(error: float) -> None:
     image = meta_tensor(noise((1, 24, 24, 24)), np.diag([5 * (1 + error), 1.0, 1.0, 1.0]))
     assert ResampleSpacingd("image", (2.0, 1.0, 1.0))({"image": image})["image"].shape[1] == 59
+
+
+def test_with_antialiasing_every_voxel_counts() -> None:
+    values = torch.as_tensor(noise((1, 33, 21, 16), 0))
+    image = meta_tensor(values, affine=np.diag([1.0, 1.0, 2.0, 1.0]))
+    smooth = ResampleSpacingd("image", pixdim=[4.0, 2.5, 3.0], antialias=True)({"image": image})["image"]
+    plain = ResampleSpacingd("image", pixdim=[4.0, 2.5, 3.0])({"image": image})["image"]
+    assert smooth.shape == plain.shape
+    assert torch.equal(smooth.affine, plain.affine)
+    assert smooth.std() < 0.5 * plain.std()
+    assert smooth.mean() == pytest.approx(float(values.mean()), abs=0.05)
+
+
+def test_with_antialiasing_a_ramp_stays_the_same_ramp_within_the_volume() -> None:
+    values = torch.arange(40.0).reshape(1, 40, 1, 1).expand(1, 40, 6, 6).contiguous()
+    found = ResampleSpacingd("image", pixdim=[3.5, 1.0, 1.0], antialias=True)({"image": meta_tensor(values)})["image"]
+    positions = torch.arange(found.shape[1]) * 3.5
+    torch.testing.assert_close(found[0, 1:-1, 0, 0].as_tensor(), positions[1:-1])
+
+
+def test_antialiasing_changes_neither_labels_nor_finer_voxels() -> None:
+    values = torch.randint(0, 5, (1, 12, 12, 12), generator=torch.Generator().manual_seed(0))
+    for pixdim, mode in ((4.0, "nearest"), (0.7, "linear"), (1.5, "linear")):
+        found, plain = (
+            ResampleSpacingd("image", pixdim=[pixdim] * 3, mode=mode, antialias=antialias)(
+                {"image": meta_tensor(values)}
+            )
+            for antialias in (True, False)
+        )
+        assert torch.equal(found["image"].as_tensor(), plain["image"].as_tensor())

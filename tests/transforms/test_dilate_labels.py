@@ -13,7 +13,9 @@ from bundle.transforms import DilateLabelsd
 def test_the_margin_is_in_mm() -> None:
     label = torch.zeros(1, 21, 21, 21)
     label[0, 10, 10, 10] = 1
-    found = DilateLabelsd("label", labels=[1], margin=4.0)({"label": meta_tensor(label, affine=np.diag([1.0, 2, 4, 1]))})
+    found = DilateLabelsd("label", labels=[1], margin=4.0)(
+        {"label": meta_tensor(label, affine=np.diag([1.0, 2, 4, 1]))}
+    )
     inside = found["label"][0].nonzero()
     assert (inside.max(0).values - inside.min(0).values).tolist() == [8, 4, 2]
     assert found["label"].sum() == 9 * 5 * 3
