@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any
+from typing import Any, cast
 
 import torch
 from monai.data import MetaTensor
@@ -73,7 +73,7 @@ class RegionInferer(Inferer):
         """Description of the wrapped inferer."""
         return getattr(self.inferer, "description", None)
 
-    def __call__(self, inputs: MetaTensor, network: Network, *args: Any, **kwargs: Any) -> torch.Tensor:
+    def __call__(self, inputs: Any, network: Network, *args: Any, **kwargs: Any) -> torch.Tensor:
         """Return the label map of an image ``(1, C, D, H, W)`` on the grid of its file.
 
         Raises:
@@ -102,12 +102,10 @@ class RegionInferer(Inferer):
     def _crop(self, inputs: MetaTensor, region: Region) -> MetaTensor:
         box = region_box(inputs, region.center_mm or (), self.size_mm)
         logger.info("%s: crop of %s voxels", region.name, " x ".join(str(part.stop - part.start) for part in box))
-        crop: MetaTensor = SpatialCrop(roi_slices=list(box))(inputs[0])
-        return crop
+        return cast(MetaTensor, SpatialCrop(roi_slices=list(box))(inputs[0]))
 
     def _prepared(self, image: MetaTensor) -> MetaTensor:
-        prepared: MetaTensor = self.preprocessing({"image": image})["image"]
-        return prepared[None]
+        return cast(MetaTensor, self.preprocessing({"image": image})["image"][None])
 
 
 def _file_of(inputs: MetaTensor) -> str:

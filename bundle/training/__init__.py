@@ -1,5 +1,6 @@
 """Handlers of a training: checkpoints, schedules, guards, progress."""
 
+from .averaged_weights import WeightAverage
 from .checkpoint import TrainingCheckpoint
 from .early_stop import EarlyStop
 from .epoch_seed import EpochSeed
@@ -11,7 +12,6 @@ from .publish import PublishWeights
 from .reweighting import ClassReweighting
 from .schedule import WarmupSchedule
 from .training_settings import TrainingSettings, TrainingSettingsError
-from .weight_average import WeightAverage
 
 __all__ = [
     "ClassReweighting",

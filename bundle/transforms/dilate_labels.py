@@ -47,15 +47,15 @@ class DilateLabelsd(MapTransform):
         d = dict(data)
         for key in self.key_iterator(d):
             spacing = np.linalg.norm(np.asarray(d[key].affine)[:3, :3], axis=0)
-            size = [2 * round(self.margin / float(step)) + 1 for step in spacing]
-            d[key] = convert_to_dst_type(self._dilated(d[key].as_tensor(), size), d[key])[0]
+            margins = [round(self.margin / float(step)) for step in spacing]
+            d[key] = convert_to_dst_type(self._dilated(d[key].as_tensor(), margins), d[key])[0]
         return d
 
-    def _dilated(self, values: torch.Tensor, size: Sequence[int]) -> torch.Tensor:
-        result = values.clone()
+    def _dilated(self, values: torch.Tensor, margins: list[int]) -> torch.Tensor:
+        result, size = values.clone(), [2 * margin + 1 for margin in margins]
         for label in reversed(self.labels):
             mask = (values == label).float()
-            result[functional.max_pool3d(mask, size, stride=1, padding=[count // 2 for count in size]) > 0] = label
+            result[functional.max_pool3d(mask, size, stride=1, padding=margins) > 0] = label
         for label in self.labels:
             result[values == label] = label
         return result

@@ -55,7 +55,7 @@ class SynthesizeImaged(MapTransform, Randomizable):
         for name, limits in (("mean_range", mean_range), ("std_range", std_range)):
             if len(limits) != 2 or limits[0] > limits[1]:
                 raise ValueError(f"{name} must be two increasing numbers, got {list(limits)}.")
-        self.mean_range, self.std_range, self.blank = mean_range, std_range, blank
+        self.mean_range, self.std_range, self.blank = list(mean_range), list(std_range), blank
         self.partner = {value: pair[0] for pair in pairs for value in pair}
         self.background = set(background)
 
@@ -79,10 +79,11 @@ class SynthesizeImaged(MapTransform, Randomizable):
         """Return mean and standard deviation of every value."""
         drawn: dict[int, tuple[float, float]] = {}
         for value in values:
-            drawn.setdefault(
-                self.partner.get(value, value), (self.R.uniform(*self.mean_range), self.R.uniform(*self.std_range))
-            )
+            drawn.setdefault(self.partner.get(value, value), (self._draw(self.mean_range), self._draw(self.std_range)))
         if self.R.random() < self.blank:
             drawn.update(dict.fromkeys(self.background, (0.0, 0.0)))
         means, stds = zip(*(drawn[self.partner.get(value, value)] for value in values), strict=True)
         return list(means), list(stds)
+
+    def _draw(self, limits: Sequence[float]) -> float:
+        return float(self.R.uniform(limits[0], limits[1]))

@@ -42,10 +42,13 @@ DATASET_OVERLAYS = ("bids", "brats2018", "brats2018_regions", "folder", "hvsmr",
 FURTHER_DATASET_OVERLAYS = ("brats2018_published", "ct", "hvsmr_published", "malc_published")
 """Overlays behind those of a dataset: settings of the original project, and of CT."""
 
+TRAINING_OVERLAYS = ("head_labels", "hippocampus_heads")
+"""Overlays for the training of the shipped models of whole heads."""
+
 OVERLAYS = (
     "multi_gpu_train.json",
     *(f"networks/{name}.json" for name in NETWORK_OVERLAYS),
-    *(f"datasets/{name}.json" for name in (*DATASET_OVERLAYS, *FURTHER_DATASET_OVERLAYS)),
+    *(f"datasets/{name}.json" for name in (*DATASET_OVERLAYS, *FURTHER_DATASET_OVERLAYS, *TRAINING_OVERLAYS)),
 )
 """Overlays of the main task, relative to its folder."""
 
@@ -65,7 +68,8 @@ ALLOWED_EXPRESSIONS = (
     r"\$max\(@label_names\.values\(\)\) \+ 1",
     r"\$len\(@(modalities|regions|class_names)\)",
     r"\$@network\.parameters\(\)",
-    r"\$(@[\w#]+|\[1\]) \+ @[\w#]+",  # a chain of lists
+    r"\$@average\.network",
+    r"\$(@[\w#]+|\[1\]) \+ (@[\w#]+|\[@[\w#]+\])",  # a chain of lists
     r"\$@[\w#]+\.(run|exit)\(\)",
     r"\$@summary\.attach\(@train#trainer\)",
     r"\$monai\.utils\.set_determinism\(seed=@seed\)",
