@@ -71,7 +71,7 @@ ALLOWED_EXPRESSIONS = (
     r"\$@average\.network",
     r"\$(@[\w#]+|\[1\]) \+ (@[\w#]+|\[@[\w#]+\])",  # a chain of lists
     r"\$@[\w#]+\.(run|exit)\(\)",
-    r"\$@summary\.attach\(@train#trainer\)",
+    r"\$@(summary|average)\.attach\(@train#trainer\)",
     r"\$monai\.utils\.set_determinism\(seed=@seed\)",
     r"\$monai\.handlers\.from_engine\(\[('\w+'(, )?)+\](, first=True)?\)",
     r"\$torch\.device\('cuda' if torch\.cuda\.is_available\(\) else 'cpu'\)",
