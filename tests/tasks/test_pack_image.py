@@ -9,10 +9,12 @@ import numpy as np
 import pytest
 import torch
 from helpers.image_cases import write_lesions
+from monai.bundle.config_parser import ConfigParser
 from monai.data import CacheDataset
 from monai.transforms import Compose
 from PIL import Image
 
+from bundle import ROOT
 from bundle.data import select_images
 from bundle.io import LoadColorImaged
 from bundle.tasks.images import PackImaged, UnpackImaged
@@ -82,3 +84,14 @@ def test_a_cache_keeps_what_is_packed(tmp_path: Path) -> None:
 def test_other_shares_are_refused(scale: Any) -> None:
     with pytest.raises(ValueError, match=r"crop_scale must lie in \(0, 1\]"):
         PackImaged("image", roi_size=(8, 8), crop_scale=scale)
+
+
+@pytest.mark.parametrize("part", ["train#deterministic_transforms", "validate#preprocessing"])
+def test_a_classification_keeps_images_of_any_size_at_that_of_its_config(part: str, tmp_path: Path) -> None:
+    Image.fromarray(np.random.default_rng(0).integers(0, 256, (600, 900, 3), dtype=np.uint8)).save(tmp_path / "a.jpg")
+    parser = ConfigParser()
+    parser.read_config(f"{ROOT}/configs/lesion_classification/train.json")
+    transforms = parser.get_parsed_content(part)
+    kept = Compose(getattr(transforms, "transforms", transforms))({"image": str(tmp_path / "a.jpg")})["image"]
+    assert kept.numel() * kept.element_size() == 3 * 256 * 256 * 4
+    assert kept.as_tensor().untyped_storage().nbytes() == 3 * 256 * 256 * 4
