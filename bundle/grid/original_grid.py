@@ -14,6 +14,7 @@ from monai.transforms import Invertd, InvertibleTransform, MapTransform
 from monai.utils import ensure_tuple_rep
 
 from .corner_rule import MAPS, ConfidenceMap, SlabLabels, label_dtype
+from .crop_border import content_of
 from .grids import AlignedGrid, Grid, ObliqueGrid
 
 MISALIGNED = 1e-3
@@ -35,7 +36,8 @@ class LabelMapAssembler:
     The grid of the file is known from the metadata of the image: its affine against ``"original_affine"``, the size
     from ``"spatial_shape"``. So it works for flips, permutations, voxel sizes, crops, pads and any other affine
     preprocessing, by whatever transforms. Voxels beyond the border of the image take the nearest scores; those a whole
-    voxel of the image or more beyond it, outside of a crop, are background.
+    voxel of the image or more beyond it, outside of a crop, are background. So is all of a border that
+    :class:`.CropConstantBorderd` has cropped.
 
     Args:
         confidence: maps to make with the labels, of ``"probability"`` (largest softmax probability of the
@@ -89,7 +91,13 @@ class LabelMapAssembly:
         for channel, name in enumerate(maps, start=1):
             storage[channel] = 255 if name == "entropy" else 0
         self.values = storage.permute(0, *range(dims, 0, -1))
-        self.labels = SlabLabels(_grid(matrix, image.shape[2:], self.values, axis), maps)
+        content = content_of(image)
+        target = self.values
+        if content is not None:
+            box, _ = content
+            target = target[(slice(None), *box)]
+            matrix[:dims, -1] += matrix[:dims, :dims] @ [part.start for part in box]
+        self.labels = SlabLabels(_grid(matrix, image.shape[2:], target, axis), maps)
 
     def add(self, scores: torch.Tensor) -> None:
         """Take the next slab of scores ``(K, D, H, W)`` on the grid of the image."""

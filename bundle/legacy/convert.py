@@ -103,7 +103,7 @@ def write_converted(converted: Converted, output: str | Path, roi_size: Sequence
 
     The overlay follows ``inference.json`` or ``evaluate.json``. It sets the network, numbered ``label_names``, the
     window, the axes of the original (slices from inferior to superior, rows, columns) and its intensities, which are
-    standardized without clipping.
+    standardized over all voxels and without clipping.
 
     Args:
         converted: result of :func:`convert_checkpoint`.
@@ -131,7 +131,9 @@ def write_converted(converted: Converted, output: str | Path, roi_size: Sequence
         **({"roi_size": window} if window else {}),
         "network_def": converted.network_def,
         "preprocessing#transforms#1#axcodes": "SPL",
+        "crop_border": False,
         "normalization#percentiles": None,
+        "normalization#exclude_border": False,
     }
     target.parent.mkdir(parents=True, exist_ok=True)
     torch.save(converted.state, target)

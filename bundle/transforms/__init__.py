@@ -10,7 +10,7 @@ from .rand_cut_field_of_view import RandCutFieldOfViewd
 from .rand_flip_sides import RandFlipSidesd
 from .rand_remove_labels import RandRemoveLabelsd
 from .rand_slice_thickness import RandSliceThicknessd
-from .standardize import StandardizeIntensityd
+from .standardize import NormalizeContentd, StandardizeIntensityd
 from .structure_masks import MakeStructureMasksd
 from .synthesize_image import SynthesizeImaged
 
@@ -18,6 +18,7 @@ __all__ = [
     "DilateLabelsd",
     "MakeStructureMasksd",
     "NestedRegions",
+    "NormalizeContentd",
     "RandCutFieldOfViewd",
     "RandFlipSidesd",
     "RandRemoveLabelsd",

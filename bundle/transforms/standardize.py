@@ -1,4 +1,4 @@
-"""Standardization of intensities with little memory."""
+"""Standardization of intensities with the statistics of the content of an image, without its constant border."""
 
 from __future__ import annotations
 
@@ -8,8 +8,11 @@ from typing import Any
 import torch
 from monai.config import KeysCollection
 from monai.data import MetaTensor
-from monai.transforms import MapTransform
+from monai.transforms import MapTransform, NormalizeIntensity
 from monai.utils import convert_to_dst_type
+
+from bundle.grid.constant_border import Content, find_content
+from bundle.utils.image_remarks import add_remarks
 
 SLAB = 16
 """Slices per step, so that temporaries stay small compared with the volume."""
@@ -21,14 +24,18 @@ SAMPLE = 2**20
 class StandardizeIntensityd(MapTransform):
     """Clip every image ``(C, ...)`` at two percentiles and give it zero mean and unit variance over all its voxels.
 
-    Without percentiles the numbers are those of MONAI's ``NormalizeIntensityd``, which needs three times the volume;
-    here it is twice. Mean and variance are accumulated in float64, since intensities may reach 10^6. Clipping keeps a
-    few bright vessels from deciding the contrast. A constant image becomes zero.
+    A constant border (:mod:`bundle.grid.constant_border`) does not count in percentiles, mean and variance, so
+    that padding or a mask does not change the intensities of the content; what was excluded is a remark. Without border
+    and percentiles the numbers are those of MONAI's ``NormalizeIntensityd``, which needs three times the volume; here
+    it is twice. Mean and variance are accumulated in float64, since intensities may reach 10^6. Clipping keeps a few
+    bright vessels from deciding the contrast. If it would make an image constant that is not, it is not clipped, with a
+    remark. A constant image becomes zero.
 
     Args:
         keys: keys of the images.
         percentiles: lower and upper percentile, 0 to 100; of more than 2**20 voxels an even sample is taken. None does
             not clip.
+        exclude_border: exclude a constant border from the statistics; false for networks that were trained without.
         allow_missing_keys: skip missing keys.
 
     Raises:
@@ -45,21 +52,90 @@ class StandardizeIntensityd(MapTransform):
         keys: KeysCollection,
         *,
         percentiles: Sequence[float] | None = None,
+        exclude_border: bool = True,
         allow_missing_keys: bool = False,
     ) -> None:
         super().__init__(keys, allow_missing_keys)
         if percentiles is not None and not (len(percentiles) == 2 and 0 <= percentiles[0] < percentiles[1] <= 100):
             raise ValueError(f"percentiles must be two increasing numbers from 0 to 100 or null, got {percentiles}.")
-        self.percentiles = percentiles
+        self.percentiles, self.exclude_border = percentiles, exclude_border
 
     def __call__(self, data: Mapping[Hashable, Any]) -> dict[Hashable, Any]:
         """Standardize the images; the originals are not touched."""
         d = dict(data)
         for key in self.key_iterator(d):
             values = d[key].as_tensor() if isinstance(d[key], MetaTensor) else torch.as_tensor(d[key])
-            limits = None if self.percentiles is None else _percentiles(values, self.percentiles)
-            d[key] = convert_to_dst_type(_standardize(values, limits), d[key], dtype=torch.float32)[0]
+            content = find_content(values) if self.exclude_border else Content(values, 1.0)
+            limits = None if self.percentiles is None else _percentiles(content.values, self.percentiles)
+            remarks = _border_remark(content)
+            if limits is not None and limits[0] == limits[1] and bool((content.values != limits[0]).any()):
+                remarks.append(f"not clipped, as more than {min(self.percentiles or ()):g} % of all voxels are equal")
+                limits = None
+            source = d[key]
+            d[key] = convert_to_dst_type(_standardize(values, content, limits), source, dtype=torch.float32)[0]
+            add_remarks(d[key], remarks)
         return d
+
+
+class NormalizeContentd(MapTransform):
+    """Give every channel of an image ``(C, ...)`` zero mean and unit variance, as ``NormalizeIntensityd`` does.
+
+    A constant border does not count, see :class:`StandardizeIntensityd`. An image without one has the numbers of
+    ``NormalizeIntensityd`` with ``channel_wise``, bit by bit.
+
+    Args:
+        keys: keys of the images.
+        tolerance: a border that changes the mean of every channel by at most this many standard deviations of the
+            content, and the standard deviation by at most this share, counts; 0 excludes every border. For networks
+            whose training images have bars of a neutral color.
+        allow_missing_keys: skip missing keys.
+
+    Raises:
+        ValueError: when the tolerance is negative.
+
+    Examples:
+        >>> image = torch.nn.functional.pad(torch.tensor([[[1.0, 2.0], [3.0, 4.0]]]), (2, 2, 2, 2))
+        >>> NormalizeContentd("image")({"image": image})["image"][0, 2:4, 2:4].sum().item()
+        0.0
+    """
+
+    def __init__(self, keys: KeysCollection, *, tolerance: float = 0.0, allow_missing_keys: bool = False) -> None:
+        super().__init__(keys, allow_missing_keys)
+        if tolerance < 0:
+            raise ValueError(f"tolerance must be 0 or more, got {tolerance}.")
+        self.tolerance = tolerance
+
+    def __call__(self, data: Mapping[Hashable, Any]) -> dict[Hashable, Any]:
+        """Normalize the images."""
+        d = dict(data)
+        for key in self.key_iterator(d):
+            values = d[key].as_tensor() if isinstance(d[key], MetaTensor) else torch.as_tensor(d[key])
+            content = find_content(values)
+            if content.share == 1 or self._counts(_statistics(values), _statistics(content.values)):
+                d[key] = NormalizeIntensity(channel_wise=True)(d[key])
+            else:
+                mean, deviation = _statistics(content.values)
+                d[key] = NormalizeIntensity(mean, deviation, channel_wise=True)(d[key])
+                add_remarks(d[key], _border_remark(content))
+        return d
+
+    def _counts(self, whole: tuple[list[float], list[float]], content: tuple[list[float], list[float]]) -> bool:
+        return self.tolerance > 0 and all(
+            abs(mean - own_mean) <= self.tolerance * own and abs(deviation - own) <= self.tolerance * own
+            for mean, deviation, own_mean, own in zip(*whole, *content, strict=True)
+        )
+
+
+def _statistics(values: torch.Tensor) -> tuple[list[float], list[float]]:
+    """Return means and standard deviations of the channels."""
+    channels = [channel.float().contiguous() for channel in values]
+    return [float(channel.mean()) for channel in channels], [float(channel.std(unbiased=False)) for channel in channels]
+
+
+def _border_remark(content: Content) -> list[str]:
+    if content.share == 1:
+        return []
+    return [f"a constant border, {1 - content.share:.1%} of the image, does not count in the intensity statistics"]
 
 
 def _percentiles(values: torch.Tensor, percentiles: Sequence[float]) -> tuple[float, float]:
@@ -69,15 +145,16 @@ def _percentiles(values: torch.Tensor, percentiles: Sequence[float]) -> tuple[fl
     return float(low), float(high)
 
 
-def _standardize(values: torch.Tensor, limits: tuple[float, float] | None) -> torch.Tensor:
+def _standardize(values: torch.Tensor, content: Content, limits: tuple[float, float] | None) -> torch.Tensor:
     def doubled(slab: torch.Tensor) -> torch.Tensor:
         return slab.double() if limits is None else slab.double().clamp_(*limits)
 
-    slabs = values.split(SLAB, dim=1)
-    mean = sum(float(doubled(slab).sum()) for slab in slabs) / values.numel()
-    variance = sum(float((doubled(slab) - mean).square_().sum()) for slab in slabs) / values.numel()
+    count = content.values.numel()
+    parts = content.values.split(SLAB if content.values.ndim == values.ndim else SAMPLE, dim=1)
+    mean = sum(float(doubled(part).sum()) for part in parts) / count
+    variance = sum(float((doubled(part) - mean).square_().sum()) for part in parts) / count
     scale = variance**-0.5 if variance > 0 else 1.0
     result = torch.empty(values.shape, dtype=torch.float32, device=values.device)
-    for slab, target in zip(slabs, result.split(SLAB, dim=1), strict=True):
+    for slab, target in zip(values.split(SLAB, dim=1), result.split(SLAB, dim=1), strict=True):
         target.copy_((doubled(slab) - mean).mul_(scale))
     return result

@@ -5,7 +5,11 @@ import torch
 from monai.data import MetaTensor
 from monai.transforms import NormalizeIntensityd
 
-from bundle.transforms import StandardizeIntensityd
+from bundle.transforms import NormalizeContentd, StandardizeIntensityd
+
+
+def normalized(image: torch.Tensor) -> torch.Tensor:
+    return NormalizeContentd("image")({"image": image})["image"]
 
 
 @pytest.mark.parametrize("shape", [(1, 5, 6, 7), (1, 40, 6, 7), (2, 17, 8)])
@@ -66,3 +70,76 @@ def test_percentiles_of_a_large_volume_come_from_an_even_sample() -> None:
 def test_impossible_percentiles_are_refused(percentiles: tuple[float, ...]) -> None:
     with pytest.raises(ValueError, match="percentiles must be two increasing numbers"):
         StandardizeIntensityd("image", percentiles=percentiles)
+
+
+@pytest.mark.parametrize("pad", [1, 5, 20])
+@pytest.mark.parametrize("value", [0.0, -3000.0, 9000.0])
+@pytest.mark.parametrize("percentiles", [None, (1, 99)])
+def test_a_constant_border_does_not_change_the_intensities_of_the_content(
+    pad: int, value: float, percentiles: tuple[float, float] | None
+) -> None:
+    image = 1000 + 150 * torch.randn(1, 34, 21, 18, generator=torch.Generator().manual_seed(0))
+    padded = torch.nn.functional.pad(image, [pad] * 6, value=value)
+    transform = StandardizeIntensityd("image", percentiles=percentiles)
+    wanted, found = (transform({"image": values})["image"] for values in (image, padded))
+    assert torch.equal(found[:, pad:-pad, pad:-pad, pad:-pad], wanted)
+    assert torch.equal(normalized(padded)[:, pad:-pad, pad:-pad, pad:-pad], normalized(image))
+
+
+def test_a_masked_image_has_the_intensities_of_the_masked_part() -> None:
+    place = torch.stack(torch.meshgrid(*[torch.linspace(-1, 1, 30)] * 3, indexing="ij"))
+    inside = place.square().sum(0) < 1
+    image = torch.where(inside, 1000 + 150 * torch.randn(30, 30, 30, generator=torch.Generator().manual_seed(0)), 0)[
+        None
+    ]
+    for found in (StandardizeIntensityd("image")({"image": image})["image"], normalized(image)):
+        tissue = found[0, inside]
+        assert tissue.mean().abs() < 1e-5
+        assert tissue.std(unbiased=False) == pytest.approx(1, abs=1e-5)
+
+
+def test_what_was_excluded_is_a_remark_after_those_of_the_loader() -> None:
+    image = torch.nn.functional.pad(torch.randn(1, 8, 8, 8), (0, 0, 0, 0, 8, 0))
+    for transform in (StandardizeIntensityd("image"), NormalizeContentd("image")):
+        for given, prefix in ({}, ""), ({"remarks": "first"}, "first; "):
+            meta = transform({"image": MetaTensor(image, meta=given)})["image"].meta
+            assert meta["remarks"] == (
+                f"{prefix}a constant border, 50.0% of the image, does not count in the intensity statistics"
+            )
+    assert "remarks" not in StandardizeIntensityd("image")({"image": MetaTensor(image[:, 8:])})["image"].meta
+
+
+def test_the_border_counts_where_a_network_was_trained_so() -> None:
+    image = torch.nn.functional.pad(torch.randn(1, 8, 8, 8), [3] * 6)
+    found = StandardizeIntensityd("image", exclude_border=False)({"image": image})["image"]
+    torch.testing.assert_close(found, NormalizeIntensityd("image")({"image": image})["image"], atol=1e-5, rtol=1e-5)
+
+
+def test_clipping_never_makes_an_image_constant_that_is_not() -> None:
+    image = torch.zeros(1, 20, 20, 20)
+    image[0, 0, 0, 0] = image[0, 19, 19, 19] = image[0, 10, 10, 10] = 5.0
+    image[0, :3] += torch.arange(20.0)[None, None] / 100
+    image = torch.where(image.abs() > 4.9, image, 0)
+    found = StandardizeIntensityd("image", percentiles=(1, 99), exclude_border=False)({"image": MetaTensor(image)})
+    assert found["image"].std() > 0
+    assert found["image"].meta["remarks"] == "not clipped, as more than 1 % of all voxels are equal"
+
+
+@pytest.mark.parametrize("shape", [(3, 20, 24), (1, 9, 8, 7)])
+def test_channels_without_a_border_have_the_numbers_of_monai_bit_by_bit(shape: tuple[int, ...]) -> None:
+    image = 255 * torch.rand(shape, generator=torch.Generator().manual_seed(0))
+    wanted = NormalizeIntensityd("image", channel_wise=True)({"image": image.clone()})["image"]
+    assert torch.equal(normalized(image), wanted)
+
+
+def test_bars_that_hardly_change_the_statistics_count_on_request() -> None:
+    generator = torch.Generator().manual_seed(0)
+    image = 170 + 40 * torch.randn(3, 40, 50, generator=generator)
+    for value, counts in ((200.0, True), (0.0, False)):
+        framed = torch.nn.functional.pad(image, (0, 0, 5, 5), value=value)
+        plain = NormalizeIntensityd("image", channel_wise=True)({"image": framed.clone()})["image"]
+        found = NormalizeContentd("image", tolerance=0.35)({"image": framed})["image"]
+        assert torch.equal(found, plain) == counts
+        assert not torch.equal(normalized(framed), plain)
+    with pytest.raises(ValueError, match="tolerance must be 0 or more"):
+        NormalizeContentd("image", tolerance=-1)

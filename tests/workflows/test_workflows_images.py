@@ -190,3 +190,18 @@ def test_parts_of_cells_are_distinguished(tmp_path: Path) -> None:
     assert {"lesion0_seg.png", "lesion0_probability_nucleus.png"} <= names
     with (tmp_path / "found" / "images.csv").open() as file:
         assert {row["structure"] for row in csv.DictReader(file)} == {"cytoplasm", "nucleus"}
+
+
+def test_a_border_is_background_and_changes_nothing_inside(checkpoint: str, tmp_path: Path) -> None:
+    image, _ = draw_lesion(48, 64, seed=9)
+    pads = ((7, 12), (20, 3), (0, 0))
+    for name, value in ("plain", None), ("black", 0), ("white", 255):
+        pixels = image if value is None else np.pad(image, pads, constant_values=value)
+        Image.fromarray(pixels).save(tmp_path / f"{name}.png")
+    run_images(TASKS[0], "inference", input=str(tmp_path), output_dir=str(tmp_path / "out"), checkpoint=checkpoint)
+    plain, black, white = (
+        np.asarray(Image.open(tmp_path / "out" / f"{name}_seg.png")) for name in ("plain", "black", "white")
+    )
+    assert plain.any()
+    np.testing.assert_array_equal(black, np.pad(plain, pads[:2]))
+    np.testing.assert_array_equal(white, black)

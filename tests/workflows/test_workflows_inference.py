@@ -240,3 +240,20 @@ def test_a_workflow_can_run_twice(tmp_path: Path, checkpoint: str) -> None:
     workflow.run()
     workflow.run()
     assert (tmp_path / "out" / "scan_seg.nii.gz").is_file()
+
+
+@pytest.mark.parametrize("value", [0, 700])
+def test_padding_of_any_value_is_background_and_changes_nothing_inside(
+    value: int, tmp_path: Path, checkpoint: str
+) -> None:
+    values = noise((20, 18, 24)) + ball((20, 18, 24), 6)
+    affine = np.diag([1.2, 0.9, 1.0, 1.0])
+    plain = segment(write_nifti(tmp_path / "plain.nii.gz", values, affine), tmp_path / "out", checkpoint)
+    padded_values = np.pad(values, ((5, 0), (20, 7), (3, 9)), constant_values=value)
+    padded = segment(write_nifti(tmp_path / "padded.nii.gz", padded_values, affine), tmp_path / "out", checkpoint)
+    expected = np.pad(np.asarray(plain.dataobj), ((5, 0), (20, 7), (3, 9)))
+    np.testing.assert_array_equal(padded.dataobj, expected)
+    assert np.unique(expected).size > 1
+    (remark,) = json.loads((tmp_path / "out" / "padded.json").read_text())["remarks"]
+    assert remark.startswith("a constant border, ")
+    assert remark.endswith("of the image, was cropped")

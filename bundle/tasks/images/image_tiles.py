@@ -13,6 +13,7 @@ from monai.inferers import Inferer
 from monai.utils import convert_to_dst_type
 from torch.nn import functional
 
+from bundle.grid.crop_border import restore_border
 from bundle.inference.windows import window_starts
 from bundle.utils.parse_bool import parse_bool
 
@@ -22,6 +23,8 @@ MIN_UNCERTAINTY = 0.05
 
 class ImageTilesInferer(Inferer):
     """Run a network of a fixed input size on images of any size; returns scores at the size of the images.
+
+    Scores of an image whose border :class:`bundle.grid.CropConstantBorderd` has cropped have the size of its file.
 
     The complete image is resized to the input size of the network, and its scores are resized back. With
     ``tile_size``, tiles of that many pixels are resized to the input size as well, which gives finer borders. As a tile
@@ -92,7 +95,8 @@ class ImageTilesInferer(Inferer):
         def run(parts: torch.Tensor) -> torch.Tensor:
             return network(parts, *args, **kwargs).detach().float()
 
-        scores = torch.cat([self._scores(image[None], run) for image in images])
+        restored = [restore_border(self._scores(image[None], run)[0], inputs, i) for i, image in enumerate(images)]
+        scores = torch.stack(restored)
         return convert_to_dst_type(scores, inputs, dtype=scores.dtype)[0]
 
     def example(self, inputs: torch.Tensor) -> torch.Tensor:
