@@ -14,7 +14,7 @@ import torch
 from contracts import config as contract
 from helpers.classified_cases import CLASSES, make_classification, run_classification, write_classified
 from ignite.engine import Events
-from PIL import Image
+from PIL import Image, ImageChops, ImageOps
 from sklearn.metrics import roc_auc_score
 
 from bundle.networks import ARLNet
@@ -245,6 +245,22 @@ def test_maps_of_the_classes_are_drawn_on_the_image(dataset: Path, checkpoint: s
     }
     with Image.open(tmp_path / "lesion0_cam_melanoma.jpg") as figure:
         assert figure.size == (64, 48)
+
+
+def test_a_border_around_an_image_does_not_change_its_classes(dataset: Path, checkpoint: str, tmp_path: Path) -> None:
+    (tmp_path / "in").mkdir()
+    with Image.open(dataset / "images" / "lesion0.png") as image:
+        image.save(tmp_path / "in" / "plain.png")
+        ImageOps.expand(image.convert("RGB"), 12).save(tmp_path / "in" / "framed.png")
+    options = {"input": str(tmp_path / "in"), "checkpoint": checkpoint}
+    run_classification("inference", output_dir=str(tmp_path / "out"), **options)
+    framed, plain = rows(tmp_path / "out" / "predictions.csv")
+    assert framed["melanoma"] == plain["melanoma"]
+    assert "constant border" in read(tmp_path / "out" / "framed.json")["remarks"][0]
+    options |= {"cam_class": "melanoma", "run_id": "cam"}
+    make_classification("explain", output_dir=str(tmp_path / "cam"), **options).run()
+    maps = {name: Image.open(tmp_path / "cam" / f"{name}_cam_melanoma.png") for name in ("plain", "framed")}
+    assert ImageChops.difference(ImageOps.expand(maps["plain"], 12), maps["framed"]).getextrema() == (0, 0)
 
 
 def test_thresholds_and_temperature_are_those_of_the_metadata() -> None:

@@ -14,6 +14,7 @@ from monai.data import MetaTensor
 from monai.transforms import MapTransform
 from PIL import Image
 
+from bundle.grid.crop_border import content_of, restore_border
 from bundle.inference.background_writer import BackgroundWriter, run_or_submit
 from bundle.inference.case_record import RECORD, CaseRecord, record_of_data
 from bundle.io.images import EXIF_ORIENTATION, read_image, stored
@@ -42,7 +43,8 @@ class RestoreImageSized(MapTransform):
     """Resize maps ``(C, h, w)``, such as logits, to the size of the file of their image.
 
     Values are interpolated linearly, with smoothing where the map is larger than the file. The size is
-    ``"original_size"`` of :class:`.LoadColorImaged`; a map that has it is kept as it is.
+    ``"original_size"`` of :class:`.LoadColorImaged`; a map that has it is kept as it is. In a border that
+    :class:`bundle.grid.CropConstantBorderd` has cropped, logits are those of the background.
 
     Args:
         keys: keys of the maps.
@@ -64,12 +66,15 @@ class RestoreImageSized(MapTransform):
         d = dict(data)
         meta = d[self.image_key].meta
         size = _original_size(meta)
+        content = content_of(d[self.image_key])
+        inner = size if content is None else tuple(part.stop - part.start for part in content[0])
         for key in self.key_iterator(d):
             values = torch.as_tensor(d[key])
             if tuple(values.shape[1:]) != size:
                 values = torch.nn.functional.interpolate(
-                    values[None].float(), size=size, mode="bilinear", antialias=True
+                    values[None].float(), size=inner, mode="bilinear", antialias=True
                 )[0]
+                values = restore_border(values, d[self.image_key])
             d[key] = MetaTensor(values, meta=dict(meta))
         return d
 
