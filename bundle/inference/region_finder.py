@@ -14,6 +14,9 @@ from torch.nn import functional
 
 from .window_ensemble import Network
 
+ROUNDING = 1e-3
+"""Largest error of a position that is computed from an affine, in voxels."""
+
 
 @dataclass(frozen=True)
 class Region:
@@ -125,7 +128,7 @@ def extent_mm(image: MetaTensor) -> list[float]:
 
 
 def region_box(image: MetaTensor, center_mm: Sequence[float], size_mm: Sequence[float]) -> tuple[slice, ...]:
-    """Return the voxels of an image within a box around a point, cut at the border.
+    """Return the voxels of an image whose centers lie within a box around a point, cut at the border.
 
     Args:
         image: image ``(..., D, H, W)``.
@@ -136,6 +139,6 @@ def region_box(image: MetaTensor, center_mm: Sequence[float], size_mm: Sequence[
     center = np.linalg.solve(affine[:3, :3], np.asarray(center_mm) - affine[:3, 3])
     half = np.asarray(size_mm) / np.linalg.norm(affine[:3, :3], axis=0) / 2
     size = np.array(image.shape[-3:])
-    low = np.clip(np.round(center - half), 0, size - 1).astype(int)
-    high = np.clip(np.round(center + half), 0, size - 1).astype(int) + 1
+    low = np.clip(np.ceil(center - half - ROUNDING), 0, size - 1).astype(int)
+    high = np.clip(np.floor(center + half + ROUNDING), 0, size - 1).astype(int) + 1
     return tuple(slice(int(start), int(stop)) for start, stop in zip(low, high, strict=True))

@@ -97,3 +97,10 @@ def test_a_box_has_its_size_in_mm_and_ends_at_the_border() -> None:
     assert region_box(image, center, [12, 8, 16]) == (slice(8, 13), slice(7, 12), slice(6, 11))
     corner = OBLIQUE[:3] @ [0, 17, 8, 1]
     assert region_box(image, corner, [12, 8, 16]) == (slice(0, 3), slice(15, 18), slice(6, 11))
+
+
+@pytest.mark.parametrize("shift", [0.0, 0.3, 0.5, 0.9])
+def test_a_box_is_never_larger_than_asked(shift: float) -> None:
+    image = meta_tensor(torch.zeros(1, 100, 90, 80))[None]
+    box = region_box(image, [50 + shift, 40 - shift, 40 + shift], [39, 55, 39])
+    assert all(part.stop - part.start - 1 <= size for part, size in zip(box, (39, 55, 39), strict=True))
