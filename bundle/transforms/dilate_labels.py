@@ -29,6 +29,7 @@ class DilateLabelsd(MapTransform):
         ValueError: when the margin is negative.
 
     Examples:
+        >>> from monai.data import MetaTensor
         >>> label = MetaTensor(torch.tensor([[[[0, 0, 1, 3, 3]]]]))
         >>> DilateLabelsd("label", labels=[1], margin=1.0)({"label": label})["label"].flatten().tolist()
         [0, 1, 1, 1, 3]

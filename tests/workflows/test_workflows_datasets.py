@@ -121,7 +121,7 @@ def test_regions_are_learned_evaluated_and_segmented_as_the_same_structures(
     workflow = run_workflow(
         ["train.json", "datasets/brats2018_regions.json"],
         output_dir=str(tmp_path),
-        **{"epochs": 45, "val_interval": 45, "learning_rate": 0.02, "augmentation": [], **options},
+        **{"epochs": 70, "val_interval": 70, "learning_rate": 0.02, "augmentation": [], **options},
     )
     options |= {"split": "validation", "checkpoint": str(tmp_path / "model.pt"), "output_dir": str(tmp_path / "out")}
     run_workflow(["evaluate.json", "datasets/brats2018_regions.json"], **options)
