@@ -44,18 +44,21 @@ def run_demo(output_dir: str | Path) -> dict[str, dict[str, float]]:
     nib.save(template, output / "mni152_t1.nii.gz")
     starts = {side: _save_crop(template, center, crops / f"{side}.nii.gz") for side, center in SIDES.items()}
     segment(crops, results)
-    labels = np.zeros(template.shape, np.uint8)
-    volumes = {}
+    labels, sides = np.zeros(template.shape, np.uint8), np.zeros(template.shape, np.uint8)
+    volumes: dict[str, dict[str, float]] = {}
+    groups: dict[str, dict[str, int]] = {}
     for side, start in starts.items():
         part = np.asanyarray(nib.Nifti1Image.from_filename(results / f"{side}_seg.nii.gz").dataobj)
-        labels[tuple(slice(low, low + size) for low, size in zip(start, part.shape, strict=True))] = part
+        box = tuple(slice(low, low + size) for low, size in zip(start, part.shape, strict=True))
+        labels[box] = part
         found = json.loads((results / f"{side}.json").read_text(encoding="utf-8"))["labels"]
         volumes[side] = {name: item["volume_mm3"] for name, item in found.items()}
-        values = {name: item["value"] for name, item in found.items()}
+        offset = len(found) * len(groups)
+        groups[side] = {name: item["value"] + offset for name, item in found.items()}
+        sides[box] = np.where(part, part + offset, 0)
     nib.save(nib.Nifti1Image(labels, template.affine, dtype=np.uint8), output / "mni152_hippocampus.nii.gz")
-    centers = [_nearest_voxel(template, center) for center in SIDES.values()]
-    overlay = output / "mni152_hippocampus.png"
-    save_overlay(template.get_fdata(), labels, overlay, values, centers=centers, titles=list(SIDES))
+    image, overlay = template.get_fdata(dtype=np.float32), output / "mni152_hippocampus.png"
+    save_overlay((image, template.affine), (sides, template.affine), overlay, groups=groups)
     _log_volumes(volumes, output)
     return volumes
 

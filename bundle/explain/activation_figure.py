@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -10,7 +10,8 @@ import numpy as np
 import torch
 from monai.data import MetaTensor
 
-from bundle.visualize.overlay import AXES, COLORS, _planes
+from bundle.visualize.overlay import COLORS
+from bundle.visualize.overlay_planes import AXES
 
 SIDES = ("left to right, mm", "posterior to anterior, mm", "inferior to superior, mm")
 """What the axes of a volume in RAS+ order are called in a figure."""
@@ -84,6 +85,11 @@ def _draw(
     panel.set_ylabel(SIDES[up], fontsize=8)
     panel.tick_params(labelsize=7)
     return shown
+
+
+def _planes(center: Sequence[int], axis: int, shape: Sequence[int], margin: int) -> tuple[int | slice, ...]:
+    window = [slice(max(c - margin, 0), min(c + margin, n)) for c, n in zip(center, shape, strict=True)]
+    return tuple(int(center[i]) if i == axis else window[i] for i in range(3))
 
 
 def _middle(mask: np.ndarray) -> list[int]:

@@ -16,7 +16,9 @@ from bundle.io.label_maps import save_label_map
 from bundle.io.output_formats import DICOM_PACKAGES, ENDINGS
 from bundle.utils.check_choice import check_choice
 from bundle.utils.label_names import structures_of
+from bundle.utils.parse_bool import parse_bool
 from bundle.utils.write_json import write_json
+from bundle.visualize.overlay import Overlay
 
 from .background_writer import BackgroundWriter, run_or_submit
 from .case_record import RECORD, CaseRecord, record_of_data
@@ -44,11 +46,13 @@ class SaveSegmentationd(MapTransform):
             ``"dicom_seg_labelmap"`` or ``"rtstruct"``; confidence maps are written as NIfTI then. Pass it to
             :class:`bundle.io.LoadVolumed` too, so that an input that does not fit is refused before the network runs.
         maps: names of the confidence maps, see :class:`bundle.grid.SplitConfidenceMapsd`.
+        overlay: whether ``<case>_overlay.png`` is written, see :class:`bundle.visualize.Overlay`; text such as
+            ``"true"`` of a command line is understood.
         writer: background thread that writes; None writes before the call returns.
         allow_missing_keys: skip missing keys.
 
     Raises:
-        ValueError: when ``output_format`` is unknown.
+        ValueError: when ``output_format`` is unknown, or ``overlay`` is neither true nor false.
     """
 
     def __init__(
@@ -62,6 +66,7 @@ class SaveSegmentationd(MapTransform):
         postfix: str = "seg",
         output_format: str = "nii.gz",
         maps: Sequence[str] = (),
+        overlay: bool | int | str = False,
         writer: BackgroundWriter | None = None,
         allow_missing_keys: bool = False,
     ) -> None:
@@ -70,6 +75,7 @@ class SaveSegmentationd(MapTransform):
         self.output_format, self.maps, self.writer = output_format, list(maps), writer
         self.label_names, self.output_dir, self.postfix = structures_of(label_names), Path(str(output_dir)), postfix
         self.image_key, self.checkpoint = image_key, checkpoint
+        self.overlay = parse_bool("overlay", overlay)
         self.dtype = np.min_scalar_type(max(self.label_names.values()))
 
     def __call__(self, data: Mapping[Hashable, Any]) -> dict[Hashable, Any]:
@@ -88,11 +94,29 @@ class SaveSegmentationd(MapTransform):
                 raise ValueError(f"the data lack the confidence maps {missing}; add SplitConfidenceMapsd before.")
             maps = {name: _array(d[f"{key}_{name}"], np.uint8) for name in self.maps}
             labels, affine = _array(d[key], self.dtype), np.asarray(d[key].affine)
-            run_or_submit(self.writer, record, partial(self._write, record, labels, maps, affine))
+            overlay = self._overlay(d, record, labels, affine) if self.overlay else None
+            run_or_submit(self.writer, record, partial(self._write, record, labels, maps, affine, overlay))
         return d
 
+    def _overlay(
+        self, data: Mapping[Hashable, Any], record: CaseRecord, labels: np.ndarray, affine: np.ndarray
+    ) -> Overlay:
+        """Sample the planes of the overlay here, so that the image does not wait in memory for the writer."""
+        image = data[self.image_key]
+        values = image.as_tensor()[0].detach().cpu().numpy()
+        return Overlay((values, np.asarray(image.affine)), (labels, affine), groups=self._groups(record))
+
+    def _groups(self, record: CaseRecord) -> Mapping[str, Mapping[str, int]]:
+        """Return the structures of the overlay by the title of their row."""
+        return {"": self.label_names}
+
     def _write(
-        self, record: CaseRecord, labels: np.ndarray, maps: Mapping[str, np.ndarray], affine: np.ndarray
+        self,
+        record: CaseRecord,
+        labels: np.ndarray,
+        maps: Mapping[str, np.ndarray],
+        affine: np.ndarray,
+        overlay: Overlay | None,
     ) -> None:
         self.output_dir.mkdir(parents=True, exist_ok=True)
         target = self.output_dir / f"{record.case}_{self.postfix}{ENDINGS[self.output_format]}"
@@ -109,6 +133,9 @@ class SaveSegmentationd(MapTransform):
             ending = ENDINGS["nii.gz" if self.output_format in DICOM_PACKAGES else self.output_format]
             files.append(self.output_dir / f"{record.case}_{name}{ending}")
             save_label_map(values, files[-1], source=record.file, affine=affine)
+        if overlay is not None:
+            files.append(self.output_dir / f"{record.case}_overlay.png")
+            overlay.save(files[-1])
         results = {
             "output": str(target),
             "shape": list(labels.shape),

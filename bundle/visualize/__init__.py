@@ -1,7 +1,8 @@
 """Drawing of label maps on images."""
 
-from .overlay import save_overlay
+from .overlay import Overlay, save_overlay
 
 __all__ = [
+    "Overlay",
     "save_overlay",
 ]
