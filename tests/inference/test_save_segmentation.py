@@ -19,6 +19,8 @@ import torch
 from helpers.dicom_files import write_series
 from helpers.phantoms import ball, noise, rotation, write_nifti
 from monai.data import MetaTensor, decollate_batch, list_data_collate
+from monai.transforms import Orientation
+from PIL import Image
 
 from bundle import __version__
 from bundle.inference import BackgroundWriter, CaseRecord, SaveSegmentationd
@@ -282,6 +284,37 @@ def test_maps_of_more_classes_than_a_byte_holds_are_bytes(image: Path, tmp_path:
     written = nib.load(tmp_path / "scan_margin.nii.gz")
     assert written.get_data_dtype() == np.uint8
     np.testing.assert_array_equal(np.asarray(written.dataobj), ball() * 100)
+
+
+@pytest.mark.parametrize("in_background", [True, False])
+def test_the_overlay_is_written_and_listed_in_the_json(in_background: bool, image: Path, tmp_path: Path) -> None:
+    writer = BackgroundWriter() if in_background else None
+    options = {"output_dir": tmp_path / "out", "overlay": "true", "writer": writer}
+    record = SaveSegmentationd("pred", label_names=NAMES, **options)(case_of(image, ball(), case="a"))["record"]
+    if writer is not None:
+        writer.finish()
+    assert list(record.to_json()["files"]) == ["a_seg.nii.gz", "a_overlay.png"]
+    with Image.open(tmp_path / "out" / "a_overlay.png") as drawn:
+        assert drawn.size[0] > 1000
+
+
+def test_the_overlay_shows_an_image_on_another_grid_at_the_same_place(image: Path, tmp_path: Path) -> None:
+    drawn = []
+    for turned in (False, True):
+        data = case_of(image, ball())
+        if turned:
+            data["image"] = Orientation("LIA", labels=None)(data["image"])
+        save = SaveSegmentationd("pred", label_names=NAMES, output_dir=tmp_path, overlay=True)
+        save(data)
+        with Image.open(tmp_path / "scan_overlay.png") as figure:
+            drawn.append(np.asarray(figure).astype(int))
+    assert drawn[0].shape == drawn[1].shape
+    assert (np.abs(drawn[0] - drawn[1]) <= 1).mean() > 0.999
+
+
+def test_the_overlay_is_true_or_false(tmp_path: Path) -> None:
+    with pytest.raises(ValueError, match="overlay must be true or false, got 'some'"):
+        SaveSegmentationd("pred", label_names=NAMES, output_dir=tmp_path, overlay="some")
 
 
 def test_the_background_is_not_measured_as_a_structure(image: Path, tmp_path: Path) -> None:

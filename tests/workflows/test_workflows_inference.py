@@ -89,7 +89,8 @@ def test_a_folder_a_file_and_a_datalist_are_inputs(tmp_path: Path, checkpoint: s
         output = tmp_path / source.name
         run_workflow("inference.json", input=str(source), output_dir=str(output), checkpoint=checkpoint)
         assert sorted(path.name for path in output.iterdir()) == sorted(
-            [f"{name}{ending}" for name in names for ending in (".json", "_seg.nii.gz")] + ["summary.json"]
+            [f"{name}{ending}" for name in names for ending in (".json", "_overlay.png", "_seg.nii.gz")]
+            + ["summary.json"]
         )
 
 
