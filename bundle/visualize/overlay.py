@@ -51,7 +51,7 @@ class Overlay:
         >>> labels[5:9, 5:9, 5:9] = 1
         >>> overlay = Overlay((labels * 0.5, np.eye(4)), (labels, np.eye(4)), groups={"": {"cube": 1}})
         >>> overlay.draw().width
-        1212
+        1224
     """
 
     def __init__(
