@@ -70,7 +70,7 @@ class Overlay:
     def save(self, path: str | Path) -> None:
         """Write the figure as a PNG."""
         with atomic_write(Path(path)) as partial:
-            self.draw().save(partial, format="PNG", compress_level=4)
+            self.draw().save(partial, format="PNG", compress_level=3)
 
     def draw(self) -> Image.Image:
         """Return the figure."""
