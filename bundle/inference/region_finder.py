@@ -12,6 +12,9 @@ from monai.data import MetaTensor
 from scipy import ndimage
 from torch.nn import functional
 
+from bundle.utils.parse_bool import parse_bool
+
+from .plausibility import REGION, Plausibility
 from .window_ensemble import Network
 
 ROUNDING = 1e-3
@@ -56,18 +59,23 @@ class RegionFinder:
         regions: class of every region by its name.
         preprocessing: dictionary transform of ``"image"`` ``(1, D, H, W)`` to the coarse grid and the intensities of
             the network.
+        size_mm: size of the box of a region along the axes of the image.
+        largest_crop_mm: an image of at most this size along every axis is the crop of one region and is not searched.
         divisor: the sizes that the network takes are multiples of it; images are padded by their minimum.
         min_volume_mm3: smaller components are none.
+        enabled: true searches, false does not; ``"auto"`` does so if ``plausibility`` knows results of regions.
+        plausibility: what is known of the weights that segment the regions; None for nothing.
 
     Raises:
-        ValueError: when there is no region.
+        ValueError: when there is no region, or ``enabled`` is invalid.
 
     Examples:
         >>> def network(image):
         ...     return torch.cat([0.5 - image, image], dim=1)
         >>> image = torch.zeros(1, 1, 8, 8, 8)
         >>> image[..., 2:4, 5] = 1
-        >>> finder = RegionFinder(network, regions={"lesion": 1}, preprocessing=lambda data: data)
+        >>> sizes = {"size_mm": [4, 4, 4], "largest_crop_mm": [4, 4, 4]}
+        >>> finder = RegionFinder(network, regions={"lesion": 1}, preprocessing=lambda data: data, **sizes)
         >>> finder(MetaTensor(image))[0].center_mm
         (3.5, 2.5, 5.0)
     """
@@ -78,14 +86,26 @@ class RegionFinder:
         *,
         regions: Mapping[str, int],
         preprocessing: Callable[[Mapping[str, Any]], Mapping[Any, Any]],
+        size_mm: Sequence[float],
+        largest_crop_mm: Sequence[float],
         divisor: int = 16,
         min_volume_mm3: float = 0.0,
+        enabled: bool | str = "auto",
+        plausibility: Plausibility | None = None,
     ) -> None:
         if not regions:
             raise ValueError("regions must name at least one region, {name: class}.")
         self.network = network.eval() if isinstance(network, torch.nn.Module) else network
         self.regions, self.preprocessing = dict(regions), preprocessing
+        self.size_mm, self.largest_crop_mm = list(size_mm), list(largest_crop_mm)
         self.divisor, self.min_volume_mm3 = divisor, min_volume_mm3
+        is_known = plausibility is not None and plausibility.is_known(REGION)
+        self.enabled = is_known if enabled == "auto" else parse_bool("find_regions", enabled)
+
+    def is_searched(self, image: MetaTensor) -> bool:
+        """Return whether regions are to be found in an image ``(..., D, H, W)``."""
+        sizes = zip(extent_mm(image), self.largest_crop_mm, strict=True)
+        return self.enabled and any(size > limit for size, limit in sizes)
 
     def __call__(self, image: MetaTensor) -> list[Region]:
         """Return the regions of an image ``(1, 1, D, H, W)``, in the order of ``regions``."""

@@ -3,45 +3,75 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
 from typing import Any, cast
 
+import numpy as np
 import torch
 from monai.data import MetaTensor
 from monai.inferers import Inferer
 from monai.transforms import SpatialCrop
+from scipy import ndimage
 
-from bundle.utils.errors import FileError
+from bundle.io.input_checks import BadInputError
+from bundle.utils.label_names import structures_of
 
-from .region_finder import Region, RegionFinder, extent_mm, region_box
+from .plausibility import CROP, REGION, Plausibility
+from .prepare_crop import SEARCHED
+from .region_finder import Region, RegionFinder, region_box
+from .result_features import FeatureAssembler
 from .window_ensemble import Network
 
 logger = logging.getLogger(__name__)
 
 
-class NothingFoundError(FileError):
+class NothingFoundError(BadInputError):
     """An image in which no region was found."""
+
+
+class ImplausibleResultError(BadInputError):
+    """An image whose result is not plausible, so that no label map is written."""
+
+
+@dataclass
+class Findings:
+    """What is known of the result of an image besides its label map.
+
+    Attributes:
+        label_names: values in the label map by region and structure; the region of a crop has no name.
+        results: entries of the JSON of the case.
+        remarks: remarks on the result.
+    """
+
+    label_names: dict[str, dict[str, int]]
+    results: dict[str, Any] = field(default_factory=dict)
+    remarks: list[str] = field(default_factory=list)
 
 
 class RegionInferer(Inferer):
     """Find the regions of a volume on a coarse grid, and segment each on the fine grid of a second network.
 
-    The image comes as it was read, in its own voxels. Each region is cropped, and only the crop is resampled; the
-    assembler of the wrapped inferer restores the grid of the file. So the fine grid never holds a complete volume. An
-    image that is hardly larger than a region is taken for the crop of one, without the finder.
+    An image that :class:`bundle.inference.PrepareCropd` has marked comes as it was read, in its own voxels. Each region
+    is cropped, and only the crop is resampled; the assembler of the wrapped inferer restores the grid of the file. So
+    the fine grid never holds a complete volume. Of every region the largest connected component is kept. Any other
+    image is passed to the wrapped inferer.
+
+    A result that is not plausible is removed, with a remark; if there is no other, it is an error.
 
     Args:
-        inferer: inferer of a region, with a :class:`bundle.grid.LabelMapAssembler`.
-        finder: finds the regions.
+        inferer: inferer of a region, with ``label_map`` as its assembler.
+        label_names: value of every structure by its name.
+        finder: finds the regions; None for no search.
         preprocessing: dictionary transform of the ``"image"`` ``(C, D, H, W)`` of a region, to the voxels and
-            intensities of the network.
-        size_mm: size of the crop of a region along the axes of the image.
+            intensities of the network; needed with a finder.
         offsets: summand of the label values of every region by its name, so that the values of no two regions are the
             same; the values of an image that is a crop have none.
-        crop_limit_mm: an image of at most this size along every axis is the crop of one region.
+        label_map: measures the results; None for no features.
+        plausibility: judges the features; None for nothing.
 
     Attributes:
-        regions: the regions of the last image; none for a crop.
+        findings: what is known of the result of the last image.
         on_window: called with the number of steps that are done and that of all; None for nothing.
 
     Raises:
@@ -52,20 +82,22 @@ class RegionInferer(Inferer):
         self,
         inferer: Callable[..., Any],
         *,
-        finder: RegionFinder,
-        preprocessing: Callable[[Mapping[str, Any]], Mapping[Any, Any]],
-        size_mm: Sequence[float],
-        offsets: Mapping[str, int],
-        crop_limit_mm: Sequence[float],
+        label_names: Mapping[str, int],
+        finder: RegionFinder | None = None,
+        preprocessing: Callable[[Mapping[str, Any]], Mapping[Any, Any]] | None = None,
+        offsets: Mapping[str, int] | None = None,
+        label_map: FeatureAssembler | None = None,
+        plausibility: Plausibility | None = None,
     ) -> None:
         super().__init__()
-        missing = [name for name in finder.regions if name not in offsets]
+        missing = [name for name in (finder.regions if finder else ()) if name not in (offsets or {})]
         if missing:
             raise ValueError(f"offsets must have a number for every region, but lack {', '.join(missing)}.")
         self.inferer: Any = inferer
-        self.finder, self.preprocessing = finder, preprocessing
-        self.size_mm, self.offsets, self.crop_limit_mm = list(size_mm), dict(offsets), list(crop_limit_mm)
-        self.regions: list[Region] = []
+        self.label_names = structures_of(label_names)
+        self.finder, self.preprocessing, self.offsets = finder, preprocessing, dict(offsets or {})
+        self.label_map, self.plausibility = label_map, plausibility
+        self.findings: Findings | None = None
         self.on_window: Callable[[int, int], None] | None = None
 
     @property
@@ -78,36 +110,96 @@ class RegionInferer(Inferer):
 
         Raises:
             NothingFoundError: when no region was found.
+            ImplausibleResultError: when no result is plausible.
         """
-        self.regions = []
-        if all(size <= limit for size, limit in zip(extent_mm(inputs), self.crop_limit_mm, strict=True)):
-            return self.inferer(self._prepared(inputs[0]), network, *args, **kwargs)
-        self.regions = self.finder(inputs)
-        found = [region for region in self.regions if region.found]
+        if self.finder is not None and bool(getattr(inputs, "meta", {}).get(SEARCHED, False)):
+            return self._segment_regions(self.finder, inputs, lambda image: self.inferer(image, network, *args, **kwargs))
+        self.findings = Findings({"": self.label_names})
+        labels = self.inferer(inputs, network, *args, **kwargs)
+        problem, entry = self._judge(CROP)
+        if problem:
+            raise ImplausibleResultError(
+                _file_of(inputs),
+                f"the result is not plausible ({problem})",
+                "check that the image shows the structures, its orientation and its voxel size; "
+                "plausible_distance sets the limit",
+            )
+        self.findings.results |= {"plausibility": entry} if entry else {}
+        return labels
+
+    def _segment_regions(
+        self, finder: RegionFinder, inputs: MetaTensor, infer: Callable[[MetaTensor], torch.Tensor]
+    ) -> torch.Tensor:
+        regions = finder(inputs)
+        found = [region for region in regions if region.found]
         if not found:
             raise NothingFoundError(
                 _file_of(inputs),
-                f"neither {' nor '.join(self.finder.regions)} was found",
+                f"neither {' nor '.join(finder.regions)} was found",
                 "check that the image shows them and that its orientation is right",
             )
+        findings = self.findings = Findings({}, {"regions": []}, _remarks_on(regions))
         result: Any = None
+        problems = []
         for step, region in enumerate(found, start=1):
-            labels = self.inferer(self._prepared(self._crop(inputs, region)), network, *args, **kwargs)
-            labels[labels > 0] += self.offsets[region.name]
-            result = labels if result is None else result.copy_(torch.where(result > 0, result, labels))
+            labels = infer(self._prepared(self._crop(finder, inputs, region)))
+            problem, entry = self._judge(REGION)
+            findings.results["regions"].append({**region.to_json(), **entry, "plausible": problem is None})
+            if problem is None:
+                values = {name: value + self.offsets[region.name] for name, value in self.label_names.items()}
+                findings.label_names[region.name] = values
+                result = _merged(result, labels, self.offsets[region.name])
+            else:
+                problems.append(f"{region.name}: the result is not plausible and is not labeled ({problem})")
             if self.on_window is not None:
                 self.on_window(step, len(found))
+        if result is None:
+            raise ImplausibleResultError(
+                _file_of(inputs),
+                "; ".join(problems),
+                "check that the image shows the structures, its orientation and its contrast; "
+                "plausible_distance sets the limit",
+            )
+        findings.remarks += problems
         return result
 
-    def _crop(self, inputs: MetaTensor, region: Region) -> MetaTensor:
-        box = region_box(inputs, region.center_mm or (), self.size_mm)
+    def _judge(self, kind: str) -> tuple[str | None, dict[str, Any]]:
+        """Return why the last result is not plausible, None if it is, and the entry of the JSON."""
+        if self.label_map is None or self.plausibility is None:
+            return None, {}
+        features = self.label_map.features
+        distance, limit = self.plausibility.distance(kind, features), self.plausibility.limit
+        return self.plausibility.problem(kind, features), {"distance": distance, "limit": limit, "features": features}
+
+    def _crop(self, finder: RegionFinder, inputs: MetaTensor, region: Region) -> MetaTensor:
+        box = region_box(inputs, region.center_mm or (), finder.size_mm)
         logger.info("%s: crop of %s voxels", region.name, " x ".join(str(part.stop - part.start) for part in box))
         return cast(MetaTensor, SpatialCrop(roi_slices=list(box))(inputs[0]))
 
     def _prepared(self, image: MetaTensor) -> MetaTensor:
-        return cast(MetaTensor, self.preprocessing({"image": image})["image"][None])
+        data: Mapping[Any, Any] = {"image": image}
+        return cast(MetaTensor, (self.preprocessing(data) if self.preprocessing else data)["image"][None])
 
 
-def _file_of(inputs: MetaTensor) -> str:
-    file = inputs.meta.get("filename_or_obj", "the image")
+def _remarks_on(regions: list[Region]) -> list[str]:
+    missing = [f"{region.name} was not found" for region in regions if not region.found]
+    cut = [f"{region.name} touches the border of the image and may be incomplete" for region in regions if region.cut]
+    return missing + cut
+
+
+def _merged(result: torch.Tensor | None, labels: torch.Tensor, offset: int) -> torch.Tensor:
+    """Add the largest connected component of a region to the label map of the regions before it."""
+    values = labels[0, 0].cpu().numpy()
+    (box,) = ndimage.find_objects(values > 0)
+    components, count = ndimage.label(values[box] > 0)
+    kept = components == np.bincount(components.ravel())[1:].argmax() + 1
+    values = np.where(kept, values[box] + offset, 0).astype(values.dtype)
+    target = torch.zeros_like(labels) if result is None else result
+    part = target[0, 0][box]
+    part[part == 0] = torch.as_tensor(values, device=target.device)[part == 0]
+    return target
+
+
+def _file_of(inputs: Any) -> str:
+    file = getattr(inputs, "meta", {}).get("filename_or_obj", "the image")
     return str(file if isinstance(file, str) else file[0])

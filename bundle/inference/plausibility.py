@@ -1,0 +1,174 @@
+"""Whether the result of a network is plausible, by comparison with the results of its training cases."""
+
+from __future__ import annotations
+
+import json
+import logging
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from bundle.utils.digests import sha256_of_file
+from bundle.utils.errors import FileError
+from bundle.utils.write_json import write_json
+
+logger = logging.getLogger(__name__)
+
+CROP, REGION = "crop", "region"
+"""Kinds of results: of an image that is the crop of one region, and of a region that was found in a larger image."""
+
+ENDING = "_plausibility.json"
+"""End of the name of the file next to the weights: ``model.pt`` has ``model_plausibility.json``."""
+
+NO_DISTANCE = 1e6
+"""Distance of a result without a labeled voxel."""
+
+RELATIVE_NOISE = 0.1
+"""Standard deviation of independent noise that is added to every feature, relative to its own."""
+
+NAMED = 3
+"""Features named in a message."""
+
+
+@dataclass(frozen=True)
+class FeatureDistribution:
+    """Normal distribution of the features of plausible results.
+
+    Attributes:
+        cases: number of results.
+        names: names of the features.
+        mean: their means.
+        covariance: their covariance matrix.
+    """
+
+    cases: int
+    names: list[str]
+    mean: list[float]
+    covariance: list[list[float]]
+
+    def deviations(self, features: Mapping[str, float]) -> np.ndarray:
+        """Return the differences of features from the means in standard deviations."""
+        difference = np.array([features[name] for name in self.names]) - self.mean
+        return difference / np.sqrt(np.diag(self.covariance))
+
+    def distance(self, features: Mapping[str, float]) -> float:
+        """Return the Mahalanobis distance of features; :data:`NO_DISTANCE` if one is missing."""
+        if not features.keys() >= set(self.names):
+            return NO_DISTANCE
+        difference = np.array([features[name] for name in self.names]) - self.mean
+        return float(np.sqrt(difference @ np.linalg.solve(np.array(self.covariance), difference)))
+
+
+class Plausibility:
+    """Judge results by their features, such as volume, position and confidence (:class:`.FeatureAssembler`).
+
+    The Mahalanobis distance from the results of the training cases is the measure (Lee et al., "A simple unified
+    framework for detecting out-of-distribution samples", NeurIPS 2018, applied to measurements of the result). The
+    distribution is read from the file ``<checkpoint>_plausibility.json`` next to the weights, which
+    ``python -m bundle plausibility`` writes. It names the SHA-256 of the weights and is not used for other weights.
+    Without it, every result is plausible.
+
+    Args:
+        checkpoint: file of the weights; None for none.
+        limit: greatest distance of a plausible result; None judges nothing.
+
+    Attributes:
+        distributions: distributions by :data:`CROP` and :data:`REGION`.
+
+    Raises:
+        ValueError: when the limit is not positive.
+        FileError: when the file is damaged.
+    """
+
+    def __init__(self, checkpoint: str | Path | None, *, limit: float | None = 10.0) -> None:
+        if limit is not None and not limit > 0:
+            raise ValueError(f"plausible_distance must be above 0, or null, got {limit}.")
+        self.limit = limit
+        self.distributions = {} if checkpoint is None else read_distributions(Path(checkpoint))
+
+    def is_known(self, kind: str) -> bool:
+        """Return whether there is a distribution of a kind of results."""
+        return kind in self.distributions
+
+    def distance(self, kind: str, features: Mapping[str, float]) -> float | None:
+        """Return the distance of a result from the training cases; None where these are unknown."""
+        return round(self.distributions[kind].distance(features), 2) if self.is_known(kind) else None
+
+    def problem(self, kind: str, features: Mapping[str, float]) -> str | None:
+        """Return why a result is not plausible, in words; None if it is, or is not judged."""
+        distance = self.distance(kind, features)
+        if distance is None or self.limit is None or distance <= self.limit:
+            return None
+        if distance == NO_DISTANCE:
+            return "nothing is labeled"
+        distribution = self.distributions[kind]
+        deviations = distribution.deviations(features)
+        worst = np.argsort(-np.abs(deviations))[:NAMED]
+        words = [
+            f"{distribution.names[i]} {features[distribution.names[i]]:g} "
+            f"({distribution.mean[i]:.3g} in training, {deviations[i]:+.1f} standard deviations)"
+            for i in worst
+        ]
+        return f"distance {distance:.3g} from the training cases, limit {self.limit:g}: {', '.join(words)}"
+
+
+def plausibility_file(checkpoint: str | Path) -> Path:
+    """Return the file of the distributions of a checkpoint."""
+    return Path(checkpoint).with_name(Path(checkpoint).stem + ENDING)
+
+
+def learn_distribution(features: Sequence[Mapping[str, float]]) -> FeatureDistribution:
+    """Return the distribution of the features of results.
+
+    Few results do not determine a covariance: it is shrunk towards its diagonal by the number of features divided by
+    that of results.
+
+    Raises:
+        ValueError: when there are fewer than three results.
+
+    Examples:
+        >>> learn_distribution([{"volume_mm3": value} for value in (1.0, 2.0, 3.0)]).mean
+        [2.0]
+    """
+    complete = [values for values in features if len(values) == max(map(len, features))]
+    if len(complete) < 3:
+        raise ValueError(f"at least 3 results with labeled voxels are needed, got {len(complete)}.")
+    names = list(complete[0])
+    values = np.array([[result[name] for name in names] for result in complete])
+    covariance = np.atleast_2d(np.cov(values.T))
+    diagonal = np.diag(np.diag(covariance))
+    share = min(1.0, len(names) / len(values))
+    covariance = (1 - share) * covariance + (share + RELATIVE_NOISE**2) * diagonal
+    return FeatureDistribution(len(values), names, values.mean(0).tolist(), covariance.tolist())
+
+
+def write_distributions(checkpoint: Path, distributions: Mapping[str, FeatureDistribution]) -> Path:
+    """Write the file of a checkpoint, and return its path."""
+    content = {name: asdict(distribution) for name, distribution in distributions.items()}
+    path = plausibility_file(checkpoint)
+    write_json(path, {"weights": sha256_of_file(checkpoint), "distributions": content})
+    return path
+
+
+def read_distributions(checkpoint: Path) -> dict[str, FeatureDistribution]:
+    """Return the distributions of a checkpoint; none without a file, or where it is one of other weights.
+
+    Raises:
+        FileError: when the file is damaged.
+    """
+    path = plausibility_file(checkpoint)
+    if not path.is_file() or not checkpoint.is_file():
+        return {}
+    try:
+        content: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
+        weights = content["weights"]
+        found = {name: FeatureDistribution(**values) for name, values in content["distributions"].items()}
+    except (ValueError, KeyError, TypeError, AttributeError) as error:
+        raise FileError(path, "is damaged", "write it again by python -m bundle plausibility, or remove it") from error
+    if weights != sha256_of_file(checkpoint):
+        logger.warning("%s belongs to other weights than %s and is not used", path, checkpoint)
+        return {}
+    return found

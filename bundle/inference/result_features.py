@@ -1,0 +1,95 @@
+"""Features of a segmentation that show whether it is plausible."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import numpy as np
+import torch
+from monai.data import MetaTensor
+from scipy import ndimage
+
+from bundle.utils.label_names import structures_of
+
+from .slab import Assembler, Writer
+
+
+class FeatureAssembler:
+    """Measure a result while an assembler makes a label map of its scores, on the grid of the network.
+
+    The features are those of the largest connected component of all structures together:
+
+    - ``volume_mm3``: volume;
+    - ``<name>_share``: share of a structure in the volume, of all structures except for the last;
+    - ``<name>_x_mm``, ``_y_mm``, ``_z_mm``: center of mass of a structure relative to that of all, along the world axes
+      (RAS+); x without its sign, as left and right are alike;
+    - ``view_share``: share of the image that is labeled;
+    - ``center_mm``: distance of the center of mass from the center of the image;
+    - ``confidence``: mean of the highest probability over all labeled voxels.
+
+    Without a labeled voxel, the volume is the only one.
+
+    Args:
+        assembler: makes the label map, such as :class:`bundle.grid.LabelMapAssembler`.
+        label_names: value of every structure by its name.
+
+    Attributes:
+        features: features of the last image.
+    """
+
+    def __init__(self, assembler: Assembler, *, label_names: Mapping[str, int]) -> None:
+        self.assembler, self.label_names = assembler, structures_of(label_names)
+        self.features: dict[str, float] = {}
+
+    def start(self, image: torch.Tensor, *, classes: int, axis: int) -> Writer:
+        """Return what takes the slabs of one case."""
+        return _Measured(self, image, axis, self.assembler.start(image, classes=classes, axis=axis))
+
+
+class _Measured:
+    def __init__(self, owner: FeatureAssembler, image: torch.Tensor, axis: int, writer: Writer) -> None:
+        self.owner, self.image, self.axis, self.writer = owner, image, axis, writer
+        self.labels: list[np.ndarray] = []
+        self.probability = 0.0
+
+    def add(self, scores: torch.Tensor) -> None:
+        labels = scores.argmax(0)
+        inside = labels > 0
+        if bool(inside.any()):
+            self.probability += float(torch.softmax(scores[:, inside], dim=0).max(0).values.double().sum())
+        self.labels.append(labels.cpu().numpy().astype(np.uint16))
+        self.writer.add(scores)
+
+    def finish(self) -> torch.Tensor:
+        labels = np.concatenate(self.labels, axis=self.axis)
+        image = self.image
+        affine = np.asarray(image.affine, dtype=float) if isinstance(image, MetaTensor) else np.eye(4)
+        features = measure_labels(labels, affine.reshape(-1, 4, 4)[0], self.owner.label_names)
+        voxels = int((labels > 0).sum())
+        if voxels:
+            features["confidence"] = self.probability / voxels
+        self.owner.features = {name: round(value, 4) for name, value in features.items()}
+        return self.writer.finish()
+
+
+def measure_labels(labels: np.ndarray, affine: np.ndarray, label_names: Mapping[str, int]) -> dict[str, float]:
+    """Return the features of a label map ``(D, H, W)``, see :class:`FeatureAssembler`, without ``confidence``."""
+    steps = affine[:3, :3]
+    components, count = ndimage.label(labels > 0)
+    if not count:
+        return {"volume_mm3": 0.0}
+    sizes = np.bincount(components.ravel())[1:]
+    mask = components == sizes.argmax() + 1
+    inside, values = np.argwhere(mask), labels[mask]
+    center = inside.mean(0)
+    features = {"volume_mm3": len(inside) * abs(float(np.linalg.det(steps)))}
+    for name in list(label_names)[:-1]:
+        features[f"{name}_share"] = float((values == label_names[name]).mean())
+    for name, value in label_names.items():
+        points = inside[values == value]
+        offset = steps @ (points.mean(0) - center) if len(points) else np.zeros(3)
+        features |= {f"{name}_x_mm": abs(offset[0]), f"{name}_y_mm": offset[1], f"{name}_z_mm": offset[2]}
+    features["view_share"] = len(inside) / labels.size
+    middle = (np.array(labels.shape) - 1) / 2
+    features["center_mm"] = float(np.linalg.norm(steps @ (center - middle)))
+    return features
