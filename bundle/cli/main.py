@@ -26,6 +26,7 @@ from . import (
     label_command,
     networks_command,
     pack_command,
+    plausibility_command,
     prepare_command,
     root_command,
     skeleton_command,
@@ -48,6 +49,7 @@ COMMANDS = {
     "pack": pack_command,
     "networks": networks_command,
     "average": average_command,
+    "plausibility": plausibility_command,
     "card": card_command,
 }
 """The module of every command, in the order of ``--help``."""

@@ -8,11 +8,15 @@ from .case_metrics import CaseMetrics
 from .case_record import CaseRecord
 from .clean_stop import CleanStop, Stopped
 from .completed_cases import CompletedCases
+from .findings import Findings
 from .job_progress import JobProgress
 from .plan import PlannedInferer
+from .plausibility import Plausibility
 from .prefetch import PrefetchLoader
+from .prepare_crop import PrepareCropd
 from .region_finder import Region, RegionFinder
-from .region_inferer import NothingFoundError, RegionInferer
+from .region_inferer import ImplausibleResultError, NothingFoundError, RegionInferer
+from .result_features import FeatureAssembler
 from .save_in_background import SaveInBackgroundd
 from .save_segmentation import SaveSegmentationd
 from .slab import SlabInferer
@@ -28,10 +32,15 @@ __all__ = [
     "CaseRecord",
     "CleanStop",
     "CompletedCases",
+    "FeatureAssembler",
+    "Findings",
+    "ImplausibleResultError",
     "JobProgress",
     "NothingFoundError",
     "PlannedInferer",
+    "Plausibility",
     "PrefetchLoader",
+    "PrepareCropd",
     "Region",
     "RegionFinder",
     "RegionInferer",

@@ -20,7 +20,7 @@ class CaseEvaluator(SupervisedEvaluator):
     handlers of this project skip, as is that of a case that an earlier run has completed.
 
     Postprocessing transforms find the :class:`bundle.inference.CaseRecord` of the case under ``"record"``. Its
-    ``plan`` is the ``description`` of the inferer, if it has one.
+    ``plan`` is the ``description`` of the inferer, and its ``findings`` are those of the inferer, if it has any.
 
     When the run is interrupted, as by Ctrl-C, ``Events.TERMINATE`` is fired before the exception continues, so that
     handlers can save the completed cases.
@@ -69,4 +69,5 @@ class CaseEvaluator(SupervisedEvaluator):
     def _postprocess(self, postprocessing: Callable[..., Any], data: dict[str, Any]) -> Any:
         record = self.records[-1]
         record.plan = getattr(self.inferer, "description", None)
+        record.findings = getattr(self.inferer, "findings", None)
         return postprocessing({**data, RECORD: record})

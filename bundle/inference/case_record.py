@@ -15,6 +15,8 @@ from bundle.utils.digests import sha256_of_file
 from bundle.utils.errors import FileError
 from bundle.utils.versions import versions
 
+from .findings import Findings
+
 logger = logging.getLogger(__name__)
 
 RECORD = "record"
@@ -38,6 +40,7 @@ class CaseRecord:
         provenance: digests of the settings and of the input, see :class:`bundle.inference.CompletedCases`.
         remarks: remarks on the input and the result.
         plan: plan by which the network ran, see :class:`bundle.inference.PlannedInferer`.
+        findings: what the inferer knows of the result, see :class:`bundle.inference.RegionInferer`.
         error: class of the error of a failed case.
         message: what failed.
         results: JSON of a completed case.
@@ -56,6 +59,7 @@ class CaseRecord:
     provenance: dict[str, str] | None = None
     remarks: list[str] = field(default_factory=list)
     plan: str | None = None
+    findings: Findings | None = None
     error: str = ""
     message: str = ""
     results: dict[str, Any] = field(default_factory=dict)
@@ -83,6 +87,9 @@ class CaseRecord:
             files: files that were written besides the JSON, which lists their SHA-256; None for no list.
             checkpoint: file of the weights.
         """
+        if self.findings is not None:
+            results = {**results, **self.findings.results}
+            self.remarks += self.findings.remarks
         optional = {
             "plan": self.plan,
             "files": None if files is None else {file.name: sha256_of_file(file) for file in files},

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -46,7 +46,10 @@ class Region:
 
     def to_json(self) -> dict[str, Any]:
         """Return the attributes as they stand in the JSON of a case."""
-        return {**asdict(self), "found": self.found}
+        if not self.found:
+            return {"name": self.name, "found": False}
+        finder = {"volume_mm3": self.volume_mm3, "probability": self.probability}
+        return {"name": self.name, "found": True, "center_mm": self.center_mm, "cut": self.cut, "finder": finder}
 
 
 class RegionFinder:
@@ -72,7 +75,7 @@ class RegionFinder:
     Examples:
         >>> def network(image):
         ...     return torch.cat([0.5 - image, image], dim=1)
-        >>> image = torch.zeros(1, 1, 8, 8, 8)
+        >>> image = torch.zeros(1, 8, 8, 8)
         >>> image[..., 2:4, 5] = 1
         >>> sizes = {"size_mm": [4, 4, 4], "largest_crop_mm": [4, 4, 4]}
         >>> finder = RegionFinder(network, regions={"lesion": 1}, preprocessing=lambda data: data, **sizes)
@@ -108,8 +111,8 @@ class RegionFinder:
         return self.enabled and any(size > limit for size, limit in sizes)
 
     def __call__(self, image: MetaTensor) -> list[Region]:
-        """Return the regions of an image ``(1, 1, D, H, W)``, in the order of ``regions``."""
-        coarse = self.preprocessing({"image": image[0]})["image"]
+        """Return the regions of an image ``(1, D, H, W)``, in the order of ``regions``."""
+        coarse = self.preprocessing({"image": image})["image"]
         values = coarse.as_tensor()
         sides = [((-size) % self.divisor // 2, (-size) % self.divisor) for size in values.shape[1:]]
         padding = [pad for low, both in reversed(sides) for pad in (low, both - low)]

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, cast
 
 import numpy as np
 import torch
 from monai.data import MetaTensor
+from monai.data.utils import collate_meta_tensor
 from monai.inferers import Inferer
 from monai.transforms import SpatialCrop
 from scipy import ndimage
@@ -17,6 +17,7 @@ from scipy import ndimage
 from bundle.io.input_checks import BadInputError
 from bundle.utils.label_names import structures_of
 
+from .findings import Findings
 from .plausibility import CROP, REGION, Plausibility
 from .prepare_crop import SEARCHED
 from .region_finder import Region, RegionFinder, region_box
@@ -32,21 +33,6 @@ class NothingFoundError(BadInputError):
 
 class ImplausibleResultError(BadInputError):
     """An image whose result is not plausible, so that no label map is written."""
-
-
-@dataclass
-class Findings:
-    """What is known of the result of an image besides its label map.
-
-    Attributes:
-        label_names: values in the label map by region and structure; the region of a crop has no name.
-        results: entries of the JSON of the case.
-        remarks: remarks on the result.
-    """
-
-    label_names: dict[str, dict[str, int]]
-    results: dict[str, Any] = field(default_factory=dict)
-    remarks: list[str] = field(default_factory=list)
 
 
 class RegionInferer(Inferer):
@@ -113,7 +99,9 @@ class RegionInferer(Inferer):
             ImplausibleResultError: when no result is plausible.
         """
         if self.finder is not None and bool(getattr(inputs, "meta", {}).get(SEARCHED, False)):
-            return self._segment_regions(self.finder, inputs, lambda image: self.inferer(image, network, *args, **kwargs))
+            return self._segment_regions(
+                self.finder, inputs, lambda image: self.inferer(image, network, *args, **kwargs)
+            )
         self.findings = Findings({"": self.label_names})
         labels = self.inferer(inputs, network, *args, **kwargs)
         problem, entry = self._judge(CROP)
@@ -130,32 +118,34 @@ class RegionInferer(Inferer):
     def _segment_regions(
         self, finder: RegionFinder, inputs: MetaTensor, infer: Callable[[MetaTensor], torch.Tensor]
     ) -> torch.Tensor:
-        regions = finder(inputs)
+        image = inputs[0]
+        regions = finder(image)
         found = [region for region in regions if region.found]
         if not found:
             raise NothingFoundError(
-                _file_of(inputs),
+                _file_of(image),
                 f"neither {' nor '.join(finder.regions)} was found",
                 "check that the image shows them and that its orientation is right",
             )
-        findings = self.findings = Findings({}, {"regions": []}, _remarks_on(regions))
+        entries = {region.name: region.to_json() for region in regions}
+        findings = self.findings = Findings({}, {"regions": list(entries.values())}, _remarks_on(regions))
         result: Any = None
         problems = []
         for step, region in enumerate(found, start=1):
-            labels = infer(self._prepared(self._crop(finder, inputs, region)))
+            labels = infer(self._prepared(self._crop(finder, image, region)))
             problem, entry = self._judge(REGION)
-            findings.results["regions"].append({**region.to_json(), **entry, "plausible": problem is None})
+            entries[region.name] |= {**entry, "plausible": problem is None}
             if problem is None:
                 values = {name: value + self.offsets[region.name] for name, value in self.label_names.items()}
                 findings.label_names[region.name] = values
-                result = _merged(result, labels, self.offsets[region.name])
+                result = _merged(result, labels, self.offsets[region.name], self._least_maps())
             else:
                 problems.append(f"{region.name}: the result is not plausible and is not labeled ({problem})")
             if self.on_window is not None:
                 self.on_window(step, len(found))
         if result is None:
             raise ImplausibleResultError(
-                _file_of(inputs),
+                _file_of(image),
                 "; ".join(problems),
                 "check that the image shows the structures, its orientation and its contrast; "
                 "plausible_distance sets the limit",
@@ -165,20 +155,26 @@ class RegionInferer(Inferer):
 
     def _judge(self, kind: str) -> tuple[str | None, dict[str, Any]]:
         """Return why the last result is not plausible, None if it is, and the entry of the JSON."""
-        if self.label_map is None or self.plausibility is None:
+        if self.label_map is None or self.plausibility is None or not self.label_map.enabled:
             return None, {}
         features = self.label_map.features
         distance, limit = self.plausibility.distance(kind, features), self.plausibility.limit
         return self.plausibility.problem(kind, features), {"distance": distance, "limit": limit, "features": features}
 
-    def _crop(self, finder: RegionFinder, inputs: MetaTensor, region: Region) -> MetaTensor:
-        box = region_box(inputs, region.center_mm or (), finder.size_mm)
+    def _least_maps(self) -> list[bool]:
+        """Return of every confidence map whether its least value is the surest."""
+        assembler = getattr(self.label_map, "assembler", None)
+        return [name == "entropy" for name in getattr(assembler, "confidence", ())]
+
+    def _crop(self, finder: RegionFinder, image: MetaTensor, region: Region) -> MetaTensor:
+        box = region_box(image, region.center_mm or (), finder.size_mm)
         logger.info("%s: crop of %s voxels", region.name, " x ".join(str(part.stop - part.start) for part in box))
-        return cast(MetaTensor, SpatialCrop(roi_slices=list(box))(inputs[0]))
+        return cast(MetaTensor, SpatialCrop(roi_slices=list(box))(image))
 
     def _prepared(self, image: MetaTensor) -> MetaTensor:
         data: Mapping[Any, Any] = {"image": image}
-        return cast(MetaTensor, (self.preprocessing(data) if self.preprocessing else data)["image"][None])
+        prepared = self.preprocessing(data) if self.preprocessing else data
+        return cast(MetaTensor, collate_meta_tensor([prepared["image"]]))
 
 
 def _remarks_on(regions: list[Region]) -> list[str]:
@@ -187,17 +183,30 @@ def _remarks_on(regions: list[Region]) -> list[str]:
     return missing + cut
 
 
-def _merged(result: torch.Tensor | None, labels: torch.Tensor, offset: int) -> torch.Tensor:
-    """Add the largest connected component of a region to the label map of the regions before it."""
+def _merged(result: torch.Tensor | None, labels: torch.Tensor, offset: int, least: Sequence[bool]) -> torch.Tensor:
+    """Add a region to those before it: its largest connected component to the label map, and its confidence maps.
+
+    Args:
+        result: label map and confidence maps ``(1, C, D, H, W)`` of the regions before it.
+        labels: those of the region.
+        offset: summand of its label values.
+        least: of every confidence map, whether the least value counts where regions overlap, or else the greatest.
+    """
     values = labels[0, 0].cpu().numpy()
-    (box,) = ndimage.find_objects(values > 0)
-    components, count = ndimage.label(values[box] > 0)
+    (box,) = ndimage.find_objects((values > 0).astype(np.uint8))
+    components, _ = ndimage.label(values[box] > 0)
     kept = components == np.bincount(components.ravel())[1:].argmax() + 1
-    values = np.where(kept, values[box] + offset, 0).astype(values.dtype)
-    target = torch.zeros_like(labels) if result is None else result
-    part = target[0, 0][box]
-    part[part == 0] = torch.as_tensor(values, device=target.device)[part == 0]
-    return target
+    added = torch.as_tensor(np.where(kept, values[box] + offset, 0).astype(values.dtype), device=labels.device)
+    labels[0, 0] = 0
+    labels[0, 0][box] = added
+    if result is None:
+        return labels
+    part = result[0, 0][box]
+    part[part == 0] = added[part == 0]
+    for channel, is_least in enumerate(least, start=1):
+        choose = torch.minimum if is_least else torch.maximum
+        result[0, channel] = choose(result[0, channel], labels[0, channel])
+    return result
 
 
 def _file_of(inputs: Any) -> str:

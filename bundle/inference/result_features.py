@@ -10,7 +10,9 @@ from monai.data import MetaTensor
 from scipy import ndimage
 
 from bundle.utils.label_names import structures_of
+from bundle.utils.parse_bool import parse_bool
 
+from .plausibility import Plausibility
 from .slab import Assembler, Writer
 
 
@@ -32,18 +34,33 @@ class FeatureAssembler:
     Args:
         assembler: makes the label map, such as :class:`bundle.grid.LabelMapAssembler`.
         label_names: value of every structure by its name.
+        enabled: true measures, false does not; ``"auto"`` does so if ``plausibility`` knows plausible results.
+        plausibility: what is known of the weights; None for nothing.
+
+    Raises:
+        ValueError: when ``enabled`` is invalid.
 
     Attributes:
         features: features of the last image.
     """
 
-    def __init__(self, assembler: Assembler, *, label_names: Mapping[str, int]) -> None:
+    def __init__(
+        self,
+        assembler: Assembler,
+        *,
+        label_names: Mapping[str, int],
+        enabled: bool | str = "auto",
+        plausibility: Plausibility | None = None,
+    ) -> None:
         self.assembler, self.label_names = assembler, structures_of(label_names)
+        is_known = plausibility is not None and bool(plausibility.distributions)
+        self.enabled = is_known if enabled == "auto" else parse_bool("measure_features", enabled)
         self.features: dict[str, float] = {}
 
     def start(self, image: torch.Tensor, *, classes: int, axis: int) -> Writer:
         """Return what takes the slabs of one case."""
-        return _Measured(self, image, axis, self.assembler.start(image, classes=classes, axis=axis))
+        writer = self.assembler.start(image, classes=classes, axis=axis)
+        return _Measured(self, image, axis, writer) if self.enabled else writer
 
 
 class _Measured:

@@ -13,6 +13,7 @@ from monai.config import KeysCollection
 from monai.transforms import MapTransform
 
 from bundle.io.label_maps import save_label_map
+from bundle.io.label_table import write_label_table
 from bundle.io.output_formats import DICOM_PACKAGES, ENDINGS
 from bundle.utils.check_choice import check_choice
 from bundle.utils.label_names import structures_of
@@ -22,6 +23,8 @@ from bundle.visualize.overlay import Overlay
 
 from .background_writer import BackgroundWriter, run_or_submit
 from .case_record import RECORD, CaseRecord, record_of_data
+from .findings import LabelNames, flat_names
+from .label_volumes import compare_regions, measure_volumes
 
 
 class SaveSegmentationd(MapTransform):
@@ -31,6 +34,9 @@ class SaveSegmentationd(MapTransform):
     a NIfTI file its sform, its qform and their codes. Files are written atomically. The JSON holds the SHA-256 of the
     files and their provenance, by which a later run finds the case completed
     (:class:`bundle.inference.CompletedCases`).
+
+    ``<output_dir>/<case>_dseg.tsv`` holds values and names, as in BIDS. Of a result with regions
+    (:class:`bundle.inference.RegionInferer`), the JSON has the volumes by region and their asymmetry, too.
 
     Confidence maps, ``<key>_<name>`` in the data, are written as ``<case>_<name>``, uint8 with 255 for 1; their mean
     for each structure stands in the JSON as ``mean_<name>``.
@@ -76,7 +82,6 @@ class SaveSegmentationd(MapTransform):
         self.label_names, self.output_dir, self.postfix = structures_of(label_names), Path(str(output_dir)), postfix
         self.image_key, self.checkpoint = image_key, checkpoint
         self.overlay = parse_bool("overlay", overlay)
-        self.dtype = np.min_scalar_type(max(self.label_names.values()))
 
     def __call__(self, data: Mapping[Hashable, Any]) -> dict[Hashable, Any]:
         """Write the files of one case and complete its record, ``data["record"]``.
@@ -93,7 +98,8 @@ class SaveSegmentationd(MapTransform):
             if missing:
                 raise ValueError(f"the data lack the confidence maps {missing}; add SplitConfidenceMapsd before.")
             maps = {name: _array(d[f"{key}_{name}"], np.uint8) for name in self.maps}
-            labels, affine = _array(d[key], self.dtype), np.asarray(d[key].affine)
+            dtype = np.min_scalar_type(max(flat_names(self._groups(record)).values()))
+            labels, affine = _array(d[key], dtype), np.asarray(d[key].affine)
             overlay = self._overlay(d, record, labels, affine) if self.overlay else None
             run_or_submit(self.writer, record, partial(self._write, record, labels, maps, affine, overlay))
         return d
@@ -106,9 +112,9 @@ class SaveSegmentationd(MapTransform):
         values = image.as_tensor()[0].detach().cpu().numpy()
         return Overlay((values, np.asarray(image.affine)), (labels, affine), groups=self._groups(record))
 
-    def _groups(self, record: CaseRecord) -> Mapping[str, Mapping[str, int]]:
-        """Return the structures of the overlay by the title of their row."""
-        return {"": self.label_names}
+    def _groups(self, record: CaseRecord) -> LabelNames:
+        """Return the values in the label map of a case by region and structure."""
+        return {"": self.label_names} if record.findings is None else record.findings.label_names
 
     def _write(
         self,
@@ -119,16 +125,19 @@ class SaveSegmentationd(MapTransform):
         overlay: Overlay | None,
     ) -> None:
         self.output_dir.mkdir(parents=True, exist_ok=True)
+        groups = self._groups(record)
+        names = flat_names(groups)
         target = self.output_dir / f"{record.case}_{self.postfix}{ENDINGS[self.output_format]}"
         spacing = save_label_map(
             labels,
             target,
             source=record.file,
             affine=affine,
-            label_names=self.label_names,
+            label_names=names,
             dicom_format=self.output_format,
         )
-        files = [target]
+        files = [target, self.output_dir / f"{record.case}_dseg.tsv"]
+        write_label_table(files[-1], names)
         for name, values in maps.items():
             ending = ENDINGS["nii.gz" if self.output_format in DICOM_PACKAGES else self.output_format]
             files.append(self.output_dir / f"{record.case}_{name}{ending}")
@@ -136,31 +145,16 @@ class SaveSegmentationd(MapTransform):
         if overlay is not None:
             files.append(self.output_dir / f"{record.case}_overlay.png")
             overlay.save(files[-1])
+        measured = measure_volumes(labels, float(np.prod(spacing)), names, maps)
         results = {
             "output": str(target),
             "shape": list(labels.shape),
             "spacing_mm": [round(float(size), 6) for size in spacing],
-            "labels": self._measure(labels, float(np.prod(spacing)), maps),
+            "labels": measured,
+            **(compare_regions(measured, groups) if "" not in groups else {}),
         }
         record.complete(results, files=files, checkpoint=self.checkpoint)
         write_json(self.output_dir / f"{record.case}.json", record.to_json())
-
-    def _measure(
-        self, labels: np.ndarray, voxel_mm3: float, maps: Mapping[str, np.ndarray]
-    ) -> dict[str, dict[str, float]]:
-        """Return volume and mean confidence of every structure, plane by plane, which needs little memory."""
-        length = max(int(labels.max()), *self.label_names.values()) + 1
-        counts, totals = np.zeros(length, dtype=np.int64), {name: np.zeros(length) for name in maps}
-        for index, plane in enumerate(labels):
-            counts += np.bincount(plane.ravel(), minlength=length)
-            for name, values in maps.items():
-                totals[name] += np.bincount(plane.ravel(), values[index].ravel(), minlength=length)
-        found = {}
-        for name, value in self.label_names.items():
-            voxels = int(counts[value])
-            means = {f"mean_{kind}": round(float(of[value] / voxels / 255), 4) for kind, of in totals.items() if voxels}
-            found[name] = {"value": value, "voxels": voxels, "volume_mm3": round(voxels * voxel_mm3, 3), **means}
-        return found
 
 
 def _array(values: torch.Tensor, dtype: Any) -> np.ndarray:

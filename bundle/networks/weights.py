@@ -34,6 +34,7 @@ def load_weights(
     *,
     channels_last: bool = False,
     head: Head = "keep",
+    option: str = "checkpoint",
 ) -> nn.Module:
     """Put a network on a device and, if a file is named, load its weights.
 
@@ -45,6 +46,7 @@ def load_weights(
             with bfloat16 on a CPU a training step of a hourglass network takes 0.6 of the time.
         head: ``"keep"``: every key and shape must fit. ``"new"``, to train for other classes: tensors whose shape
             depends on the number of classes keep their random values and are logged; everything else must fit.
+        option: id of the config that holds the path, for messages.
 
     Returns:
         The network.
@@ -53,7 +55,7 @@ def load_weights(
         WeightsError: when the file is missing, holds more than weights or no state dict, or does not fit.
         ValueError: when ``head`` is neither.
     """
-    check_path_options(checkpoint=checkpoint)
+    check_path_options(**{option: checkpoint})
     check_choice("checkpoint_head", head, HEADS)
     network = network.to(device)
     if channels_last:
