@@ -70,6 +70,19 @@ def test_the_workflows_of_a_task_agree(task: str) -> None:
         assert train[section] == evaluate[section] == inference[section], section
 
 
+def _preparation(config: dict[str, Any]) -> list[Any]:
+    """Return the steps that prepare an image, with those that an inference of regions delays."""
+    *steps, last = config["preprocessing"]["transforms"]
+    delayed = isinstance(last, dict) and last["_target_"].endswith("PrepareCropd")
+    return steps + (config["crop_preprocessing"]["transforms"] if delayed else [last])
+
+
+def _planned(config: dict[str, Any]) -> dict[str, Any]:
+    """Return the inferer of windows of an inference, with its plan."""
+    inferer = config["inferer"]
+    return inferer["inferer"] if inferer["_target_"].endswith("RegionInferer") else inferer
+
+
 def _image_steps(config: dict[str, Any], steps: list[Any]) -> list[dict[str, Any]]:
     """Return preprocessing as it treats the image alone."""
     dropped = {"keys", "classes", "levels", "round_levels", "resize_mask", "label_values", "ignore_label"}
@@ -84,15 +97,15 @@ def _image_steps(config: dict[str, Any], steps: list[Any]) -> list[dict[str, Any
 @pytest.mark.parametrize("task", contract.TASKS)
 def test_the_image_is_prepared_alike_in_all_workflows(task: str) -> None:
     train, evaluate, inference = (contract.read(f"{task}/{workflow}.json") for workflow in contract.WORKFLOWS)
-    wanted = _image_steps(inference, inference["preprocessing"]["transforms"])
+    wanted = _image_steps(inference, _preparation(inference))
     fixed = train["train"]["deterministic_transforms"]
     assert _image_steps(train, fixed) == wanted[: len(wanted) - contract.TASKS[task].random_steps]
     validation = train["validate"]["preprocessing"]["transforms"]
     assert _image_steps(train, fixed if validation == "@train#deterministic_transforms" else validation) == wanted
     assert _image_steps(evaluate, evaluate["preprocessing"]["transforms"]) == wanted
-    assert evaluate["inferer"] == inference["inferer"]
+    assert evaluate["inferer"] == _planned(inference)
     if "label_map" in inference:
-        assert {**evaluate["label_map"], "confidence": "@confidence"} == inference["label_map"]
+        assert {**evaluate["label_map"], "confidence": "@confidence"} == inference["label_map"]["assembler"]
     else:
         assert evaluate["postprocessing"]["transforms"][0] == inference["postprocessing"]["transforms"][0]
 
@@ -100,7 +113,7 @@ def test_the_image_is_prepared_alike_in_all_workflows(task: str) -> None:
 @pytest.mark.parametrize("task", [name for name, task in contract.TASKS.items() if task.is_explained])
 def test_the_image_is_prepared_alike_in_an_explanation(task: str) -> None:
     explain, inference = (contract.read(f"{task}/{workflow}.json") for workflow in ("explain", "inference"))
-    prepared = [_image_steps(config, config["preprocessing"]["transforms"]) for config in (explain, inference)]
+    prepared = [_image_steps(config, _preparation(config)) for config in (explain, inference)]
     assert prepared[0] == prepared[1]
     assert explain["dataset"]["data"] == inference["dataset"]["data"]
     for section in (*contract.SHARED_SECTIONS, *contract.TASKS[task].shared):
@@ -115,7 +128,7 @@ def test_all_tasks_have_the_same_options(task: str) -> None:
     assert "plan" in evaluate
     assert "amp" in train
     assert not {"amp"} & (evaluate.keys() | inference.keys())
-    assert evaluate["inferer"]["plan"] == inference["inferer"]["plan"] == "@plan"
+    assert evaluate["inferer"]["plan"] == _planned(inference)["plan"] == "@plan"
 
 
 def test_discs_are_found_in_a_validation_as_in_an_inference() -> None:

@@ -4,11 +4,11 @@ from .autocast import AutocastInferer
 from .background_writer import BackgroundWriter
 from .case_dataset import CaseCacheDataset, CaseDataset, collate_cases
 from .case_evaluator import CaseEvaluator
+from .case_findings import CaseFindings
 from .case_metrics import CaseMetrics
 from .case_record import CaseRecord
 from .clean_stop import CleanStop, Stopped
 from .completed_cases import CompletedCases
-from .findings import Findings
 from .job_progress import JobProgress
 from .plan import PlannedInferer
 from .plausibility import Plausibility
@@ -28,12 +28,12 @@ __all__ = [
     "CaseCacheDataset",
     "CaseDataset",
     "CaseEvaluator",
+    "CaseFindings",
     "CaseMetrics",
     "CaseRecord",
     "CleanStop",
     "CompletedCases",
     "FeatureAssembler",
-    "Findings",
     "ImplausibleResultError",
     "JobProgress",
     "NothingFoundError",

@@ -15,7 +15,7 @@ from bundle.utils.digests import sha256_of_file
 from bundle.utils.errors import FileError
 from bundle.utils.versions import versions
 
-from .findings import Findings
+from .case_findings import CaseFindings
 
 logger = logging.getLogger(__name__)
 
@@ -59,7 +59,7 @@ class CaseRecord:
     provenance: dict[str, str] | None = None
     remarks: list[str] = field(default_factory=list)
     plan: str | None = None
-    findings: Findings | None = None
+    findings: CaseFindings | None = None
     error: str = ""
     message: str = ""
     results: dict[str, Any] = field(default_factory=dict)

@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from .findings import LabelNames, flat_names
+from .case_findings import LabelNames, flat_names
 
 Measured = dict[str, dict[str, Any]]
 

@@ -17,7 +17,7 @@ from scipy import ndimage
 from bundle.io.input_checks import BadInputError
 from bundle.utils.label_names import structures_of
 
-from .findings import Findings
+from .case_findings import CaseFindings
 from .plausibility import CROP, REGION, Plausibility
 from .prepare_crop import SEARCHED
 from .region_finder import Region, RegionFinder, region_box
@@ -83,7 +83,7 @@ class RegionInferer(Inferer):
         self.label_names = structures_of(label_names)
         self.finder, self.preprocessing, self.offsets = finder, preprocessing, dict(offsets or {})
         self.label_map, self.plausibility = label_map, plausibility
-        self.findings: Findings | None = None
+        self.findings: CaseFindings | None = None
         self.on_window: Callable[[int, int], None] | None = None
 
     @property
@@ -102,7 +102,7 @@ class RegionInferer(Inferer):
             return self._segment_regions(
                 self.finder, inputs, lambda image: self.inferer(image, network, *args, **kwargs)
             )
-        self.findings = Findings({"": self.label_names})
+        self.findings = CaseFindings({"": self.label_names})
         labels = self.inferer(inputs, network, *args, **kwargs)
         problem, entry = self._judge(CROP)
         if problem:
@@ -118,7 +118,7 @@ class RegionInferer(Inferer):
     def _segment_regions(
         self, finder: RegionFinder, inputs: MetaTensor, infer: Callable[[MetaTensor], torch.Tensor]
     ) -> torch.Tensor:
-        image = inputs[0]
+        image = cast(MetaTensor, inputs[0])
         regions = finder(image)
         found = [region for region in regions if region.found]
         if not found:
@@ -128,7 +128,7 @@ class RegionInferer(Inferer):
                 "check that the image shows them and that its orientation is right",
             )
         entries = {region.name: region.to_json() for region in regions}
-        findings = self.findings = Findings({}, {"regions": list(entries.values())}, _remarks_on(regions))
+        findings = self.findings = CaseFindings({}, {"regions": list(entries.values())}, _remarks_on(regions))
         result: Any = None
         problems = []
         for step, region in enumerate(found, start=1):

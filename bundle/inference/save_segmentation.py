@@ -22,8 +22,8 @@ from bundle.utils.write_json import write_json
 from bundle.visualize.overlay import Overlay
 
 from .background_writer import BackgroundWriter, run_or_submit
+from .case_findings import LabelNames, flat_names
 from .case_record import RECORD, CaseRecord, record_of_data
-from .findings import LabelNames, flat_names
 from .label_volumes import compare_regions, measure_volumes
 
 

@@ -10,7 +10,7 @@ LabelNames = dict[str, dict[str, int]]
 
 
 @dataclass
-class Findings:
+class CaseFindings:
     """What an inferer knows of the result of the last image.
 
     Attributes:
