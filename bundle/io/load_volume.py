@@ -8,6 +8,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
+import nibabel as nib
 import numpy as np
 import torch
 from monai.config import KeysCollection
@@ -33,7 +34,7 @@ from .itk import last_line, open_itk, read_itk
 from .label_classes import LabelMap
 from .label_rounding import round_labels
 from .label_tables import LabelValues
-from .length_units import nifti_unit
+from .length_units import nifti_affine
 from .output_formats import check_output_format
 from .volume_files import files_of, kind_of
 
@@ -223,11 +224,16 @@ def _read(file: str | Path, read: Callable[[], MetaTensor]) -> MetaTensor:
 
 
 def _read_nifti(file: str | Path) -> MetaTensor:
+    """Read a NIfTI file with the affine of nibabel.
+
+    MONAI 1.6.1 (``rectify_header_sform_qform``) sets the sform to the qform where its voxel sizes differ from
+    ``pixdim`` by more than rounding (1e-5).
+    """
     reader = NibabelReader(squeeze_non_spatial_dims=True)
+    affine = nifti_affine(nib.load(file))
     image: Any = reader.read(str(file))
     voxels, meta = reader.get_data(image)
-    for name in ("affine", "original_affine"):
-        meta[name] = nifti_unit(image.header).convert(meta[name])
+    meta |= {"affine": affine, "original_affine": affine.copy()}
     meta["filename_or_obj"] = str(file)
     voxels = voxels.astype(np.float32, copy=False)
     channels = np.ascontiguousarray(np.moveaxis(voxels, 3, 0)) if voxels.ndim == 4 else voxels[None]

@@ -47,6 +47,21 @@ def test_voxels_and_affine_are_those_of_the_file(voxels: np.ndarray, options: di
     assert image.meta["remarks"] == ""
 
 
+def test_the_sform_holds_where_its_voxel_size_differs_by_rounding(tmp_path: Path) -> None:
+    """MONAI 1.6.1 sets the sform of such a file to its qform."""
+    image = nib.Nifti1Image(np.zeros((20, 20, 20), np.float32), None)
+    turn = np.array([[np.cos(0.07), 0, -np.sin(0.07)], [0, 1, 0], [np.sin(0.07), 0, np.cos(0.07)]])
+    affine = np.eye(4)
+    affine[:3, :3] = turn
+    image.set_qform(affine, code=1)
+    affine[:3, 2] *= 1 - 1e-4
+    image.header.set_sform(affine, code=1)
+    nib.save(image, tmp_path / "scan.nii.gz")
+    loaded = LoadVolumed("image")({"image": str(tmp_path / "scan.nii.gz")})["image"]
+    assert np.allclose(loaded.affine, nib.load(tmp_path / "scan.nii.gz").affine, atol=1e-9)
+    assert np.allclose(loaded.meta["original_affine"], loaded.affine)
+
+
 def test_slope_and_intercept_of_the_header_are_applied(tmp_path: Path) -> None:
     stored = noise(dtype=np.int16)
     path = write_nifti(tmp_path / "a.nii.gz", stored, header={"scl_slope": 0.5, "scl_inter": -20})
