@@ -11,7 +11,10 @@ HELP = "learn from the results of training cases what results of their weights a
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Add the options of the command."""
     parser.add_argument(
-        "results", nargs="+", type=Path, help="output folders of inference.json, run with --measure_features true"
+        "results",
+        nargs="+",
+        type=Path,
+        help="output folders of inference.json, run with --measure_features true --plausible_distance null",
     )
     parser.add_argument(
         "--checkpoint", type=Path, required=True, help="weights of these results; the file is written next to them"

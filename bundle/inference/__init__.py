@@ -14,7 +14,7 @@ from .plan import PlannedInferer
 from .plausibility import Plausibility
 from .prefetch import PrefetchLoader
 from .prepare_crop import PrepareCropd
-from .region_finder import Region, RegionFinder
+from .region_finder import Region, RegionFinder, load_finder
 from .region_inferer import ImplausibleResultError, NothingFoundError, RegionInferer
 from .result_features import FeatureAssembler
 from .save_in_background import SaveInBackgroundd
@@ -50,4 +50,5 @@ __all__ = [
     "SlabInferer",
     "Stopped",
     "collate_cases",
+    "load_finder",
 ]

@@ -18,6 +18,7 @@ from monai.engines.utils import IterationEvents
 from tqdm import tqdm
 
 from .case_record import record_of_batch
+from .windows import windowed_inferer
 
 logger = logging.getLogger(__name__)
 
@@ -96,11 +97,9 @@ class JobProgress:
         self._hook(self._on_window, self._on_written)
 
     def _hook(self, on_window: Callable[[int, int], None] | None, on_written: Callable[[str], None] | None) -> None:
-        inner = self.inferer
-        while inner is not None and not hasattr(inner, "on_window"):
-            inner = getattr(inner, "inferer", None)
-        if inner is not None:
-            inner.on_window = on_window
+        inferer = windowed_inferer(self.inferer)
+        if inferer is not None:
+            inferer.on_window = on_window
         if self.writer is not None:
             self.writer.on_written = on_written
 

@@ -19,19 +19,19 @@ logger = logging.getLogger(__name__)
 def learn_plausibility(results: Sequence[Path], checkpoint: Path) -> Path:
     """Write the file of plausible results next to weights.
 
-    The distribution of crops is learned from the results of crops; that of regions from those of regions and of crops,
-    if there are regions.
+    The distribution of crops is learned from the results of crops; that of regions from those of regions and of crops.
+    There is none of a kind without results.
 
     Args:
-        results: output folders of ``inference.json``, run with ``--measure_features true`` on the training cases.
+        results: output folders of ``inference.json``, run on the training cases with ``--measure_features true``,
+            ``--plausible_distance null``, so that no result is removed, and for larger images ``--find_regions true``.
         checkpoint: weights of these results.
 
     Returns:
         The file.
 
     Raises:
-        FileError: when a folder has no features, or those of other weights.
-        ValueError: when there are fewer than three results.
+        FileError: when the weights do not exist, or a folder has no features, too few, or those of other weights.
     """
     if not checkpoint.is_file():
         raise FileError(checkpoint, "does not exist", "name the file of weights that made the results")
@@ -40,9 +40,11 @@ def learn_plausibility(results: Sequence[Path], checkpoint: Path) -> Path:
     for folder in results:
         for kind, features in _features_in(folder, weights):
             found[kind].append(features)
-    distributions = {CROP: learn_distribution(found[CROP])}
-    if found[REGION]:
-        distributions[REGION] = learn_distribution(found[CROP] + found[REGION])
+    sources = {CROP: found[CROP], REGION: found[REGION] and found[CROP] + found[REGION]}
+    try:
+        distributions = {kind: learn_distribution(features) for kind, features in sources.items() if features}
+    except ValueError as error:
+        raise FileError(", ".join(map(str, results)), str(error).rstrip("."), "add results of more cases") from error
     path = write_distributions(checkpoint, distributions)
     logger.info("%s: learned from %d crops and %d regions", path, len(found[CROP]), len(found[REGION]))
     for kind in distributions:
@@ -59,7 +61,7 @@ def _features_in(folder: Path, weights: str) -> Iterator[tuple[str, dict[str, fl
     for path in sorted(folder.glob("*.json")):
         record = json.loads(path.read_text(encoding="utf-8"))
         entries = _entries_of(record)
-        if entries and record["checkpoint"]["sha256"] != weights:
+        if entries and (record["checkpoint"] or {}).get("sha256") != weights:
             raise FileError(path, "is a result of other weights", "run the inference with the weights of --checkpoint")
         for kind, entry in entries:
             count += 1
@@ -73,6 +75,7 @@ def _features_in(folder: Path, weights: str) -> Iterator[tuple[str, dict[str, fl
 
 
 def _entries_of(record: dict[str, Any]) -> list[tuple[str, dict[str, Any]]]:
+    """Return kind and entry of every result with features in the JSON of a case; none of another file of a run."""
     crops = [(CROP, record["plausibility"])] if "plausibility" in record else []
     regions = [(REGION, region) for region in record.get("regions", ()) if "features" in region]
     return crops + regions

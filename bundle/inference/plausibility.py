@@ -13,6 +13,8 @@ import numpy as np
 
 from bundle.utils.digests import sha256_of_file
 from bundle.utils.errors import FileError
+from bundle.utils.parse_null import parse_null
+from bundle.utils.path_options import check_path_options
 from bundle.utils.write_json import write_json
 
 logger = logging.getLogger(__name__)
@@ -28,6 +30,9 @@ NO_DISTANCE = 1e6
 
 RELATIVE_NOISE = 0.1
 """Standard deviation of independent noise that is added to every feature, relative to its own."""
+
+NOTHING_LABELED = "nothing is labeled"
+"""Why a result without a labeled voxel is not plausible."""
 
 NAMED = 3
 """Features named in a message."""
@@ -73,7 +78,7 @@ class Plausibility:
 
     Args:
         checkpoint: file of the weights; None for none.
-        limit: greatest distance of a plausible result; None judges nothing.
+        limit: greatest distance of a plausible result; None, or the text ``"null"`` of a command line, judges nothing.
 
     Attributes:
         distributions: distributions by :data:`CROP` and :data:`REGION`.
@@ -83,19 +88,30 @@ class Plausibility:
         FileError: when the file is damaged.
     """
 
-    def __init__(self, checkpoint: str | Path | None, *, limit: float | None = 10.0) -> None:
-        if limit is not None and not limit > 0:
-            raise ValueError(f"plausible_distance must be above 0, or null, got {limit}.")
-        self.limit = limit
-        self.distributions = {} if checkpoint is None else read_distributions(Path(checkpoint))
+    def __init__(self, checkpoint: str | Path | None, *, limit: float | str | None = 10.0) -> None:
+        number = parse_null(limit)
+        if number is not None and not (isinstance(number, int | float) and number > 0):
+            raise ValueError(f"plausible_distance must be above 0, or null, got {limit!r}.")
+        check_path_options(checkpoint=checkpoint)
+        self.limit: float | None = number
+        self.distributions = read_distributions(Path(checkpoint)) if checkpoint else {}
 
     def is_known(self, kind: str) -> bool:
         """Return whether there is a distribution of a kind of results."""
         return kind in self.distributions
 
     def distance(self, kind: str, features: Mapping[str, float]) -> float | None:
-        """Return the distance of a result from the training cases; None where these are unknown."""
-        return round(self.distributions[kind].distance(features), 2) if self.is_known(kind) else None
+        """Return the distance of a result from the training cases; None where these are unknown.
+
+        They are unknown, too, where their structures have other names.
+        """
+        if not self.is_known(kind):
+            return None
+        missing = [name for name in self.distributions[kind].names if name not in features]
+        if missing and features["volume_mm3"] > 0:
+            logger.warning("a result is not judged: label_names differ from those of the training (%s)", missing[0])
+            return None
+        return round(self.distributions[kind].distance(features), 2)
 
     def problem(self, kind: str, features: Mapping[str, float]) -> str | None:
         """Return why a result is not plausible, in words; None if it is, or is not judged."""
@@ -103,7 +119,7 @@ class Plausibility:
         if distance is None or self.limit is None or distance <= self.limit:
             return None
         if distance == NO_DISTANCE:
-            return "nothing is labeled"
+            return NOTHING_LABELED
         distribution = self.distributions[kind]
         deviations = distribution.deviations(features)
         worst = np.argsort(-np.abs(deviations))[:NAMED]
@@ -124,10 +140,10 @@ def learn_distribution(features: Sequence[Mapping[str, float]]) -> FeatureDistri
     """Return the distribution of the features of results.
 
     Few results do not determine a covariance: it is shrunk towards its diagonal by the number of features divided by
-    that of results.
+    that of results. A feature that is the same in all results, as the position of the only structure, does not count.
 
     Raises:
-        ValueError: when there are fewer than three results.
+        ValueError: when there are fewer than three results, or all are the same.
 
     Examples:
         >>> learn_distribution([{"volume_mm3": value} for value in (1.0, 2.0, 3.0)]).mean
@@ -136,7 +152,9 @@ def learn_distribution(features: Sequence[Mapping[str, float]]) -> FeatureDistri
     complete = [values for values in features if len(values) == max(map(len, features))]
     if len(complete) < 3:
         raise ValueError(f"at least 3 results with labeled voxels are needed, got {len(complete)}.")
-    names = list(complete[0])
+    names = [name for name in complete[0] if len({result[name] for result in complete}) > 1]
+    if not names:
+        raise ValueError(f"the {len(complete)} results are all the same; results of different images are needed.")
     values = np.array([[result[name] for name in names] for result in complete])
     covariance = np.atleast_2d(np.cov(values.T))
     diagonal = np.diag(np.diag(covariance))

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Hashable, Mapping
+from collections.abc import Hashable, Mapping
 from typing import Any
 
-from monai.transforms import Transform
+from monai.transforms import InvertibleTransform
 
 from .region_finder import RegionFinder
 
@@ -13,17 +13,17 @@ SEARCHED = "searched"
 """Key in the metadata of an image in which regions are to be found; it has the voxels and intensities of its file."""
 
 
-class PrepareCropd(Transform):
+class PrepareCropd(InvertibleTransform):
     """Give an image the voxels and intensities of the network, unless regions are to be found in it.
 
     :class:`bundle.inference.RegionInferer` prepares each region that it has found.
 
     Args:
-        preprocessing: dictionary transform of ``"image"`` ``(C, D, H, W)``.
+        preprocessing: invertible dictionary transform of ``"image"`` ``(C, D, H, W)``.
         finder: finds the regions; None for no search.
     """
 
-    def __init__(self, preprocessing: Callable[..., Any], *, finder: RegionFinder | None = None) -> None:
+    def __init__(self, preprocessing: InvertibleTransform, *, finder: RegionFinder | None = None) -> None:
         super().__init__()
         self.preprocessing, self.finder = preprocessing, finder
 
@@ -34,3 +34,7 @@ class PrepareCropd(Transform):
             return self.preprocessing(d)
         d["image"].meta[SEARCHED] = True
         return d
+
+    def inverse(self, data: Any) -> Any:
+        """Undo the preprocessing of an image without regions."""
+        return self.preprocessing.inverse(data)

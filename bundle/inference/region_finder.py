@@ -4,15 +4,21 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
 from monai.data import MetaTensor
 from scipy import ndimage
+from torch import nn
 from torch.nn import functional
 
+from bundle.networks.weights import load_weights
+from bundle.utils.digests import sha256_of_file
+from bundle.utils.option_checks import check_sizes_mm
 from bundle.utils.parse_bool import parse_bool
+from bundle.utils.parse_null import parse_null
 
 from .plausibility import REGION, Plausibility
 from .window_ensemble import Network
@@ -69,8 +75,12 @@ class RegionFinder:
         enabled: true searches, false does not; ``"auto"`` does so if ``plausibility`` knows results of regions.
         plausibility: what is known of the weights that segment the regions; None for nothing.
 
+    Attributes:
+        enabled: whether regions are searched.
+        weights: SHA-256 of the weights, if :func:`load_finder` has read them.
+
     Raises:
-        ValueError: when there is no region, or ``enabled`` is invalid.
+        ValueError: when there is no region, a size is not positive, or ``enabled`` is invalid.
 
     Examples:
         >>> def network(image):
@@ -93,17 +103,19 @@ class RegionFinder:
         largest_crop_mm: Sequence[float],
         divisor: int = 16,
         min_volume_mm3: float = 0.0,
-        enabled: bool | str = "auto",
+        enabled: bool | int | str = "auto",
         plausibility: Plausibility | None = None,
     ) -> None:
         if not regions:
             raise ValueError("regions must name at least one region, {name: class}.")
-        self.network = network.eval() if isinstance(network, torch.nn.Module) else network
+        check_sizes_mm(region_size_mm=size_mm, largest_crop_mm=largest_crop_mm)
+        self.network = network.eval() if isinstance(network, nn.Module) else network
         self.regions, self.preprocessing = dict(regions), preprocessing
         self.size_mm, self.largest_crop_mm = list(size_mm), list(largest_crop_mm)
         self.divisor, self.min_volume_mm3 = divisor, min_volume_mm3
         is_known = plausibility is not None and plausibility.is_known(REGION)
-        self.enabled = is_known if enabled == "auto" else parse_bool("find_regions", enabled)
+        self.enabled = parse_bool("find_regions", enabled, auto=is_known)
+        self.weights: str | None = None
 
     def is_searched(self, image: MetaTensor) -> bool:
         """Return whether regions are to be found in an image ``(..., D, H, W)``."""
@@ -142,6 +154,39 @@ class RegionFinder:
             probability=round(float(probability.cpu().numpy()[component].mean()), 4),
             cut=bool((points.min(0) == 0).any() or (points.max(0) == np.array(mask.shape) - 1).any()),
         )
+
+
+def load_finder(
+    network: nn.Module,
+    *,
+    checkpoint: str | Path | None,
+    device: torch.device | str = "cpu",
+    enabled: bool | int | str = "auto",
+    **options: Any,
+) -> RegionFinder:
+    """Return a finder with the weights of a file, which is read only if regions are searched.
+
+    Args:
+        network: network to load into.
+        checkpoint: file of the weights; None for no search.
+        device: device to put the network on.
+        enabled: as of :class:`RegionFinder`.
+        options: other options of :class:`RegionFinder`.
+
+    Raises:
+        ValueError: when an option is invalid, or ``enabled`` is true without a file.
+        WeightsError: when the weights cannot be used.
+    """
+    path = parse_null(checkpoint)
+    is_auto = str(enabled).lower() == "auto"
+    finder = RegionFinder(network, enabled=False if path is None and is_auto else enabled, **options)
+    if not finder.enabled:
+        return finder
+    if path is None:
+        raise ValueError("find_regions must not be true without finder_checkpoint, the weights that find regions.")
+    finder.network = load_weights(network, path, device, option="finder_checkpoint").eval()
+    finder.weights = sha256_of_file(path)
+    return finder
 
 
 def extent_mm(image: MetaTensor) -> list[float]:

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from functools import partial
 from typing import Any, cast
 
 import numpy as np
@@ -14,15 +15,18 @@ from monai.inferers import Inferer
 from monai.transforms import SpatialCrop
 from scipy import ndimage
 
+from bundle.grid.corner_rule import label_dtype
 from bundle.io.input_checks import BadInputError
 from bundle.utils.label_names import structures_of
 
 from .case_findings import CaseFindings
-from .plausibility import CROP, REGION, Plausibility
+from .plausibility import CROP, NOTHING_LABELED, REGION, Plausibility
 from .prepare_crop import SEARCHED
 from .region_finder import Region, RegionFinder, region_box
 from .result_features import FeatureAssembler
+from .slab import Assembler
 from .window_ensemble import Network
+from .windows import windowed_inferer
 
 logger = logging.getLogger(__name__)
 
@@ -53,15 +57,16 @@ class RegionInferer(Inferer):
             intensities of the network; needed with a finder.
         offsets: summand of the label values of every region by its name, so that the values of no two regions are the
             same; the values of an image that is a crop have none.
-        label_map: measures the results; None for no features.
+        label_map: assembler of the inferer; a :class:`FeatureAssembler` measures the results. None for no features.
         plausibility: judges the features; None for nothing.
 
     Attributes:
         findings: what is known of the result of the last image.
-        on_window: called with the number of steps that are done and that of all; None for nothing.
+        on_window: called with the number of windows that are done and that of all, where every region counts as if it
+            had as many as the one at hand; None for nothing.
 
     Raises:
-        ValueError: when ``offsets`` lack a region.
+        ValueError: when ``offsets`` lack a region, or two regions would have the same value.
     """
 
     def __init__(
@@ -72,16 +77,14 @@ class RegionInferer(Inferer):
         finder: RegionFinder | None = None,
         preprocessing: Callable[[Mapping[str, Any]], Mapping[Any, Any]] | None = None,
         offsets: Mapping[str, int] | None = None,
-        label_map: FeatureAssembler | None = None,
+        label_map: Assembler | None = None,
         plausibility: Plausibility | None = None,
     ) -> None:
         super().__init__()
-        missing = [name for name in (finder.regions if finder else ()) if name not in (offsets or {})]
-        if missing:
-            raise ValueError(f"offsets must have a number for every region, but lack {', '.join(missing)}.")
         self.inferer: Any = inferer
         self.label_names = structures_of(label_names)
-        self.finder, self.preprocessing, self.offsets = finder, preprocessing, dict(offsets or {})
+        self.finder, self.preprocessing = finder, preprocessing
+        self.offsets = _checked_offsets(offsets, finder.regions if finder else (), self.label_names)
         self.label_map, self.plausibility = label_map, plausibility
         self.findings: CaseFindings | None = None
         self.on_window: Callable[[int, int], None] | None = None
@@ -98,12 +101,15 @@ class RegionInferer(Inferer):
             NothingFoundError: when no region was found.
             ImplausibleResultError: when no result is plausible.
         """
+
+        def infer(image: torch.Tensor, part: int = 0, parts: int = 1) -> torch.Tensor:
+            self._follow(part, parts)
+            return cast(torch.Tensor, self.inferer(image, network, *args, **kwargs))
+
         if self.finder is not None and bool(getattr(inputs, "meta", {}).get(SEARCHED, False)):
-            return self._segment_regions(
-                self.finder, inputs, lambda image: self.inferer(image, network, *args, **kwargs)
-            )
+            return self._segment_regions(self.finder, inputs, infer)
         self.findings = CaseFindings({"": self.label_names})
-        labels = self.inferer(inputs, network, *args, **kwargs)
+        labels = infer(inputs)
         problem, entry = self._judge(CROP)
         if problem:
             raise ImplausibleResultError(
@@ -116,7 +122,7 @@ class RegionInferer(Inferer):
         return labels
 
     def _segment_regions(
-        self, finder: RegionFinder, inputs: MetaTensor, infer: Callable[[MetaTensor], torch.Tensor]
+        self, finder: RegionFinder, inputs: MetaTensor, infer: Callable[[torch.Tensor, int, int], torch.Tensor]
     ) -> torch.Tensor:
         image = cast(MetaTensor, inputs[0])
         regions = finder(image)
@@ -124,25 +130,25 @@ class RegionInferer(Inferer):
         if not found:
             raise NothingFoundError(
                 _file_of(image),
-                f"neither {' nor '.join(finder.regions)} was found",
+                _nothing_found(list(finder.regions)),
                 "check that the image shows them and that its orientation is right",
             )
         entries = {region.name: region.to_json() for region in regions}
         findings = self.findings = CaseFindings({}, {"regions": list(entries.values())}, _remarks_on(regions))
-        result: Any = None
+        result: torch.Tensor | None = None
         problems = []
-        for step, region in enumerate(found, start=1):
-            labels = infer(self._prepared(self._crop(finder, image, region)))
+        for part, region in enumerate(found):
+            labels = infer(self._prepared(self._crop(finder, image, region)), part, len(found))
             problem, entry = self._judge(REGION)
-            entries[region.name] |= {**entry, "plausible": problem is None}
+            if problem is None and not bool((labels[0, 0] > 0).any()):
+                problem, entry = NOTHING_LABELED, {**entry, "plausible": False}
+            entries[region.name] |= entry
             if problem is None:
-                values = {name: value + self.offsets[region.name] for name, value in self.label_names.items()}
-                findings.label_names[region.name] = values
-                result = _merged(result, labels, self.offsets[region.name], self._least_maps())
+                offset = self.offsets[region.name]
+                findings.label_names[region.name] = {name: value + offset for name, value in self.label_names.items()}
+                result = _merged(result, labels, offset, self._least_maps())
             else:
                 problems.append(f"{region.name}: the result is not plausible and is not labeled ({problem})")
-            if self.on_window is not None:
-                self.on_window(step, len(found))
         if result is None:
             raise ImplausibleResultError(
                 _file_of(image),
@@ -153,17 +159,29 @@ class RegionInferer(Inferer):
         findings.remarks += problems
         return result
 
+    def _follow(self, part: int, parts: int) -> None:
+        """Report the windows of one of several parts of an image."""
+        windowed = windowed_inferer(self.inferer)
+        if windowed is not None:
+            windowed.on_window = partial(self._report, part, parts)
+
+    def _report(self, part: int, parts: int, done: int, total: int) -> None:
+        if self.on_window is not None:
+            self.on_window(part * total + done, parts * total)
+
     def _judge(self, kind: str) -> tuple[str | None, dict[str, Any]]:
-        """Return why the last result is not plausible, None if it is, and the entry of the JSON."""
-        if self.label_map is None or self.plausibility is None or not self.label_map.enabled:
+        """Return why the last result is not plausible, None if it is or is not judged, and the entry of the JSON."""
+        if self.plausibility is None or not isinstance(self.label_map, FeatureAssembler) or not self.label_map.enabled:
             return None, {}
         features = self.label_map.features
         distance, limit = self.plausibility.distance(kind, features), self.plausibility.limit
-        return self.plausibility.problem(kind, features), {"distance": distance, "limit": limit, "features": features}
+        problem = self.plausibility.problem(kind, features)
+        plausible = None if distance is None or limit is None else problem is None
+        return problem, {"plausible": plausible, "distance": distance, "limit": limit, "features": features}
 
     def _least_maps(self) -> list[bool]:
         """Return of every confidence map whether its least value is the surest."""
-        assembler = getattr(self.label_map, "assembler", None)
+        assembler = getattr(self.label_map, "assembler", self.label_map)
         return [name == "entropy" for name in getattr(assembler, "confidence", ())]
 
     def _crop(self, finder: RegionFinder, image: MetaTensor, region: Region) -> MetaTensor:
@@ -187,8 +205,8 @@ def _merged(result: torch.Tensor | None, labels: torch.Tensor, offset: int, leas
     """Add a region to those before it: its largest connected component to the label map, and its confidence maps.
 
     Args:
-        result: label map and confidence maps ``(1, C, D, H, W)`` of the regions before it.
-        labels: those of the region.
+        result: label map and confidence maps ``(1, C, D, H, W)`` of the regions before it; None for the first.
+        labels: those of the region, with a labeled voxel; they are overwritten.
         offset: summand of its label values.
         least: of every confidence map, whether the least value counts where regions overlap, or else the greatest.
     """
@@ -196,17 +214,40 @@ def _merged(result: torch.Tensor | None, labels: torch.Tensor, offset: int, leas
     (box,) = ndimage.find_objects((values > 0).astype(np.uint8))
     components, _ = ndimage.label(values[box] > 0)
     kept = components == np.bincount(components.ravel())[1:].argmax() + 1
-    added = torch.as_tensor(np.where(kept, values[box] + offset, 0).astype(values.dtype), device=labels.device)
+    raised = np.where(kept, values[box].astype(np.int64) + offset, 0)
+    labels = labels.to(torch.promote_types(labels.dtype, label_dtype(int(raised.max()) + 1)))
+    added = torch.as_tensor(raised, dtype=labels.dtype, device=labels.device)
     labels[0, 0] = 0
     labels[0, 0][box] = added
     if result is None:
         return labels
+    result = result.to(torch.promote_types(result.dtype, labels.dtype))
     part = result[0, 0][box]
-    part[part == 0] = added[part == 0]
+    part[part == 0] = added[part == 0].to(part.dtype)
     for channel, is_least in enumerate(least, start=1):
         choose = torch.minimum if is_least else torch.maximum
         result[0, channel] = choose(result[0, channel], labels[0, channel])
     return result
+
+
+def _checked_offsets(
+    offsets: Mapping[str, int] | None, regions: Iterable[str], label_names: Mapping[str, int]
+) -> dict[str, int]:
+    """Return the offsets of the regions; the values of no two regions may be the same."""
+    known = dict(offsets or {})
+    missing = [name for name in regions if name not in known]
+    if missing:
+        raise ValueError(f"region_offsets must have a number for every region, but lack {', '.join(missing)}.")
+    if not all(isinstance(offset, int) and offset >= 0 for offset in known.values()):
+        raise ValueError(f"region_offsets must be integers of 0 or more, got {known}.")
+    values = [value + known[name] for name in regions for value in label_names.values()]
+    if len(set(values)) < len(values):
+        raise ValueError(f"region_offsets must give every structure of every region another value, got {known}.")
+    return known
+
+
+def _nothing_found(names: Sequence[str]) -> str:
+    return f"{names[0]} was not found" if len(names) == 1 else f"neither {' nor '.join(names)} was found"
 
 
 def _file_of(inputs: Any) -> str:

@@ -49,12 +49,12 @@ class FeatureAssembler:
         assembler: Assembler,
         *,
         label_names: Mapping[str, int],
-        enabled: bool | str = "auto",
+        enabled: bool | int | str = "auto",
         plausibility: Plausibility | None = None,
     ) -> None:
         self.assembler, self.label_names = assembler, structures_of(label_names)
         is_known = plausibility is not None and bool(plausibility.distributions)
-        self.enabled = is_known if enabled == "auto" else parse_bool("measure_features", enabled)
+        self.enabled = parse_bool("measure_features", enabled, auto=is_known)
         self.features: dict[str, float] = {}
 
     def start(self, image: torch.Tensor, *, classes: int, axis: int) -> Writer:
@@ -85,7 +85,7 @@ class _Measured:
         voxels = int((labels > 0).sum())
         if voxels:
             features["confidence"] = self.probability / voxels
-        self.owner.features = {name: round(value, 4) for name, value in features.items()}
+        self.owner.features = {name: round(float(value), 4) for name, value in features.items()}
         return self.writer.finish()
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import itertools
 import math
 from collections.abc import Iterator, Sequence
-from typing import Literal
+from typing import Any, Literal
 
 import torch
 
@@ -59,3 +59,10 @@ def is_constant(window: torch.Tensor) -> bool:
 def subsets(axes: Sequence[int]) -> list[list[int]]:
     """Return all subsets of ``axes``, the empty one first."""
     return [list(some) for count in range(len(axes) + 1) for some in itertools.combinations(axes, count)]
+
+
+def windowed_inferer(inferer: Any) -> Any:
+    """Return an inferer, or the one that it wraps as ``inferer``, that has an ``on_window``; None for none."""
+    while inferer is not None and not hasattr(inferer, "on_window"):
+        inferer = getattr(inferer, "inferer", None)
+    return inferer

@@ -46,7 +46,8 @@ def load_weights(
             with bfloat16 on a CPU a training step of a hourglass network takes 0.6 of the time.
         head: ``"keep"``: every key and shape must fit. ``"new"``, to train for other classes: tensors whose shape
             depends on the number of classes keep their random values and are logged; everything else must fit.
-        option: id of the config that holds the path, for messages.
+        option: id of the config that holds the path, for messages: ``"checkpoint"`` or, with a prefix that the id of
+            the network has, too, such as ``"finder_checkpoint"`` and ``finder_network_def``.
 
     Returns:
         The network.
@@ -63,12 +64,15 @@ def load_weights(
     if not checkpoint:
         return network
     path = Path(checkpoint)
-    state = read_state(path, device)
+    state = read_state(path, device, option=option)
     expected = network.state_dict()
     mismatch = describe_mismatch(expected, state)
     left = find_head(expected, state) if mismatch else []
     if mismatch and (head == "keep" or not left):
-        raise WeightsError(f"checkpoint {path} is of another network than network_def: {mismatch}. {_remedy(left)}")
+        definition = option.replace("checkpoint", "network_def")
+        raise WeightsError(
+            f"{option} {path} is of another network than {definition}: {mismatch}. {_remedy(option, left)}"
+        )
     network.load_state_dict({**state, **{key: expected[key] for key in left}})
     if head == "new":
         _log_head(path, left)
@@ -105,7 +109,9 @@ def _differ_in_channels(found: tuple[int, ...], wanted: tuple[int, ...], differe
     return all(other - one in (0, difference) for one, other in zip(found[:2], wanted[:2], strict=True))
 
 
-def _remedy(head: list[str]) -> str:
+def _remedy(option: str, head: list[str]) -> str:
+    if option != "checkpoint":
+        return f"Pass --{option} FILE."
     if head:
         return (
             f"It has another number of classes ({', '.join(head[:3])}): set the classes of network_def as in its "
@@ -123,25 +129,28 @@ def _log_head(path: Path, left: list[str]) -> None:
         logger.warning("%s: has the same number of classes, so that the head is loaded, too", path)
 
 
-def read_state(path: str | Path, device: torch.device | str = "cpu") -> dict[str, torch.Tensor]:
+def read_state(
+    path: str | Path, device: torch.device | str = "cpu", *, option: str = "checkpoint"
+) -> dict[str, torch.Tensor]:
     """Read a state dict from a file, bare or under ``"model"`` or ``"network"``.
 
     Args:
         path: file.
         device: device to read to.
+        option: id of the config that holds the path, for messages.
 
     Raises:
         WeightsError: when the file is missing, holds more than weights or no state dict.
     """
     if not Path(path).is_file():
-        raise WeightsError(f"checkpoint {path} does not exist; pass --checkpoint FILE.")
+        raise WeightsError(f"{option} {path} does not exist; pass --{option} FILE.")
     try:
         content = torch.load(path, map_location=device, weights_only=True)
     except Exception as error:
-        raise WeightsError(f"checkpoint {path} cannot be read as a file of weights: {error}") from error
+        raise WeightsError(f"{option} {path} cannot be read as a file of weights: {error}") from error
     state = _state_dict(content)
     if state is None:
-        raise WeightsError(f"checkpoint {path} holds no state dict, neither bare nor under 'model' or 'network'.")
+        raise WeightsError(f"{option} {path} holds no state dict, neither bare nor under 'model' or 'network'.")
     return state
 
 

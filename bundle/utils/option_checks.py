@@ -104,3 +104,15 @@ def check_group_positive(group: str, options: Mapping[str, Any], *names: str) ->
         ValueError: when one is less.
     """
     check_positive(**{f"{group}#{name}": options[name] for name in names})
+
+
+def check_sizes_mm(**sizes: Sequence[float]) -> None:
+    """Check that options are three positive sizes.
+
+    Raises:
+        ValueError: when one has not three numbers, or one that is not positive.
+    """
+    for name, values in sizes.items():
+        is_list = isinstance(values, list | tuple) and len(values) == 3
+        if not is_list or not all(isinstance(size, int | float) and size > 0 for size in values):
+            raise ValueError(f"{name} must be three positive sizes in mm, got {values!r}.")
