@@ -60,8 +60,8 @@ class FeatureDistribution:
         return difference / np.sqrt(np.diag(self.covariance))
 
     def distance(self, features: Mapping[str, float]) -> float:
-        """Return the Mahalanobis distance of features; :data:`NO_DISTANCE` if one is missing."""
-        if not features.keys() >= set(self.names):
+        """Return the Mahalanobis distance of features; :data:`NO_DISTANCE` of a result without a labeled voxel."""
+        if not features["volume_mm3"] > 0:
             return NO_DISTANCE
         difference = np.array([features[name] for name in self.names]) - self.mean
         return float(np.sqrt(difference @ np.linalg.solve(np.array(self.covariance), difference)))
@@ -100,27 +100,23 @@ class Plausibility:
         """Return whether there is a distribution of a kind of results."""
         return kind in self.distributions
 
-    def distance(self, kind: str, features: Mapping[str, float]) -> float | None:
-        """Return the distance of a result from the training cases; None where these are unknown.
+    def judge(self, kind: str, features: Mapping[str, float]) -> tuple[float | None, str | None]:
+        """Return the distance of a result from the training cases, and why it is not plausible.
 
-        They are unknown, too, where their structures have other names.
+        Returns:
+            The distance, None where the training cases are unknown or their structures have other names. The problem in
+            words, None if the result is plausible or is not judged.
         """
-        if not self.is_known(kind):
-            return None
-        missing = [name for name in self.distributions[kind].names if name not in features]
-        if missing and features["volume_mm3"] > 0:
-            logger.warning("a result is not judged: label_names differ from those of the training (%s)", missing[0])
-            return None
-        return round(self.distributions[kind].distance(features), 2)
+        distribution = self.distributions.get(kind)
+        if distribution is None or not _has_features(distribution, features):
+            return None, None
+        distance = round(distribution.distance(features), 2)
+        is_plausible = self.limit is None or distance <= self.limit
+        return distance, None if is_plausible else self._problem(distribution, features, distance)
 
-    def problem(self, kind: str, features: Mapping[str, float]) -> str | None:
-        """Return why a result is not plausible, in words; None if it is, or is not judged."""
-        distance = self.distance(kind, features)
-        if distance is None or self.limit is None or distance <= self.limit:
-            return None
+    def _problem(self, distribution: FeatureDistribution, features: Mapping[str, float], distance: float) -> str:
         if distance == NO_DISTANCE:
             return NOTHING_LABELED
-        distribution = self.distributions[kind]
         deviations = distribution.deviations(features)
         worst = np.argsort(-np.abs(deviations))[:NAMED]
         words = [
@@ -129,6 +125,15 @@ class Plausibility:
             for i in worst
         ]
         return f"distance {distance:.3g} from the training cases, limit {self.limit:g}: {', '.join(words)}"
+
+
+def _has_features(distribution: FeatureDistribution, features: Mapping[str, float]) -> bool:
+    """Return whether a result has the features of a distribution, or no labeled voxel; log if it has not."""
+    missing = [name for name in distribution.names if name not in features]
+    if missing and features["volume_mm3"] > 0:
+        logger.warning("a result is not judged: label_names differ from those of the training (%s)", missing[0])
+        return False
+    return True
 
 
 def plausibility_file(checkpoint: str | Path) -> Path:

@@ -173,9 +173,8 @@ class RegionInferer(Inferer):
         """Return why the last result is not plausible, None if it is or is not judged, and the entry of the JSON."""
         if self.plausibility is None or not isinstance(self.label_map, FeatureAssembler) or not self.label_map.enabled:
             return None, {}
-        features = self.label_map.features
-        distance, limit = self.plausibility.distance(kind, features), self.plausibility.limit
-        problem = self.plausibility.problem(kind, features)
+        features, limit = self.label_map.features, self.plausibility.limit
+        distance, problem = self.plausibility.judge(kind, features)
         plausible = None if distance is None or limit is None else problem is None
         return problem, {"plausible": plausible, "distance": distance, "limit": limit, "features": features}
 

@@ -23,7 +23,7 @@ from monai.transforms import Orientation
 from PIL import Image
 
 from bundle import __version__
-from bundle.inference import BackgroundWriter, CaseRecord, SaveSegmentationd
+from bundle.inference import BackgroundWriter, CaseFindings, CaseRecord, SaveSegmentationd
 from bundle.io import LoadVolumed
 from bundle.io.input_checks import GridMismatchError
 from bundle.io.label_maps import save_label_map
@@ -116,7 +116,7 @@ def test_the_json_records_settings_and_inputs(image: Path, tmp_path: Path) -> No
     data = case_of(image, ball(), record=record)
     data["image"].meta["remarks"] = "first remark; second remark"
     record = save(data)["record"].to_json()
-    written = tmp_path / "new" / "out" / "patient 7_labels.nii.gz"
+    written, table = (tmp_path / "new" / "out" / f"patient 7_{name}" for name in ("labels.nii.gz", "dseg.tsv"))
     assert json.loads((tmp_path / "new" / "out" / "patient 7.json").read_text()) == record
     assert record == {
         "case": "patient 7",
@@ -135,7 +135,7 @@ def test_the_json_records_settings_and_inputs(image: Path, tmp_path: Path) -> No
             "python": platform.python_version(),
             **{name: version(name) for name in ("monai", "torch", "numpy", "scipy", "nibabel")},
         },
-        "files": {written.name: hashlib.sha256(written.read_bytes()).hexdigest()},
+        "files": {file.name: hashlib.sha256(file.read_bytes()).hexdigest() for file in (written, table)},
     }
     assert record["seconds"] >= 0
 
@@ -174,7 +174,8 @@ def test_only_complete_files_appear_and_earlier_ones_are_replaced(image: Path, t
     save = SaveSegmentationd("pred", label_names=NAMES, output_dir=tmp_path / "out")
     save(case_of(image, np.zeros((12, 12, 12), np.uint8)))
     save(case_of(image, ball()))
-    assert sorted(file.name for file in (tmp_path / "out").iterdir()) == ["scan.json", "scan_seg.nii.gz"]
+    names = ["scan.json", "scan_dseg.tsv", "scan_seg.nii.gz"]
+    assert sorted(file.name for file in (tmp_path / "out").iterdir()) == names
     assert np.asarray(nib.load(tmp_path / "out" / "scan_seg.nii.gz").dataobj).any()
 
 
@@ -229,7 +230,7 @@ def test_dicom_input_gives_dicom_objects_and_confidence_maps_as_nifti(
     data["pred_margin"] = MetaTensor(torch.ones(1, 12, 12, 12), meta=data["image"].meta)
     SaveSegmentationd("pred", label_names=NAMES, **options)(data)
     assert {file.name for file in (tmp_path / "out").iterdir()} == {
-        *("scan_seg.dcm", "scan_margin.nii.gz", "scan.json")
+        *("scan_seg.dcm", "scan_margin.nii.gz", "scan.json", "scan_dseg.tsv")
     }
     item = pydicom.dcmread(tmp_path / "out" / "scan_seg.dcm")
     assert item.get("SegmentationType", item.Modality) == written
@@ -242,7 +243,7 @@ def test_a_writer_gets_the_result_and_writes_the_same(image: Path, tmp_path: Pat
     direct = SaveSegmentationd("pred", label_names=NAMES, output_dir=tmp_path / "direct")(data)["record"].to_json()
     writer.finish()
     assert beside["record"].to_json() == {**direct, "output": str(tmp_path / "beside" / "a_seg.nii.gz")}
-    for name in ("a_seg.nii.gz", "a.json"):
+    for name in ("a_seg.nii.gz", "a_dseg.tsv", "a.json"):
         assert (tmp_path / "beside" / name).is_file()
 
 
@@ -264,7 +265,7 @@ def test_confidence_maps_are_written_with_their_mean_for_each_structure(image: P
         "pred", label_names=NAMES, output_dir=tmp_path / "out", output_format="nrrd", maps=["margin"]
     )
     record = save(data)["record"].to_json()
-    assert list(record["files"]) == ["a_seg.nrrd", "a_margin.nrrd"]
+    assert list(record["files"]) == ["a_seg.nrrd", "a_dseg.tsv", "a_margin.nrrd"]
     assert record["labels"]["lower"]["mean_margin"] == round(float(margin[labels == 1].mean() / 255), 4)
     assert "mean_margin" not in record["labels"]["upper"]
     image_of_map = SimpleITK.GetArrayFromImage(SimpleITK.ReadImage(str(tmp_path / "out" / "a_margin.nrrd")))
@@ -293,7 +294,7 @@ def test_the_overlay_is_written_and_listed_in_the_json(in_background: bool, imag
     record = SaveSegmentationd("pred", label_names=NAMES, **options)(case_of(image, ball(), case="a"))["record"]
     if writer is not None:
         writer.finish()
-    assert list(record.to_json()["files"]) == ["a_seg.nii.gz", "a_overlay.png"]
+    assert list(record.to_json()["files"]) == ["a_seg.nii.gz", "a_dseg.tsv", "a_overlay.png"]
     with Image.open(tmp_path / "out" / "a_overlay.png") as drawn:
         assert drawn.size[0] > 1000
 
@@ -324,3 +325,72 @@ def test_the_background_is_not_measured_as_a_structure(image: Path, tmp_path: Pa
         case_of(image, np.ones(shape, np.uint8))
     )
     assert list(data["record"].results["labels"]) == list(NAMES)
+
+
+def test_the_table_has_the_values_and_names_of_the_label_map(image: Path, tmp_path: Path) -> None:
+    names = {"background": 0, **NAMES}
+    SaveSegmentationd("pred", label_names=names, output_dir=tmp_path)(case_of(image, ball()))
+    table = (tmp_path / "scan_dseg.tsv").read_text(encoding="utf-8")
+    assert table == "index\tname\n0\tbackground\n1\tlower\n2\tupper\n"
+
+
+class TestRegions:
+    """The result of an inferer that knows regions has their names and values."""
+
+    FINDINGS = CaseFindings(
+        {"left": {"lower": 11, "upper": 12}, "right": {"lower": 301, "upper": 302}},
+        {"regions": [{"name": "left"}, {"name": "right"}]},
+        ["right touches the border"],
+    )
+
+    def save(self, image: Path, out: Path, findings: CaseFindings = FINDINGS, **options: Any) -> dict[str, Any]:
+        labels = np.zeros((12, 12, 12), np.int16)
+        labels[1:3, 1:4, 1:5], labels[1:3, 4:6, 1:5] = 11, 12
+        labels[8:10, 1:4, 1:4], labels[8:10, 4:6, 1:4] = 301, 302
+        record = CaseRecord("a", findings=findings)
+        data = case_of(image, labels, record=record)
+        SaveSegmentationd("pred", label_names=NAMES, output_dir=out, **options)(data)
+        return json.loads((out / "a.json").read_text())
+
+    def test_labels_have_full_names(self, image: Path, tmp_path: Path) -> None:
+        record = self.save(image, tmp_path)
+        expected = {
+            "left_lower": (11, 24),
+            "left_upper": (12, 16),
+            "right_lower": (301, 18),
+            "right_upper": (302, 12),
+        }
+        assert {name: (entry["value"], entry["voxels"]) for name, entry in record["labels"].items()} == expected
+        table = (tmp_path / "a_dseg.tsv").read_text(encoding="utf-8").splitlines()
+        assert table[2:] == [f"{value}\t{name}" for name, (value, _) in expected.items()]
+
+    def test_volumes_and_asymmetry_are_those_of_the_regions(self, image: Path, tmp_path: Path) -> None:
+        record, voxel = self.save(image, tmp_path), 0.8 * 1.2 * 2.5
+        volumes = {"left": (24, 16, 40), "right": (18, 12, 30)}
+        for region, counts in volumes.items():
+            assert list(record["volumes_mm3"][region]) == ["lower", "upper", "total"]
+            assert list(record["volumes_mm3"][region].values()) == pytest.approx([n * voxel for n in counts], abs=1e-2)
+        percent = pytest.approx(100 * 2 / 7, abs=0.01)
+        assert record["asymmetry_percent"] == {"lower": percent, "upper": percent, "total": percent}
+
+    def test_remarks_and_entries_of_the_findings_are_in_the_json(self, image: Path, tmp_path: Path) -> None:
+        record = self.save(image, tmp_path)
+        assert record["regions"] == self.FINDINGS.results["regions"]
+        assert record["remarks"] == self.FINDINGS.remarks
+
+    def test_one_region_has_no_asymmetry(self, image: Path, tmp_path: Path) -> None:
+        record = self.save(image, tmp_path, CaseFindings({"left": {"lower": 11, "upper": 12}}))
+        assert list(record["volumes_mm3"]) == ["left"]
+        assert "asymmetry_percent" not in record
+
+    def test_an_image_without_regions_has_volumes_by_structure_alone(self, image: Path, tmp_path: Path) -> None:
+        record = self.save(image, tmp_path, CaseFindings({"": NAMES}))
+        assert list(record["labels"]) == list(NAMES)
+        assert "volumes_mm3" not in record
+
+    def test_the_label_map_has_a_type_that_holds_their_values(self, image: Path, tmp_path: Path) -> None:
+        self.save(image, tmp_path, overlay=True)
+        written = nib.load(tmp_path / "a_seg.nii.gz")
+        assert written.get_data_dtype() == np.uint16
+        assert np.unique(np.asarray(written.dataobj)).tolist() == [0, 11, 12, 301, 302]
+        assert (tmp_path / "a_overlay.png").is_file()
