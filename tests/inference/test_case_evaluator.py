@@ -14,7 +14,15 @@ from helpers.phantoms import ball, write_case, write_nifti
 from monai.data import DataLoader, MetaTensor
 from monai.transforms import Activationsd, AsDiscreted, Compose
 
-from bundle.inference import CaseDataset, CaseEvaluator, RunSummary, SaveSegmentationd, SlabInferer, collate_cases
+from bundle.inference import (
+    CaseDataset,
+    CaseEvaluator,
+    CaseFindings,
+    RunSummary,
+    SaveSegmentationd,
+    SlabInferer,
+    collate_cases,
+)
 from bundle.io import LoadVolumed
 from bundle.training import Progress
 
@@ -167,6 +175,15 @@ def test_the_plan_of_the_inferer_is_in_the_record(cases: list, tmp_path: Path) -
     engine.run()
     assert [record.plan for record in engine.records] == ["bf16 (kept)"]
     assert json.loads((tmp_path / "out" / "a.json").read_text())["plan"] == "bf16 (kept)"
+
+
+def test_the_findings_of_the_inferer_are_in_the_record(cases: list, tmp_path: Path) -> None:
+    engine = evaluator([cases[0]], tmp_path / "out")
+    engine.inferer.findings = CaseFindings({"": NAMES}, {"plausibility": {"distance": 2.5}}, ["a remark"])
+    engine.run()
+    content = json.loads((tmp_path / "out" / "a.json").read_text())
+    assert content["plausibility"] == {"distance": 2.5}
+    assert content["remarks"] == ["a remark"]
 
 
 def test_a_second_run_starts_anew(cases: list, tmp_path: Path) -> None:

@@ -15,6 +15,7 @@ from typing import Any
 import pytest
 from helpers.phantoms import meta_tensor, noise
 
+from bundle.inference.case_findings import CaseFindings
 from bundle.inference.case_record import CaseRecord, new_record, record_of_batch, record_of_data
 from bundle.io.input_checks import DimensionError
 
@@ -104,6 +105,17 @@ def test_a_completed_record_has_results_and_what_they_were_made_with(tmp_path: P
     assert content["files"] == {"model.pt": digest}
     assert (content["voxels"], content["plan"], content["provenance"]) == (7, "bf16", provenance)
     assert "monai" in content["versions"]
+
+
+def test_findings_of_the_inferer_are_results_and_remarks() -> None:
+    findings = CaseFindings({"left": {"a": 11}}, {"regions": [{"name": "left"}]}, ["right was not found"])
+    record = CaseRecord("a", remarks=["a constant border was cropped"], findings=findings)
+    record.complete({"voxels": 7})
+    content = record.to_json()
+    assert json.loads(json.dumps(content)) == content
+    assert (content["voxels"], content["regions"]) == (7, [{"name": "left"}])
+    assert content["remarks"] == ["a constant border was cropped", "right was not found"]
+    assert findings.remarks == ["right was not found"]
 
 
 def test_what_is_not_known_is_null_or_missing() -> None:

@@ -140,7 +140,7 @@ class TestFile:
     )
     def test_a_damaged_one_is_an_error(self, content: str, checkpoint: Path) -> None:
         plausibility_file(checkpoint).write_text(content)
-        with pytest.raises(FileError, match=r"model_plausibility\.json: is damaged; write it again by python -m bundle"):
+        with pytest.raises(FileError, match=r"model_plausibility\.json: is damaged; write it again by python"):
             read_distributions(checkpoint)
 
     def test_a_distribution_without_a_covariance_is_damaged(

@@ -51,7 +51,7 @@ def test_a_larger_image_keeps_its_voxels_and_is_marked() -> None:
 def test_the_preparation_of_a_crop_can_be_undone() -> None:
     prepare = Compose([PrepareCropd(Compose([ResampleSpacingd("image", pixdim=[2.0, 2.0, 2.0])]), finder=finder())])
     prepared = prepare({"image": image(10)})
-    assert prepared["image"].shape == (1, 5, 4, 4)
+    assert prepared["image"].shape == (1, 5, 5, 5)
     restored = prepare.inverse(prepared)["image"]
     assert restored.shape == (1, 10, 8, 8)
     np.testing.assert_allclose(restored.affine, np.eye(4))

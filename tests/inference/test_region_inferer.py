@@ -122,11 +122,13 @@ def test_one_label_map_on_the_grid_of_the_file() -> None:
 def test_an_image_of_a_data_loader_has_the_label_map_of_its_file(tmp_path: Path) -> None:
     turn = np.array([[0, 0, 2.0, 5], [-0.5, 0, 0, 7], [0, 0.5, 0, -9], [0, 0, 0, 1]])
     file = write_nifti(tmp_path / "head.nii.gz", blocks()[0].numpy(), turn)
-    prepare = Compose([
-        LoadVolumed("image"),
-        Orientationd("image", axcodes="RAS", labels=None),
-        PrepareCropd(Compose([ResampleSpacingd("image", pixdim=[1.0, 1.0, 1.0])]), finder=finder()),
-    ])
+    prepare = Compose(
+        [
+            LoadVolumed("image"),
+            Orientationd("image", axcodes="RAS", labels=None),
+            PrepareCropd(Compose([ResampleSpacingd("image", pixdim=[1.0, 1.0, 1.0])]), finder=finder()),
+        ]
+    )
     batch = collate_meta_tensor([prepare({"image": str(file)})["image"]])
     found = inferer()(batch, fine)
     assert tuple(found.shape) == (1, 1, 80, 80, 24)
@@ -244,7 +246,7 @@ class TestOffsets:
 
     @pytest.mark.parametrize("offsets", [{"left": 10}, None])
     def test_every_region_needs_one(self, offsets: Any) -> None:
-        with pytest.raises(ValueError, match="offsets must have a number for every region, but lack .*right"):
+        with pytest.raises(ValueError, match=r"offsets must have a number for every region, but lack .*right"):
             inferer(offsets=offsets)
 
     @pytest.mark.parametrize("offset", [-1, 1.5, "20"])
@@ -285,7 +287,7 @@ class TestComponents:
         assert "plausible" not in infer.findings.results["regions"][0]
 
     def test_an_image_whose_regions_have_no_label_is_an_error(self) -> None:
-        with pytest.raises(ImplausibleResultError, match="left: .*nothing is labeled.*; right: .*nothing is labeled"):
+        with pytest.raises(ImplausibleResultError, match=r"left: .*nothing is labeled.*; right: .*nothing"):
             inferer()(head(), lambda x: torch.cat([0 * x, 0 * x - 5], dim=1))
 
 

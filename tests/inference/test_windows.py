@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import itertools
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
 from monai.data.utils import dense_patch_slices
 from monai.inferers.utils import _get_scan_interval
 
-from bundle.inference.windows import corners, slab_axis, window_starts
+from bundle.inference.windows import corners, slab_axis, window_starts, windowed_inferer
 
 
 @pytest.mark.parametrize("size", [1, 7, 8, 9, 15, 16, 17, 40, 41, 99])
@@ -55,3 +56,11 @@ def test_slabs_run_where_they_take_the_least_memory(size: tuple, roi: tuple, axi
     assert slab_axis(size, roi) == axis
     memory = [roi[a] * np.prod(size) / size[a] for a in range(3)]
     assert memory[axis] == min(memory)
+
+
+def test_the_inferer_that_reports_windows_is_found_inside_of_others() -> None:
+    inner = SimpleNamespace(on_window=None)
+    assert windowed_inferer(inner) is inner
+    assert windowed_inferer(SimpleNamespace(inferer=SimpleNamespace(inferer=inner))) is inner
+    assert windowed_inferer(SimpleNamespace(inferer=SimpleNamespace())) is None
+    assert windowed_inferer(None) is None

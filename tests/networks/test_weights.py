@@ -106,6 +106,23 @@ def test_weights_may_have_their_channels_last() -> None:
     torch.testing.assert_close(target(image), expected)
 
 
+@pytest.mark.parametrize("content", [None, b"no weights", [1, 2]])
+def test_messages_name_another_id_of_the_path(content: Any, tmp_path: Path) -> None:
+    file = tmp_path / "weights.pt"
+    if isinstance(content, bytes):
+        file.write_bytes(content)
+    elif content:
+        torch.save(content, file)
+    with pytest.raises(WeightsError, match=f"^finder_checkpoint {re.escape(str(file))} "):
+        load_weights(network(), file, option="finder_checkpoint")
+
+
+def test_the_remedy_for_weights_of_another_network_names_another_id(tmp_path: Path) -> None:
+    file = saved(network(width=4).state_dict(), tmp_path)
+    with pytest.raises(WeightsError, match=r"than finder_network_def: .* Pass --finder_checkpoint FILE"):
+        load_weights(network(), file, option="finder_checkpoint")
+
+
 class TestHead:
     """Weights for other classes: everything except for the head is loaded."""
 

@@ -14,6 +14,7 @@ from bundle.utils.option_checks import (
     check_level_channels,
     check_not_negative,
     check_positive,
+    check_sizes_mm,
     check_spatial_dims,
     fill_options,
     split_name,
@@ -87,3 +88,10 @@ def test_unknown_option_is_refused_with_the_known_ones() -> None:
 def test_value_that_is_not_a_dictionary_is_refused() -> None:
     with pytest.raises(ValueError, match=r"^aspp must be a dictionary of options, got 256"):
         fill_options("aspp", 256, {"channels": 256})  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize("sizes", [None, 3, "123", [1, 2], [1, 2, 3, 4], [1, 2, 0], [1, 2, "3"]])
+def test_sizes_are_three_positive_numbers(sizes: Any) -> None:
+    check_sizes_mm(region_size_mm=[1, 2.5, 3], largest_crop_mm=(1, 2, 3))
+    with pytest.raises(ValueError, match=r"^region_size_mm must be three positive sizes in mm, got "):
+        check_sizes_mm(region_size_mm=sizes)

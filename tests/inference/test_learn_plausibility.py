@@ -1,0 +1,116 @@
+"""What results are plausible is learned from output folders of an inference of the training cases."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import logging
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from bundle.cli.main import main
+from bundle.inference.learn_plausibility import learn_plausibility
+from bundle.inference.plausibility import CROP, REGION, learn_distribution, read_distributions
+from bundle.utils.errors import FileError
+
+
+def features(count: int, seed: int = 0) -> list[dict[str, float]]:
+    values = np.random.default_rng(seed).normal(size=(count, 2))
+    return [{"volume_mm3": 3000 + 300 * float(one), "center_mm": 5 + float(other)} for one, other in values]
+
+
+@pytest.fixture
+def checkpoint(tmp_path: Path) -> Path:
+    path = tmp_path / "model.pt"
+    path.write_bytes(b"weights")
+    return path
+
+
+def write(folder: Path, name: str, content: Any, weights: bytes | None = b"weights") -> None:
+    """Write the JSON of a case as an inference does."""
+    folder.mkdir(exist_ok=True)
+    digest = None if weights is None else {"path": "model.pt", "sha256": hashlib.sha256(weights).hexdigest()}
+    (folder / f"{name}.json").write_text(json.dumps({"case": name, "checkpoint": digest, **content}))
+
+
+@pytest.fixture
+def crops(tmp_path: Path) -> Path:
+    """The folder of an inference of five crops."""
+    folder = tmp_path / "crops"
+    for number, measured in enumerate(features(5)):
+        write(folder, f"crop{number}", {"plausibility": {"distance": None, "features": measured}})
+    (folder / "summary.json").write_text(json.dumps({"cases": [], "failures": []}))
+    return folder
+
+
+@pytest.fixture
+def heads(tmp_path: Path) -> Path:
+    """The folder of an inference of three heads, in one of which a region is missing."""
+    folder = tmp_path / "heads"
+    found = [{"name": "left", "found": True, "features": measured} for measured in features(5, seed=1)]
+    for number, regions in enumerate([found[:2], found[2:4], [found[4], {"name": "right", "found": False}]]):
+        write(folder, f"head{number}", {"regions": regions})
+    return folder
+
+
+def test_crops_alone_give_the_distribution_of_crops(crops: Path, checkpoint: Path) -> None:
+    path = learn_plausibility([crops], checkpoint)
+    assert path == checkpoint.with_name("model_plausibility.json")
+    assert read_distributions(checkpoint) == {CROP: learn_distribution(features(5))}
+
+
+def test_regions_are_compared_with_regions_and_crops(
+    crops: Path, heads: Path, checkpoint: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    with caplog.at_level(logging.INFO):
+        learn_plausibility([heads, crops], checkpoint)
+    found = read_distributions(checkpoint)
+    assert found[CROP] == learn_distribution(features(5))
+    assert found[REGION] == learn_distribution([*features(5), *features(5, seed=1)])
+    assert "learned from 5 crops and 5 regions" in caplog.text
+    distances = sorted(found[REGION].distance(each) for each in features(5, seed=1))
+    assert f"distances of the regions: median {distances[2]:.1f}, greatest {distances[4]:.1f}" in caplog.text
+
+
+def test_heads_alone_give_the_distribution_of_regions(heads: Path, checkpoint: Path) -> None:
+    learn_plausibility([heads], checkpoint)
+    assert read_distributions(checkpoint) == {REGION: learn_distribution(features(5, seed=1))}
+
+
+@pytest.mark.parametrize("weights", [b"others", None])
+def test_results_of_other_weights_are_refused(weights: bytes | None, crops: Path, checkpoint: Path) -> None:
+    write(crops, "zebra", {"plausibility": {"features": features(1)[0]}}, weights)
+    with pytest.raises(FileError, match=r"zebra\.json: is a result of other weights; run the inference"):
+        learn_plausibility([crops], checkpoint)
+    assert read_distributions(checkpoint) == {}
+
+
+def test_a_folder_without_features_is_refused(crops: Path, checkpoint: Path, tmp_path: Path) -> None:
+    write(tmp_path / "plain", "a", {"labels": {}})
+    with pytest.raises(FileError, match="plain: has no results with features; run "):
+        learn_plausibility([crops, tmp_path / "plain"], checkpoint)
+
+
+def test_too_few_results_are_refused(checkpoint: Path, tmp_path: Path) -> None:
+    write(tmp_path / "two", "a", {"plausibility": {"features": features(2)[0]}})
+    write(tmp_path / "two", "b", {"plausibility": {"features": features(2)[1]}})
+    with pytest.raises(FileError, match="two: at least 3 results with labeled voxels are needed, got 2; add results"):
+        learn_plausibility([tmp_path / "two"], checkpoint)
+
+
+def test_missing_weights_are_refused(crops: Path, tmp_path: Path) -> None:
+    with pytest.raises(FileError, match=r"none\.pt: does not exist; name the file of weights"):
+        learn_plausibility([crops], tmp_path / "none.pt")
+
+
+def test_the_command_writes_the_file(crops: Path, heads: Path, checkpoint: Path) -> None:
+    assert main(["plausibility", str(crops), str(heads), "--checkpoint", str(checkpoint)]) == 0
+    assert sorted(read_distributions(checkpoint)) == [CROP, REGION]
+
+
+def test_a_mistake_in_the_command_is_one_line(crops: Path, tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    assert main(["plausibility", str(crops), "--checkpoint", str(tmp_path / "none.pt")]) == 2
+    assert "none.pt: does not exist" in caplog.text
