@@ -66,7 +66,7 @@ class RegionInferer(Inferer):
             had as many as the one at hand; None for nothing.
 
     Raises:
-        ValueError: when ``offsets`` lack a region, or two regions would have the same value.
+        ValueError: when regions are searched and ``offsets`` lack one, or two structures would have the same value.
     """
 
     def __init__(
@@ -84,7 +84,8 @@ class RegionInferer(Inferer):
         self.inferer: Any = inferer
         self.label_names = structures_of(label_names)
         self.finder, self.preprocessing = finder, preprocessing
-        self.offsets = _checked_offsets(offsets, finder.regions if finder else (), self.label_names)
+        regions = finder.regions if finder is not None and finder.enabled else ()
+        self.offsets = _checked_offsets(offsets, regions, self.label_names)
         self.label_map, self.plausibility = label_map, plausibility
         self.findings: CaseFindings | None = None
         self.on_window: Callable[[int, int], None] | None = None

@@ -259,6 +259,9 @@ class TestOffsets:
         with pytest.raises(ValueError, match="region_offsets must give every structure of every region another value"):
             inferer(offsets=offsets, label_names={"lower": 1, "upper": 2})
 
+    def test_they_do_not_matter_without_a_search(self) -> None:
+        assert inferer(offsets={"left": 1, "right": 1}, finder=finder(enabled=False)).offsets == {"left": 1, "right": 1}
+
     def test_their_values_may_need_a_larger_type(self) -> None:
         found = inferer(offsets={"left": 10, "right": 300}, confidence=["probability"])(head(), fine)
         assert set(found[:, :1].unique().tolist()) == {0, 11, 301}
