@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from bundle import ROOT, __version__
+from bundle.inference.plausibility import plausibility_file
 from bundle.utils.atomic_write import atomic_write
 from bundle.utils.errors import BundleError
 
@@ -169,12 +170,14 @@ def _is_config(name: str, texts: Mapping[str, str]) -> bool:
 
 
 def _weights(texts: Mapping[str, str], models: Path) -> dict[str, bytes]:
-    """Return the files of ``models/`` that configs name."""
-    found = {}
+    """Return the files of ``models/`` that configs name, and those of plausible results next to them."""
+    found: dict[str, bytes] = {}
     for name, text in sorted(texts.items()):
         for path in re.findall(r"models/([\w./-]+\.\w+)", text):
             if (models / path).is_file():
-                found[f"models/{path}"] = (models / path).read_bytes()
+                beside = plausibility_file(models / path)
+                files = [models / path, *([beside] if beside.is_file() else [])]
+                found |= {f"models/{file.relative_to(models).as_posix()}": file.read_bytes() for file in files}
             elif name in WORKFLOWS:
                 raise PackError(f"{models / path} does not exist, but {name} names it; add the weights.")
     return found

@@ -97,6 +97,15 @@ def test_a_pack_holds_one_task_and_all_files_that_its_configs_name(packs: Path) 
         assert not [name for name in others if (packs / task / "configs" / name).exists()]
 
 
+def test_plausible_results_come_along_with_the_weights(tmp_path: Path) -> None:
+    root = small_project(tmp_path / "project")
+    assert "models/model_plausibility.json" not in pack_files("volumes", root)
+    (root / "models" / "model_plausibility.json").write_text("{}")
+    (root / "models" / "a" / "model_plausibility.json").write_text("[]")
+    assert pack_files("volumes", root)["models/model_plausibility.json"] == b"{}"
+    assert pack_files("a", root)["models/model_plausibility.json"] == b"[]"
+
+
 def test_overlays_and_splits_that_a_task_names_come_along(packs: Path) -> None:
     for name in ("networks/vnet.json", "explain.json"):
         assert (packs / "volumes" / "configs" / name).is_file()
