@@ -52,6 +52,7 @@ bench: $(VENV)/.test  ## print the ratios of docs/benchmarks.md anew
 	$(BIN)/python benchmarks/image_case.py
 	$(BIN)/python benchmarks/resample.py
 	$(BIN)/python benchmarks/share.py
+	$(BIN)/python benchmarks/whole_head.py
 
 docs: $(VENV)/.test  ## write the documentation site to site/
 	NO_MKDOCS_2_WARNING=1 $(BIN)/python -m mkdocs build --strict
