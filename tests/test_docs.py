@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 import shlex
+import shutil
 from pathlib import Path
 from pydoc import locate
 
@@ -38,6 +39,9 @@ SMALL_CLASS_TRAINING = [
     *("--roi_size", "[32, 32]", "--crop_scales", "[0.8]"),
 ]
 
+ACCEPT_PHANTOMS = ["--plausible_distance", "null"]
+"""The shipped model refuses what is no hippocampus."""
+
 
 def commands(page: Path) -> list[str]:
     """Return the commands in the bash blocks of a page; a backslash continues a line."""
@@ -61,12 +65,14 @@ def arguments(command: str, folder: Path) -> list[str]:
     words = shlex.split(command)
     places = {"DIR": folder / "data", "FILE_OR_FOLDER": folder / "data" / "images", "OUT": folder / "out"}
     places |= {"ORIGINAL": folder / "original.pth", "PHANTOMS": folder / "phantoms", "IMAGES": folder / "images"}
-    places |= {"LESIONS": folder / "lesions"}
+    places |= {"LESIONS": folder / "lesions", "MODEL": folder / "model.pt"}
     pattern = rf"(?<![^'])({'|'.join(places)})(?=$|/)"
     words = [re.sub(pattern, lambda match: str(places[match[0]]), word) for word in words]
     module = words[2:] if words[:2] == ["python", "-m"] else ["torch.distributed.run", *words[1:]]
     if "--count" in module:
         module[module.index("--count") + 1] = "5"
+    if re.search(r" run --config_file (OUT/hippocampus/)?configs/inference\.json", command):
+        module += ACCEPT_PHANTOMS
     if "disc_labeling/train.json" in command:
         module += SMALL_DISC_TRAINING
     elif "lesion_classification/train.json" in command:
@@ -87,6 +93,8 @@ def test_the_commands_of_the_page_run(page: str, lines: list[str], tmp_path: Pat
     (tmp_path / "out").mkdir()
     if any(" ORIGINAL " in line for line in lines):
         torch.save(original("agscSEunet3d", Options(depth=16)).float().state_dict(), tmp_path / "original.pth")
+    if any(" MODEL" in line for line in lines):
+        shutil.copy(Path(ROOT, "models", "model.pt"), tmp_path / "model.pt")
     if any(" IMAGES" in line for line in lines):
         write_lesions(tmp_path / "images", 6)
     if any(" LESIONS" in line for line in lines):
