@@ -18,6 +18,7 @@ from scipy import ndimage
 from bundle.grid.corner_rule import label_dtype
 from bundle.io.input_checks import BadInputError
 from bundle.utils.label_names import structures_of
+from bundle.utils.parse_null import parse_null
 
 from .case_findings import CaseFindings
 from .plausibility import CROP, NOTHING_LABELED, REGION, Plausibility
@@ -234,16 +235,17 @@ def _checked_offsets(
     offsets: Mapping[str, int] | None, regions: Iterable[str], label_names: Mapping[str, int]
 ) -> dict[str, int]:
     """Return the offsets of the regions; the values of no two regions may be the same."""
-    known = dict(offsets or {})
+    known = parse_null(offsets) or {}
+    is_mapping = isinstance(known, Mapping)
+    if not is_mapping or not all(isinstance(offset, int) and offset >= 0 for offset in known.values()):
+        raise ValueError(f"region_offsets must be integers of 0 or more by the names of regions, got {known!r}.")
     missing = [name for name in regions if name not in known]
     if missing:
         raise ValueError(f"region_offsets must have a number for every region, but lack {', '.join(missing)}.")
-    if not all(isinstance(offset, int) and offset >= 0 for offset in known.values()):
-        raise ValueError(f"region_offsets must be integers of 0 or more, got {known}.")
     values = [value + known[name] for name in regions for value in label_names.values()]
     if len(set(values)) < len(values):
         raise ValueError(f"region_offsets must give every structure of every region another value, got {known}.")
-    return known
+    return dict(known)
 
 
 def _nothing_found(names: Sequence[str]) -> str:

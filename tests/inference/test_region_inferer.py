@@ -244,15 +244,15 @@ def test_the_preprocessing_of_a_region_may_be_several_transforms_or_none(preproc
 class TestOffsets:
     """Every structure of every region has a value that no other has."""
 
-    @pytest.mark.parametrize("offsets", [{"left": 10}, None])
+    @pytest.mark.parametrize("offsets", [{"left": 10}, None, "null"])
     def test_every_region_needs_one(self, offsets: Any) -> None:
         with pytest.raises(ValueError, match=r"offsets must have a number for every region, but lack .*right"):
             inferer(offsets=offsets)
 
-    @pytest.mark.parametrize("offset", [-1, 1.5, "20"])
-    def test_they_are_integers(self, offset: Any) -> None:
-        with pytest.raises(ValueError, match="region_offsets must be integers of 0 or more, got"):
-            inferer(offsets={"left": 10, "right": offset})
+    @pytest.mark.parametrize("offsets", [{"left": 10, "right": value} for value in (-1, 1.5, "20")] + [10, "10"])
+    def test_they_are_integers(self, offsets: Any) -> None:
+        with pytest.raises(ValueError, match="region_offsets must be integers of 0 or more by the names of regions"):
+            inferer(offsets=offsets)
 
     @pytest.mark.parametrize("offsets", [{"left": 10, "right": 10}, {"left": 10, "right": 11}])
     def test_two_structures_with_the_same_value_are_refused(self, offsets: dict[str, int]) -> None:
