@@ -68,7 +68,7 @@ def _crop(data: Any, value: int, teacher: torch.nn.Module) -> tuple[Any, np.ndar
         scores = teacher(standardized.as_tensor()[None])[0]
     parts = torch.where(scores[1] > scores[2], 1.0, 2.0)[None, None]
     crop = SpatialCrop(roi_center=center, roi_size=[size + 2 * MARGIN for size in WINDOW])
-    mask = crop(data["label"]).as_tensor()[0] == value
+    mask = torch.as_tensor(crop(data["label"]).numpy()[0] == value)
     parts = functional.pad(parts, [MARGIN] * 6, mode="replicate")[0, 0]
     return crop(data["image"]), (parts * mask).numpy().astype(np.uint8)
 

@@ -62,6 +62,7 @@ class CaseEvaluator(SupervisedEvaluator):
             try:
                 return super()._iteration(engine, batchdata)
             except Exception as error:
+                record.findings = getattr(self.inferer, "findings", None)
                 record.fail(error)
         engine.state.batch = []
         return []

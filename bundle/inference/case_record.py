@@ -110,7 +110,8 @@ class CaseRecord:
     def to_json(self) -> dict[str, Any]:
         """Return the content of the JSON of a completed case, or the entry of a failed one in ``summary.json``."""
         if self.status == "failed":
-            return {"case": self.case, "file": self.file, "error": self.error, "message": self.message}
+            found = {} if self.findings is None else self.findings.results
+            return {"case": self.case, "file": self.file, "error": self.error, "message": self.message, **found}
         return {**self.results, **({"completed_earlier": True} if self.status == "completed earlier" else {})}
 
 

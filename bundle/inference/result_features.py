@@ -42,6 +42,8 @@ class FeatureAssembler:
 
     Attributes:
         features: features of the last image.
+        cut_center_mm: center of the bounding box of all structures in world coordinates, if they touch the border of
+            the last image, so that a crop moved there may show more of them; None if they do not.
     """
 
     def __init__(
@@ -56,6 +58,7 @@ class FeatureAssembler:
         is_known = plausibility is not None and bool(plausibility.distributions)
         self.enabled = parse_bool("measure_features", enabled, auto=is_known)
         self.features: dict[str, float] = {}
+        self.cut_center_mm: tuple[float, ...] | None = None
 
     def start(self, image: torch.Tensor, *, classes: int, axis: int) -> Writer:
         """Return what takes the slabs of one case."""
@@ -81,7 +84,9 @@ class _Measured:
         labels = np.concatenate(self.labels, axis=self.axis)
         image = self.image
         affine = np.asarray(image.affine, dtype=float) if isinstance(image, MetaTensor) else np.eye(4)
-        features = measure_labels(labels, affine.reshape(-1, 4, 4)[0], self.owner.label_names)
+        affine = affine.reshape(-1, 4, 4)[0]
+        features = measure_labels(labels, affine, self.owner.label_names)
+        self.owner.cut_center_mm = _cut_center(labels, affine)
         voxels = int((labels > 0).sum())
         if voxels:
             features["confidence"] = self.probability / voxels
@@ -110,3 +115,15 @@ def measure_labels(labels: np.ndarray, affine: np.ndarray, label_names: Mapping[
     middle = (np.array(labels.shape) - 1) / 2
     features["center_mm"] = float(np.linalg.norm(steps @ (center - middle)))
     return features
+
+
+def _cut_center(labels: np.ndarray, affine: np.ndarray) -> tuple[float, ...] | None:
+    """Return the center of the bounding box of the largest component if it touches the border, or else None."""
+    components, count = ndimage.label(labels > 0)
+    if not count:
+        return None
+    box = ndimage.find_objects(components)[np.bincount(components.ravel())[1:].argmax()]
+    if all(part.start > 0 and part.stop < size for part, size in zip(box, labels.shape, strict=True)):
+        return None
+    center = affine[:3, :3] @ [(part.start + part.stop - 1) / 2 for part in box] + affine[:3, 3]
+    return tuple(center.tolist())
