@@ -137,6 +137,12 @@ def test_the_sha256_is_that_of_the_weights_as_they_are_now(tmp_path: Path) -> No
         assert record.results["checkpoint"]["sha256"] == hashlib.sha256(content).hexdigest()
 
 
+def test_a_failed_case_keeps_what_is_known_of_its_result() -> None:
+    record = CaseRecord("a", findings=CaseFindings({}, {"plausibility": {"distance": 30.0}}))
+    record.fail(ValueError("not plausible"))
+    assert record.to_json()["plausibility"] == {"distance": 30.0}
+
+
 def test_a_case_of_an_earlier_run_is_marked_in_its_json() -> None:
     record = CaseRecord("a", status="completed earlier", results={"case": "a"})
     assert record.is_completed

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -22,6 +23,7 @@ from bundle.inference import (
     PlannedInferer,
     Plausibility,
     PrepareCropd,
+    Region,
     RegionFinder,
     RegionInferer,
     SlabInferer,
@@ -401,3 +403,30 @@ def test_where_two_regions_overlap_the_first_is_kept() -> None:
     assert set(infer(head(values), fine).unique().tolist()) == {0, 11}
     assert infer.findings is not None
     assert infer.findings.label_names == {"left": {"block": 11}, "right": {"block": 21}}
+
+
+class OffCenter(RegionFinder):
+    """Find the regions 7 mm too far to the right, where their boxes of 16 mm show a part of the blocks of 8 mm."""
+
+    def __call__(self, image: MetaTensor) -> list[Region]:
+        return [
+            replace(region, center_mm=(region.center_mm[0] + 7, *region.center_mm[1:]) if region.center_mm else None)
+            for region in super().__call__(image)
+        ]
+
+
+def test_a_region_cut_by_its_crop_is_segmented_again_around_its_labels() -> None:
+    off_center = OffCenter(
+        coarse,
+        regions={"left": 1, "right": 2},
+        preprocessing=ResampleSpacingd("image", pixdim=[4.0, 4.0, 4.0], antialias=True),
+        size_mm=[16, 16, 16],
+        largest_crop_mm=[30, 30, 30],
+        divisor=1,
+        enabled=True,
+    )
+    complete, again = (
+        inferer(plausibility=judge(), finder=found)(head(), fine) > 0 for found in (finder(), off_center)
+    )
+    assert 2 * (complete & again).sum() > 0.9 * (complete.sum() + again.sum())
+    assert complete.sum() > 0

@@ -151,3 +151,16 @@ def test_without_plausible_results_nothing_is_measured() -> None:
 def test_another_value_of_measure_features_is_refused() -> None:
     with pytest.raises(ValueError, match="measure_features must be auto, true or false, got 'some'"):
         FeatureAssembler(LabelMapAssembler(), label_names=NAMES, enabled="some")
+
+
+class TestCutCenter:
+    def test_it_is_the_middle_of_labels_that_touch_the_border(self) -> None:
+        labels = label_map()
+        labels[:5] = 0
+        scores = scores_of(labels)
+        assert measured(scores).cut_center_mm is None
+        shown = scores[:, 5:]
+        assert measured(shown).cut_center_mm == pytest.approx((AFFINE @ [1, 5, 5.5, 1])[:3])
+
+    def test_an_image_without_labels_has_none(self) -> None:
+        assert measured(scores_of(np.zeros((14, 12, 10), np.uint8))).cut_center_mm is None
