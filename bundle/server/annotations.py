@@ -98,7 +98,7 @@ def is_used_by(
     """
     names, users = read_names(file, info, display_name), _get_users(tasks)
     if names:
-        return bool(match_names(names.values(), task.labels))
+        return bool(match_names(names.values(), task.all_labels))
     if info.get("model") in {user.name for user in users}:
         return bool(info["model"] == task.name)
     if len({user.has_points for user in users}) == 2:
@@ -166,7 +166,7 @@ def convert_annotation(file: Path, image: Path, task: LabelTask, names: Mapping[
         return file
     table: LabelValues = {**{name: [value] for name, value in task.labels.items()}, BACKGROUND: OTHERS}
     used = make_label_table(names, task) if names else table
-    values, affine = _read_volume(file, used, task.labels, task.ignore_value)
+    values, affine = _read_volume(file, used, task.all_labels, task.ignore_value)
     copy = target.with_name(f"{target.name}.nii.gz")
     save_label_map(values.astype(np.min_scalar_type(int(values.max()))), copy, source=file, affine=affine)
     return copy
@@ -193,7 +193,7 @@ def _check_names(file: Path, users: Sequence[LabelTask], names: Mapping[int, str
             f"{display_name}: label_info names {received}, but the label {error.problem.split(', which')[0]}; "
             f"{'send the name of every value' if _has_unknown_values(error) else error.remedy}.",
         ) from error
-    known = {BACKGROUND, *(normalize(name) for user in users for name in user.labels)}
+    known = {BACKGROUND, *(normalize(name) for user in users for name in user.all_labels)}
     if any(user.ignore_value for user in users):
         known.add(IGNORE)
     unknown = [repr(names[value]) for value in found if normalize(names[value]) not in known]
@@ -240,7 +240,7 @@ def _read_for_task(file: Path, task: LabelTask) -> None:
     elif task.has_points:
         read_discs(file)
     else:
-        load = LoadVolumed("label", classes=task.labels, ignore_label=task.ignore_value, spacing_range=ANY_SPACING)
+        load = LoadVolumed("label", classes=task.all_labels, ignore_label=task.ignore_value, spacing_range=ANY_SPACING)
         load({"label": str(file)})
 
 

@@ -40,7 +40,7 @@ class BundleInference(InferTask):
         self.task, self.results, self.run = task, results, BundleRun(task)
         panel = {"device": device_list(), **get_panel_options(task)}
         dimension = 3 if task.kind == VOLUME else 2
-        super().__init__(task.type, task.labels, dimension, task.metadata["description"], panel)
+        super().__init__(task.type, task.all_labels, dimension, task.metadata["description"], panel)
 
     def info(self) -> dict[str, Any]:
         """Describe the task, with the version of its metadata."""
@@ -79,12 +79,15 @@ class BundleInference(InferTask):
         logger.info("%s: %s in %.2f s on %s", self.task.name, request["image"], seconds, device)
         return file, {**params, "latencies": {"total": seconds}, "centroids": {}}
 
-    def _response_params(self, result: CaseResult, overrides: Mapping[str, Any]) -> dict[str, Any]:
-        names = self.task.labels
+    def _names_in(self, record: Mapping[str, Any], overrides: Mapping[str, Any]) -> dict[str, int]:
+        """Return the values in the label map of a case by name: of an image with regions, those that were found."""
+        if self.task.region_labels and "labels" in record:
+            return {name: measured["value"] for name, measured in record["labels"].items()}
         levels = overrides.get("levels", self.task.config.get("levels"))
-        if levels is not None:
-            names = dict(zip(names, levels, strict=True))
-        params: dict[str, Any] = {"label_names": names}
+        return self.task.labels if levels is None else dict(zip(self.task.labels, levels, strict=True))
+
+    def _response_params(self, result: CaseResult, overrides: Mapping[str, Any]) -> dict[str, Any]:
+        params: dict[str, Any] = {"label_names": self._names_in(result.record, overrides)}
         record = {key: value for key, value in result.record.items() if key not in HIDDEN_KEYS}
         weights = result.record.get("checkpoint")
         params["result"] = {**record, "weights": weights["sha256"] if weights else None}

@@ -107,7 +107,7 @@ class BundleRun:
         fixed = {
             name: value for name, value in {**single_case, **SKIPPED_FILES}.items() if name.split("#")[0] in config
         }
-        files = {"input": str(image), "output_dir": str(output_dir), "checkpoint": str(self.task.served_weights)}
+        files = {"input": str(image), "output_dir": str(output_dir), **self.task.weight_options}
         parser.update({**fixed, **files, "device": device, "network": self.network(device), **overrides})
         with _raise_original_error():
             cases = len(parser.get_parsed_content("dataset"))

@@ -22,8 +22,9 @@ from bundle.io.input_checks import BadInputError
 from bundle.utils.atomic_write import atomic_copy
 from bundle.utils.write_json import write_json
 
-from .final_labels import LabeledCase, convert_cases, require_cases, select_validation_cases, write_dataset
+from .final_labels import convert_cases, require_cases, select_validation_cases, write_dataset
 from .label_tasks import LabelTask
+from .labeled_case import LabeledCase
 from .request_values import read_bool, read_device, read_int, read_number
 from .server_errors import RequestError
 from .workflow_process import run_workflow
@@ -178,7 +179,7 @@ class BundleTraining(TrainTask):
             "model": self.task.name,
             "epochs": options.epochs,
             "trained_on": sorted({case.name for case in cases} - {case.name for case in validation}),
-            "validated_on": [case.name for case in validation] or "the training cases",
+            "validated_on": sorted({case.name for case in validation}) or "the training cases",
             "best_metric": _read_best_metric(folder / "run" / "last.pt"),
             "skipped": [failure["message"] for failure in summary["failures"]],
             "pretrained": options.pretrained,

@@ -13,10 +13,11 @@ from typing import Any
 from monailabel.datastore.local import DataModel
 
 from .annotations import check_annotation, is_used_by, read_names
-from .final_labels import FINAL, LabeledCase, check_classes
+from .final_labels import FINAL, check_classes
 from .label_info import INFO_KEY
 from .label_kinds import CLASSES, EXTENSIONS_BY_KIND, KIND_NAMES, LABEL_MAP, MARKUPS, find_kind, join_tag, split_tag
 from .label_tasks import EXTENSIONS, IMAGE, TASKS, VOLUME, LabelTask
+from .labeled_case import LabeledCase
 from .mask_volumes import VOLUME_EXTENSIONS, is_volume, write_mask
 from .request_names import check_name
 from .server_errors import RequestError

@@ -5,8 +5,8 @@ from __future__ import annotations
 import hashlib
 import json
 import shutil
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +18,8 @@ from .annotations import convert_annotation
 from .label_info import match_names
 from .label_kinds import CLASSES, KIND_NAMES, LABEL_MAP, find_kind
 from .label_tasks import LabelTask
+from .labeled_case import LabeledCase
+from .region_crops import cut_regions
 from .server_errors import RequestError
 
 FINAL = "final"
@@ -28,23 +30,6 @@ MIN_CASES_TO_SPLIT = 5
 
 LINKS = "links"
 """Folder of links to images that are both trained and validated on: a name occurs once in a datalist."""
-
-
-@dataclass(frozen=True)
-class LabeledCase:
-    """An image of the study folder and its final label.
-
-    Args:
-        name: id of the image in the datastore.
-        image: file of the image.
-        label: file of the label.
-        names: names of its values that the client sent; empty if they are those of the task.
-    """
-
-    name: str
-    image: Path
-    label: Path
-    names: Mapping[int, str] = field(default_factory=dict)
 
 
 def labeled_cases(datastore: Any, task: LabelTask) -> list[LabeledCase]:
@@ -85,7 +70,7 @@ def require_cases(datastore: Any, task: LabelTask, purpose: str) -> list[Labeled
 
 
 def convert_cases(cases: Sequence[LabeledCase], task: LabelTask, folder: Path) -> tuple[list[LabeledCase], list[str]]:
-    """Convert labels to the values of a task, if they have others.
+    """Convert labels to the values of a task, if they have others, and cut the regions of images such as heads.
 
     Args:
         cases: the labeled cases.
@@ -93,7 +78,7 @@ def convert_cases(cases: Sequence[LabeledCase], task: LabelTask, folder: Path) -
         folder: folder for the converted copies; its content is deleted.
 
     Returns:
-        The cases with labels that the task reads, and the messages of those that cannot be converted.
+        The cases with labels that the task reads, one per region, and the messages of those that cannot be converted.
     """
     shutil.rmtree(folder, ignore_errors=True)
     folder.mkdir(parents=True)
@@ -103,7 +88,7 @@ def convert_cases(cases: Sequence[LabeledCase], task: LabelTask, folder: Path) -
             if find_kind(case.label) == LABEL_MAP:
                 label = convert_annotation(case.label, case.image, task, case.names, folder / case.name)
                 case = replace(case, label=label)
-            converted.append(case)
+            converted += cut_regions(case, task, folder / "regions")
         except (FileError, RequestError) as error:
             problems.append(str(error))
     return converted, problems
@@ -112,18 +97,20 @@ def convert_cases(cases: Sequence[LabeledCase], task: LabelTask, folder: Path) -
 def select_validation_cases(cases: Sequence[LabeledCase], fraction: float) -> list[LabeledCase]:
     """Return the cases to hold out from training for validation.
 
-    Cases are ordered by a hash of their names, so that few change sides when labels are added.
+    Images are ordered by a hash of their names, so that few change sides when labels are added. The regions of an image
+    stay together.
 
     Args:
         cases: all labeled cases.
         fraction: fraction to hold out, in [0, 1).
 
     Returns:
-        The cases; none below :data:`MIN_CASES_TO_SPLIT` labels or if the fraction is below half a case.
+        The cases; none below :data:`MIN_CASES_TO_SPLIT` images or if the fraction is below half an image.
     """
-    count = min(round(len(cases) * fraction), len(cases) - 1) if len(cases) >= MIN_CASES_TO_SPLIT else 0
-    by_hash = sorted(cases, key=lambda case: hashlib.sha256(case.name.encode()).hexdigest())
-    return sorted(by_hash[:count], key=lambda case: case.name)
+    names = {case.name for case in cases}
+    count = min(round(len(names) * fraction), len(names) - 1) if len(names) >= MIN_CASES_TO_SPLIT else 0
+    held_out = sorted(names, key=lambda name: hashlib.sha256(name.encode()).hexdigest())[:count]
+    return sorted((case for case in cases if case.name in held_out), key=lambda case: case.name)
 
 
 def write_dataset(

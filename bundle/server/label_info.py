@@ -88,7 +88,7 @@ def make_label_table(names: Mapping[int, str], task: LabelTask) -> dict[str, lis
         Values by name of the structure, and those of the background and of ignored voxels; empty if no name is that of
         a structure.
     """
-    known = match_names(names.values(), task.labels)
+    known = match_names(names.values(), task.all_labels)
     table: dict[str, list[int]] = {}
     for value, name in names.items():
         if name in known:
@@ -103,7 +103,7 @@ def describe_structures(tasks: Iterable[LabelTask]) -> str:
     """Return the structures of tasks and their values, for messages."""
     shown = []
     for task in tasks:
-        names = [f"{name} = {value}" for name, value in zip(task.labels, task.levels, strict=True)]
+        names = [f"{name} = {value}" for name, value in zip(task.all_labels, task.levels, strict=True)]
         more = [*(["..."] if len(names) > SHOWN else []), *([IGNORE] if task.ignore_value else [])]
         shown.append(f"{', '.join(names[:SHOWN] + more)} ({task.name})")
     return "; ".join(shown)

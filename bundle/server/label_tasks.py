@@ -11,6 +11,8 @@ from pathlib import Path
 from typing import Any
 
 from bundle import ROOT
+from bundle.inference.case_findings import flat_names
+from bundle.inference.plausibility import REGION, Plausibility
 from bundle.io.label_tables import HIGHEST
 from bundle.tasks.spine.discs.levels import LEVEL_NAMES
 from bundle.utils.label_names import ignored_value, structures_of
@@ -103,6 +105,35 @@ class LabelTask:
         return {name: int(value) for value, name in channels.items() if name != "background"}
 
     @property
+    def region_labels(self) -> dict[str, dict[str, int]]:
+        """Values of the structures, by name, of every region that is found in a larger image, such as a head."""
+        offsets = self.config.get("region_offsets", {})
+        return {
+            region: {name: value + offset for name, value in self.labels.items()} for region, offset in offsets.items()
+        }
+
+    @property
+    def all_labels(self) -> dict[str, int]:
+        """All values that label maps can contain, by name: those of a crop, and those of the regions of an image."""
+        return {**self.labels, **flat_names(self.region_labels)}
+
+    @property
+    def finds_regions(self) -> bool:
+        """Whether regions are found in larger images: if the shipped weights know plausible results of regions."""
+        return bool(self.region_labels) and Plausibility(self.shipped_weights).is_known(REGION)
+
+    @property
+    def weight_options(self) -> dict[str, Any]:
+        """Options of ``inference.json`` for the served weights, by config id.
+
+        Trained weights segment what the shipped ones segment, so that regions are found for them, too.
+        """
+        options: dict[str, Any] = {"checkpoint": str(self.served_weights)}
+        if self.config.get("find_regions") == "auto":
+            options["find_regions"] = self.finds_regions
+        return options
+
+    @property
     def label_kinds(self) -> tuple[str, ...]:
         """Kinds of labels that the task can use, see :mod:`.label_kinds`; the preferred one is the first."""
         if self.type == "classification":
@@ -125,7 +156,7 @@ class LabelTask:
     @property
     def levels(self) -> list[int]:
         """Gray level of every structure in masks."""
-        return list(self.config.get("levels", self.labels.values()))
+        return list(self.config.get("levels", self.all_labels.values()))
 
 
 TASKS = (

@@ -63,7 +63,7 @@ def _largest_component_overrides(task: LabelTask, enabled: bool) -> dict[str, An
     step = {
         "_target_": "KeepLargestConnectedComponentd",
         "keys": "pred",
-        "applied_labels": list(task.labels.values()),
+        "applied_labels": list(task.all_labels.values()),
         "is_onehot": False,
         "independent": True,
     }

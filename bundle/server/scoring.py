@@ -11,9 +11,10 @@ from typing import Any
 import numpy as np
 from monailabel.interfaces.tasks.scoring import ScoringMethod
 
+from bundle.io.volume_files import stem_of
+
 from .final_labels import (
     FINAL,
-    LabeledCase,
     convert_cases,
     labeled_cases,
     require_cases,
@@ -21,6 +22,7 @@ from .final_labels import (
     write_dataset,
 )
 from .label_tasks import LabelTask
+from .labeled_case import LabeledCase
 from .request_values import find_task, read_device, read_int
 from .server_errors import RequestError
 from .uncertainty import INFO_KEY, UncertaintyEstimator, score_image, stored_value
@@ -183,7 +185,9 @@ class Evaluation(ServedScoring):
             overrides["ignore_label"] = task.ignore_value
         summary = run_workflow(task.config_dir / "evaluate.json", overrides, folder / "run")
         metrics = json.loads((folder / "run" / "metrics.json").read_text(encoding="utf-8"))
-        return case_scores(metrics["cases"]), problems + [failure["message"] for failure in summary["failures"]]
+        images = {stem_of(case.image): case.name for case in cases}
+        rows = [{**row, "case": images.get(row["case"], row["case"])} for row in metrics["cases"]]
+        return case_scores(rows), problems + [failure["message"] for failure in summary["failures"]]
 
     def is_outdated(self, datastore: Any) -> bool:
         """Return whether a stored score is outdated by other weights or another label."""

@@ -86,9 +86,8 @@ class UncertaintyEstimator:
 
     def _mean_entropy(self, image: str, device: str) -> float:
         parser = ConfigParser(copy.deepcopy(self.task.config))
-        parser.update(
-            {**{name: value for name, value in FIXED_OPTIONS.items() if name in self.task.config}, "device": device}
-        )
+        fixed = {name: value for name, value in FIXED_OPTIONS.items() if name in self.task.config}
+        parser.update({**fixed, **self.task.weight_options, "device": device})
         score_type, total, count = get_score_type(self.task.config), 0.0, 0
 
         def add_entropy(_module: Any, _inputs: Any, output: Any) -> None:

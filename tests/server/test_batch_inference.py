@@ -7,8 +7,8 @@ import pytest
 import torch
 
 from bundle.server.batch_inference import BatchInference
-from bundle.server.final_labels import LabeledCase
 from bundle.server.label_tasks import TASKS, LabelTask
+from bundle.server.labeled_case import LabeledCase
 
 
 class Store:

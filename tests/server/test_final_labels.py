@@ -10,7 +10,6 @@ from helpers.phantoms import write_nifti
 
 from bundle.data import DatalistError, select_cases, select_classified
 from bundle.server.final_labels import (
-    LabeledCase,
     check_classes,
     convert_cases,
     labeled_cases,
@@ -20,6 +19,7 @@ from bundle.server.final_labels import (
     write_dataset,
 )
 from bundle.server.label_tasks import TASKS, LabelTask
+from bundle.server.labeled_case import LabeledCase
 from bundle.server.server_errors import RequestError
 
 

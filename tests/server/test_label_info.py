@@ -57,6 +57,9 @@ def test_structures_of_other_tasks_are_background() -> None:
 
 
 def test_structures_are_described_by_task() -> None:
-    assert describe_structures(TASKS[:1]) == "anterior = 1, posterior = 2, ignore (volumes)"
+    assert describe_structures(TASKS[:1]) == (
+        "anterior = 1, posterior = 2, left_anterior = 11, left_posterior = 12, right_anterior = 21, "
+        "right_posterior = 22, ignore (volumes)"
+    )
     assert "C1-C2 = 2, " in describe_structures(TASKS[:2])
     assert describe_structures(TASKS[:2]).endswith(", ... (discs)")

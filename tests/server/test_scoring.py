@@ -8,9 +8,10 @@ from typing import Any
 
 import pytest
 
-from bundle.server import scoring
-from bundle.server.final_labels import LabeledCase, unlabeled_images
+from bundle.server import final_labels, scoring
+from bundle.server.final_labels import unlabeled_images
 from bundle.server.label_tasks import TASKS, LabelTask
+from bundle.server.labeled_case import LabeledCase
 from bundle.server.scoring import Evaluation, UncertaintyScoring, case_scores, get_outdated_methods
 from bundle.server.server_errors import RequestError
 
@@ -68,6 +69,7 @@ def asked(monkeypatch: pytest.MonkeyPatch) -> list[dict[str, Any]]:
         return {"failures": [{"message": "c is empty"}]}
 
     monkeypatch.setattr(scoring, "run_workflow", run)
+    monkeypatch.setattr(final_labels, "cut_regions", lambda case, *_: [case])
     return calls
 
 
