@@ -16,6 +16,7 @@ from .prefetch import PrefetchLoader
 from .prepare_crop import PrepareCropd
 from .region_finder import Region, RegionFinder, load_finder
 from .region_inferer import ImplausibleResultError, NothingFoundError, RegionInferer
+from .require_crop import NotACropError, RequireCropd
 from .result_features import FeatureAssembler
 from .save_in_background import SaveInBackgroundd
 from .save_segmentation import SaveSegmentationd
@@ -36,6 +37,7 @@ __all__ = [
     "FeatureAssembler",
     "ImplausibleResultError",
     "JobProgress",
+    "NotACropError",
     "NothingFoundError",
     "PlannedInferer",
     "Plausibility",
@@ -44,6 +46,7 @@ __all__ = [
     "Region",
     "RegionFinder",
     "RegionInferer",
+    "RequireCropd",
     "RunSummary",
     "SaveInBackgroundd",
     "SaveSegmentationd",

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Hashable, Mapping
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -57,7 +57,7 @@ def cut_regions(case: LabeledCase, task: LabelTask, folder: Path) -> list[Labele
     return [_cut(case, task, data, region, folder) for region in regions] or [case]
 
 
-def _load(case: LabeledCase, task: LabelTask) -> dict[str, MetaTensor]:
+def _load(case: LabeledCase, task: LabelTask) -> dict[Hashable, MetaTensor]:
     """Return image and label as the network's preprocessing leaves them before it resamples."""
     steps: list[Any] = [
         LoadVolumed(KEYS, classes=task.all_labels, ignore_label=task.ignore_value, spacing_range=ANY_SPACING),
@@ -75,14 +75,16 @@ def _is_crop(image: MetaTensor, task: LabelTask) -> bool:
     return all(size <= limit for size, limit in sizes)
 
 
-def _cut(case: LabeledCase, task: LabelTask, data: Mapping[str, MetaTensor], region: str, folder: Path) -> LabeledCase:
+def _cut(
+    case: LabeledCase, task: LabelTask, data: Mapping[Hashable, MetaTensor], region: str, folder: Path
+) -> LabeledCase:
     values = task.region_labels[region]
     label = data["label"].numpy()[0]
     points = np.argwhere(np.isin(label, list(values.values())))
     affine = np.asarray(data["label"].affine, dtype=float)
     center = affine[:3, :3] @ ((points.min(0) + points.max(0)) / 2) + affine[:3, 3]
     box = region_box(data["label"], center, task.config["region_size_mm"])
-    cut: Any = SpatialCropd(KEYS, roi_slices=list(box))(dict(data))
+    cut: Any = SpatialCropd(KEYS, roi_slices=list(box))(data)
     found = cut["label"].numpy()[0]
     classes = np.zeros(found.shape, np.uint16)
     for name, value in values.items():

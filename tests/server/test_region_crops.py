@@ -77,8 +77,8 @@ def test_a_crop_is_used_as_it_is(case: LabeledCase, task: LabelTask, tmp_path: P
 @pytest.mark.parametrize(
     ("regions", "message"),
     [
-        ((), "and its image is not the crop of one; label the regions"),
-        (("right",), "and regions: right; label the regions"),
+        ((), "and its image is not the crop of one; label"),
+        (("right",), "and regions: right; label"),
     ],
 )
 def test_values_of_a_crop_do_not_fit_a_head(
