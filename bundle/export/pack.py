@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from bundle import ROOT, __version__
-from bundle.inference.plausibility import plausibility_file
+from bundle.inference.plausibility import REGION, Plausibility, plausibility_file
 from bundle.utils.atomic_write import atomic_write
 from bundle.utils.errors import BundleError
 
@@ -81,7 +81,12 @@ def pack_files(task: str, root: str | Path = ROOT) -> dict[str, bytes]:
     }
     page = _page(task, Path(root), within)
     texts |= _dataset_files(configs / "datasets", "".join([*texts.values(), page]), main=within == ".")
-    texts |= {name: _dump(adapt_config(name, json.loads(texts[name]))) for name in texts if _is_config(name, texts)}
+    finds_regions = "find_regions" in texts["inference.json"] and _knows_regions(Path(root, "models", within))
+    texts |= {
+        name: _dump(adapt_config(name, json.loads(texts[name]), finds_regions=finds_regions))
+        for name in texts
+        if _is_config(name, texts)
+    }
     texts["metadata.json"] = _dump(metadata)
     files = {f"configs/{name}": text.encode() for name, text in texts.items()}
     files |= _weights(texts, Path(root, "models", within))
@@ -181,6 +186,10 @@ def _weights(texts: Mapping[str, str], models: Path) -> dict[str, bytes]:
             elif name in WORKFLOWS:
                 raise PackError(f"{models / path} does not exist, but {name} names it; add the weights.")
     return found
+
+
+def _knows_regions(models: Path) -> bool:
+    return Plausibility(models / "model.pt").is_known(REGION)
 
 
 def _package_files(package: Path) -> dict[str, bytes]:

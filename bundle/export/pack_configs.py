@@ -1,11 +1,13 @@
 """Adapt the configs of a task to a standalone bundle.
 
 In a pack the configs of every task are in ``configs/`` and its weights in ``models/``, as MONAI's tools expect.
-MONAI Label's stock app (monailabel 0.8.5) needs four changes:
+MONAI Label's stock app (monailabel 0.8.5) needs five changes:
 
 - It sets ``train#trainer#max_epochs``. The schedule of the learning rate refers to it.
 - It reads ``train#handlers`` as dictionaries. References are resolved.
 - It serves ``models/model.pt``. A successful training replaces this file.
+- Trained weights segment the regions of an image as the packed ones do: ``find_regions`` is true instead of ``"auto"``,
+  which needs plausible results of the weights themselves.
 - It runs ``post_transforms`` instead of ``postprocessing``. It has the same steps except those that write files, since
   the app writes the response.
 """
@@ -44,12 +46,13 @@ def rewrite_paths(text: str, task: str) -> str:
     return text if task == "." else re.sub(rf"\b(configs|models|runs)/{re.escape(task)}/", r"\1/", text)
 
 
-def adapt_config(name: str, config: Config) -> Config:
+def adapt_config(name: str, config: Config, *, finds_regions: bool = False) -> Config:
     """Return the config of a pack.
 
     Args:
         name: name of the file, relative to the folder of the task.
         config: config of the project, with the paths of a pack.
+        finds_regions: whether the packed weights know plausible results of regions.
     """
     changes = {"train.json": _adapt_train, "inference.json": _adapt_inference}
     config = json.loads(json.dumps(config))
@@ -57,6 +60,8 @@ def adapt_config(name: str, config: Config) -> Config:
         config["bundle_root"] = ROOT_FINDER
     if name in changes:
         changes[name](config)
+    if finds_regions and config.get("find_regions") == "auto":
+        config["find_regions"] = True
     if not re.search(r'"\$[^"]*\bbundle\.', json.dumps(config)):
         _drop_import(config)
     return config

@@ -26,6 +26,7 @@ from bundle import ROOT
 from bundle.cli import main as commands
 from bundle.export import pack
 from bundle.export.pack import PackError, pack_files, root_of, write_pack
+from bundle.inference.plausibility import REGION, FeatureDistribution, write_distributions
 
 SCHEMA = Path(ROOT, "tests", "schemas", "meta_schema_20240725.json")
 FOLDERS = [folder for folder in contract.TASKS if Path(ROOT, "models", folder, "model.pt").is_file()]
@@ -104,6 +105,20 @@ def test_plausible_results_come_along_with_the_weights(tmp_path: Path) -> None:
     (root / "models" / "a" / "model_plausibility.json").write_text("[]")
     assert pack_files("volumes", root)["models/model_plausibility.json"] == b"{}"
     assert pack_files("a", root)["models/model_plausibility.json"] == b"[]"
+
+
+def test_regions_are_found_if_the_packed_weights_know_them(tmp_path: Path) -> None:
+    root = small_project(tmp_path / "project")
+    file = root / "configs" / "inference.json"
+    file.write_text(json.dumps({**json.loads(file.read_text()), "find_regions": "auto"}))
+
+    def packed() -> Any:
+        return json.loads(pack_files("volumes", root)["configs/inference.json"])["find_regions"]
+
+    assert packed() == "auto"
+    known = FeatureDistribution(3, ["volume_mm3"], [1.0], [[1.0]])
+    write_distributions(root / "models" / "model.pt", {REGION: known})
+    assert packed() is True
 
 
 def test_overlays_and_splits_that_a_task_names_come_along(packs: Path) -> None:
