@@ -43,7 +43,8 @@ def test_the_result_has_a_record_and_a_label_map(task: LabelTask, image: Path, t
     assert result.file == tmp_path / "out" / "scan_seg.nii.gz"
     assert nib.Nifti1Image.from_filename(result.file).shape == (24, 26, 22)
     assert result.record["case"] == "scan"
-    assert sorted(file.name for file in (tmp_path / "out").iterdir()) == ["scan.json", "scan_seg.nii.gz"]
+    written = sorted(file.name for file in (tmp_path / "out").iterdir())
+    assert written == ["scan.json", "scan_dseg.tsv", "scan_seg.nii.gz"]
 
 
 def test_only_the_largest_component_remains_if_requested(task: LabelTask, image: Path, tmp_path: Path) -> None:

@@ -2,21 +2,30 @@
 
 from __future__ import annotations
 
+import json
 import shutil
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
+from copy import deepcopy
 from pathlib import Path
+from typing import Any
 
 import nibabel as nib
 import numpy as np
 import pytest
+import torch
 from heads import find_centers, find_nothing, region_task, write_head, write_head_label
 from helpers.phantoms import ball, noise, write_nifti
+from monai.bundle import ConfigParser
 
 from bundle.inference import RegionFinder
 from bundle.server import app as app_module
+from bundle.server import bundle_training, scoring
 from bundle.server.app import KeysliceApp
 from bundle.server.bundle_run import BundleRun
+from bundle.server.bundle_training import BundleTraining
+from bundle.server.datastore import StudyDatastore
 from bundle.server.label_tasks import LabelTask
+from bundle.server.scoring import Evaluation
 from bundle.server.server_errors import RequestError
 from bundle.server.uncertainty import UncertaintyEstimator, score_image
 
@@ -170,3 +179,56 @@ def test_a_head_without_regions_has_no_uncertainty(
     estimator = UncertaintyEstimator(task)
     assert score_image(estimator, app.datastore(), "head") is None
     assert "neither left nor right was found" in caplog.text
+
+
+def test_the_label_map_is_that_of_the_bundle(task: LabelTask, head: str, tmp_path: Path) -> None:
+    parser = ConfigParser(deepcopy(task.config))
+    files = {"input": head, "output_dir": str(tmp_path / "run"), "checkpoint": str(task.shipped_weights)}
+    parser.update({**files, "plan": "fp32"})
+    parser.get_parsed_content("evaluator").run()
+    found = BundleRun(task)(head, tmp_path / "server", overrides={"plan": "fp32"})
+    assert found.file is not None
+    np.testing.assert_array_equal(values_of(found.file), values_of(tmp_path / "run" / "head_seg.nii.gz"))
+
+
+@pytest.fixture
+def labeled(app: KeysliceApp, tmp_path: Path) -> Iterator[StudyDatastore]:
+    """The datastore, in which the head has a final label."""
+    store = app.datastore()
+    store.save_label("head", str(write_head_label(tmp_path)), "final", {})
+    yield store
+    store.remove_label("head", "final")
+
+
+def test_a_training_gets_the_crops_of_both_sides(
+    labeled: StudyDatastore, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked: list[Mapping[str, Any]] = []
+
+    def run(config: Path, overrides: Mapping[str, Any], folder: Path) -> dict[str, Any]:
+        asked.append(overrides)
+        folder.mkdir(parents=True)
+        for name in ("model.pt", "last.pt"):
+            torch.save({"best_metric": 0.5}, folder / name)
+        return {"failures": []}
+
+    monkeypatch.setattr(bundle_training, "run_workflow", run)
+    record = BundleTraining(region_task(tmp_path / "root"))({"device": "cpu", "max_epochs": 1}, labeled)
+    items = json.loads(Path(asked[0]["datalist"]).read_text())["training"]
+    assert {Path(item["image"]).name for item in items} == {"head_left.nii.gz", "head_right.nii.gz"}
+    assert (record["trained_on"], record["validated_on"]) == (["head"], "the training cases")
+
+
+def test_the_score_of_a_head_is_the_mean_of_its_sides(
+    labeled: StudyDatastore, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def run(config: Path, overrides: Mapping[str, Any], folder: Path) -> dict[str, Any]:
+        names = [Path(item["image"]).name for item in json.loads(Path(overrides["datalist"]).read_text())["training"]]
+        rows = [{"case": name.removesuffix(".nii.gz"), "dice": 0.6 + 0.2 * ("left" in name)} for name in names]
+        folder.mkdir(parents=True)
+        (folder / "metrics.json").write_text(json.dumps({"cases": rows}))
+        return {"failures": []}
+
+    monkeypatch.setattr(scoring, "run_workflow", run)
+    assert Evaluation([region_task(tmp_path / "root")])({}, labeled)["cases"] == {"head": 0.7}
+    assert "dice" in labeled.get_image_info("head")

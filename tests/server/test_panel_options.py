@@ -68,7 +68,7 @@ def test_the_largest_component_is_selected_before_the_label_map_is_saved() -> No
         "KeepLargestConnectedComponentd",
         "bundle.inference.SaveSegmentationd",
     ]
-    assert transforms[1]["applied_labels"] == [1, 2]
+    assert transforms[1]["applied_labels"] == [1, 2, 11, 12, 21, 22]
     assert len(VOLUMES.config["postprocessing"]["transforms"]) == 2
 
 

@@ -84,7 +84,7 @@ def test_info_lists_models_with_their_labels_and_options(server: Any) -> None:
     info = server.get("/info/").json()
     assert list(info["models"]) == ["volumes", "discs"]
     volumes = info["models"]["volumes"]
-    assert volumes["labels"] == {"anterior": 1, "posterior": 2}
+    assert volumes["labels"] == TASKS[0].all_labels
     assert volumes["config"] == {
         "device": volumes["config"]["device"],
         "overlap": 0.25,
