@@ -24,6 +24,7 @@ from .bundle_inference import BundleInference
 from .bundle_training import BundleTraining
 from .datastore import StudyDatastore
 from .label_tasks import LabelTask, choose_tasks, parse_models
+from .panel_options import CONSECUTIVE
 from .scoring import Evaluation, ServedScoring, UncertaintyScoring, get_outdated_methods
 from .server_errors import RequestError
 from .sessions import StudySessions
@@ -120,11 +121,13 @@ class KeysliceApp(MONAILabelApp):
         store = self.datastore() if datastore is None else datastore
         is_stored = image_id in store.list_images()
         path = store.get_image_uri(image_id) if is_stored else self._check_upload(image_id)
-        file, params = self._infers[name]({**request, "image": path})
+        is_saved = is_stored and bool(request.get("save_label"))
+        values = {CONSECUTIVE: False} if is_saved else {}
+        file, params = self._infers[name]({**request, **values, "image": path})
         tag = DefaultLabelTag.ORIGINAL if request.get("label_tag") is None else request["label_tag"]
         tag = str(getattr(tag, "value", tag))
         label = file
-        if file is not None and is_stored and request.get("save_label"):
+        if file is not None and is_saved:
             label = store.save_label(image_id, file, tag, {"model": name, "params": params["result"]})
         return {"label": label, "tag": tag, "file": file, "params": params}
 

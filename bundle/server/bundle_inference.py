@@ -15,7 +15,7 @@ from monailabel.utils.others.generic import device_list
 
 from .bundle_run import BundleRun, CaseResult
 from .label_tasks import VOLUME, LabelTask
-from .panel_options import get_panel_options
+from .panel_options import get_consecutive_values, get_panel_options
 from .request_values import read_device
 from .response_files import get_format_overrides, write_response_file
 
@@ -71,10 +71,13 @@ class BundleInference(InferTask):
         with tempfile.TemporaryDirectory(dir=self.results) as folder:
             device, overrides = read_device(request), get_format_overrides(self.task, request)
             result = self.run(request["image"], folder, request, device=device, overrides=overrides)
+            params = self._response_params(result, overrides)
+            values = get_consecutive_values(self.task, request, params["label_names"])
+            if values is not None:
+                params["label_names"] = {name: values[value] for name, value in params["label_names"].items()}
             file = None
             if result.file is not None:
-                file = str(write_response_file(result.file, self.task, request, self.results))
-            params = self._response_params(result, overrides)
+                file = str(write_response_file(result.file, self.task, request, self.results, values=values))
         seconds = round(time.perf_counter() - begin, 3)
         logger.info("%s: %s in %.2f s on %s", self.task.name, request["image"], seconds, device)
         return file, {**params, "latencies": {"total": seconds}, "centroids": {}}

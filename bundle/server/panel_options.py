@@ -8,10 +8,17 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from .label_tasks import LabelTask
+from .label_tasks import VOLUME, LabelTask
 from .request_values import read_bool, read_number
 
 LARGEST, MIRROR, OVERLAP, THRESHOLD = "largest_component", "mirror", "overlap", "threshold"
+
+CONSECUTIVE = "consecutive_values"
+"""Option for label maps with the values 1, 2, ... in the order of the names of a response.
+
+The plugin of MONAI Label 0.8.5 for 3D Slicer gives segment number N the voxels of the value N. The option is on in its
+panel. A request without it gets the values of the task.
+"""
 
 SAVE_LABELS = "bundle.inference.SaveSegmentationd"
 """The transform that writes label maps; the largest components are selected before it."""
@@ -24,6 +31,7 @@ def get_panel_options(task: LabelTask) -> dict[str, Any]:
     - ``threshold``: probability above which a pixel is foreground
     - ``mirror``: average over mirrored images (test-time augmentation)
     - ``largest_component``: keep the largest connected component of every structure
+    - ``consecutive_values``: see :data:`CONSECUTIVE`; for label maps with other values
     """
     config = task.config
     options: dict[str, Any] = {name: config[name] for name in (OVERLAP, THRESHOLD) if name in config}
@@ -31,7 +39,23 @@ def get_panel_options(task: LabelTask) -> dict[str, Any]:
         options[MIRROR] = bool(config["mirror_axes"])
     if "single_region" in config or SAVE_LABELS in _targets(config):
         options[LARGEST] = bool(config.get("single_region", False))
+    values = list(task.all_labels.values())
+    if task.kind == VOLUME and values != list(range(1, len(values) + 1)):
+        options[CONSECUTIVE] = True
     return options
+
+
+def get_consecutive_values(
+    task: LabelTask, request: Mapping[str, Any], label_names: Mapping[str, int]
+) -> dict[int, int] | None:
+    """Return 1, 2, ... by the values in a label map, in their order; None if a request asks for the values themselves.
+
+    Raises:
+        RequestError: 400, if the option is neither true nor false.
+    """
+    if CONSECUTIVE not in get_panel_options(task) or not read_bool(request, CONSECUTIVE, False):
+        return None
+    return {value: place for place, value in enumerate(sorted(label_names.values()), start=1)}
 
 
 def get_overrides(task: LabelTask, request: Mapping[str, Any]) -> dict[str, Any]:

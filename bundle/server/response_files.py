@@ -58,7 +58,9 @@ def get_extension(task: LabelTask, request: Mapping[str, Any]) -> str:
     return extension
 
 
-def write_response_file(file: Path, task: LabelTask, request: Mapping[str, Any], folder: Path) -> Path:
+def write_response_file(
+    file: Path, task: LabelTask, request: Mapping[str, Any], folder: Path, *, values: Mapping[int, int] | None = None
+) -> Path:
     """Copy a label map for the response, converted if the request asks for another format or data type.
 
     Args:
@@ -66,6 +68,7 @@ def write_response_file(file: Path, task: LabelTask, request: Mapping[str, Any],
         task: the task.
         request: request with ``result_extension``, ``result_dtype`` (a NumPy type) and ``result_compress``.
         folder: folder to write to.
+        values: new value of every value in the label map; None keeps them.
 
     Returns:
         A new file, which the server deletes after sending it.
@@ -80,15 +83,17 @@ def write_response_file(file: Path, task: LabelTask, request: Mapping[str, Any],
     with tempfile.NamedTemporaryFile(prefix="result_", suffix=extension, dir=folder, delete=False) as created:
         target = Path(created.name)
     has_format = file.name.endswith(extension.removeprefix(".seg"))
-    if has_format and dtype is None and request.get("result_compress") is None:
+    if has_format and dtype is None and values is None and request.get("result_compress") is None:
         shutil.copyfile(file, target)
     else:
-        _convert(file, target, dtype, compress)
+        _convert(file, target, dtype, compress, values)
     return target
 
 
-def _convert(file: Path, target: Path, dtype: str | None, compress: bool) -> None:
+def _convert(file: Path, target: Path, dtype: str | None, compress: bool, values: Mapping[int, int] | None) -> None:
     import SimpleITK as sitk  # noqa: N813 - its usual name
 
     image = sitk.ReadImage(str(file))
+    if values is not None:
+        image = sitk.ChangeLabel(image, dict(values))
     sitk.WriteImage(image if dtype is None else sitk.Cast(image, getattr(sitk, DTYPES[dtype])), str(target), compress)

@@ -12,6 +12,7 @@ from typing import Any
 import nibabel as nib
 import numpy as np
 import pytest
+import SimpleITK as sitk  # noqa: N813 - its usual name
 import torch
 from heads import find_centers, find_nothing, region_task, write_head, write_head_label
 from helpers.phantoms import ball, noise, write_nifti
@@ -83,6 +84,23 @@ def test_a_response_names_the_structures_of_its_image(app: KeysliceApp) -> None:
     assert {"volumes_mm3", "asymmetry_percent", "regions", "weights"} <= result.keys()
     assert [region["plausible"] for region in result["regions"]] == [True, True]
     assert answers["crop"]["params"]["result"]["plausibility"]["distance"] < 1
+
+
+def test_slicer_gets_the_values_by_which_it_finds_the_names(app: KeysliceApp) -> None:
+    request = {"model": "volumes", "image": "head", "device": "cpu"}
+    options = {"consecutive_values": True, "result_extension": ".nrrd", "result_dtype": "uint8"}
+    assert app.info()["models"]["volumes"]["config"]["consecutive_values"] is True
+    plain, answer = app.infer(request), app.infer({**request, **options})
+    assert answer["params"]["label_names"] == dict(zip(NAMES, range(1, 5), strict=True))
+    expected = np.select([values_of(plain["file"]) == value for value in NAMES.values()], [1, 2, 3, 4])
+    np.testing.assert_array_equal(sitk.GetArrayFromImage(sitk.ReadImage(answer["file"])).T, expected)
+
+
+def test_a_saved_label_has_the_values_of_the_task(app: KeysliceApp) -> None:
+    request = {"model": "volumes", "image": "head", "device": "cpu", "consecutive_values": True}
+    answer = app.infer({**request, "save_label": True, "label_tag": "draft"})
+    assert answer["params"]["label_names"] == NAMES
+    assert set(np.unique(values_of(app.datastore().get_label_uri("head", "draft")))) <= {0, *NAMES.values()}
 
 
 def test_a_region_that_was_not_found_is_not_named(app: KeysliceApp, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from bundle.server.label_tasks import TASKS, LabelTask
-from bundle.server.panel_options import get_overrides, get_panel_options
+from bundle.server.panel_options import get_consecutive_values, get_overrides, get_panel_options
 from bundle.server.server_errors import RequestError
 
 VOLUMES, DISCS = TASKS[:2]
@@ -34,8 +34,9 @@ def images_2d(tmp_path: Path) -> LabelTask:
 
 
 def test_the_panel_follows_from_the_config(images_2d: LabelTask) -> None:
-    assert get_panel_options(VOLUMES) == {"overlap": 0.25, "mirror": False, "largest_component": False}
-    assert get_panel_options(DISCS) == {}
+    shared = {"mirror": False, "largest_component": False, "consecutive_values": True}
+    assert get_panel_options(VOLUMES) == {"overlap": 0.25, **shared}
+    assert get_panel_options(DISCS) == {"consecutive_values": True}
     assert get_panel_options(images_2d) == {"overlap": 0.25, "threshold": 0.5, "largest_component": False}
 
 
@@ -83,3 +84,12 @@ def test_switches_are_booleans_or_text() -> None:
     assert get_overrides(VOLUMES, {"mirror": 0}) == {}
     with pytest.raises(RequestError, match="mirror must be true or false"):
         get_overrides(VOLUMES, {"mirror": "perhaps"})
+
+
+def test_values_are_consecutive_if_requested(images_2d: LabelTask) -> None:
+    names = {"b": 21, "a": 12}
+    assert get_consecutive_values(VOLUMES, {"consecutive_values": "true"}, names) == {12: 1, 21: 2}
+    assert get_consecutive_values(VOLUMES, {}, names) is None
+    assert get_consecutive_values(images_2d, {"consecutive_values": True}, names) is None
+    with pytest.raises(RequestError, match="consecutive_values must be true or false"):
+        get_consecutive_values(VOLUMES, {"consecutive_values": "perhaps"}, names)
