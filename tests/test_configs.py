@@ -90,7 +90,9 @@ def _image_steps(config: dict[str, Any], steps: list[Any]) -> list[dict[str, Any
     whole = [config[step.removeprefix("@")] if isinstance(step, str) else step for step in steps]
     whole = [step for step in whole if step["_target_"] not in CACHING]
     return [
-        {key: value for key, value in step.items() if key not in dropped} for step in whole if "image" in step.get("keys", ())
+        {key: value for key, value in step.items() if key not in dropped}
+        for step in whole
+        if "image" in step.get("keys", ())
     ]
 
 
