@@ -90,6 +90,7 @@ def test_info_lists_models_with_their_labels_and_options(server: Any) -> None:
         "overlap": 0.25,
         "mirror": False,
         "largest_component": False,
+        "consecutive_values": True,
     }
     assert info["models"]["discs"]["labels"]["C2-C3"] == 3
     assert (info["name"], volumes["dimension"]) == ("Keyslice", 3)
