@@ -59,6 +59,8 @@ class CaseEvaluator(SupervisedEvaluator):
         self.records.append(record)
         batchdata.pop(RECORD, None)
         if record.status == "loaded":
+            if hasattr(self.inferer, "findings"):
+                self.inferer.findings = None
             try:
                 return super()._iteration(engine, batchdata)
             except Exception as error:

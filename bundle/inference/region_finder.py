@@ -14,6 +14,7 @@ from scipy import ndimage
 from torch import nn
 from torch.nn import functional
 
+from bundle.io.input_checks import BadInputError
 from bundle.networks.weights import load_weights
 from bundle.utils.digests import sha256_of_file
 from bundle.utils.option_checks import check_sizes_mm
@@ -123,7 +124,17 @@ class RegionFinder:
         return self.enabled and any(size > limit for size, limit in sizes)
 
     def __call__(self, image: MetaTensor) -> list[Region]:
-        """Return the regions of an image ``(1, D, H, W)``, in the order of ``regions``."""
+        """Return the regions of an image ``(1, D, H, W)``, in the order of ``regions``.
+
+        Raises:
+            BadInputError: when the image has several channels.
+        """
+        if len(image) != 1:
+            raise BadInputError(
+                str(image.meta.get("filename_or_obj", "the image")),
+                f"has {len(image)} channels, and regions are found in images of one",
+                "pass --find_regions false",
+            )
         coarse = self.preprocessing({"image": image})["image"]
         values = coarse.as_tensor()
         sides = [((-size) % self.divisor // 2, (-size) % self.divisor) for size in values.shape[1:]]

@@ -177,13 +177,23 @@ def test_the_plan_of_the_inferer_is_in_the_record(cases: list, tmp_path: Path) -
     assert json.loads((tmp_path / "out" / "a.json").read_text())["plan"] == "bf16 (kept)"
 
 
-def test_the_findings_of_the_inferer_are_in_the_record(cases: list, tmp_path: Path) -> None:
-    engine = evaluator([cases[0]], tmp_path / "out")
-    engine.inferer.findings = CaseFindings({"": NAMES}, {"plausibility": {"distance": 2.5}}, ["a remark"])
+def test_the_findings_of_the_inferer_are_in_the_record_of_their_case(cases: list, tmp_path: Path) -> None:
+    """The third case fails before the inferer knows anything of it."""
+    engine = evaluator([cases[0], cases[2]], tmp_path / "out")
+    infer = engine.inferer
+
+    def knowing(inputs: Any, network: Any, *args: Any, **kwargs: Any) -> torch.Tensor:
+        result = infer(inputs, network, *args, **kwargs)
+        knowing.findings = CaseFindings({"": NAMES}, {"plausibility": {"distance": 2.5}}, ["a remark"])
+        return result
+
+    knowing.findings = None
+    engine.inferer = knowing
     engine.run()
     content = json.loads((tmp_path / "out" / "a.json").read_text())
     assert content["plausibility"] == {"distance": 2.5}
     assert content["remarks"] == ["a remark"]
+    assert engine.records[1].findings is None
 
 
 def test_a_second_run_starts_anew(cases: list, tmp_path: Path) -> None:

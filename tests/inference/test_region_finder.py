@@ -16,6 +16,7 @@ from monai.data import MetaTensor
 from bundle.inference import Plausibility, load_finder
 from bundle.inference.plausibility import CROP, REGION, FeatureDistribution
 from bundle.inference.region_finder import Region, RegionFinder, extent_mm, region_box
+from bundle.io.input_checks import BadInputError
 from bundle.networks import WeightsError
 from bundle.utils.describe import describe
 
@@ -101,6 +102,12 @@ def test_the_network_sees_the_preprocessed_image() -> None:
     left, right = finder(preprocessing=doubled, divisor=1)(two_regions())
     assert right.center_mm == tuple(OBLIQUE[:3] @ [18, 5.5, 6, 1])
     assert not left.found
+
+
+def test_an_image_of_several_channels_is_refused() -> None:
+    image = MetaTensor(torch.zeros(2, 8, 8, 8), meta={"filename_or_obj": "mri.nii.gz"})
+    with pytest.raises(BadInputError, match=r"mri\.nii\.gz: has 2 channels.*--find_regions false"):
+        finder()(image)
 
 
 def test_without_a_region_there_is_nothing_to_find() -> None:
