@@ -6,8 +6,8 @@ MONAI Label's stock app (monailabel 0.8.5) needs five changes:
 - It sets ``train#trainer#max_epochs``. The schedule of the learning rate refers to it.
 - It reads ``train#handlers`` as dictionaries. References are resolved.
 - It serves ``models/model.pt``. A successful training replaces this file.
-- Trained weights segment the regions of an image as the packed ones do: ``find_regions`` is true instead of ``"auto"``,
-  which needs plausible results of the weights themselves.
+- Trained weights segment the regions of an image as the packed ones do: ``find_regions`` and ``measure_features`` are
+  true instead of ``"auto"``, which needs plausible results of the weights themselves.
 - It runs ``post_transforms`` instead of ``postprocessing``. It has the same steps except those that write files, since
   the app writes the response.
 """
@@ -60,8 +60,8 @@ def adapt_config(name: str, config: Config, *, finds_regions: bool = False) -> C
         config["bundle_root"] = ROOT_FINDER
     if name in changes:
         changes[name](config)
-    if finds_regions and config.get("find_regions") == "auto":
-        config["find_regions"] = True
+    if finds_regions and "find_regions" in config:
+        config |= {"find_regions": True, "measure_features": True}
     if not re.search(r'"\$[^"]*\bbundle\.', json.dumps(config)):
         _drop_import(config)
     return config

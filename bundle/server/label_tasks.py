@@ -30,6 +30,9 @@ EXTENSIONS = {
 }
 """File extensions by kind of image; a zip archive contains a DICOM series."""
 
+REGION_OPTIONS = {"find_regions": True, "measure_features": True}
+"""Options of ``inference.json`` for weights that segment regions but have no plausible results of their own."""
+
 FORMAT_NAMES = {VOLUME: "volumes (NIfTI, NRRD, MetaImage, DICOM as .zip)", IMAGE: "2D images (JPEG, PNG, TIFF, BMP)"}
 
 
@@ -128,10 +131,7 @@ class LabelTask:
 
         Trained weights segment what the shipped ones segment, so that regions are found for them, too.
         """
-        options: dict[str, Any] = {"checkpoint": str(self.served_weights)}
-        if self.config.get("find_regions") == "auto":
-            options["find_regions"] = self.finds_regions
-        return options
+        return {"checkpoint": str(self.served_weights), **(REGION_OPTIONS if self.finds_regions else {})}
 
     @property
     def label_kinds(self) -> tuple[str, ...]:

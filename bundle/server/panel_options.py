@@ -29,7 +29,7 @@ def get_panel_options(task: LabelTask) -> dict[str, Any]:
 
     - ``overlap``: fraction by which windows overlap
     - ``threshold``: probability above which a pixel is foreground
-    - ``mirror``: average over mirrored images (test-time augmentation)
+    - ``mirror``: average over mirrored images (test-time augmentation); of volumes, left and right are mirrored alone
     - ``largest_component``: keep the largest connected component of every structure
     - ``consecutive_values``: see :data:`CONSECUTIVE`; for label maps with other values
     """
@@ -74,7 +74,8 @@ def get_overrides(task: LabelTask, request: Mapping[str, Any]) -> dict[str, Any]
         if name in requested
     }
     if MIRROR in requested and read_bool(requested, MIRROR, defaults[MIRROR]) != defaults[MIRROR]:
-        overrides["mirror_axes"] = [] if defaults[MIRROR] else list(range(len(task.config["roi_size"])))
+        axes = [0] if task.kind == VOLUME else list(range(len(task.config["roi_size"])))
+        overrides["mirror_axes"] = [] if defaults[MIRROR] else axes
     if LARGEST in requested and read_bool(requested, LARGEST, defaults[LARGEST]) != defaults[LARGEST]:
         overrides.update(_largest_component_overrides(task, not defaults[LARGEST]))
     return overrides

@@ -24,8 +24,14 @@ from .label_tasks import LabelTask
 INFO_KEY = "uncertainty"
 """Key of the values by model in the info of an image."""
 
-FIXED_OPTIONS: dict[str, Any] = {"plan": "fp32", "confidence": [], "mirror_axes": [], "tile_size": None}
-"""Values of config ids that make a result depend on image and weights only."""
+FIXED_OPTIONS: dict[str, Any] = {
+    "plan": "fp32",
+    "confidence": [],
+    "mirror_axes": [],
+    "tile_size": None,
+    "plausible_distance": None,
+}
+"""Values of config ids that make a result depend on image and weights only; it need not be plausible."""
 
 
 def normalized_entropy(output: torch.Tensor, score_type: str) -> torch.Tensor:

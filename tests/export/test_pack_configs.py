@@ -88,5 +88,6 @@ def test_the_package_is_imported_only_where_an_expression_needs_it() -> None:
 def test_regions_are_found_after_a_training_replaced_the_weights() -> None:
     config = contract.read("inference.json")
     assert adapt_config("inference.json", config)["find_regions"] == "auto"
-    assert adapt_config("inference.json", config, finds_regions=True)["find_regions"] is True
+    adapted = adapt_config("inference.json", config, finds_regions=True)
+    assert adapted["find_regions"] is adapted["measure_features"] is True
     assert "find_regions" not in adapt_config("train.json", contract.read("train.json"), finds_regions=True)

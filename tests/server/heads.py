@@ -2,18 +2,16 @@
 
 from __future__ import annotations
 
-import shutil
-from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 from helpers.phantoms import ball, noise, write_nifti
 from monai.data import MetaTensor
+from servers import task_without_guard
 
-from bundle import ROOT
 from bundle.inference import Region
 from bundle.inference.plausibility import CROP, REGION, FeatureDistribution, write_distributions
-from bundle.server.label_tasks import TASKS, LabelTask
+from bundle.server.label_tasks import LabelTask
 
 SHAPE, AFFINE = (110, 100, 70), np.diag([-1.0, 1.0, 1.0, 1.0])
 """Grid of a head, whose first axis points to the left; x of its voxels is from 0 to -109 mm."""
@@ -58,10 +56,7 @@ def find_nothing(finder: object, image: MetaTensor) -> list[Region]:
 
 def region_task(root: Path, mean_mm3: float = 2000.0) -> LabelTask:
     """Return the main task with the shipped weights, for which volumes of ``mean_mm3`` are plausible."""
-    (root / "models").mkdir(parents=True)
-    (root / "configs").symlink_to(Path(ROOT, "configs"))
-    task = replace(TASKS[0], root=root, work=root / "work")
-    shutil.copyfile(Path(ROOT, "models", "model.pt"), task.shipped_weights)
+    task = task_without_guard(root)
     known = FeatureDistribution(3, ["volume_mm3"], [mean_mm3], [[1e8]])
     write_distributions(task.shipped_weights, {CROP: known, REGION: known})
     return task

@@ -145,6 +145,14 @@ def write_studies(folder: Path, count: int = 3, *, side: int = 24) -> Path:
     return folder
 
 
+def task_without_guard(root: Path) -> LabelTask:
+    """Return the main task with the shipped weights, which judge no result, as those of phantoms are not plausible."""
+    (root / "models").mkdir(parents=True)
+    (root / "configs").symlink_to(Path(ROOT, "configs"))
+    shutil.copyfile(Path(ROOT, "models", "model.pt"), root / "models" / "model.pt")
+    return replace(TASKS[0], root=root, work=root / "work")
+
+
 def untrained_task(name: str, root: Path) -> LabelTask:
     """Return a task for 2D images with random weights."""
     import torch

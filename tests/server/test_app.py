@@ -8,8 +8,9 @@ from typing import Any
 import nibabel as nib
 import numpy as np
 import pytest
-from servers import write_studies
+from servers import task_without_guard, write_studies
 
+from bundle.server import app as app_module
 from bundle.server.app import KeysliceApp
 from bundle.server.server_errors import RequestError, StudiesError
 
@@ -22,7 +23,10 @@ def app(tmp_path_factory: pytest.TempPathFactory) -> KeysliceApp:
     for file in studies.iterdir():
         if not file.name.startswith("phantom"):
             file.unlink()
-    return KeysliceApp(str(folder / "work"), str(studies), {"models": "volumes"})
+    task = task_without_guard(folder / "root")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(app_module, "choose_tasks", lambda *_: [task])
+        return KeysliceApp(str(folder / "work"), str(studies), {"models": "volumes"})
 
 
 def test_it_is_found_as_monai_label_looks_for_it(app: KeysliceApp, tmp_path: Path) -> None:

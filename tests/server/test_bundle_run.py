@@ -13,12 +13,12 @@ import pytest
 import torch
 from helpers.phantoms import ball, noise, write_nifti
 from PIL import Image
-from servers import untrained_task
+from servers import task_without_guard, untrained_task
 
 from bundle.inference import CaseRecord
 from bundle.networks import WeightsError
 from bundle.server.bundle_run import BundleRun, load_network
-from bundle.server.label_tasks import TASKS, LabelTask
+from bundle.server.label_tasks import LabelTask
 from bundle.server.server_errors import RequestError
 
 PLAN = {"plan": "fp32"}
@@ -28,7 +28,7 @@ PLAN = {"plan": "fp32"}
 def task(tmp_path: Path) -> LabelTask:
     """The main task, with a working folder."""
     (tmp_path / "work").mkdir()
-    return replace(TASKS[0], work=tmp_path / "work")
+    return replace(task_without_guard(tmp_path / "root"), work=tmp_path / "work")
 
 
 @pytest.fixture

@@ -25,7 +25,7 @@ from bundle.server.app import KeysliceApp
 from bundle.server.bundle_run import BundleRun
 from bundle.server.bundle_training import BundleTraining
 from bundle.server.datastore import StudyDatastore
-from bundle.server.label_tasks import LabelTask
+from bundle.server.label_tasks import REGION_OPTIONS, LabelTask
 from bundle.server.scoring import Evaluation
 from bundle.server.server_errors import RequestError
 from bundle.server.uncertainty import UncertaintyEstimator, score_image
@@ -130,7 +130,7 @@ def test_a_result_that_is_not_plausible_is_an_error_of_the_request(tmp_path: Pat
 
 def test_trained_weights_find_regions_like_the_shipped_ones(tmp_path: Path, head: str) -> None:
     task = with_trained_weights(region_task(tmp_path / "root"))
-    assert task.weight_options == {"checkpoint": str(task.trained_weights), "find_regions": True}
+    assert task.weight_options == {"checkpoint": str(task.trained_weights), **REGION_OPTIONS}
     record = BundleRun(task)(head, tmp_path / "out").record
     assert {name: measured["value"] for name, measured in record["labels"].items()} == NAMES
     assert record["checkpoint"]["path"] == str(task.trained_weights)
@@ -140,7 +140,7 @@ def test_weights_that_know_no_regions_do_not_find_any(tmp_path: Path) -> None:
     task = region_task(tmp_path / "root")
     task.shipped_weights.with_name("model_plausibility.json").unlink()
     assert not task.finds_regions
-    assert task.weight_options["find_regions"] is False
+    assert task.weight_options == {"checkpoint": str(task.shipped_weights)}
 
 
 def test_a_batch_may_mix_heads_and_crops(app: KeysliceApp) -> None:
@@ -188,6 +188,10 @@ def test_the_uncertainty_of_a_head_is_that_of_its_regions(tmp_path: Path, head: 
     value = UncertaintyEstimator(task)(head)
     assert 0 < value < 1
     assert UncertaintyEstimator(with_trained_weights(task))(head) == value
+
+
+def test_the_uncertainty_of_a_result_that_is_not_plausible_is_known(tmp_path: Path, head: str) -> None:
+    assert 0 < UncertaintyEstimator(region_task(tmp_path / "root", mean_mm3=1e9))(head) < 1
 
 
 def test_a_head_without_regions_has_no_uncertainty(
