@@ -62,8 +62,8 @@ wheel: $(VENV)/.test  ## write the wheel and the source distribution to dist/
 	$(BIN)/python -c 'from setuptools.build_meta import build_sdist; build_sdist("dist")'
 	$(BIN)/pip wheel --quiet --no-deps --no-build-isolation --wheel-dir dist dist/keyslice-*.tar.gz
 
-label-server: $(LABEL)/.label  ## start the MONAI Label server on the hippocampi of the MNI152 template
-	test -d "$(SAMPLE)" || { $(LABEL_BIN)/python -W ignore -m bundle demo --output_dir demo && mkdir -p "$(SAMPLE)" && cp demo/crops/*.nii.gz "$(SAMPLE)"; }
+label-server: $(LABEL)/.label  ## start the MONAI Label server on the MNI152 template
+	test -d "$(SAMPLE)" || { $(LABEL_BIN)/python -W ignore -m bundle demo --output_dir demo && mkdir -p "$(SAMPLE)" && cp demo/image/*.nii.gz "$(SAMPLE)"; }
 	$(LABEL_BIN)/python -W ignore -m bundle label --studies "$(SAMPLE)"
 
 test-label: $(LABEL)/.label  ## tests of the MONAI Label app, in the environment of its server

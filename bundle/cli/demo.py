@@ -6,60 +6,58 @@ import json
 import logging
 import subprocess
 import sys
-from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 import nibabel as nib
 import numpy as np
 
 from bundle import ROOT
-from bundle.visualize.overlay import save_overlay
+from bundle.utils.errors import BundleError
 
 logger = logging.getLogger(__name__)
 
-SIDES = {"left": (-27, -22, -13), "right": (27, -22, -13)}
-"""Centers of the two hippocampus regions in MNI coordinates, mm in RAS+."""
+CASE = "mni152_t1"
+"""Name of the case, after which the files are named."""
 
-CROP = (36, 50, 36)
-"""Size of a region in mm, the size of the volumes that the model was trained on."""
+SIDES = ("left", "right")
+"""Regions that the template has."""
+
+
+class DemoError(BundleError):
+    """A demo that did not find both hippocampi."""
 
 
 def run_demo(output_dir: str | Path) -> dict[str, dict[str, float]]:
-    """Segment both hippocampi of the template and write the label map and an overlay on the template's own grid.
+    """Segment both hippocampi of the template with ``configs/inference.json``, as a user would on the command line.
+
+    The template is written to ``image/`` in the folder, and the results, with their usual names, to the folder.
 
     Args:
         output_dir: folder to write to; created if missing.
 
     Returns:
-        Volumes in mm3 by side and structure.
+        Volumes in mm3 by side and structure, and in total.
 
     Raises:
         ModuleNotFoundError: if nilearn is missing (extra ``demo``).
+        DemoError: if a hippocampus was not found.
         subprocess.CalledProcessError: if the inference fails.
     """
     output = Path(output_dir).resolve()
-    crops, results = output / "crops", output / "inference"
-    crops.mkdir(parents=True, exist_ok=True)
-    template = load_template()
-    nib.save(template, output / "mni152_t1.nii.gz")
-    starts = {side: _save_crop(template, center, crops / f"{side}.nii.gz") for side, center in SIDES.items()}
-    segment(crops, results)
-    labels, sides = np.zeros(template.shape, np.uint8), np.zeros(template.shape, np.uint8)
-    volumes: dict[str, dict[str, float]] = {}
-    groups: dict[str, dict[str, int]] = {}
-    for side, start in starts.items():
-        part = np.asanyarray(nib.Nifti1Image.from_filename(results / f"{side}_seg.nii.gz").dataobj)
-        box = tuple(slice(low, low + size) for low, size in zip(start, part.shape, strict=True))
-        labels[box] = part
-        found = json.loads((results / f"{side}.json").read_text(encoding="utf-8"))["labels"]
-        volumes[side] = {name: item["volume_mm3"] for name, item in found.items()}
-        offset = len(found) * len(groups)
-        groups[side] = {name: item["value"] + offset for name, item in found.items()}
-        sides[box] = np.where(part, part + offset, 0)
-    nib.save(nib.Nifti1Image(labels, template.affine, dtype=np.uint8), output / "mni152_hippocampus.nii.gz")
-    image, overlay = template.get_fdata(dtype=np.float32), output / "mni152_hippocampus.png"
-    save_overlay((image, template.affine), (sides, template.affine), overlay, groups=groups)
-    _log_volumes(volumes, output)
+    image = output / "image" / f"{CASE}.nii.gz"
+    image.parent.mkdir(parents=True, exist_ok=True)
+    nib.save(load_template(), image)
+    results = segment(image, output)
+    volumes = results.get("volumes_mm3", {})
+    missing = [side for side in SIDES if side not in volumes]
+    if missing:
+        remarks = "; ".join(results["remarks"]) or "none"
+        raise DemoError(
+            f"{image}: no {' and no '.join(missing)} hippocampus was found (remarks: {remarks}); check that models/ "
+            "holds the shipped weights and model_plausibility.json."
+        )
+    _log_results(results, output)
     return volumes
 
 
@@ -71,28 +69,31 @@ def load_template() -> nib.Nifti1Image:
     return nib.Nifti1Image(template.get_fdata(dtype=np.float32), template.affine)
 
 
-def segment(images: Path, output_dir: Path) -> None:
-    """Run the inference config on a folder, as a user would on the command line."""
+def segment(image: Path, output_dir: Path) -> dict[str, Any]:
+    """Run the inference config on an image and return the JSON of its results.
+
+    Raises:
+        DemoError: if the image was skipped.
+        subprocess.CalledProcessError: if the inference fails.
+    """
+    from bundle.inference.summary import EXIT_BAD_CASES
+
     config = Path(ROOT, "configs", "inference.json")
     command = [sys.executable, "-W", "ignore", "-m", "monai.bundle", "run", "--config_file", str(config)]
-    subprocess.run([*command, "--input", str(images), "--output_dir", str(output_dir)], check=True, cwd=ROOT)
+    run = subprocess.run([*command, "--input", str(image), "--output_dir", str(output_dir)], check=False, cwd=ROOT)
+    if run.returncode == EXIT_BAD_CASES:
+        summary = json.loads((output_dir / "summary.json").read_text(encoding="utf-8"))
+        raise DemoError("; ".join(failure["message"] for failure in summary["failed"]))
+    run.check_returncode()
+    return json.loads((output_dir / f"{CASE}.json").read_text(encoding="utf-8"))
 
 
-def _nearest_voxel(image: nib.Nifti1Image, point: tuple[float, float, float]) -> list[int]:
-    index = np.linalg.inv(image.affine) @ [*point, 1]
-    return [round(float(value)) for value in index[:3]]
-
-
-def _save_crop(image: nib.Nifti1Image, center: tuple[float, float, float], path: Path) -> list[int]:
-    start = [index - size // 2 for index, size in zip(_nearest_voxel(image, center), CROP, strict=True)]
-    part = image.slicer[tuple(slice(low, low + size) for low, size in zip(start, CROP, strict=True))]
-    nib.save(part, path)
-    return start
-
-
-def _log_volumes(volumes: Mapping[str, Mapping[str, float]], output: Path) -> None:
-    for side, structures in volumes.items():
+def _log_results(results: dict[str, Any], output: Path) -> None:
+    for side, structures in results["volumes_mm3"].items():
         parts = ", ".join(f"{name} {volume:.0f} mm3" for name, volume in structures.items())
-        logger.info("%s hippocampus: %s, together %.0f mm3", side, parts, sum(structures.values()))
-    logger.info("label map: %s", output / "mni152_hippocampus.nii.gz")
-    logger.info("overlay:   %s", output / "mni152_hippocampus.png")
+        logger.info("%s hippocampus: %s", side, parts)
+    asymmetry = ", ".join(f"{name} {percent:+.1f} %" for name, percent in results["asymmetry_percent"].items())
+    logger.info("asymmetry, positive where the left is larger: %s", asymmetry)
+    logger.info("label map: %s", output / f"{CASE}_seg.nii.gz")
+    logger.info("overlay:   %s", output / f"{CASE}_overlay.png")
+    logger.info("numbers:   %s", output / f"{CASE}.json")
