@@ -190,7 +190,7 @@ def run_alone(config: Path, *options: str, cwd: Path) -> subprocess.CompletedPro
 @pytest.mark.slow
 def test_a_pack_runs_from_any_directory_and_gives_the_labels_of_the_project(packs: Path, tmp_path: Path) -> None:
     image = write_case(tmp_path, "case", (36, 40, 32))["image"]
-    options = ["--input", image, "--device", "cpu", "--plan", "fp32"]
+    options = ["--input", image, "--device", "cpu", "--plan", "fp32", "--plausible_distance", "null"]
     place = packs / "volumes"
     run = run_alone(
         place / "configs" / "inference.json",
@@ -202,7 +202,8 @@ def test_a_pack_runs_from_any_directory_and_gives_the_labels_of_the_project(pack
         config_file=str(Path(ROOT, "configs", "inference.json")),
         workflow_type="infer",
         logging_file=False,
-        **{"input": image, "device": "cpu", "plan": "fp32", "output_dir": str(tmp_path / "own")},
+        **{"input": image, "device": "cpu", "plan": "fp32", "plausible_distance": "null"},
+        output_dir=str(tmp_path / "own"),
     )
     own.run()
     labels = [np.asanyarray(nib.load(tmp_path / name / "case_seg.nii.gz").dataobj) for name in ("packed", "own")]
