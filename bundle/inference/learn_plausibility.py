@@ -75,7 +75,9 @@ def _features_in(folder: Path, weights: str) -> Iterator[tuple[str, dict[str, fl
 
 
 def _entries_of(record: dict[str, Any]) -> list[tuple[str, dict[str, Any]]]:
-    """Return kind and entry of every result with features in the JSON of a case; none of another file of a run."""
+    """Return kind and entry of every result with features in the JSON of a completed case; none of another file."""
+    if "error" in record:
+        return []
     crops = [(CROP, record["plausibility"])] if "plausibility" in record else []
     regions = [(REGION, region) for region in record.get("regions", ()) if "features" in region]
     return crops + regions

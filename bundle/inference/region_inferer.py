@@ -116,6 +116,7 @@ class RegionInferer(Inferer):
         problem, entry = self._judge(CROP)
         self.findings.results |= {"plausibility": entry} if entry else {}
         if problem:
+            self.findings.results |= _geometry(inputs)
             raise ImplausibleResultError(
                 _file_of(inputs),
                 f"the result is not plausible ({problem})",
@@ -130,14 +131,15 @@ class RegionInferer(Inferer):
         image = cast(MetaTensor, inputs[0])
         regions = finder(image)
         found = [region for region in regions if region.found]
+        entries = {region.name: region.to_json() for region in regions}
+        findings = self.findings = CaseFindings({}, {"regions": list(entries.values())}, _remarks_on(regions))
         if not found:
+            findings.results |= _geometry(inputs)
             raise NothingFoundError(
                 _file_of(image),
                 _nothing_found(list(finder.regions)),
                 "check that the image shows them and that its orientation is right",
             )
-        entries = {region.name: region.to_json() for region in regions}
-        findings = self.findings = CaseFindings({}, {"regions": list(entries.values())}, _remarks_on(regions))
         result: torch.Tensor | None = None
         problems = []
         for part, region in enumerate(found):
@@ -153,6 +155,7 @@ class RegionInferer(Inferer):
             else:
                 problems.append(f"{region.name}: the result is not plausible and is not labeled ({problem})")
         if result is None:
+            findings.results |= _geometry(inputs)
             raise ImplausibleResultError(
                 _file_of(image),
                 "; ".join(problems),
@@ -270,6 +273,17 @@ def _bounding_box(mask: np.ndarray) -> tuple[slice, ...]:
         found = np.flatnonzero(mask[tuple(box)].any(axis=tuple(other for other in range(mask.ndim) if other != axis)))
         box.append(slice(int(found[0]), int(found[-1]) + 1))
     return tuple(box)
+
+
+def _geometry(inputs: Any) -> dict[str, Any]:
+    """Return size and voxel size of the file of a batch of one image, for the JSON of a refused case."""
+    meta = getattr(inputs, "meta", {})
+    if "original_affine" not in meta or "spatial_shape" not in meta:
+        return {}
+    affine = np.asarray(meta["original_affine"], dtype=float).reshape(-1, 4, 4)[0]
+    spacing = np.linalg.norm(affine[:3, :3], axis=0)
+    shape = np.asarray(meta["spatial_shape"]).reshape(-1, 3)[0]
+    return {"shape": shape.tolist(), "spacing_mm": [round(float(size), 6) for size in spacing]}
 
 
 def _file_of(inputs: Any) -> str:

@@ -25,7 +25,9 @@ EXIT_BAD_CASES = 2
 class RunSummary:
     """Write ``<output_dir>/summary.json`` at the end of a run: results, failed cases, metrics, seconds.
 
-    An interrupted run leaves a summary of the completed cases, with ``"stopped"``.
+    A case that failed after the network also has a separate JSON with what is known of its result
+    (:class:`bundle.inference.CaseFindings`). An interrupted run leaves a summary of the completed cases, with
+    ``"stopped"``.
 
     Args:
         output_dir: folder to write to; created when missing.
@@ -99,6 +101,9 @@ class RunSummary:
         self._running = False
         if not self.enabled:
             return
+        for record in self.failures:
+            if record.findings is not None:
+                write_json(self.output_dir / f"{record.case}.json", record.to_json())
         path = self.output_dir / "summary.json"
         content: dict[str, Any] = {
             "cases": [record.to_json() for record in completed],

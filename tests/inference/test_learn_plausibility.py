@@ -43,6 +43,7 @@ def crops(tmp_path: Path) -> Path:
     for number, measured in enumerate(features(5)):
         write(folder, f"crop{number}", {"plausibility": {"distance": None, "features": measured}})
     (folder / "summary.json").write_text(json.dumps({"cases": [], "failures": []}))
+    write(folder, "refused", {"error": "ImplausibleResultError", "plausibility": {"features": {"volume_mm3": 9.0}}})
     return folder
 
 

@@ -343,6 +343,24 @@ class TestPlausibility:
         with pytest.raises(ImplausibleResultError, match=r"^knee\.nii\.gz: the result is not plausible \(distance"):
             inferer(plausibility=judge(5000))(image, fine)
 
+    @pytest.mark.parametrize("searched", [True, False])
+    def test_a_refused_image_keeps_features_and_the_grid_of_its_file(self, searched: bool) -> None:
+        infer = inferer(plausibility=judge(5000))
+        with pytest.raises(ImplausibleResultError):
+            infer(head(blocks(right=False), **{SEARCHED: searched}), fine)
+        assert infer.findings is not None
+        results = infer.findings.results
+        assert (results["shape"], results["spacing_mm"]) == ([80, 80, 24], [0.5, 0.5, 2.0])
+        entry = results["regions"][0] if searched else results["plausibility"]
+        assert entry["plausible"] is False
+
+    def test_the_grid_of_an_array_without_a_file_is_not_known(self) -> None:
+        infer = inferer(plausibility=judge(5000))
+        with pytest.raises(ImplausibleResultError):
+            infer(torch.full((1, 1, 16, 16, 16), 10.0), fine)
+        assert infer.findings is not None
+        assert list(infer.findings.results) == ["plausibility"]
+
     def test_a_crop_without_a_label_is_an_error(self) -> None:
         image = head(blocks(left=False, right=False), **{SEARCHED: False})
         with pytest.raises(ImplausibleResultError, match="the result is not plausible \\(nothing is labeled\\)"):

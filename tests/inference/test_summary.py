@@ -12,7 +12,7 @@ import pytest
 from ignite.engine import Engine, Events
 from monai.engines import Workflow
 
-from bundle.inference import CaseRecord, RunSummary
+from bundle.inference import CaseFindings, CaseRecord, RunSummary
 
 FAILED = CaseRecord("b", "/data/b.nii.gz", "failed", error="DimensionError", message="b.nii.gz: has 4 axes; split it.")
 OTHER = CaseRecord("d", "/data/d.nii.gz", "failed", error="E", message="d.nii.gz: is empty; copy it again.")
@@ -44,6 +44,14 @@ def test_the_file_holds_results_failures_metrics_and_seconds(tmp_path: Path) -> 
     }
     assert content["seconds"] >= 0
     assert summary.failures == [FAILED]
+
+
+def test_a_refused_case_has_a_file_with_what_is_known_of_its_result(tmp_path: Path) -> None:
+    findings = CaseFindings({}, {"plausibility": {"distance": 30.0}})
+    refused = CaseRecord("b", "b.nii.gz", "failed", error="E", message="not plausible", findings=findings)
+    run(tmp_path, [refused, FAILED])
+    assert json.loads((tmp_path / "b.json").read_text()) == refused.to_json()
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["b.json", "summary.json"]
 
 
 def test_failures_of_all_sources_and_of_the_engine_are_named(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
