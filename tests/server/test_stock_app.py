@@ -60,13 +60,14 @@ def fetch_app(folder: Path) -> Path:
 
 @pytest.fixture(scope="module")
 def stock(tmp_path_factory: pytest.TempPathFactory) -> Iterator[StockServer]:
-    """The stock app with the packs of volumes and discs, which infer in float32, on phantoms and real volumes."""
+    """The stock app on phantoms and real volumes, with packs that infer in float32 and refuse no result."""
     folder = tmp_path_factory.mktemp("stock")
     app = fetch_app(folder)
     for task in ("volumes", "disc_labeling"):
         write_pack(task, app / "model" / task)
     config = app / "model" / "volumes" / "configs" / "inference.json"
-    config.write_text(config.read_text().replace('"plan": "auto"', '"plan": "fp32"'))
+    text = config.read_text().replace('"plan": "auto"', '"plan": "fp32"')
+    config.write_text(text.replace('"plausible_distance": 10.0', '"plausible_distance": null'))
     studies = write_studies(folder / "studies")
     write_spines(folder / "spines", 1)
     shutil.copyfile(next((folder / "spines" / "images").iterdir()), studies / "spine.nii.gz")
