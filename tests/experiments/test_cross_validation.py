@@ -150,7 +150,7 @@ def test_the_ensemble_is_what_inference_makes_of_all_networks(dataset: Path, fin
         output_dir=str(tmp_path / "members"),
         plan="fp32",
         checkpoint=str(finished / "fold0" / "model.pt"),
-        **{"inferer#inferer#networks": members},
+        **{"inferer#inferer#inferer#networks": members},
     )
     name = "case6_seg.nii.gz"
     assert (tmp_path / "overlay" / name).read_bytes() == (tmp_path / "members" / name).read_bytes()

@@ -15,6 +15,9 @@ from .resize_image import resize
 
 SCALE = 1 / 255
 
+PART = 2**20
+"""Values that are looked at together."""
+
 
 class PackImaged(MapTransform):
     """Reduce images from 0 to 1 and their masks to what a training needs, and store them as uint8.
@@ -100,8 +103,12 @@ class UnpackImaged(MapTransform, RandomizableTrait):
 
 
 def _has_bytes(values: torch.Tensor, scale: float) -> bool:
-    scaled = values * scale
-    return bool(((scaled - scaled.round()).abs() < 1e-3).all() & (scaled >= 0).all() & (scaled < 255.5).all())
+    """Return whether values times ``scale`` are integers from 0 to 255, part by part, which needs little memory."""
+    for part in values.flatten().split(PART):
+        scaled = part * scale
+        if not bool(((scaled - scaled.round()).abs() < 1e-3).all() & (scaled >= 0).all() & (scaled < 255.5).all()):
+            return False
+    return True
 
 
 def _reduce(values: torch.Tensor, max_size: Sequence[int], is_label: bool) -> torch.Tensor:
