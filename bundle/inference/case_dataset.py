@@ -11,7 +11,7 @@ import numpy as np
 import torch
 from monai.data import CacheDataset, Dataset, list_data_collate
 
-from bundle.utils.memory import available_memory, process_share
+from bundle.utils.memory import available_memory, process_share, share_heap
 
 from .case_record import RECORD, CaseRecord, new_record
 from .completed_cases import CompletedCases
@@ -97,6 +97,7 @@ class CaseCacheDataset(CacheDataset):
 
     def set_data(self, data: Sequence[Case]) -> None:
         """Load and cache ``data``, without the cases that cannot be loaded."""
+        share_heap()
         half = available_memory() * process_share() / 2
         self._budget = half if self.cache_gb is None else self.cache_gb * GB
         self._used = 0

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 
@@ -37,3 +38,29 @@ def test_the_processes_of_a_machine_share_it(monkeypatch: pytest.MonkeyPatch) ->
     assert memory.process_share() == 1
     monkeypatch.setenv("LOCAL_WORLD_SIZE", "4")
     assert memory.process_share() == 0.25
+
+
+class TestSharedHeap:
+    @pytest.fixture(autouse=True)
+    def _environment(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.delenv("MALLOC_ARENA_MAX", raising=False)
+        monkeypatch.setattr(memory.sys, "platform", "linux")
+
+    def test_one_heap_is_asked_for(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        asked: list[tuple[int, int]] = []
+        library = SimpleNamespace(mallopt=lambda *values: asked.append(values) or 1)
+        monkeypatch.setattr(memory.ctypes, "CDLL", lambda _: library)
+        assert memory.share_heap()
+        assert asked == [(-8, 1)]
+
+    def test_another_system_is_left_alone(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.setattr(memory.sys, "platform", "darwin")
+        assert not memory.share_heap()
+
+    def test_the_choice_of_the_user_holds(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.setenv("MALLOC_ARENA_MAX", "4")
+        assert not memory.share_heap()
+
+    def test_a_library_without_it_is_left_alone(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.setattr(memory.ctypes, "CDLL", lambda _: SimpleNamespace())
+        assert not memory.share_heap()
