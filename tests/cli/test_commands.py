@@ -1,4 +1,4 @@
-"""The parsers name the same choices as the packages, which they do not import; options reach the functions."""
+"""The parsers name the same choices as the packages, which they do not import."""
 
 from __future__ import annotations
 
@@ -6,7 +6,6 @@ from typing import Any
 
 import pytest
 
-from bundle import ROOT
 from bundle.attention import squeeze
 from bundle.check import dataset_check
 from bundle.cli import (
@@ -55,23 +54,3 @@ def test_the_default_config_of_a_cross_validation_is_that_of_the_package() -> No
     parser = main.argparse.ArgumentParser()
     crossval_command.add_arguments(parser)
     assert parser.get_default("config_file") == str(crossval_plan.TRAIN)
-
-
-def test_options_of_the_commands_reach_their_functions(monkeypatch: pytest.MonkeyPatch) -> None:
-    called: list[Any] = []
-    monkeypatch.setattr(main.logging, "basicConfig", lambda **_: None)
-    monkeypatch.setattr("bundle.cli.demo.run_demo", called.append)
-    monkeypatch.setattr("bundle.export.model_card.write_model_card", lambda: called.append("card"))
-    monkeypatch.setattr("bundle.export.network_table.measure_networks", lambda *, repeats: repeats)
-    monkeypatch.setattr("bundle.export.network_table.write_network_table", called.append)
-    monkeypatch.setattr("bundle.server.start_command.start_server", lambda *call, **options: called.append(options))
-    for words in (["demo", "--output_dir", "somewhere"], ["card"], ["networks", "--repeats", "7"]):
-        assert main.main(words) == 0
-    assert main.main(["label", "--studies", "x", "--port", "9"]) == 0
-    assert called[:3] == ["somewhere", "card", 7]
-    assert called[3] == {"models": None, "host": "127.0.0.1", "port": 9, "work": None}
-
-
-def test_root_prints_the_folder_of_the_configs(capsys: pytest.CaptureFixture) -> None:
-    assert main.main(["root"]) == 0
-    assert capsys.readouterr().out == f"{ROOT}\n"

@@ -11,7 +11,6 @@ from typing import Any
 import numpy as np
 import pytest
 
-from bundle.cli.main import main
 from bundle.inference.learn_plausibility import learn_plausibility
 from bundle.inference.plausibility import CROP, REGION, learn_distribution, read_distributions
 from bundle.utils.errors import FileError
@@ -105,13 +104,3 @@ def test_too_few_results_are_refused(checkpoint: Path, tmp_path: Path) -> None:
 def test_missing_weights_are_refused(crops: Path, tmp_path: Path) -> None:
     with pytest.raises(FileError, match=r"none\.pt: does not exist; name the file of weights"):
         learn_plausibility([crops], tmp_path / "none.pt")
-
-
-def test_the_command_writes_the_file(crops: Path, heads: Path, checkpoint: Path) -> None:
-    assert main(["plausibility", str(crops), str(heads), "--checkpoint", str(checkpoint)]) == 0
-    assert sorted(read_distributions(checkpoint)) == [CROP, REGION]
-
-
-def test_a_mistake_in_the_command_is_one_line(crops: Path, tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
-    assert main(["plausibility", str(crops), "--checkpoint", str(tmp_path / "none.pt")]) == 2
-    assert "none.pt: does not exist" in caplog.text

@@ -1,0 +1,27 @@
+"""`label` starts the server with its options."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from bundle.cli.main import main
+
+
+def test_options_reach_the_server(monkeypatch: pytest.MonkeyPatch) -> None:
+    called: list[Any] = []
+    monkeypatch.setattr(
+        "bundle.server.start_command.start_server", lambda *call, **options: called.append((call, options))
+    )
+    assert main(["label", "--studies", "x", "--port", "9"]) == 0
+    assert main(["label", "--studies", "y", "--models", "volumes", "--host", "0.0.0.0", "--work", "w"]) == 0  # noqa: S104
+    assert called == [
+        (("x",), {"models": None, "host": "127.0.0.1", "port": 9, "work": None}),
+        (("y",), {"models": "volumes", "host": "0.0.0.0", "port": 8000, "work": "w"}),  # noqa: S104
+    ]
+
+
+def test_the_folder_of_the_images_must_be_named() -> None:
+    with pytest.raises(SystemExit, match="2"):
+        main(["label"])
