@@ -10,7 +10,6 @@ from typing import Any
 import numpy as np
 import torch
 from monai.data import MetaTensor
-from scipy import ndimage
 from torch import nn
 from torch.nn import functional
 
@@ -21,6 +20,7 @@ from bundle.utils.option_checks import check_sizes_mm
 from bundle.utils.parse_bool import parse_bool
 from bundle.utils.parse_null import parse_null
 
+from .largest_component import largest_component
 from .plausibility import REGION, Plausibility
 from .window_ensemble import Network
 
@@ -149,13 +149,10 @@ class RegionFinder:
         return [self._region(name, labels == value, scores[value], affine) for name, value in self.regions.items()]
 
     def _region(self, name: str, mask: torch.Tensor, probability: torch.Tensor, affine: np.ndarray) -> Region:
-        components, count = ndimage.label(mask.cpu().numpy())
-        if not count:
-            return Region(name)
-        component = components == np.bincount(components.ravel())[1:].argmax() + 1
+        component = largest_component(mask.cpu().numpy())
         points = np.argwhere(component)
         volume = len(points) * abs(float(np.linalg.det(affine[:3, :3])))
-        if volume < self.min_volume_mm3:
+        if not len(points) or volume < self.min_volume_mm3:
             return Region(name)
         center = affine[:3, :3] @ ((points.min(0) + points.max(0)) / 2) + affine[:3, 3]
         return Region(

@@ -13,7 +13,6 @@ from monai.data import MetaTensor
 from monai.data.utils import collate_meta_tensor
 from monai.inferers import Inferer
 from monai.transforms import SpatialCrop
-from scipy import ndimage
 
 from bundle.grid.corner_rule import label_dtype
 from bundle.io.input_checks import BadInputError
@@ -21,6 +20,7 @@ from bundle.utils.label_names import structures_of
 from bundle.utils.parse_null import parse_null
 
 from .case_findings import CaseFindings
+from .largest_component import largest_component
 from .plausibility import CROP, NOTHING_LABELED, REGION, Plausibility
 from .prepare_crop import SEARCHED
 from .region_finder import Region, RegionFinder, region_box
@@ -227,8 +227,7 @@ def _merged(result: torch.Tensor | None, labels: torch.Tensor, offset: int, leas
     """
     values = labels[0, 0].cpu().numpy()
     box = _bounding_box(values > 0)
-    components, _ = ndimage.label(values[box] > 0)
-    kept = components == np.bincount(components.ravel())[1:].argmax() + 1
+    kept = largest_component(values[box] > 0)
     raised = np.where(kept, values[box].astype(np.int64) + offset, 0)
     labels = labels.to(torch.promote_types(labels.dtype, label_dtype(int(raised.max()) + 1)))
     added = torch.as_tensor(raised, dtype=labels.dtype, device=labels.device)

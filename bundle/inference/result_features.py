@@ -7,11 +7,11 @@ from collections.abc import Mapping
 import numpy as np
 import torch
 from monai.data import MetaTensor
-from scipy import ndimage
 
 from bundle.utils.label_names import structures_of
 from bundle.utils.parse_bool import parse_bool
 
+from .largest_component import largest_component
 from .plausibility import Plausibility
 from .slab import Assembler, Writer
 
@@ -97,12 +97,10 @@ class _Measured:
 def measure_labels(labels: np.ndarray, affine: np.ndarray, label_names: Mapping[str, int]) -> dict[str, float]:
     """Return the features of a label map ``(D, H, W)``, see :class:`FeatureAssembler`, without ``confidence``."""
     steps = affine[:3, :3]
-    components, count = ndimage.label(labels > 0)
-    if not count:
-        return {"volume_mm3": 0.0}
-    sizes = np.bincount(components.ravel())[1:]
-    mask = components == sizes.argmax() + 1
+    mask = largest_component(labels > 0)
     inside, values = np.argwhere(mask), labels[mask]
+    if not len(inside):
+        return {"volume_mm3": 0.0}
     center = inside.mean(0)
     features = {"volume_mm3": len(inside) * abs(float(np.linalg.det(steps)))}
     for name in list(label_names)[:-1]:
@@ -119,11 +117,10 @@ def measure_labels(labels: np.ndarray, affine: np.ndarray, label_names: Mapping[
 
 def _cut_center(labels: np.ndarray, affine: np.ndarray) -> tuple[float, ...] | None:
     """Return the center of the bounding box of the largest component if it touches the border, or else None."""
-    components, count = ndimage.label(labels > 0)
-    if not count:
+    inside = np.argwhere(largest_component(labels > 0))
+    if not len(inside):
         return None
-    box = ndimage.find_objects(components)[np.bincount(components.ravel())[1:].argmax()]
-    if all(part.start > 0 and part.stop < size for part, size in zip(box, labels.shape, strict=True)):
+    low, high = inside.min(0), inside.max(0)
+    if (low > 0).all() and (high < np.array(labels.shape) - 1).all():
         return None
-    center = affine[:3, :3] @ [(part.start + part.stop - 1) / 2 for part in box] + affine[:3, 3]
-    return tuple(center.tolist())
+    return tuple((affine[:3, :3] @ ((low + high) / 2) + affine[:3, 3]).tolist())
