@@ -9,6 +9,7 @@ from .case_metrics import CaseMetrics
 from .case_record import CaseRecord
 from .clean_stop import CleanStop, Stopped
 from .completed_cases import CompletedCases
+from .given_predictions import GivenPredictions
 from .job_progress import JobProgress
 from .plan import PlannedInferer
 from .plausibility import Plausibility
@@ -35,6 +36,7 @@ __all__ = [
     "CleanStop",
     "CompletedCases",
     "FeatureAssembler",
+    "GivenPredictions",
     "ImplausibleResultError",
     "JobProgress",
     "NotACropError",

@@ -15,6 +15,7 @@ from bundle.utils.memory import available_memory, process_share, share_heap
 
 from .case_record import RECORD, CaseRecord, new_record
 from .completed_cases import CompletedCases
+from .given_predictions import GivenPredictions
 
 Case = dict[str, Any]
 
@@ -32,6 +33,7 @@ class CaseDataset(Dataset):
         data: cases, see :func:`bundle.data.list_cases`.
         transform: transforms of a case.
         completed: finds the cases that an earlier run has completed, which are not loaded; None for none.
+        given: predictions to score; if enabled, its transform is used instead. None for none.
     """
 
     def __init__(
@@ -40,7 +42,10 @@ class CaseDataset(Dataset):
         transform: Callable[..., Any] | Sequence[Callable[..., Any]],
         *,
         completed: CompletedCases | None = None,
+        given: GivenPredictions | None = None,
     ) -> None:
+        if given is not None and given.enabled:
+            data, transform = given.add_to(data), given.load
         super().__init__(data=data, transform=transform)
         self.completed = completed
 

@@ -8,8 +8,11 @@ from typing import Any
 
 from ignite.engine import Events
 from monai.engines import SupervisedEvaluator
+from monai.engines.utils import IterationEvents
+from monai.utils.enums import CommonKeys
 
 from .case_record import RECORD, CaseRecord, record_of_batch
+from .given_predictions import PREDICTION
 
 
 class CaseEvaluator(SupervisedEvaluator):
@@ -21,6 +24,9 @@ class CaseEvaluator(SupervisedEvaluator):
 
     Postprocessing transforms find the :class:`bundle.inference.CaseRecord` of the case under ``"record"``. Its
     ``plan`` is the ``description`` of the inferer, and its ``findings`` are those of the inferer, if it has any.
+
+    A case with a ``"prediction"`` (see :class:`bundle.inference.GivenPredictions`) passes neither the network nor the
+    postprocessing: its ``"pred"`` is the output.
 
     When the run is interrupted, as by Ctrl-C, ``Events.TERMINATE`` is fired before the exception continues, so that
     handlers can save the completed cases.
@@ -58,6 +64,11 @@ class CaseEvaluator(SupervisedEvaluator):
         record = record_of_batch(batchdata)
         self.records.append(record)
         batchdata.pop(RECORD, None)
+        if record.status == "loaded" and PREDICTION in batchdata:
+            keys = [key for key in (CommonKeys.LABEL, CommonKeys.PRED) if key in batchdata]
+            engine.state.output = {key: batchdata[key] for key in keys}
+            engine.fire_event(IterationEvents.MODEL_COMPLETED)
+            return engine.state.output
         if record.status == "loaded":
             if hasattr(self.inferer, "findings"):
                 self.inferer.findings = None
@@ -70,6 +81,8 @@ class CaseEvaluator(SupervisedEvaluator):
         return []
 
     def _postprocess(self, postprocessing: Callable[..., Any], data: dict[str, Any]) -> Any:
+        if PREDICTION in data:
+            return data
         record = self.records[-1]
         record.plan = getattr(self.inferer, "description", None)
         record.findings = getattr(self.inferer, "findings", None)

@@ -5,6 +5,7 @@ from .class_tables import ClassTables
 from .classification_handler import ClassificationMetrics, pool_scores
 from .crop_average import CropAverageInferer
 from .curves import CurvePlots, draw_curves
+from .load_class_scores import LoadClassScores
 from .save_classes import SaveClassesd
 from .scale_crops import RandScaleCropd
 
@@ -14,6 +15,7 @@ __all__ = [
     "ComputeClassProbabilityd",
     "CropAverageInferer",
     "CurvePlots",
+    "LoadClassScores",
     "RandScaleCropd",
     "SaveClassesd",
     "draw_curves",

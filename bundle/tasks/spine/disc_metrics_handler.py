@@ -21,6 +21,7 @@ from bundle.utils.processes import gather_cases
 
 from .disc_metrics import LEVEL_METRICS, DiscComparison, compare_discs
 from .disc_statistics import summarize_discs
+from .discs.disc_points import from_array
 from .discs.levels import level_name
 from .original_disc_metrics import OriginalErrors, original_errors, original_summary
 
@@ -64,9 +65,10 @@ class _Exam:
 class DiscMetrics:
     """Compare the discs ``discs`` with the points ``points`` in every case of an evaluator.
 
-    A case has ``discs``, a list of :class:`bundle.tasks.spine.discs.Disc`, and ``points``, an array ``(n, 4)`` of
-    value, R, A and S in mm; optionally ``subset``, the group of its statistics, and ``complete`` (default True),
-    whether the points are all discs in view (see :func:`bundle.tasks.spine.compare_discs`).
+    A case has ``discs``, a list of :class:`bundle.tasks.spine.discs.Disc`, or ``predicted_points``, and ``points``,
+    each an array ``(n, 4)`` of value, R, A and S in mm; optionally ``subset``, the group of its statistics, and
+    ``complete`` (default True), whether the points are all discs in view (see
+    :func:`bundle.tasks.spine.compare_discs`).
 
     Attached under a name, like a MONAI key metric, it sets that metric to the identification rate over all discs, and
     also the metrics ``distance_median_mm`` and ``level_right``. With a folder, it writes ``metrics.csv`` (one row per
@@ -167,6 +169,8 @@ class DiscMetrics:
 
 
 def _entry(item: Mapping[str, Any], key: str) -> Any:
+    if key == "discs" and "predicted_points" in item:
+        return from_array(np.asarray(item["predicted_points"]), source=item["case"])
     if key not in item:
         transform = {"discs": "DecodeDiscsd to the postprocessing", "points": "LoadDiscPointsd to the preprocessing"}[
             key
