@@ -69,6 +69,7 @@ ALLOWED_EXPRESSIONS = (
     r"\$len\(@(modalities|regions|class_names)\)",
     r"\$@network\.parameters\(\)",
     r"\$@average\.network",
+    r"\$@given\.enabled",
     r"\$(@[\w#]+|\[1\]) \+ (@[\w#]+|\[@[\w#]+\])",  # a chain of lists
     r"\$@[\w#]+\.(run|exit)\(\)",
     r"\$@(summary|average)\.attach\(@train#trainer\)",
