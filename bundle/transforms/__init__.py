@@ -6,6 +6,7 @@ from bundle.deprecated_names import deprecated_name
 
 from .dilate_labels import DilateLabelsd
 from .nested_regions import NestedRegions
+from .rand_contrast_map import RandContrastMapd
 from .rand_cut_field_of_view import RandCutFieldOfViewd
 from .rand_flip_sides import RandFlipSidesd
 from .rand_remove_labels import RandRemoveLabelsd
@@ -19,6 +20,7 @@ __all__ = [
     "MakeStructureMasksd",
     "NestedRegions",
     "NormalizeContentd",
+    "RandContrastMapd",
     "RandCutFieldOfViewd",
     "RandFlipSidesd",
     "RandRemoveLabelsd",
