@@ -164,7 +164,7 @@ NAMES: dict[str, dict[str, str]] = {
         "PictureAugmentd": "tasks.images.AugmentImaged",
         "RandColord": "tasks.images.RandColord",
         "RandFieldOfViewd": "tasks.spine.RandFieldOfViewd",
-        "RandIntensityMapd": "tasks.spine.RandIntensityMapd",
+        "RandIntensityMapd": "transforms.RandIntensityMapd",
         "RandSagittalSlabd": "tasks.spine.RandSagittalSlabd",
         "RandScaleCropd": "tasks.classification.RandScaleCropd",
         "Resampled": "grid.ResampleSpacingd",

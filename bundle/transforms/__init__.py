@@ -6,9 +6,9 @@ from bundle.deprecated_names import deprecated_name
 
 from .dilate_labels import DilateLabelsd
 from .nested_regions import NestedRegions
-from .rand_contrast_map import RandContrastMapd
 from .rand_cut_field_of_view import RandCutFieldOfViewd
 from .rand_flip_sides import RandFlipSidesd
+from .rand_intensity_map import RandIntensityMapd
 from .rand_remove_labels import RandRemoveLabelsd
 from .rand_slice_thickness import RandSliceThicknessd
 from .standardize import NormalizeContentd, StandardizeIntensityd
@@ -20,9 +20,9 @@ __all__ = [
     "MakeStructureMasksd",
     "NestedRegions",
     "NormalizeContentd",
-    "RandContrastMapd",
     "RandCutFieldOfViewd",
     "RandFlipSidesd",
+    "RandIntensityMapd",
     "RandRemoveLabelsd",
     "RandSliceThicknessd",
     "StandardizeIntensityd",

@@ -1,6 +1,6 @@
 """Labeling of intervertebral discs: transforms, metrics, figures, datasets."""
 
-from .disc_augment import RandFieldOfViewd, RandIntensityMapd
+from .disc_augment import RandFieldOfViewd
 from .disc_decode import DecodeDiscsd
 from .disc_figures import save_disc_figure
 from .disc_metrics import DISC_METRICS, LEVEL_METRICS, DiscComparison, compare_discs, match_points
@@ -28,7 +28,6 @@ __all__ = [
     "MakeDiscTargetsd",
     "OriginalErrors",
     "RandFieldOfViewd",
-    "RandIntensityMapd",
     "RandSagittalSlabd",
     "SagittalSlabd",
     "SagittalSlabsd",
