@@ -16,8 +16,8 @@ class RandIntensityMapd(RandomizableTransform, MapTransform):
     """Change the contrast of images by a random piecewise linear map of the intensities, increasing or not.
 
     Liquid is dark in T1 and bright in T2; discs are brighter than marrow in some sequences and darker in others.
-    MONAI's ``RandHistogramShiftd`` keeps the order of the tissues. The map has points at even steps from the smallest to
-    the largest intensity, each with a normally distributed shift; the image keeps its mean and standard deviation.
+    MONAI's ``RandHistogramShiftd`` keeps the order of the tissues. The map has points at even steps from the smallest
+    to the largest intensity, each with a normally distributed shift; the image keeps its mean and standard deviation.
 
     Args:
         keys: keys of the images; all get the same map.
