@@ -164,7 +164,6 @@ NAMES: dict[str, dict[str, str]] = {
         "PictureAugmentd": "tasks.images.AugmentImaged",
         "RandColord": "tasks.images.RandColord",
         "RandFieldOfViewd": "tasks.spine.RandFieldOfViewd",
-        "RandIntensityMapd": "transforms.RandIntensityMapd",
         "RandSagittalSlabd": "tasks.spine.RandSagittalSlabd",
         "RandScaleCropd": "tasks.classification.RandScaleCropd",
         "Resampled": "grid.ResampleSpacingd",

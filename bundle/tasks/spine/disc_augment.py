@@ -37,6 +37,7 @@ class RandFieldOfViewd(RandomizableTransform, MapTransform):
         ValueError: when there are several keys, or a range is not two positive, increasing numbers.
 
     Examples:
+        >>> import torch
         >>> from monai.data import MetaTensor
         >>> crop = RandFieldOfViewd("image", prob=1.0, height=(40.0, 60.0), depth=(30.0, 30.0))
         >>> slab = MetaTensor(torch.zeros(1, 1, 100, 200), affine=torch.eye(4))
