@@ -66,6 +66,7 @@ def test_no_id_is_without_effect(task: str, workflow: str) -> None:
 def test_the_workflows_of_a_task_agree(task: str) -> None:
     train, evaluate, inference = (contract.read(f"{task}/{workflow}.json") for workflow in contract.WORKFLOWS)
     assert train["network"].pop("head") == "@checkpoint_head"
+    assert evaluate["network"].pop("_disabled_") == "$@given.enabled"
     for section in (*contract.SHARED_SECTIONS, *contract.TASKS[task].shared):
         assert train[section] == evaluate[section] == inference[section], section
 
