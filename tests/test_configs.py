@@ -106,9 +106,10 @@ def test_the_image_is_prepared_alike_in_all_workflows(task: str) -> None:
     validation = train["validate"]["preprocessing"]["transforms"]
     assert _image_steps(train, fixed if validation == "@train#deterministic_transforms" else validation) == wanted
     assert _image_steps(evaluate, evaluate["preprocessing"]["transforms"]) == wanted
-    assert evaluate["inferer"] == _planned(inference)
+    assert _planned(evaluate) == _planned(inference)
     if "label_map" in inference:
-        assert {**evaluate["label_map"], "confidence": "@confidence"} == inference["label_map"]["assembler"]
+        assembler = evaluate["label_map"]["assembler"]
+        assert {**assembler, "confidence": "@confidence"} == inference["label_map"]["assembler"]
     else:
         assert evaluate["postprocessing"]["transforms"][0] == inference["postprocessing"]["transforms"][0]
 
@@ -131,7 +132,7 @@ def test_all_tasks_have_the_same_options(task: str) -> None:
     assert "plan" in evaluate
     assert "amp" in train
     assert not {"amp"} & (evaluate.keys() | inference.keys())
-    assert evaluate["inferer"]["plan"] == _planned(inference)["plan"] == "@plan"
+    assert _planned(evaluate)["plan"] == _planned(inference)["plan"] == "@plan"
 
 
 def test_discs_are_found_in_a_validation_as_in_an_inference() -> None:

@@ -23,6 +23,7 @@ from .save_in_background import SaveInBackgroundd
 from .save_segmentation import SaveSegmentationd
 from .slab import SlabInferer
 from .summary import RunSummary
+from .volumes_table import VolumesTable
 
 __all__ = [
     "AutocastInferer",
@@ -54,6 +55,7 @@ __all__ = [
     "SaveSegmentationd",
     "SlabInferer",
     "Stopped",
+    "VolumesTable",
     "collate_cases",
     "load_finder",
 ]

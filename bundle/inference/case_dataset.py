@@ -11,7 +11,9 @@ import numpy as np
 import torch
 from monai.data import CacheDataset, Dataset, list_data_collate
 
+from bundle.io.identifiers import identifiers_of
 from bundle.utils.memory import available_memory, process_share, share_heap
+from bundle.utils.parse_bool import parse_bool
 
 from .case_record import RECORD, CaseRecord, new_record
 from .completed_cases import CompletedCases
@@ -34,6 +36,8 @@ class CaseDataset(Dataset):
         transform: transforms of a case.
         completed: finds the cases that an earlier run has completed, which are not loaded; None for none.
         given: predictions to score; if enabled, its transform is used instead. None for none.
+        identifiers: whether records get the identifiers of their images, see
+            :func:`bundle.io.identifiers.identifiers_of`; text such as ``"true"`` of a command line is understood.
     """
 
     def __init__(
@@ -43,15 +47,17 @@ class CaseDataset(Dataset):
         *,
         completed: CompletedCases | None = None,
         given: GivenPredictions | None = None,
+        identifiers: bool | int | str = False,
     ) -> None:
         if given is not None and given.enabled:
             data, transform = given.add_to(data), given.load
         super().__init__(data=data, transform=transform)
-        self.completed = completed
+        self.completed, self.identifiers = completed, parse_bool("identifiers", identifiers)
 
     def _transform(self, index: int) -> Any:
         case = self.data[index]
         record = new_record(case)
+        self._identify(record)
         try:
             if self.completed is not None:
                 earlier = self.completed.find(case)
@@ -59,10 +65,16 @@ class CaseDataset(Dataset):
                     record.status, record.results = "completed earlier", earlier
                     return {RECORD: record}
                 record.provenance = self.completed.provenance(case["image"])
-            return {**self.transform(dict(case)), RECORD: record}
+            item = self.transform(dict(case))
+            self._identify(record, getattr(item.get("image"), "meta", None))
+            return {**item, RECORD: record}
         except Exception as error:
             record.fail(error)
             return {RECORD: record}
+
+    def _identify(self, record: CaseRecord, meta: Mapping[str, Any] | None = None) -> None:
+        if self.identifiers:
+            record.identifiers = identifiers_of(record.file, meta)
 
 
 class Uncached:

@@ -17,11 +17,14 @@ class CaseFindings:
         label_names: values in the label map by region and structure.
         results: entries of the JSON of the case.
         remarks: remarks on the result.
+        numbers: confidence of every structure by its full name, see
+            :class:`bundle.inference.confidence_numbers.ConfidenceNumbers`.
     """
 
     label_names: LabelNames
     results: dict[str, Any] = field(default_factory=dict)
     remarks: list[str] = field(default_factory=list)
+    numbers: dict[str, dict[str, float]] = field(default_factory=dict)
 
 
 def flat_names(label_names: LabelNames) -> dict[str, int]:

@@ -17,7 +17,14 @@ from monai.engines import Workflow
 
 from bundle.legacy.original_segmentation_metrics import ORIGINAL_SEGMENTATION_METRICS, original_segmentation_metrics
 from bundle.metrics.bootstrap import mean_interval
-from bundle.metrics.segmentation_metrics import METRICS, Structures, case_metrics, compared_masks
+from bundle.metrics.segmentation_metrics import (
+    METRICS,
+    VOLUMES,
+    Structures,
+    case_metrics,
+    compared_masks,
+    structure_volumes,
+)
 from bundle.utils.label_names import structures_of
 from bundle.utils.parse_bool import parse_bool
 from bundle.utils.processes import gather_cases
@@ -31,8 +38,8 @@ class CaseMetrics:
 
     Each is a label map, of one channel, or has a mask a structure; structures may overlap. Attached under a name, as a
     MONAI key metric is, it sets that metric to the mean Dice over cases and structures. At the end it writes
-    ``metrics.csv`` (a row per case and structure) and ``metrics.json`` (the same, means with 95 % bootstrap intervals,
-    and the false negatives and positives of every structure). Failed cases are skipped; they
+    ``metrics.csv`` (a row per case and structure, with both volumes) and ``metrics.json`` (the same, means with 95 %
+    bootstrap intervals, and the false negatives and positives of every structure). Failed cases are skipped; they
     stand in ``summary.json``.
 
     Args:
@@ -110,7 +117,10 @@ class CaseMetrics:
                 masks, true = compared_masks(pred, label, self.label_names)
                 for name, metrics in found.items():
                     metrics.update(original_segmentation_metrics(masks[name], true[name]))
-            self.rows += [{"case": batch["case"], "structure": name, **values} for name, values in found.items()]
+            volumes = structure_volumes(pred, label, self.label_names, math.prod(spacing))
+            self.rows += [
+                {"case": batch["case"], "structure": name, **values, **volumes[name]} for name, values in found.items()
+            ]
 
     def _compute(self, engine: Workflow, name: str) -> None:
         self.rows = gather_cases(self.rows, lambda row: row["case"])
@@ -132,7 +142,7 @@ class CaseMetrics:
     def _write(self, folder: Path, statistics: Mapping[str, Any]) -> None:
         folder.mkdir(parents=True, exist_ok=True)
         with open(folder / "metrics.csv", "w", newline="", encoding="utf-8") as stream:
-            writer = csv.DictWriter(stream, ["case", "structure", *self.metrics])
+            writer = csv.DictWriter(stream, ["case", "structure", *self.metrics, *VOLUMES])
             writer.writeheader()
             writer.writerows(self.rows)
         content = {

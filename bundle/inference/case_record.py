@@ -41,6 +41,7 @@ class CaseRecord:
         remarks: remarks on the input and the result.
         plan: plan by which the network ran, see :class:`bundle.inference.PlannedInferer`.
         findings: what the inferer knows of the result, see :class:`bundle.inference.RegionInferer`.
+        identifiers: DICOM identifiers or BIDS entities, see :func:`bundle.io.identifiers.identifiers_of`.
         error: class of the error of a failed case.
         message: what failed.
         results: JSON of a completed case.
@@ -60,6 +61,7 @@ class CaseRecord:
     remarks: list[str] = field(default_factory=list)
     plan: str | None = None
     findings: CaseFindings | None = None
+    identifiers: dict[str, str] = field(default_factory=dict)
     error: str = ""
     message: str = ""
     results: dict[str, Any] = field(default_factory=dict)
@@ -98,6 +100,7 @@ class CaseRecord:
         self.results = {
             "case": self.case,
             "input": self.file,
+            **self._joined(),
             **results,
             "remarks": self.remarks,
             "seconds": None if self.started is None else round(time.perf_counter() - self.started, 3),
@@ -111,8 +114,12 @@ class CaseRecord:
         """Return the content of the JSON of a completed case, or the entry of a failed one in ``summary.json``."""
         if self.status == "failed":
             found = {} if self.findings is None else self.findings.results
-            return {"case": self.case, "file": self.file, "error": self.error, "message": self.message, **found}
+            error = {"error": self.error, "message": self.message}
+            return {"case": self.case, "file": self.file, **self._joined(), **error, **found}
         return {**self.results, **({"completed_earlier": True} if self.status == "completed earlier" else {})}
+
+    def _joined(self) -> dict[str, Any]:
+        return {"identifiers": self.identifiers} if self.identifiers else {}
 
 
 def new_record(case: Mapping[str, Any]) -> CaseRecord:

@@ -113,6 +113,7 @@ class RegionInferer(Inferer):
             return self._segment_regions(self.finder, inputs, infer)
         self.findings = CaseFindings({"": self.label_names})
         labels = infer(inputs)
+        self.findings.numbers = self._numbers()
         problem, entry = self._judge(CROP)
         self.findings.results |= {"plausibility": entry} if entry else {}
         if problem:
@@ -151,6 +152,7 @@ class RegionInferer(Inferer):
             if problem is None:
                 offset = self.offsets[region.name]
                 findings.label_names[region.name] = {name: value + offset for name, value in self.label_names.items()}
+                findings.numbers |= self._numbers(f"{region.name}_")
                 result = _merged(result, labels, offset, self._least_maps())
             else:
                 problems.append(f"{region.name}: the result is not plausible and is not labeled ({problem})")
@@ -193,6 +195,11 @@ class RegionInferer(Inferer):
         distance, problem = self.plausibility.judge(kind, features)
         plausible = None if distance is None or limit is None else problem is None
         return problem, {"plausible": plausible, "distance": distance, "limit": limit, "features": features}
+
+    def _numbers(self, prefix: str = "") -> dict[str, dict[str, float]]:
+        """Return the confidence of every structure of the last result."""
+        numbers = self.label_map.numbers if isinstance(self.label_map, FeatureAssembler) else {}
+        return {f"{prefix}{name}": values for name, values in numbers.items()}
 
     def _least_maps(self) -> list[bool]:
         """Return of every confidence map whether its least value is the surest."""

@@ -11,6 +11,7 @@ from monai.data import MetaTensor
 from bundle.utils.label_names import structures_of
 from bundle.utils.parse_bool import parse_bool
 
+from .confidence_numbers import ConfidenceNumbers
 from .largest_component import largest_component
 from .plausibility import Plausibility
 from .slab import Assembler, Writer
@@ -36,12 +37,15 @@ class FeatureAssembler:
         label_names: value of every structure by its name.
         enabled: true measures, false does not; ``"auto"`` does so if ``plausibility`` knows plausible results.
         plausibility: what is known of the weights; None for nothing.
+        confidence: whether margin and entropy of every structure are measured, which needs no further memory
+            (:class:`bundle.inference.confidence_numbers.ConfidenceNumbers`).
 
     Raises:
-        ValueError: when ``enabled`` is invalid.
+        ValueError: when ``enabled`` or ``confidence`` is invalid.
 
     Attributes:
         features: features of the last image.
+        numbers: confidence of every structure of the last image by its name.
         cut_center_mm: center of the bounding box of all structures in world coordinates, if they touch the border of
             the last image, so that a crop moved there may show more of them; None if they do not.
     """
@@ -53,34 +57,43 @@ class FeatureAssembler:
         label_names: Mapping[str, int],
         enabled: bool | int | str = "auto",
         plausibility: Plausibility | None = None,
+        confidence: bool | int | str = True,
     ) -> None:
         self.assembler, self.label_names = assembler, structures_of(label_names)
         is_known = plausibility is not None and bool(plausibility.distributions)
         self.enabled = parse_bool("measure_features", enabled, auto=is_known)
+        self.confidence = parse_bool("measure_confidence", confidence)
         self.features: dict[str, float] = {}
+        self.numbers: dict[str, dict[str, float]] = {}
         self.cut_center_mm: tuple[float, ...] | None = None
 
     def start(self, image: torch.Tensor, *, classes: int, axis: int) -> Writer:
         """Return what takes the slabs of one case."""
         writer = self.assembler.start(image, classes=classes, axis=axis)
-        return _Measured(self, image, axis, writer) if self.enabled else writer
+        return _Measured(self, image, classes, axis, writer) if self.enabled or self.confidence else writer
 
 
 class _Measured:
-    def __init__(self, owner: FeatureAssembler, image: torch.Tensor, axis: int, writer: Writer) -> None:
+    def __init__(self, owner: FeatureAssembler, image: torch.Tensor, classes: int, axis: int, writer: Writer) -> None:
         self.owner, self.image, self.axis, self.writer = owner, image, axis, writer
+        self.numbers = ConfidenceNumbers(classes=classes, axis=axis)
         self.labels: list[np.ndarray] = []
         self.probability = 0.0
 
     def add(self, scores: torch.Tensor) -> None:
-        labels = scores.argmax(0)
-        inside = labels > 0
-        if bool(inside.any()):
-            self.probability += float(torch.softmax(scores[:, inside], dim=0).max(0).values.double().sum())
-        self.labels.append(labels.cpu().numpy().astype(np.uint16))
+        labels, probability = self.numbers.add(scores)
+        if self.owner.enabled:
+            self.probability += float(probability.double().sum())
+            self.labels.append(labels.cpu().numpy().astype(np.uint16))
         self.writer.add(scores)
 
     def finish(self) -> torch.Tensor:
+        self.owner.numbers = self.numbers.finish(self.owner.label_names) if self.owner.confidence else {}
+        if self.owner.enabled:
+            self._measure_features()
+        return self.writer.finish()
+
+    def _measure_features(self) -> None:
         labels = np.concatenate(self.labels, axis=self.axis)
         image = self.image
         affine = np.asarray(image.affine, dtype=float) if isinstance(image, MetaTensor) else np.eye(4)
@@ -91,7 +104,6 @@ class _Measured:
         if voxels:
             features["confidence"] = self.probability / voxels
         self.owner.features = {name: round(float(value), 4) for name, value in features.items()}
-        return self.writer.finish()
 
 
 def measure_labels(labels: np.ndarray, affine: np.ndarray, label_names: Mapping[str, int]) -> dict[str, float]:

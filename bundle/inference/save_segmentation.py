@@ -24,7 +24,8 @@ from bundle.visualize.overlay import Overlay
 from .background_writer import BackgroundWriter, run_or_submit
 from .case_findings import LabelNames, flat_names
 from .case_record import RECORD, CaseRecord, record_of_data
-from .label_volumes import compare_regions, measure_volumes
+from .label_components import measure_components
+from .label_volumes import Measured, compare_regions, measure_volumes
 
 
 class SaveSegmentationd(MapTransform):
@@ -37,6 +38,9 @@ class SaveSegmentationd(MapTransform):
 
     ``<output_dir>/<case>_dseg.tsv`` holds values and names, as in BIDS. Of a result with regions
     (:class:`bundle.inference.RegionInferer`), the JSON has the volumes by region and their asymmetry, too.
+
+    Every structure has its components and its share on the border of the scan
+    (:func:`bundle.inference.label_components.measure_components`), and its confidence, where the inferer measured it.
 
     Confidence maps, ``<key>_<name>`` in the data, are written as ``<case>_<name>``, uint8 with 255 for 1; their mean
     for each structure stands in the JSON as ``mean_<name>``.
@@ -145,7 +149,7 @@ class SaveSegmentationd(MapTransform):
         if overlay is not None:
             files.append(self.output_dir / f"{record.case}_overlay.png")
             overlay.save(files[-1])
-        measured = measure_volumes(labels, float(np.prod(spacing)), names, maps)
+        measured = self._measure(record, labels, float(np.prod(spacing)), names, maps)
         results = {
             "output": str(target),
             "shape": list(labels.shape),
@@ -155,6 +159,22 @@ class SaveSegmentationd(MapTransform):
         }
         record.complete(results, files=files, checkpoint=self.checkpoint)
         write_json(self.output_dir / f"{record.case}.json", record.to_json())
+
+    def _measure(
+        self,
+        record: CaseRecord,
+        labels: np.ndarray,
+        voxel_mm3: float,
+        names: Mapping[str, int],
+        maps: Mapping[str, np.ndarray],
+    ) -> Measured:
+        """Return volume, components and confidence of every structure."""
+        components = measure_components(labels, voxel_mm3, names)
+        confidence = {} if record.findings is None else record.findings.numbers
+        return {
+            name: {**entry, **components[name], **confidence.get(name, {})}
+            for name, entry in measure_volumes(labels, voxel_mm3, names, maps).items()
+        }
 
 
 def _array(values: torch.Tensor, dtype: Any) -> np.ndarray:

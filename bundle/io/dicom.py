@@ -23,6 +23,7 @@ from bundle.utils.lengths import is_above, is_below
 
 from .dicom_frames import Frame, frames_of, read_frames
 from .dicom_headers import VOLUMES, derived_kind, has_frames, read_headers, series_in
+from .identifiers import dicom_identifiers
 from .input_checks import (
     MAX_SHIFT,
     MissingGeometryError,
@@ -55,6 +56,7 @@ class Series:
         remarks: sentences for the user.
         reference_faults: why no DICOM object can refer to the slices, such as ``"have no FrameOfReferenceUID"``.
         frames: index of every slice in its file, where the files have several frames each.
+        identifiers: attributes of the series by which results are joined with other tables.
     """
 
     source: Path
@@ -64,6 +66,7 @@ class Series:
     remarks: tuple[str, ...]
     reference_faults: tuple[str, ...] = ()
     frames: tuple[int, ...] = ()
+    identifiers: tuple[tuple[str, str], ...] = ()
 
 
 def open_series(source: str | Path, spacing_range: Sequence[float] | None = None) -> Series:
@@ -83,6 +86,7 @@ def open_series(source: str | Path, spacing_range: Sequence[float] | None = None
     chosen = [(label, header) for label, (_, header) in places.items()] or chosen
     first = chosen[0][1]
     _check_alike(source, chosen)
+    identifiers = tuple(dicom_identifiers(first).items())
     normal = np.cross(*np.reshape(_numbers(first.ImageOrientationPatient), (2, 3)))
     chosen = sorted(chosen, key=lambda item: float(normal @ _numbers(item[1].ImagePositionPatient)))
     positions = np.array([_numbers(header.ImagePositionPatient) for _, header in chosen])
@@ -94,17 +98,24 @@ def open_series(source: str | Path, spacing_range: Sequence[float] | None = None
     check_grid(source, shape, affine, spacing_range)
     if not places:
         faults = _reference_faults([header for _, header in chosen])
-        return Series(Path(source), names, shape, affine, tuple(remarks), faults)
+        return Series(Path(source), names, shape, affine, tuple(remarks), faults, identifiers=identifiers)
     frames = [places[name][0] for name in names]
     return Series(
         *(Path(source), tuple(name for name, _ in frames), shape, affine, tuple(remarks)),
         reference_faults=("are frames of one file",),
         frames=tuple(index for _, index in frames),
+        identifiers=identifiers,
     )
 
 
 def read_series(series: Series) -> MetaTensor:
-    """Return the voxels of a series as a MetaTensor ``(1, D, H, W)``, float32."""
+    """Return the voxels of a series as a MetaTensor ``(1, D, H, W)``, float32, with its identifiers in the metadata."""
+    image = _read_voxels(series)
+    image.meta["identifiers"] = dict(series.identifiers)
+    return image
+
+
+def _read_voxels(series: Series) -> MetaTensor:
     sitk = require("SimpleITK", series.source)
     if series.frames:
         frames = list(zip(series.names, series.frames, strict=True))

@@ -20,7 +20,7 @@ logger = logging.getLogger(__name__)
 TAGS = [
     *("SOPClassUID", "SeriesInstanceUID", "SeriesDescription", "Modality", "Rows", "Columns", "NumberOfFrames"),
     *("SamplesPerPixel", "ImagePositionPatient", "ImageOrientationPatient", "PixelSpacing", "InstanceNumber"),
-    *("FrameOfReferenceUID", "StudyInstanceUID", "SOPInstanceUID"),
+    *("FrameOfReferenceUID", "StudyInstanceUID", "SOPInstanceUID", "PatientID"),
 ]
 
 DERIVED = {

@@ -19,6 +19,9 @@ from bundle.utils.lengths import is_at_most
 
 METRICS = ("dice", "iou", "hd95_mm", "nsd", "assd_mm", "masd_mm", "voe", "rvd")
 
+VOLUMES = ("volume_mm3", "reference_mm3")
+"""Volume of a structure in a prediction and in its reference."""
+
 Structures = Mapping[str, int | Sequence[int]]
 """The label value of every structure by its name, or its label values; structures may overlap."""
 
@@ -110,6 +113,30 @@ def case_metrics(
     return {
         name: structure_metrics(found[name], true[name], spacing, tolerance_mm=tolerance_mm, unmatched_mm=unmatched_mm)
         for name in found
+    }
+
+
+def structure_volumes(
+    pred: torch.Tensor, label: torch.Tensor, label_names: Structures, voxel_mm3: float
+) -> dict[str, dict[str, float]]:
+    """Return the volumes of every structure in a prediction and in its reference, in mm3.
+
+    Args:
+        pred: as for :func:`case_metrics`.
+        label: as for :func:`case_metrics`.
+        label_names: as for :func:`case_metrics`.
+        voxel_mm3: volume of a voxel.
+
+    Examples:
+        >>> label = torch.zeros(4, 4, 4)
+        >>> label[:2] = 1
+        >>> structure_volumes(label, label, {"left": 1}, voxel_mm3=2.0)
+        {'left': {'volume_mm3': 64.0, 'reference_mm3': 64.0}}
+    """
+    masks = compared_masks(pred, label, label_names)
+    return {
+        name: {kind: round(int(mask[name].sum()) * voxel_mm3, 3) for kind, mask in zip(VOLUMES, masks, strict=True)}
+        for name in masks[0]
     }
 
 

@@ -99,10 +99,40 @@ def test_volumes_are_those_of_boxes_known_in_closed_form(image: Path, tmp_path: 
     ].to_json()
     voxel = 0.8 * 1.2 * 2.5
     assert result["labels"] == {
-        "box": {"value": 1, "voxels": 105, "volume_mm3": pytest.approx(105 * voxel, abs=1e-2)},
-        "absent": {"value": 2, "voxels": 0, "volume_mm3": 0},
-        "cube": {"value": 3, "voxels": 64, "volume_mm3": pytest.approx(64 * voxel, abs=1e-2)},
+        "box": {
+            "value": 1,
+            "voxels": 105,
+            "volume_mm3": pytest.approx(105 * voxel, abs=1e-2),
+            "components": 1,
+            "component_volumes_mm3": [pytest.approx(105 * voxel, abs=1e-2)],
+            "border_share": 0,
+        },
+        "absent": {
+            "value": 2,
+            "voxels": 0,
+            "volume_mm3": 0,
+            "components": 0,
+            "component_volumes_mm3": [],
+            "border_share": None,
+        },
+        "cube": {
+            "value": 3,
+            "voxels": 64,
+            "volume_mm3": pytest.approx(64 * voxel, abs=1e-2),
+            "components": 1,
+            "component_volumes_mm3": [pytest.approx(64 * voxel, abs=1e-2)],
+            "border_share": round(37 / 64, 4),
+        },
     }
+
+
+def test_the_json_has_the_confidence_that_the_inferer_measured(image: Path, tmp_path: Path) -> None:
+    numbers = {"margin": 0.9, "entropy": 0.1}
+    findings = CaseFindings({"": NAMES}, numbers={"upper": numbers})
+    data = case_of(image, ball(), record=CaseRecord("scan", str(image), findings=findings))
+    labels = SaveSegmentationd("pred", label_names=NAMES, output_dir=tmp_path)(data)["record"].to_json()["labels"]
+    assert {key: labels["upper"][key] for key in numbers} == numbers
+    assert "margin" not in labels["lower"]
 
 
 def test_the_json_records_settings_and_inputs(image: Path, tmp_path: Path) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from abc import abstractmethod
 from collections.abc import Hashable, Mapping, Sequence
 from typing import Any
@@ -54,14 +55,19 @@ class SlabDecoderd(MapTransform):
     ) -> None:
         super().__init__(keys, allow_missing_keys)
         self.first_level, self.image_key, self.stride = first_level, image_key, stride
+        self.numbering: dict[str, float] = {}
 
     def __call__(self, data: Mapping[Hashable, Any]) -> dict[Hashable, Any]:
-        """Add the discs, a list of :class:`bundle.tasks.spine.discs.Disc` from head to foot, as ``"discs"``."""
+        """Add the discs, a list of :class:`bundle.tasks.spine.discs.Disc` from head to foot, as ``"discs"``.
+
+        ``"numbering"`` is how certain their levels are, see :func:`numbering_certainty`.
+        """
         d = dict(data)
         for key in self.key_iterator(d):
             maps = torch.as_tensor(d[key]).detach().float().cpu()
             slabs = d[self.image_key]
             d["discs"] = self.decode(maps, np.asarray(slabs.affine, dtype=float), slabs.meta[SLAB_POSITIONS])
+            d["numbering"] = self.numbering
         return d
 
     @abstractmethod
@@ -136,6 +142,8 @@ class DecodeDiscsd(SlabDecoderd):
         candidates = self._candidates_by_level(maps, size)
         levels = range(self.first_level, self.first_level + len(candidates))
         match = search_skeleton(candidates, levels, self.skeleton, **self.search)
+        others = search_skeleton(without_choice(candidates, match.choice), levels, self.skeleton, **self.search)
+        self.numbering = numbering_certainty((others.cost - match.cost) / 2)
         discs = []
         for channel, chosen in enumerate(match.choice):
             if chosen is not None:
@@ -152,3 +160,30 @@ class DecodeDiscsd(SlabDecoderd):
         (peaks,) = find_candidates(total, fit="gaussian", stride=self.stride, **options)
         in_mm = [Candidates(each.positions * size, each.confidence) for each in (*found, peaks)]
         return snap_candidates(in_mm[:-1], in_mm[-1], reach=self.snap_mm)
+
+
+def numbering_certainty(lead: float) -> dict[str, float]:
+    """Return how certain a numbering is.
+
+    Args:
+        lead: log-likelihood of the numbering above that of the best one that gives no disc the same level, for example
+            because all levels are shifted by one.
+
+    Returns:
+        ``"lead"``, and ``"certainty"``, the probability of the numbering if these two were the only ones.
+
+    Examples:
+        >>> numbering_certainty(0.0)
+        {'certainty': 0.5, 'lead': 0.0}
+    """
+    return {"certainty": round(1 / (1 + math.exp(-min(max(lead, 0.0), 700.0))), 4), "lead": round(lead, 3)}
+
+
+def without_choice(candidates: Sequence[Candidates], choice: Sequence[int | None]) -> list[Candidates]:
+    """Return the candidates of every channel without the chosen one."""
+    return [
+        each
+        if chosen is None
+        else Candidates(np.delete(each.positions, chosen, axis=0), np.delete(each.confidence, chosen))
+        for each, chosen in zip(candidates, choice, strict=True)
+    ]

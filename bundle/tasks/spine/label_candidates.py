@@ -18,7 +18,7 @@ from torch import nn
 
 from bundle.utils.lengths import is_at_least
 
-from .disc_decode import SlabDecoderd
+from .disc_decode import SlabDecoderd, numbering_certainty
 from .discs.disc_points import Disc
 from .discs.level_assignment import assign_levels
 from .discs.peak_candidates import Candidates, find_candidates
@@ -26,6 +26,10 @@ from .slab_geometry import voxel_size
 
 PEAKS: dict[str, Any] = {"threshold": 0.2, "count": 4, "min_distance": 6.0}
 """Default options of :func:`bundle.tasks.spine.discs.find_candidates`."""
+
+
+FORBIDDEN = -1e6
+"""Log-probability of a level that is not to be chosen."""
 
 
 class LabelCandidatesd(SlabDecoderd):
@@ -79,6 +83,7 @@ class LabelCandidatesd(SlabDecoderd):
         places = pixels * voxel_size(affine)[1:]
         logits = self._logits(places, self._scores(highest, pixels))
         chosen = assign_levels(places[:, 1], logits.log_softmax(-1).numpy(), min_gap=self.min_gap)
+        self.numbering = numbering_certainty(self._lead(places[:, 1], logits.log_softmax(-1).numpy(), chosen))
         probability = logits.softmax(-1)
         discs = []
         for row, level in enumerate(chosen):
@@ -87,6 +92,20 @@ class LabelCandidatesd(SlabDecoderd):
                 confidence = min(float(probability[row, level]), 1.0)
                 discs.append(Disc(self.first_level + level, position, confidence))
         return sorted(discs, key=lambda disc: disc.value)
+
+    def _lead(self, heights: np.ndarray, table: np.ndarray, chosen: Sequence[int | None]) -> float:
+        """Return the log-likelihood of levels above that of the best ones that give no candidate the same level."""
+        gains = table - table[:, -1:]
+        others = gains.copy()
+        for row, level in enumerate(chosen):
+            if level is not None:
+                others[row, level] = FORBIDDEN
+        second = assign_levels(heights, others, min_gap=self.min_gap)
+        best, other = (
+            sum(float(gains[row, level]) for row, level in enumerate(levels) if level is not None)
+            for levels in (chosen, second)
+        )
+        return best - other
 
     def _candidates(self, highest: torch.Tensor) -> tuple[np.ndarray, np.ndarray]:
         """Return the pixels ``(k, 2)`` of the candidates, the highest first, and their channels ``(k,)``."""

@@ -33,7 +33,7 @@ class SaveDiscsd(MapTransform):
     - ``<case>_label-discs_dlabel.nii.gz``: one voxel per disc on the grid of the input, and its BIDS sidecar, ``.json``
     - ``<case>.csv``: one row per disc: number, name, R, A, S in mm, voxel, confidence
     - ``<case>.mrk.json``: points for 3D Slicer
-    - ``<case>.json``: the discs, with the input, the seconds, the weights and the versions
+    - ``<case>.json``: the discs, the certainty of their numbering, the input, the seconds, the weights, the versions
 
     Discs outside the input are skipped, with an entry in ``"remarks"``; so are those that the numbering has no value
     for, in the label map alone.
@@ -88,6 +88,7 @@ class SaveDiscsd(MapTransform):
                 record.remarks.append(f"not in the label map: {', '.join(missing)} ({self.numbering} has no value)")
             files = self._write(record.case, discs, record.file, affine, shape)
             results = describe_discs(discs, image=record.file, affine=affine)
+            results |= {"numbering": d["numbering"]} if "numbering" in d else {}
             record.complete(results, files=files, checkpoint=self.checkpoint)
             write_json(self.output_dir / f"{record.case}.json", record.to_json())
         return d

@@ -1,0 +1,90 @@
+"""Table of the volumes and further numbers of a run: one row per case."""
+
+from __future__ import annotations
+
+import csv
+import logging
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from typing import Any
+
+from ignite.engine import Events
+from monai.engines import Workflow
+
+from bundle.utils.atomic_write import atomic_write
+from bundle.utils.parse_bool import parse_bool
+
+from .summary import RunSummary
+
+logger = logging.getLogger(__name__)
+
+VOLUMES_CSV = "volumes.csv"
+
+COLUMNS = ("volume_mm3", "margin", "entropy", "border_margin", "border_entropy", "components", "border_share")
+"""Numbers of every structure; the columns are ``<structure>_<number>``, the volumes of all structures first."""
+
+
+class VolumesTable:
+    """Write ``<output_dir>/volumes.csv`` at the end of a run: one row per case, skipped ones with their error.
+
+    A row has the name of the case, its file, its identifiers, error, remarks and flags, and the :data:`COLUMNS` of
+    every structure. An interrupted run writes the rows of the cases before it.
+
+    Args:
+        output_dir: folder to write to; created if missing.
+        summary: summary of the run, attached before this handler; the table contains its results.
+        enabled: whether the table is written; text such as ``"true"`` of a command line is understood.
+
+    Raises:
+        ValueError: when ``enabled`` is neither true nor false.
+    """
+
+    def __init__(self, output_dir: str | Path, *, summary: RunSummary, enabled: bool | int | str = True) -> None:
+        self.path, self.summary = Path(str(output_dir)) / VOLUMES_CSV, summary
+        self.enabled = parse_bool("volumes_csv", enabled)
+
+    def attach(self, engine: Workflow) -> None:
+        """Write the table at the end of a run of ``engine``."""
+        if self.enabled:
+            for event in (Events.COMPLETED, Events.TERMINATE):
+                engine.add_event_handler(event, self._write)
+
+    def _write(self) -> None:
+        records = self.summary.records
+        rows = [_row(record.to_json()) for record in records if record.is_completed or record.status == "failed"]
+        if not rows:
+            return
+        self.path.parent.mkdir(parents=True, exist_ok=True)
+        with atomic_write(self.path) as file, open(file, "w", newline="", encoding="utf-8") as stream:
+            writer = csv.DictWriter(stream, _columns(rows))
+            writer.writeheader()
+            writer.writerows(rows)
+        logger.info("volumes of %d cases written to %s", len(rows), self.path)
+
+
+def _row(case: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the row of a case from its JSON, or from its entry among the skipped cases."""
+    labels: Mapping[str, Mapping[str, Any]] = case.get("labels", {})
+    return {
+        "case": case["case"],
+        "input": case.get("input", case.get("file")),
+        **case.get("identifiers", {}),
+        "error": case.get("error"),
+        "remarks": "; ".join(case.get("remarks", ())),
+        "flags": "; ".join(case.get("flags", ())),
+        **{f"{name}_{column}": labels[name].get(column) for column in COLUMNS for name in labels},
+    }
+
+
+def _columns(rows: Iterable[Mapping[str, Any]]) -> list[str]:
+    """Return the columns of all rows: those of the case, then those of the structures, number by number."""
+    names = dict.fromkeys(name for row in rows for name in row)
+    fixed = [name for name in names if _rank(name) < 0]
+    order = ["case", "input", *(name for name in fixed if name not in ("case", "input", "error", "remarks", "flags"))]
+    return [*order, "error", "remarks", "flags", *sorted((name for name in names if _rank(name) >= 0), key=_rank)]
+
+
+def _rank(name: str) -> int:
+    """Return the place of the longest number that a column ends with; -1 for a column of the case."""
+    found = [column for column in COLUMNS if name.endswith(f"_{column}")]
+    return COLUMNS.index(max(found, key=len)) if found else -1
