@@ -69,9 +69,13 @@ class ConfidenceNumbers:
             self._sum(self.pending, self.before, None)
             self.pending = None
         return {
-            name: {kind: round(float(total[value] / self.counts[kind][value]), 4) for kind, total in self.sums.items()}
+            name: {
+                kind: round(float(total[value] / self.counts[kind][value]), 4)
+                for kind, total in self.sums.items()
+                if self.counts[kind][value]
+            }
             for name, value in label_names.items()
-            if self.counts["border_margin"][value]
+            if self.counts["margin"][value]
         }
 
     def _take(self, new: Planes) -> None:

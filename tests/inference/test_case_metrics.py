@@ -116,7 +116,9 @@ def test_original_metrics_are_added_to_those_of_the_field(tmp_path: Path) -> Non
     assert row["original_dice"] == pytest.approx(row["dice"], abs=1e-6)
     columns = next(csv.reader((tmp_path / "metrics.csv").read_text().splitlines()))
     assert columns[2:10] == ["dice", "iou", "hd95_mm", "nsd", "assd_mm", "masd_mm", "voe", "rvd"]
-    assert columns[10:] == [name for name in row if name.startswith("original_")]
+    originals = [name for name in row if name.startswith("original_")]
+    assert columns[10:] == [*originals, "volume_mm3", "reference_mm3"]
+    assert (row["volume_mm3"], row["reference_mm3"]) == (128.0, 128.0)
 
 
 def test_neither_the_background_nor_ignored_voxels_are_scored() -> None:

@@ -26,7 +26,7 @@ def rows_of(tmp_path: Path, records: list[CaseRecord], event: Events = Events.CO
     VolumesTable(tmp_path / "out", summary=summary, **options).attach(engine)  # type: ignore[arg-type]
     engine.fire_event(event)
     path = tmp_path / "out" / "volumes.csv"
-    return list(csv.reader(path.open(newline=""))) if path.is_file() else []
+    return list(csv.reader(path.read_text(encoding="utf-8").splitlines())) if path.is_file() else []
 
 
 @pytest.mark.parametrize("event", [Events.COMPLETED, Events.TERMINATE])

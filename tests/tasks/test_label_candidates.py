@@ -148,3 +148,14 @@ def test_logits_of_a_set_become_discs_and_masked_places_do_not() -> None:
     }
     found = AssignLevelsd("pred", first_level=20)(data)["discs"]
     assert [(disc.value, disc.position) for disc in found] == [(21, (0.0, 2.0, 0.0)), (23, (0.0, 1.0, -60.0))]
+
+
+def test_the_numbering_leads_the_best_one_with_other_levels() -> None:
+    decode = LabelCandidatesd("pred", network=ScoreNetwork(), first_level=20)
+    clear = decode(slabs_of(PLACES))["numbering"]
+    assert clear["certainty"] == 1.0
+    case = slabs_of(PLACES)
+    case["pred"] = torch.maximum(case["pred"], case["pred"].roll(-1, dims=1) * 0.98)
+    assert decode(case)["numbering"]["lead"] < clear["lead"] / 4
+    empty = {**case, "pred": torch.zeros_like(case["pred"])}
+    assert decode(empty)["numbering"] == {"certainty": 0.5, "lead": 0.0}

@@ -66,6 +66,13 @@ def test_the_record_lists_outputs_and_inputs(image: MetaTensor, tmp_path: Path) 
     assert record["seconds"] is None
 
 
+def test_the_json_has_the_certainty_of_the_numbering(image: MetaTensor, tmp_path: Path) -> None:
+    numbering = {"certainty": 0.98, "lead": 4.0}
+    case = {"discs": DISCS, "image": image, "numbering": numbering}
+    record = SaveDiscsd("discs", output_dir=tmp_path / "out")(case)["record"].to_json()
+    assert record["numbering"] == numbering
+
+
 def test_the_provenance_is_in_the_json_for_a_later_run(image: MetaTensor, tmp_path: Path) -> None:
     provenance = {"settings": "s", "input": "i"}
     case = {"discs": DISCS, "image": image, "record": CaseRecord("a", started=0.0, provenance=provenance)}

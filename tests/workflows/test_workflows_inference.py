@@ -90,7 +90,7 @@ def test_a_folder_a_file_and_a_datalist_are_inputs(tmp_path: Path, checkpoint: s
         run_workflow("inference.json", input=str(source), output_dir=str(output), checkpoint=checkpoint)
         assert sorted(path.name for path in output.iterdir()) == sorted(
             [f"{name}{ending}" for name in names for ending in (".json", "_dseg.tsv", "_overlay.png", "_seg.nii.gz")]
-            + ["summary.json"]
+            + ["summary.json", "volumes.csv"]
         )
 
 

@@ -94,7 +94,7 @@ def test_a_signal_ends_the_job_cleanly(number: int, status: int, tmp_path: Path,
     assert finished(output) == done
     assert sorted(path.name for path in output.iterdir()) == sorted(
         [f"{name}{ending}" for name in done for ending in (".json", "_dseg.tsv", "_overlay.png", "_seg.nii.gz")]
-        + ["summary.json"]
+        + ["summary.json", "volumes.csv"]
     )
 
 

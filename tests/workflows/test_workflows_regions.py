@@ -68,7 +68,7 @@ def test_a_folder_with_a_head_and_a_crop_is_segmented_in_one_run(tmp_path: Path,
     run(tmp_path / "in", out, weights)
     endings = (".json", "_dseg.tsv", "_overlay.png", "_seg.nii.gz")
     names = [f"{case}{ending}" for case in ("crop", "head") for ending in endings]
-    assert sorted(path.name for path in out.iterdir()) == sorted([*names, "summary.json"])
+    assert sorted(path.name for path in out.iterdir()) == sorted([*names, "summary.json", "volumes.csv"])
 
     head = json.loads((out / "head.json").read_text())
     assert {name: entry["value"] for name, entry in head["labels"].items()} == VALUES
