@@ -35,7 +35,7 @@ class ConfidenceNumbers:
         >>> numbers = ConfidenceNumbers(classes=2, axis=0)
         >>> scores = torch.zeros(2, 4, 4, 4)
         >>> scores[1, 1:3, 1:3, 1:3] = 20.0
-        >>> numbers.add(scores)
+        >>> labels, probability = numbers.add(scores)
         >>> numbers.finish({"cube": 1})["cube"]["margin"]
         1.0
     """
