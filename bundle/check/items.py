@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from bundle.data.datalist_file import SECTIONS, DatalistError, read_json, relative_files
+from bundle.data.layouts import layout_of, read_content
 from bundle.data.pairing import IMAGE_ENDINGS, MASK_SUFFIXES, images_in, match_labels
 from bundle.data.patients import find_subject, patients_of
 from bundle.io.label_tables import value_map
@@ -75,7 +76,7 @@ def list_items(dataset_dir: str | Path, datalist: str | Path | None = None) -> L
     Args:
         dataset_dir: folder of the dataset. Without ``datalist``, its ``dataset.json`` is read; without that, images and
             labels are paired by name in ``imagesTr/labelsTr``, ``images/labels`` or ``images/masks``, in the folder or,
-            where it has none of these, in all below.
+            where it has none of these, in all below. The raw layout of nnU-Net and BIDS are read as well.
         datalist: JSON file in MSD form, with paths relative to ``dataset_dir``.
 
     Raises:
@@ -85,7 +86,11 @@ def list_items(dataset_dir: str | Path, datalist: str | Path | None = None) -> L
     if not root.is_dir():
         raise DatalistError(f"dataset_dir {str(dataset_dir)!r} is not a folder; name the folder of the dataset.")
     path = Path(datalist) if datalist else root / "dataset.json"
-    listing = _from_datalist(root, path) if datalist or path.is_file() else _from_folders(root)
+    kind = None if datalist else layout_of(root)
+    if kind in ("nnunet", "bids"):
+        listing = _from_content(root, *read_content(root))
+    else:
+        listing = _from_datalist(root, path) if datalist or path.is_file() else _from_folders(root)
     if not listing.items:
         raise DatalistError(f"{listing.source}: lists no item to check.")
     return listing
@@ -95,6 +100,10 @@ def _from_datalist(root: Path, path: Path) -> Listing:
     content = read_json(path, advice="name another --datalist.")
     if not any(isinstance(content.get(name), list) for name in SECTIONS):
         raise DatalistError(f"{path}: is not a datalist; it needs a list 'training', 'validation' or 'test'.")
+    return _from_content(root, path, content)
+
+
+def _from_content(root: Path, path: Path, content: Mapping[str, Any]) -> Listing:
     entries = [(section, entry) for section in SECTIONS for entry in content.get(section, []) or []]
     items = [_listed(root, path, section, entry) for section, entry in entries]
     patients = patients_of([entry if isinstance(entry, dict) else {"image": entry} for _, entry in entries])

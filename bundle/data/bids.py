@@ -11,6 +11,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from bundle.io.label_tables import LabelValues
 from bundle.io.volume_files import NIFTI, files_of, stem_of
 
 from .datalist_file import Case, DatalistError, datalist_content
@@ -61,6 +62,62 @@ def prepare_bids(
         DatalistError: when there is no image with a segmentation, several derivatives or tables could be meant, the
             table cannot be used, or a number is out of range.
     """
+    known, table, named = _find_cases(root, suffixes, derivative, labels)
+    parts = split_cases(root, known, test_share=test_share, folds=folds, seed=seed)
+    return datalist_content(root, parts, seed=seed, modality=suffixes, table=table, labels=named)
+
+
+def list_bids(root: str | Path) -> dict[str, Any]:
+    """List a BIDS dataset without a split: its folds are not assigned. The suffix of its images is found.
+
+    Args:
+        root: folder of the dataset, with ``sub-*`` and ``derivatives``.
+
+    Returns:
+        The content of a datalist in MSD form, with paths relative to ``root``.
+
+    Raises:
+        DatalistError: as :func:`prepare_bids`; when images of several suffixes have a segmentation.
+    """
+    folder = Path(root)
+    images = {key: file for suffix in _suffixes_of(folder) for key, file in _images(folder, [suffix]).items()}
+    masks = _find_volumes(_derivative(folder, None), [SEGMENTATION])
+    bases = {_base(entities(mask)) for mask in masks}
+    fitting = sorted({dict(key)["suffix"] for key in images if _base(dict(key)) in bases})
+    if len(fitting) > 1:
+        raise DatalistError(
+            f"{root}: images of the suffixes {', '.join(fitting)} have a segmentation; choose the channels by "
+            f"python -m bundle prepare bids {root} --suffixes {' '.join(fitting)}"
+        )
+    suffixes = fitting or ["T1w"]
+    known, table, named = _find_cases(root, suffixes, None, None)
+    return datalist_content(root, {"training": known}, seed=0, modality=suffixes, table=table, labels=named)
+
+
+def is_bids(root: Path) -> bool:
+    """Return whether a folder has subjects with segmentations in the layout of BIDS."""
+    has_subjects = any(path.is_dir() for path in root.glob("sub-*"))
+    return has_subjects and ((root / "derivatives").is_dir() or any(root.glob(f"sub-*/**/*_{SEGMENTATION}.nii*")))
+
+
+def _suffixes_of(root: Path) -> list[str]:
+    names = {
+        entities(file)["suffix"]
+        for folder in root.glob("sub-*")
+        for file in folder.rglob("*")
+        if file.name.lower().endswith(NIFTI)
+    }
+    return sorted(names - {SEGMENTATION})
+
+
+def _base(found: Mapping[str, str]) -> tuple[tuple[str, str], ...]:
+    return _key({name: value for name, value in found.items() if name not in (*DERIVED, "suffix")})
+
+
+def _find_cases(
+    root: str | Path, suffixes: Sequence[str], derivative: str | None, labels: str | Path | None
+) -> tuple[list[Case], LabelValues | None, dict[str, str] | None]:
+    """Return the labeled cases, and the table or the names of the structures."""
     folder = folder_of(root, "sub-* and derivatives")
     source = _derivative(folder, derivative)
     found = [(file, entities(file)) for file in _find_volumes(source, [SEGMENTATION])]
@@ -80,8 +137,7 @@ def prepare_bids(
     table = read_table(labels if labels is not None else _table(source))
     plain = list(table.values()) == [[value] for value in range(1, len(table) + 1)]
     named = {"0": "background", **{str(values[0]): name for name, values in table.items()}} if plain else None
-    parts = split_cases(root, known, test_share=test_share, folds=folds, seed=seed)
-    return datalist_content(root, parts, seed=seed, modality=suffixes, table=None if plain else table, labels=named)
+    return known, None if plain else table, named
 
 
 def entities(file: Path) -> Entities:

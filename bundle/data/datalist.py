@@ -11,18 +11,15 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Literal, get_args
 
-from bundle.io.volume_files import unread_volumes_in, volumes_in
 from bundle.utils.path_options import check_path_options
 
 from .case_names import name_cases
-from .datalist_file import Case, DatalistError, read_datalist, read_fold, read_section
+from .datalist_file import Case, DatalistError, read_fold, read_section
 from .fold_assignment import assign_folds
-from .pairing import pair_files, require_labels
+from .layouts import read_content
 from .patients import parted_patients
 
 logger = logging.getLogger(__name__)
-
-FOLDERS = (("imagesTr", "labelsTr"), ("images", "labels"))
 
 OPTIONAL = {"patient": "", "group": "", "subset": "", "complete": True}
 """Keys that a case may have, and their values for one that has not."""
@@ -35,8 +32,8 @@ def load_datalist(dataset_dir: str | Path, datalist: str | Path | None = None, f
     """Read the labeled cases of a dataset as ``{"training": [...], "test": [...]}``; training cases have a ``fold``.
 
     Args:
-        dataset_dir: folder of the dataset. Without ``datalist``, its ``dataset.json`` is read; without that, images and
-            labels of the same name in ``imagesTr/labelsTr`` or ``images/labels`` are paired.
+        dataset_dir: folder of the dataset. Without ``datalist``, its ``dataset.json`` is read, or its layout, see
+            :func:`bundle.data.layouts.read_content`.
         datalist: JSON file in MSD form; its paths are relative to ``dataset_dir``. Training items may have a ``fold``;
             a section ``validation`` counts as fold 0. Test items count where they have a label.
         folds: number of folds that cases are assigned to, with a fixed seed, where the dataset names none.
@@ -48,10 +45,7 @@ def load_datalist(dataset_dir: str | Path, datalist: str | Path | None = None, f
     root = Path(dataset_dir)
     if not str(dataset_dir) or not root.is_dir():
         raise DatalistError(f"dataset_dir {str(dataset_dir)!r} is not a folder; pass --dataset_dir DIR.")
-    path = Path(datalist) if datalist else root / "dataset.json"
-    if not datalist and not path.is_file():
-        return {"training": assign_folds(_pair_folder(root), folds, root=root), "test": []}
-    content = read_datalist(path)
+    path, content = read_content(root, datalist)
     training = read_section(content, "training", path, root)
     validation = read_section(content, "validation", path, root)
     test = [item for item in read_section(content, "test", path, root) if "label" in item]
@@ -164,15 +158,3 @@ def _with_equal_keys(cases: Sequence[Case]) -> list[Case]:
     """Return cases with the same optional keys, so that they can share a batch."""
     used = {key: value for key, value in OPTIONAL.items() if any(key in case for case in cases)}
     return [{**used, **case} for case in cases]
-
-
-def _pair_folder(root: Path) -> list[Case]:
-    for images, labels in FOLDERS:
-        files = volumes_in(root / images)
-        if files:
-            for file in unread_volumes_in(root / images):
-                logger.warning("%s: skipped, since its format is not read", file)
-            cases = pair_files(files, volumes_in(root / labels), name=lambda file: file.name)
-            return name_cases(require_labels(cases, root / labels))
-    known = " or ".join("/".join(pair) for pair in FOLDERS)
-    raise DatalistError(f"{root}: holds neither a dataset.json nor volumes in {known}.")

@@ -9,6 +9,7 @@ from typing import Any
 from bundle.utils.label_names import IGNORE, ignored_value, structures_of
 
 from .datalist_file import DatalistError, read_json
+from .layouts import describe_dataset
 
 
 def dataset_labels(dataset_dir: str | Path, datalist: str | Path | None = None) -> dict[str, int]:
@@ -93,21 +94,25 @@ def dataset_label_values(dataset_dir: str | Path, datalist: str | Path | None = 
     Raises:
         DatalistError: when a file cannot be read.
     """
-    path, _ = _find_entry(("label_values", "labels"), dataset_dir, datalist)
-    values = read_json(path).get("label_values") if path.is_file() else None
+    found = _find_described(("label_values", "labels"), dataset_dir, datalist)[1]
+    values = found.get("label_values")
     return None if values is None else dict(values)
 
 
 def _find_entry(names: tuple[str, ...], dataset_dir: str | Path, datalist: str | Path | None) -> tuple[Path, Any]:
     """Return the first entry of one of the names, and the file; None where there is no such entry."""
-    default = Path(dataset_dir, "dataset.json")
-    for path in ([Path(datalist)] if datalist else []) + [default]:
-        if path.is_file():
-            content = read_json(path)
-            for name in names:
-                if name in content:
-                    return path, content[name]
-    return default, None
+    path, content = _find_described(names, dataset_dir, datalist)
+    return path, next((content[name] for name in names if name in content), None)
+
+
+def _find_described(
+    names: tuple[str, ...], dataset_dir: str | Path, datalist: str | Path | None
+) -> tuple[Path, dict[str, Any]]:
+    """Return the first file or layout that has an entry of one of the names, and its content."""
+    listed = [(Path(datalist), read_json(Path(datalist)))] if datalist and Path(datalist).is_file() else []
+    described = describe_dataset(Path(dataset_dir))
+    found = [item for item in [*listed, described] if any(name in item[1] for name in names)]
+    return found[0] if found else (described[0], {})
 
 
 def _ignored_value(path: Path, names: Mapping[str, int | None]) -> int | None:

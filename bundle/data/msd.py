@@ -16,6 +16,7 @@ from bundle.utils.label_names import ignored_value
 
 from .datalist_file import Case, DatalistError, datalist_content, read_json
 from .fold_assignment import split_cases
+from .nnunet_regions import describe_regions, has_regions
 from .pairing import skip_unlabeled
 from .patients import named_patient
 from .volume_lists import find_patients, folder_of, read_table
@@ -58,20 +59,53 @@ def prepare_msd(
         advice="name the folder of the task, or prepare one without dataset.json by python -m bundle prepare folder.",
     )
     channels = _channels(path, content)
-    listed = isinstance(content.get("training"), list) and not _has_channel_files(folder)
+    listed = isinstance(content.get("training"), list) and not has_channel_files(folder)
     parts = _listed(folder, content) if listed else _nnunet(folder, channels)
-    known = find_patients(skip_unlabeled(parts["training"]), patient)
-    if not known:
-        raise DatalistError(f"{path}: lists no image with a label map, and {folder / 'imagesTr'} holds none.")
+    known = find_patients(_require_cases(path, skip_unlabeled(parts["training"])), patient)
     table, named = (read_table(labels), None) if labels else describe_labels(path, content.get("labels"))
     split = split_cases(root, known, test_share=test_share, folds=folds, seed=seed)
     split["test"] += parts["test"]
     return datalist_content(root, split, seed=seed, modality=channels, table=table, labels=named)
 
 
-def _has_channel_files(folder: Path) -> bool:
+def list_nnunet(root: str | Path) -> dict[str, Any]:
+    """List a dataset in the raw layout of nnU-Net, without a split: its folds are not assigned.
+
+    Images of ``imagesTs`` with a label in ``labelsTs`` are test cases; those without are cases to segment.
+
+    Args:
+        root: folder with ``dataset.json``, ``imagesTr`` and ``labelsTr``.
+
+    Returns:
+        The content of a datalist in MSD form, with paths relative to ``root``; with ``regions`` where the labels are
+        regions, see :func:`bundle.data.nnunet_regions.describe_regions`.
+
+    Raises:
+        DatalistError: when ``dataset.json`` cannot be used, or there is no labeled case.
+    """
+    folder = Path(root)
+    path = folder / "dataset.json"
+    content = read_json(path)
+    channels = _channels(path, content)
+    parts = _nnunet(folder, channels)
+    parts["training"] = _require_cases(path, skip_unlabeled(parts["training"]))
+    labels: Any = content.get("labels")
+    if has_regions(labels):
+        values, regions = describe_regions(path, labels)
+        return {**datalist_content(root, parts, seed=0, modality=channels, table=values), "regions": regions}
+    table, named = describe_labels(path, labels)
+    return datalist_content(root, parts, seed=0, modality=channels, table=table, labels=named)
+
+
+def has_channel_files(folder: Path) -> bool:
     """Return whether images are stored as by nnU-Net, one file per channel."""
     return any(stem_of(file).endswith("_0000") for file in volumes_in(folder / "imagesTr"))
+
+
+def _require_cases(path: Path, cases: list[Case]) -> list[Case]:
+    if not cases:
+        raise DatalistError(f"{path}: lists no image with a label map, and {path.parent / 'imagesTr'} holds none.")
+    return cases
 
 
 def describe_labels(path: Path, labels: Any) -> tuple[dict[str, Any] | None, dict[str, str] | None]:

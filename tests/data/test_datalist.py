@@ -102,7 +102,7 @@ class TestDatalist:
             load_datalist(tmp_path / folder if folder else "")
 
     def test_an_empty_folder_is_an_error(self, tmp_path: Path) -> None:
-        with pytest.raises(DatalistError, match=r"neither a dataset.json nor volumes in imagesTr/labelsTr or images"):
+        with pytest.raises(DatalistError, match=r"neither a dataset.json, volumes in imagesTr/labelsTr or images"):
             load_datalist(tmp_path)
 
     def test_a_missing_datalist_is_an_error(self, tmp_path: Path) -> None:
