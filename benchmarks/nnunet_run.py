@@ -13,8 +13,8 @@ from nnunetv2.experiment_planning.plan_and_preprocess_api import extract_fingerp
 from nnunetv2.inference.predict_from_raw_data import nnUNetPredictor
 from nnunetv2.training.nnUNetTrainer.nnUNetTrainer import nnUNetTrainer
 
-ITERATIONS = 25
-"""Iterations per epoch, a tenth of the default, so that the schedule of the learning rate has enough epochs."""
+ITERATIONS = 10
+"""Iterations per epoch, fewer than the default of 250, so that the schedule of the learning rate has enough epochs."""
 
 WARM_UP, TIMED = 2, 6
 

@@ -8,6 +8,7 @@ mechanisms with *different* upsampling; here it is the same for all.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from typing import Any, Union
 
@@ -20,9 +21,15 @@ from bundle.utils.option_checks import check_group_positive, check_level_channel
 
 from .blocks.convolution import conv_stack
 from .blocks.fused import FusedLevel
-from .blocks.unet_levels import Upsample, level_attention, level_sizes, skip_attention
+from .blocks.unet_levels import Upsample, level_attention, level_strides, skip_attention, strided_sizes
 
-LEVELS_DEFAULTS: dict[str, Any] = {"convs": 2, "kernel_size": 3, "dropout": None, "adn_ordering": "ADN"}
+LEVELS_DEFAULTS: dict[str, Any] = {
+    "convs": 2,
+    "kernel_size": 3,
+    "dropout": None,
+    "adn_ordering": "ADN",
+    "strides": None,
+}
 DECODER_DEFAULTS: dict[str, Any] = {"attention": "same", "upsample": "linear"}
 
 
@@ -36,7 +43,8 @@ class AttentionUNet(nn.Module):
         channels: channels of every level, from the finest; its length is the number of levels.
         levels: options of the layers of every level: ``convs``, number of convolutions (2); ``kernel_size``, their odd
             size (3); ``dropout``, probability of dropping a channel after a convolution, or None (None);
-            ``adn_ordering``, order of activation, dropout and normalization after a convolution ("ADN").
+            ``adn_ordering``, order of activation, dropout and normalization after a convolution ("ADN"); ``strides``,
+            steps between the levels, one number or one per axis each, such as ``[[2, 2, 1], 2]`` for thick slices (2).
         attention: mechanism at the end of every level, see :func:`bundle.attention.get_attention_layer`; ``"ag"``
             weights the skip connections instead.
         decoder: options of the decoder alone: ``attention``, mechanism of its levels ("same" as ``attention``);
@@ -80,13 +88,16 @@ class AttentionUNet(nn.Module):
         super().__init__()
         check_spatial_dims(spatial_dims)
         check_level_channels(channels)
-        stack_options = {**fill_options("levels", levels, LEVELS_DEFAULTS), "act": act, "norm": norm}
+        level_options = fill_options("levels", levels, LEVELS_DEFAULTS)
+        strides = level_strides(level_options.pop("strides"), spatial_dims, len(channels))
+        stack_options = {**level_options, "act": act, "norm": norm}
         check_group_positive("levels", stack_options, "convs")
         decoder = fill_options("decoder", decoder, DECODER_DEFAULTS)
         decoder_attention = attention if decoder["attention"] == "same" else decoder["attention"]
         level_kind = FusedLevel if fused else nn.Sequential
-        sizes = level_sizes(spatial_size, len(channels))
-        self.pool = Pool[Pool.MAX, spatial_dims](kernel_size=2)
+        sizes = strided_sizes(spatial_size, strides)
+        pools = [Pool[Pool.MAX, spatial_dims](kernel_size=stride) for stride in strides]
+        self.pools = nn.ModuleList([nn.Identity(), *pools])
         self.encoders, self.decoders = nn.ModuleList(), nn.ModuleList()
         self.skips, self.upsamples, self.heads = nn.ModuleList(), nn.ModuleList(), nn.ModuleList()
 
@@ -101,11 +112,11 @@ class AttentionUNet(nn.Module):
             gate = level_attention(decoder_attention, spatial_dims, width, sizes[level])
             self.decoders.append(level_kind(stack, gate))
             self.skips.append(skip_attention(decoder_attention, spatial_dims, width, below, norm))
-            self.upsamples.append(Upsample(spatial_dims, below, decoder["upsample"]))
+            self.upsamples.append(Upsample(spatial_dims, below, decoder["upsample"], stride=strides[level]))
             supervised = level == 0 or deep_supervision
             self.heads.append(Conv[Conv.CONV, spatial_dims](width, out_channels, 1) if supervised else nn.Identity())
         self.deep_supervision = deep_supervision
-        self.min_size = 2 ** (len(channels) - 1)
+        self.min_size = [math.prod(steps) for steps in zip(*strides, strict=True)]
 
     def forward(self, x: torch.Tensor) -> Union[torch.Tensor, list[torch.Tensor]]:  # noqa: UP007 - TorchScript reads it
         """Return the logits ``(B, out_channels, ...)`` of ``x`` ``(B, in_channels, ...)``.
@@ -113,13 +124,14 @@ class AttentionUNet(nn.Module):
         With ``deep_supervision``, training returns a list of them, finest first.
 
         Raises:
-            ValueError: when a spatial axis is shorter than ``2 ** (len(channels) - 1)``, so that it would vanish.
+            ValueError: when a spatial axis is shorter than the product of its strides, so that it would vanish.
         """
-        if min(list(x.shape[2:])) < self.min_size:
-            raise ValueError(f"every spatial axis needs at least {self.min_size} voxels, got {list(x.shape[2:])}.")
+        for size, least in zip(list(x.shape[2:]), self.min_size):  # noqa: B905 - TorchScript
+            if size < least:
+                raise ValueError(f"the spatial axes need at least {self.min_size} voxels, got {list(x.shape[2:])}.")
         skips: list[torch.Tensor] = []
-        for level, encoder in enumerate(self.encoders):
-            x = encoder(self.pool(x) if level else x)
+        for pool, encoder in zip(self.pools, self.encoders):  # noqa: B905 - TorchScript
+            x = encoder(pool(x))
             skips.append(x)
         skips.pop()
         logits: list[torch.Tensor] = []

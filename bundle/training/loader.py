@@ -6,6 +6,7 @@ import logging
 from typing import Any
 
 from monai.data import DataLoader, Dataset
+from torch.utils.data import RandomSampler
 
 logger = logging.getLogger(__name__)
 
@@ -19,6 +20,9 @@ class TrainingLoader(DataLoader):
     Args:
         dataset: cases to train on.
         batch_size: cases per batch.
+        iterations: batches per epoch, whose cases are drawn in random order until all were drawn, and again; None for
+            every case ``repeats`` times.
+        repeats: patches of a case per epoch.
         kwargs: as for MONAI's ``DataLoader``.
 
     Raises:
@@ -30,9 +34,24 @@ class TrainingLoader(DataLoader):
         (1, 3)
     """
 
-    def __init__(self, dataset: Dataset, *, batch_size: int = 1, **kwargs: Any) -> None:
+    def __init__(
+        self,
+        dataset: Dataset,
+        *,
+        batch_size: int = 1,
+        iterations: int | None = None,
+        repeats: int = 1,
+        **kwargs: Any,
+    ) -> None:
         if batch_size < 1:
             raise ValueError(f"batch_size must be 1 or more, got {batch_size}.")
+        if repeats < 1 or (iterations is not None and iterations < 1):
+            raise ValueError(
+                f"patches_per_case and iterations_per_epoch must be 1 or more, got {repeats} and {iterations}."
+            )
+        draws = len(dataset) * repeats if iterations is None else iterations * batch_size
+        if draws != len(dataset) and len(dataset):
+            kwargs = {**kwargs, "sampler": RandomSampler(dataset, num_samples=draws), "shuffle": False}
         sampler = kwargs.get("sampler")
         count = len(dataset if sampler is None else sampler)
         if count < 1:

@@ -5,6 +5,7 @@ from functools import partial
 from bundle.deprecated_names import deprecated_name
 
 from .dilate_labels import DilateLabelsd
+from .foreground_crop import FindForegroundd, RandForegroundCropd
 from .nested_regions import NestedRegions
 from .rand_cut_field_of_view import RandCutFieldOfViewd
 from .rand_flip_sides import RandFlipSidesd
@@ -17,11 +18,13 @@ from .synthesize_image import SynthesizeImaged
 
 __all__ = [
     "DilateLabelsd",
+    "FindForegroundd",
     "MakeStructureMasksd",
     "NestedRegions",
     "NormalizeContentd",
     "RandCutFieldOfViewd",
     "RandFlipSidesd",
+    "RandForegroundCropd",
     "RandIntensityMapd",
     "RandRemoveLabelsd",
     "RandSliceThicknessd",

@@ -70,3 +70,36 @@ def test_every_upsampling_is_scripted(dims: int, upsample: str) -> None:
 def test_heads_of_coarser_levels_exist_only_for_deep_supervision() -> None:
     assert not any("heads.0" in key for key in AttentionUNet(3, 1, 3, **SMALL).state_dict())
     assert any("heads.0" in key for key in AttentionUNet(3, 1, 3, deep_supervision=True, **SMALL).state_dict())
+
+
+def test_thick_slices_are_halved_less_often() -> None:
+    strides = [[2, 2, 1], 2]
+    network = AttentionUNet(
+        3, 1, 2, channels=(4, 8, 8), levels={"strides": strides}, attention="pam", spatial_size=(16, 16, 6)
+    )
+    assert network(torch.randn(1, 1, 16, 16, 6)).shape == (1, 2, 16, 16, 6)
+    assert network.min_size == [4, 4, 2]
+    with pytest.raises(ValueError, match=r"need at least \[4, 4, 2\] voxels, got \[16, 3, 6\]"):
+        network(torch.randn(1, 1, 16, 3, 6))
+
+
+def test_default_strides_give_the_same_weights_and_numbers() -> None:
+    options = {"channels": (4, 8, 8), "attention": "pam", "spatial_size": (8, 8, 8)}
+    plain = AttentionUNet(3, 1, 2, **options)
+    named = AttentionUNet(3, 1, 2, levels={"strides": [2, [2, 2, 2]]}, **options)
+    named.load_state_dict(plain.state_dict())
+    x = torch.randn(1, 1, 8, 8, 8)
+    assert torch.equal(plain(x), named(x))
+
+
+def test_a_transposed_convolution_has_the_stride_of_its_level() -> None:
+    options = {"levels": {"strides": [[2, 2, 1]]}, "decoder": {"upsample": "deconv"}, "attention": None}
+    network = AttentionUNet(3, 1, 2, channels=(4, 8), **options)
+    assert network.upsamples[0].deconv.stride == (2, 2, 1)
+    assert network(torch.randn(1, 1, 8, 8, 3)).shape == (1, 2, 8, 8, 3)
+
+
+@pytest.mark.parametrize("strides", [[2], [2, [2, 2]], [2, 0], [[2, 2, 2.5], 2]])
+def test_strides_must_fit_levels_and_axes(strides: list[object]) -> None:
+    with pytest.raises(ValueError, match=r"must be 2 numbers, or lists of 3, for 3 levels"):
+        AttentionUNet(3, 1, 2, channels=(4, 8, 8), levels={"strides": strides}, attention=None)

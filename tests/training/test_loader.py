@@ -47,3 +47,21 @@ def test_a_batch_without_cases_is_refused() -> None:
 def test_every_training_uses_it(name: str) -> None:
     loader = contract.read(name)["train"].get("dataloader", {})
     assert loader.get("_target_", "bundle.training.TrainingLoader") == "bundle.training.TrainingLoader"
+
+
+@pytest.mark.parametrize(
+    ("options", "batches", "draws"),
+    [({}, 2, 3), ({"repeats": 2}, 3, 6), ({"iterations": 5}, 5, 10), ({"iterations": 1}, 1, 2)],
+)
+def test_an_epoch_has_as_many_batches_as_wanted(options: dict[str, int], batches: int, draws: int) -> None:
+    loader = TrainingLoader([1, 2, 3], batch_size=2, shuffle=True, **options)
+    drawn = [int(item) for batch in loader for item in batch]
+    assert (len(loader), len(drawn)) == (batches, draws)
+    counts = [drawn.count(item) for item in (1, 2, 3)]
+    assert max(counts) - min(counts) <= 1
+
+
+@pytest.mark.parametrize("options", [{"repeats": 0}, {"iterations": 0}])
+def test_numbers_of_patches_are_positive(options: dict[str, int]) -> None:
+    with pytest.raises(ValueError, match="patches_per_case and iterations_per_epoch must be 1 or more"):
+        TrainingLoader([1], **options)

@@ -24,15 +24,24 @@ class Upsample(nn.Module):
     Args:
         spatial_dims: number of spatial axes, 2 or 3.
         channels: channels of the map.
-        mode: ``"linear"`` (bi- or trilinear), ``"nearest"``, or ``"deconv"``, a transposed convolution of stride 2
+        mode: ``"linear"`` (bi- or trilinear), ``"nearest"``, or ``"deconv"``, a transposed convolution of the stride
             whose result is interpolated linearly if the other map has an odd size.
         out_channels: channels of the result of the transposed convolution; ``channels`` by default.
+        stride: stride of the transposed convolution per axis; 2 along all by default.
 
     Raises:
         ValueError: when ``mode`` is unknown, or is an interpolation and ``out_channels`` differs from ``channels``.
     """
 
-    def __init__(self, spatial_dims: int, channels: int, mode: UpsampleMode, out_channels: int | None = None) -> None:
+    def __init__(
+        self,
+        spatial_dims: int,
+        channels: int,
+        mode: UpsampleMode,
+        out_channels: int | None = None,
+        *,
+        stride: Sequence[int] | None = None,
+    ) -> None:
         super().__init__()
         width = channels if out_channels is None else out_channels
         check_choice("upsample", mode, get_args(UpsampleMode))
@@ -40,7 +49,8 @@ class Upsample(nn.Module):
             raise ValueError(f"out_channels must be {channels} if upsample is {mode!r}, got {width}.")
         self.mode = "nearest" if mode == "nearest" else {2: "bilinear", 3: "trilinear"}[spatial_dims]
         deconv = Conv[Conv.CONVTRANS, spatial_dims]
-        self.deconv = deconv(channels, width, 2, stride=2) if mode == "deconv" else nn.Identity()
+        step: Any = 2 if stride is None else tuple(stride)
+        self.deconv = deconv(channels, width, step, stride=step) if mode == "deconv" else nn.Identity()
 
     def forward(self, x: torch.Tensor, size: list[int]) -> torch.Tensor:
         """Return ``x`` ``(B, channels, ...)`` enlarged to the spatial size ``size``."""
@@ -90,4 +100,33 @@ def level_sizes(spatial_size: Sequence[int] | None, levels: int) -> list[list[in
     """Return the spatial size at every level of an encoder that halves it, rounding down, from level to level."""
     if spatial_size is None:
         return [None] * levels
-    return [[max(int(size) >> level, 1) for size in spatial_size] for level in range(levels)]
+    return strided_sizes(spatial_size, [[2] * len(spatial_size)] * (levels - 1))
+
+
+def strided_sizes(spatial_size: Sequence[int] | None, strides: Sequence[Sequence[int]]) -> list[list[int] | None]:
+    """Return the spatial size at every level of an encoder with these strides, rounding down, from level to level."""
+    if spatial_size is None:
+        return [None] * (len(strides) + 1)
+    sizes: list[list[int] | None] = [[max(int(size), 1) for size in spatial_size]]
+    current = [int(size) for size in spatial_size]
+    for stride in strides:
+        current = [max(size // step, 1) for size, step in zip(current, stride, strict=True)]
+        sizes.append(current)
+    return sizes
+
+
+def level_strides(strides: Sequence[int | Sequence[int]] | None, spatial_dims: int, levels: int) -> list[list[int]]:
+    """Return the stride between every two levels as one number per axis; None is 2 along all.
+
+    Raises:
+        ValueError: when there is not one fewer than levels, or one is not a number from 1 on, per axis.
+    """
+    given = [2] * (levels - 1) if strides is None else list(strides)
+    found = [[each] * spatial_dims if isinstance(each, int) else list(each) for each in given]
+    fits = all(len(each) == spatial_dims and all(isinstance(n, int) and n >= 1 for n in each) for each in found)
+    if len(found) != levels - 1 or not fits:
+        raise ValueError(
+            f"levels['strides'] must be {levels - 1} numbers, or lists of {spatial_dims}, for {levels} levels, "
+            f"got {strides}."
+        )
+    return found
