@@ -152,7 +152,7 @@ MODULES = {
     "networks.padding": "networks.blocks.padding",
     "networks.patch_transformer": "networks.blocks.patch_transformer",
     "networks.resnet_trunk": "networks.backbones.resnet",
-    "networks.torchvision_weights": "networks.backbones.torchvision_weights",
+    "networks.torchvision_weights": "networks.backbones.pretrained",
     "networks.trunk_base": "networks.backbones.trunk",
     "networks.trunks": "networks.backbones.trunk_factory",
     "networks.vgg": "networks.backbones.vgg",

@@ -10,6 +10,7 @@ from .prepare_options import add_dataset, add_seed, add_split
 SPLITS = ("official", "paper")
 TASKS = ("segmentation", "classification")
 TARGETS = ("cell", "parts")
+SPLITS_HELP = "table, in DIR, with columns image_id and split: training, validation, test (default: draw them)"
 
 
 def add_images(names: Any) -> None:
@@ -77,6 +78,7 @@ def _add_folders(names: Any) -> None:
         "--block", type=int, default=1, help="consecutive images, as of one slide, that stay together (default: 1)"
     )
     add_split(parser)
+    parser.add_argument("--splits", help=SPLITS_HELP)
     parser = add_dataset(
         names,
         "classified",
@@ -88,3 +90,4 @@ def _add_folders(names: Any) -> None:
     parser.add_argument("--images", default="images", help="folder of the images, in DIR (default: images)")
     parser.add_argument("--table", default="labels.csv", help="table, in DIR (default: labels.csv)")
     add_split(parser)
+    parser.add_argument("--splits", help=SPLITS_HELP)

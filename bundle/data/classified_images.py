@@ -25,6 +25,7 @@ from .fold_assignment import assign_folds, hold_out
 from .pairing import images_in
 from .patient_tables import IDS, tables_in, with_patients_of_tables
 from .patients import patients_of
+from .split_table import split_by_table
 
 logger = logging.getLogger(__name__)
 
@@ -38,6 +39,7 @@ def prepare_classified_folder(
     test_share: float = 0.2,
     folds: int = 5,
     seed: int = 0,
+    splits: str | None = None,
 ) -> dict[str, Any]:
     """List the images of a folder with their classes; test set and folds have similar shares of all classes.
 
@@ -50,6 +52,8 @@ def prepare_classified_folder(
         test_share: share of the images that is held out as ``test``, in [0, 1).
         folds: number of folds that the others are assigned to.
         seed: seed of the shuffle.
+        splits: CSV file, in ``root``, that names the part of every image, see
+            :func:`bundle.data.split_table.split_by_table`; None to draw the parts.
 
     Returns:
         The content of a datalist, with paths relative to ``root``.
@@ -61,6 +65,8 @@ def prepare_classified_folder(
         raise DatalistError(f"test_share must lie in [0, 1) and folds be 2 or more, got {test_share} and {folds}.")
     cases = classified_cases(Path(root, images), Path(root, table), classes)
     cases = with_patients_of_tables(cases, [Path(root, table), *tables_in(Path(root))])
+    if splits is not None:
+        return datalist_content(root, split_by_table(cases, Path(root, splits)), seed=seed)
     strata: dict[tuple[int, ...], list[list[Case]]] = {}
     for unit in _units(cases, Path(root)):
         strata.setdefault(tuple(unit[0]["classes"].values()), []).append(unit)

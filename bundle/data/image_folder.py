@@ -17,6 +17,7 @@ from .fold_assignment import with_balanced_folds
 from .pairing import images_in, pair_images
 from .patient_tables import tables_in, with_patients_of_tables
 from .patients import patients_of
+from .split_table import split_by_table
 
 logger = logging.getLogger(__name__)
 
@@ -28,7 +29,7 @@ FOLDERS = (("images", "masks"), ("images", "labels"), ("imagesTr", "labelsTr"))
 
 
 def prepare_image_folder(
-    root: str | Path, *, test_share: float = 0.2, folds: int = 5, seed: int = 0, block: int = 1
+    root: str | Path, *, test_share: float = 0.2, folds: int = 5, seed: int = 0, block: int = 1, splits: str | None = None
 ) -> dict[str, Any]:
     """Pair images and masks, in ``root`` or any folder below, and assign them to a test set and folds.
 
@@ -42,6 +43,8 @@ def prepare_image_folder(
         folds: number of folds that the others are assigned to.
         seed: seed of the shuffle.
         block: number of images with consecutive names that stay together, e.g. since they are of one slide.
+        splits: CSV file, in ``root``, that names the part of every image, see
+            :func:`bundle.data.split_table.split_by_table`; None to draw the parts.
 
     Returns:
         The content of a datalist in MSD form, with paths relative to ``root``.
@@ -54,6 +57,8 @@ def prepare_image_folder(
         raise DatalistError(
             f"test_share must lie in [0, 1), folds be 2 or more, block 1 or more, got {test_share}, {folds}, {block}."
         )
+    if splits is not None:
+        return datalist_content(folder, split_by_table(pair_below(folder), folder / splits), seed=seed)
     units = _shuffled_units(folder, block, seed)
     count = sum(map(len, units))
     test: list[Case] = []

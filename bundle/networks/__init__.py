@@ -5,7 +5,7 @@ from .arlnet import ARLNet
 from .attention_deeplab import AttentionDeepLabV3Plus
 from .attention_unet import AttentionUNet
 from .attention_vnet import AttentionVNet
-from .backbones.torchvision_weights import load_torchvision_weights
+from .backbones.pretrained import load_pretrained
 from .blocks.norm import GroupedInstanceNorm
 from .candidate_net import CandidateNet
 from .contextual_attention_unet import ContextualAttentionUNet
@@ -18,6 +18,7 @@ from .hourglass import StackedHourglass, fold_input_channels
 from .network_factory import Network, get_network
 from .shape_unet import ShapeUNet
 from .slice_wise import SliceWise
+from .trunk_unet import TrunkUNet
 from .voxresnet import AutoContext, VoxResNet
 from .weights import WeightsError, load_weights
 
@@ -33,6 +34,7 @@ Network.add_factory_class("hdenseunet", HDenseUNet)
 Network.add_factory_class("hourglass", StackedHourglass)
 Network.add_factory_class("shape_unet", ShapeUNet)
 Network.add_factory_class("slice_wise", SliceWise)
+Network.add_factory_class("trunk_unet", TrunkUNet)
 Network.add_factory_class("unet", AttentionUNet)
 Network.add_factory_class("vnet", AttentionVNet)
 Network.add_factory_class("voxresnet", VoxResNet)
@@ -56,10 +58,11 @@ __all__ = [
     "ShapeUNet",
     "SliceWise",
     "StackedHourglass",
+    "TrunkUNet",
     "VoxResNet",
     "WeightsError",
     "fold_input_channels",
     "get_network",
-    "load_torchvision_weights",
+    "load_pretrained",
     "load_weights",
 ]

@@ -8,7 +8,8 @@ run over the channels, as in a published re-implementation.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from functools import partial
 from typing import Any, Literal, get_args
 
 import torch
@@ -18,7 +19,10 @@ from torch import nn
 
 from bundle.utils.check_choice import check_choice
 
+from .backbones.efficientnet_lite import InvertedResidual
 from .backbones.resnet import DEPTHS, BlockName, ResNetTrunk
+from .backbones.trunk import Trunk
+from .backbones.trunk_factory import LITE, TrunkSpec, get_trunk, split_trunk
 
 ARL_DEPTHS: dict[int, Sequence[int] | int] = {14: (1, 1, 1, 1), **{depth: depth for depth in DEPTHS}}
 GateNormalization = Literal["spatial", "channel"]
@@ -87,17 +91,19 @@ class AttentionResidualBlock(nn.Module):
 class ARLNet(nn.Module):
     """ResNet with attention residual blocks, mean over the positions, and one linear layer; returns logits.
 
-    :func:`bundle.networks.backbones.torchvision_weights.load_torchvision_weights` loads torchvision's weights of the
-    same depth into all layers except the gates and the last one.
+    :func:`bundle.networks.load_pretrained` loads the weights of ImageNet into all layers except the gates and the last
+    one: those of an EfficientNet-Lite, or torchvision's of the same depth.
 
     Args:
         spatial_dims: 2 or 3.
         in_channels: channels of the input.
         out_channels: number of logits.
+        trunk: ``"efficientnet_lite0"`` to ``"efficientnet_lite4"``, or a pair of one of these and its options, in place
+            of the ResNet; its gates are in the blocks that have a shortcut.
         depth: 14, 18, 34, 50, 101 or 152, or the numbers of blocks of the four layers. 14 has bottlenecks, as 50 has.
         block: ``"basic"`` or ``"bottleneck"``; by default that of ``depth``.
         width: factor of all published numbers of channels.
-        normalize: ``"spatial"`` or ``"channel"``, see :class:`AttentionResidual`.
+        normalize: ``"spatial"`` or ``"channel"``, see :class:`AttentionResidual`; None for no gates.
         alpha_init: weight of the gates before training.
         learnable_alpha: whether the weight of every block is trained.
         act: MONAI activation option.
@@ -121,10 +127,11 @@ class ARLNet(nn.Module):
         in_channels: int,
         out_channels: int,
         *,
+        trunk: TrunkSpec | None = None,
         depth: int | Sequence[int] = 50,
         block: BlockName | None = None,
         width: float = 1.0,
-        normalize: GateNormalization = "spatial",
+        normalize: GateNormalization | None = "spatial",
         alpha_init: float = 0.001,
         learnable_alpha: bool = True,
         act: Any = "relu",
@@ -132,16 +139,19 @@ class ARLNet(nn.Module):
         dropout: float | None = None,
     ) -> None:
         super().__init__()
-        if isinstance(depth, int) and depth not in ARL_DEPTHS:
-            known = ", ".join(map(str, ARL_DEPTHS))
-            raise ValueError(f"depth must be one of {known}, or four numbers of blocks, got {depth}.")
-        layers = ARL_DEPTHS[depth] if isinstance(depth, int) else depth
-        self.trunk = ResNetTrunk(spatial_dims, in_channels, depth=layers, block=block, width=width, act=act, norm=norm)
-        options: dict[str, Any] = {"alpha_init": alpha_init, "learnable_alpha": learnable_alpha}
-        for layer in (self.trunk.layer1, self.trunk.layer2, self.trunk.layer3, self.trunk.layer4):
-            blocks: list[Any] = list(layer)
-            for index, plain in enumerate(blocks):
-                layer[index] = AttentionResidualBlock(plain, AttentionResidual(normalize=normalize, **options))
+        adn: dict[str, Any] = {"act": act, "norm": norm}
+        self.trunk: Trunk
+        if trunk is None:
+            layers = _depth(depth)
+            self.trunk = ResNetTrunk(spatial_dims, in_channels, depth=layers, block=block, width=width, **adn)
+        else:
+            name, options = split_trunk(trunk)
+            self.trunk = get_trunk((name, {"head": True, **options}), spatial_dims, in_channels, choice=LITE, **adn)
+        if normalize is not None:
+            gates = partial(
+                AttentionResidual, normalize=normalize, alpha_init=alpha_init, learnable_alpha=learnable_alpha
+            )
+            _add_gates(self.trunk, gates)
         self.pool = Pool[Pool.ADAPTIVEAVG, spatial_dims](1)
         self.dropout = nn.Identity() if dropout is None else nn.Dropout(dropout)
         self.fc = nn.Linear(self.trunk.channels[-1], out_channels)
@@ -157,3 +167,24 @@ class ARLNet(nn.Module):
     def alphas(self) -> list[float]:
         """Return the weight of the gate of every block, from the finest layer to the coarsest."""
         return [module.alpha.detach().item() for module in self.modules() if isinstance(module, AttentionResidual)]
+
+
+def _depth(depth: int | Sequence[int]) -> int | Sequence[int]:
+    if not isinstance(depth, int):
+        return depth
+    if depth not in ARL_DEPTHS:
+        known = ", ".join(map(str, ARL_DEPTHS))
+        raise ValueError(f"depth must be one of {known}, or four numbers of blocks, got {depth}.")
+    return ARL_DEPTHS[depth]
+
+
+def _add_gates(trunk: nn.Module, gate: Callable[[], AttentionResidual]) -> None:
+    """Replace the sum of every block by a gate of its own."""
+    if isinstance(trunk, ResNetTrunk):
+        for layer in (trunk.layer1, trunk.layer2, trunk.layer3, trunk.layer4):
+            blocks: list[Any] = list(layer)
+            for index, plain in enumerate(blocks):
+                layer[index] = AttentionResidualBlock(plain, gate())
+    for module in trunk.modules():
+        if isinstance(module, InvertedResidual) and module.residual is not None:
+            module.residual = gate()

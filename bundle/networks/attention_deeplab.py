@@ -34,8 +34,8 @@ class AttentionDeepLabV3Plus(DeepLabBase):
         spatial_dims: 2 or 3.
         in_channels: channels of the input.
         out_channels: number of classes.
-        trunk: ``"xception"``, ``"resnet"``, or a pair of one of these and its options, such as
-            ``("resnet", {"depth": 50})``; see :class:`bundle.networks.DeepLabV3Plus`.
+        trunk: ``"xception"``, ``"resnet"``, ``"efficientnet_lite0"`` to ``"efficientnet_lite4"``, or a pair of one of
+            these and its options, such as ``("resnet", {"depth": 50})``; see :class:`bundle.networks.DeepLabV3Plus`.
         output_stride: size of the input divided by the size of the last feature of the trunk, 8 or 16.
         aspp: options of the pyramid: ``rates``, dilations (6, 12, 18 at output stride 16, twice that at 8);
             ``channels`` of every branch and of their mix (256); ``reduction``, ratio of the channels to the narrow

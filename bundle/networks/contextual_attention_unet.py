@@ -17,7 +17,7 @@ from torch import nn
 from bundle.attention.attention_factory import AttentionSpec
 from bundle.utils.option_checks import fill_options
 
-from .backbones.trunk_factory import TrunkSpec, get_trunk
+from .backbones.trunk_factory import LITE, TrunkSpec, get_trunk
 from .blocks.contextual_head import ContextualHead
 from .blocks.convolution import conv_stack
 from .blocks.patch_transformer import PatchTransformer
@@ -35,8 +35,8 @@ class ContextualAttentionUNet(nn.Module):
         spatial_dims: 2 or 3.
         in_channels: channels of the input.
         out_channels: number of classes.
-        trunk: ``"resnet"``, ``"xception"``, or a pair of one of these and its options, such as
-            ``("resnet", {"depth": 34})``.
+        trunk: ``"resnet"``, ``"xception"``, ``"efficientnet_lite0"`` to ``"efficientnet_lite4"``, or a pair of one of
+            these and its options, such as ``("resnet", {"depth": 34})``.
         decoder: options of the decoder: ``channels`` of its five levels, from the coarsest
             ((1024, 512, 256, 128, 64)); ``bridge``, whether there are two convolutions at the coarsest level between
             trunk and decoder (True).
@@ -95,7 +95,7 @@ class ContextualAttentionUNet(nn.Module):
         if len(channels) != 5 or min(channels) < 1:
             raise ValueError(f"decoder#channels needs five positive widths, one per level, got {list(channels)}.")
         adn: dict[str, Any] = {"act": act, "norm": norm}
-        plain: dict[str, Any] = {"choice": ("resnet", "xception"), "attention": None, "spatial_size": None}
+        plain: dict[str, Any] = {"choice": ("resnet", "xception", *LITE), "attention": None, "spatial_size": None}
         self.trunk = get_trunk(trunk, spatial_dims, in_channels, output_stride=32, **plain, **adn)
         deepest = self.trunk.channels[-1]
         stack: dict[str, Any] = {"convs": 2, "adn_ordering": "NDA", **adn}

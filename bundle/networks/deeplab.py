@@ -19,7 +19,7 @@ from bundle.attention.attention_factory import AttentionSpec
 from bundle.utils.check_choice import check_choice
 from bundle.utils.option_checks import check_group_positive, fill_options
 
-from .backbones.trunk_factory import TrunkSpec, get_trunk
+from .backbones.trunk_factory import LITE, TrunkSpec, get_trunk
 from .blocks.aspp import ASPP
 from .blocks.convolution import ConvNormAct, SeparableConv
 from .blocks.unet_levels import Upsample
@@ -50,7 +50,7 @@ class DeepLabBase(nn.Module):
     ) -> None:
         super().__init__()
         check_choice("output_stride", output_stride, tuple(RATES))
-        options |= {"choice": ("resnet", "xception"), "output_stride": output_stride}
+        options |= {"choice": ("resnet", "xception", *LITE), "output_stride": output_stride}
         self.trunk = get_trunk(trunk, spatial_dims, in_channels, **options)
 
     def add_decoder(
@@ -116,8 +116,9 @@ class DeepLabV3Plus(DeepLabBase):
         spatial_dims: 2 or 3.
         in_channels: channels of the input.
         out_channels: number of classes.
-        trunk: ``"resnet"``, ``"xception"``, or a pair of one of these and its options, such as
-            ``("resnet", {"depth": 101})`` or ``("xception", {"middle_blocks": 8, "width": 0.5})``.
+        trunk: ``"resnet"``, ``"xception"``, ``"efficientnet_lite0"`` to ``"efficientnet_lite4"``, or a pair of one of
+            these and its options, such as ``("resnet", {"depth": 101})`` or
+            ``("xception", {"middle_blocks": 8, "width": 0.5})``.
         output_stride: size of the input divided by the size of the last feature of the trunk, 8 or 16.
         aspp: options of the pyramid: ``rates``, dilations (6, 12, 18 at output stride 16, twice that at 8);
             ``channels`` of every branch (256); ``separable``, whether its convolutions of size 3 are depthwise

@@ -21,7 +21,7 @@ from bundle.attention.attention_factory import AttentionSpec
 from bundle.utils.check_choice import check_choice
 from bundle.utils.option_checks import check_positive
 
-from .backbones.trunk_factory import TrunkSpec, get_trunk, split_trunk
+from .backbones.trunk_factory import LITE, TrunkSpec, get_trunk, split_trunk
 from .blocks.convolution import ConvNormAct
 
 Stride = Literal[8, 16, 32]
@@ -75,7 +75,7 @@ class FCN(nn.Module):
         check_choice("stride", stride, get_args(Stride))
         check_positive(fc_channels=fc_channels)
         shared: dict[str, Any] = {"act": act, "norm": norm, "attention": attention, "spatial_size": spatial_size}
-        choice = ("vgg", "resnet")
+        choice = ("vgg", "resnet", *LITE)
         self.trunk = get_trunk(trunk, spatial_dims, in_channels, choice=choice, output_stride=32, **shared)
         widths = self.trunk.channels
         drop = nn.Identity() if dropout is None else Dropout[Dropout.DROPOUT, spatial_dims](dropout)

@@ -63,7 +63,7 @@ ALLOWED_EXPRESSIONS = (
     r"\$bundle\.[\w.]+",  # a plain name of this package
     r"\$@(bundle_root|output_dir) \+ '[\w/.]+'",  # a path join
     r"\$not @[\w#]+",
-    r"\$bundle\.networks\.load_torchvision_weights\(@network, @pretrained\)",
+    r"\$bundle\.networks\.load_pretrained\(@network, None if @checkpoint else @pretrained\)",
     r"\$@rank (==|>) 0",
     r"\$max\(@label_names\.values\(\)\) \+ 1",
     r"\$len\(@(modalities|regions|class_names)\)",

@@ -13,8 +13,8 @@ from monai.networks.nets import resnet18, resnet50
 from torch import nn
 
 from bundle.networks.arlnet import ARLNet, AttentionResidual, AttentionResidualBlock
+from bundle.networks.backbones.pretrained import load_pretrained
 from bundle.networks.backbones.resnet import ResNetTrunk
-from bundle.networks.backbones.torchvision_weights import load_torchvision_weights
 
 BLOCKS = {14: 4, 18: 8, 34: 16, 50: 16, 101: 33, 152: 50}
 TINY: dict[str, Any] = {"depth": [1, 2, 1, 1], "width": 1 / 16}
@@ -171,7 +171,7 @@ def test_weights_of_torchvision_load_into_all_layers_except_the_gates_and_the_la
     torch.save({**source, "fc.weight": torch.zeros(5, 128), "fc.bias": torch.zeros(5)}, tmp_path / "resnet.pth")
     network = build(alpha_init=0.5)
     head = network.fc.weight.clone()
-    assert load_torchvision_weights(network, tmp_path / "resnet.pth") is network
+    assert load_pretrained(network, tmp_path / "resnet.pth") is network
     assert all(torch.equal(network.trunk.state_dict()[key], value) for key, value in source.items())
     assert network.alphas() == [0.5] * 5
     assert torch.equal(network.fc.weight, head)

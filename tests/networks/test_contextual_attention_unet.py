@@ -13,8 +13,8 @@ from torch import nn
 from torch.nn import functional
 
 from bundle.losses import ContextualLoss
+from bundle.networks.backbones.pretrained import load_pretrained
 from bundle.networks.backbones.resnet import ResNetTrunk
-from bundle.networks.backbones.torchvision_weights import load_torchvision_weights
 from bundle.networks.contextual_attention_unet import ContextualAttentionUNet
 
 TRUNK: dict[str, Any] = {"depth": [1, 1, 1, 1], "width": 1 / 16}
@@ -128,7 +128,7 @@ def test_weights_of_torchvision_load_into_the_trunk(tmp_path: Path) -> None:
     source = ResNetTrunk(2, 3, **TRUNK).state_dict()
     torch.save({**source, "fc.weight": torch.zeros(5, 128), "fc.bias": torch.zeros(5)}, tmp_path / "resnet.pth")
     network = build()
-    load_torchvision_weights(network, tmp_path / "resnet.pth")
+    load_pretrained(network, tmp_path / "resnet.pth")
     assert all(torch.equal(network.trunk.state_dict()[key], value) for key, value in source.items())
 
 

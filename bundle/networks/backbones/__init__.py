@@ -1,7 +1,7 @@
-"""Trunks: ResNet, VGG, Xception, by name."""
+"""Trunks: ResNet, EfficientNet-Lite, VGG, Xception, by name."""
 
-from .torchvision_weights import load_torchvision_weights
+from .pretrained import load_pretrained
 
 __all__ = [
-    "load_torchvision_weights",
+    "load_pretrained",
 ]

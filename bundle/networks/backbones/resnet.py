@@ -2,7 +2,7 @@
 
 Paper: Deep Residual Learning for Image Recognition (He et al. 2015), https://arxiv.org/abs/1512.03385, in the form of
 torchvision: the stride of a bottleneck is in its convolution of size 3. The blocks are those of MONAI, the names of
-the weights those of torchvision, see :func:`bundle.networks.load_torchvision_weights`. Differs from both: no
+the weights those of torchvision, see :func:`bundle.networks.load_pretrained`. Differs from both: no
 classifier, strides can be replaced by dilation in both kinds of block, normalization and activation are arguments of
 all layers, and attention can follow every feature.
 """
@@ -94,6 +94,10 @@ class ResNetTrunk(Trunk):
             for module in layer.modules():
                 if isinstance(module, conv):
                     nn.init.kaiming_normal_(module.weight, mode="fan_out", nonlinearity="relu")
+
+    def skipped_keys(self) -> tuple[str, ...]:
+        """Return how the keys of torchvision's weights start that this trunk does not have."""
+        return ("fc.",)
 
     def extract(self, x: torch.Tensor) -> list[torch.Tensor]:
         """Compute the five features of ``x`` ``(B, in_channels, ...)``."""

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from functools import partial
 from typing import Any
 
 from bundle.utils.check_choice import check_choice
 from bundle.utils.option_checks import split_name
 
+from .efficientnet_lite import BATCH_NORM, SCALING, EfficientNetLiteTrunk
 from .resnet import ResNetTrunk
 from .trunk import Trunk
 from .vgg import VGGTrunk
@@ -16,7 +18,17 @@ from .xception import XceptionTrunk
 TrunkSpec = str | Sequence[Any]
 """How a config names a trunk: ``"resnet"`` or ``("resnet", {"depth": 101})``."""
 
-TRUNKS: dict[str, Callable[..., Trunk]] = {"resnet": ResNetTrunk, "vgg": VGGTrunk, "xception": XceptionTrunk}
+LITE = tuple(f"efficientnet_lite{version}" for version in SCALING)
+
+TRUNKS: dict[str, Callable[..., Trunk]] = {
+    "resnet": ResNetTrunk,
+    "vgg": VGGTrunk,
+    "xception": XceptionTrunk,
+    **{name: partial(EfficientNetLiteTrunk, version=version) for version, name in enumerate(LITE)},
+}
+
+PUBLISHED: dict[str, dict[str, Any]] = {name: {"act": "relu6", "norm": BATCH_NORM} for name in LITE}
+"""Options that a trunk keeps whatever those of its network are, since its published weights need them."""
 
 
 def get_trunk(
@@ -29,7 +41,8 @@ def get_trunk(
         spatial_dims: 2 or 3.
         in_channels: channels of the input.
         choice: allowed names.
-        options: keyword arguments of all trunks, such as ``output_stride``, ``act`` and ``norm``.
+        options: keyword arguments of all trunks, such as ``output_stride``, ``act`` and ``norm``. An EfficientNet-Lite
+            keeps its own ``act`` and ``norm``, unless the pair names others.
 
     Raises:
         ValueError: when the name is none of ``choice``, the value has another form, or the trunk rejects its arguments.
@@ -37,7 +50,7 @@ def get_trunk(
     name, trunk_options = split_trunk(trunk)
     check_choice("trunk", name, choice)
     try:
-        return TRUNKS[name](spatial_dims, in_channels, **options, **trunk_options)
+        return TRUNKS[name](spatial_dims, in_channels, **{**options, **PUBLISHED.get(name, {})}, **trunk_options)
     except TypeError as error:
         raise ValueError(f"trunk {name!r} does not take the options {trunk_options}: {error}.") from error
 

@@ -13,8 +13,8 @@ from torch import nn
 from torch.nn import functional
 
 from bundle.networks import WeightsError
+from bundle.networks.backbones.pretrained import load_pretrained
 from bundle.networks.backbones.resnet import ResNetTrunk
-from bundle.networks.backbones.torchvision_weights import load_torchvision_weights
 from bundle.networks.backbones.vgg import VGGTrunk
 from bundle.networks.deeplab import DeepLabV3Plus
 
@@ -103,7 +103,7 @@ def refusal(network: nn.Module, file: Path) -> str:
     """Return the message, which names the file, and prove that the network was left alone."""
     before = {key: value.clone() for key, value in network.state_dict().items()}
     with pytest.raises(WeightsError, match=re.escape(str(file))) as caught:
-        load_torchvision_weights(network, file)
+        load_pretrained(network, file)
     assert all(torch.equal(value, before[key]) for key, value in network.state_dict().items())
     return str(caught.value)
 
@@ -123,7 +123,7 @@ def test_features_of_a_loaded_resnet_50_are_those_of_torchvision(tmp_path: Path)
     state = random_state([3, 4, 6, 3])
     parameters = (value.numel() for key, value in state.items() if "running" not in key and "num_" not in key)
     assert sum(parameters) == 25_557_032
-    trunk = load_torchvision_weights(ResNetTrunk(2, 3, depth=50), saved(state, tmp_path)).double().eval()
+    trunk = load_pretrained(ResNetTrunk(2, 3, depth=50), saved(state, tmp_path)).double().eval()
     x = torch.randn(1, 3, 45, 38, dtype=torch.float64)
     for ours, wanted in zip(trunk(x), functional_resnet(state, x, [3, 4, 6, 3], True), strict=True):
         torch.testing.assert_close(ours, wanted, rtol=1e-9, atol=1e-9)
@@ -132,7 +132,7 @@ def test_features_of_a_loaded_resnet_50_are_those_of_torchvision(tmp_path: Path)
 def test_features_of_loaded_basic_blocks_are_those_of_torchvision(tmp_path: Path) -> None:
     state = random_state([2, 1, 1, 2], bottleneck=False, width=4)
     trunk = ResNetTrunk(2, 3, depth=[2, 1, 1, 2], block="basic", width=1 / 16)
-    load_torchvision_weights(trunk, saved(state, tmp_path)).double().eval()
+    load_pretrained(trunk, saved(state, tmp_path)).double().eval()
     x = torch.randn(2, 3, 45, 38, dtype=torch.float64)
     for ours, wanted in zip(trunk(x), functional_resnet(state, x, [2, 1, 1, 2], False), strict=True):
         torch.testing.assert_close(ours, wanted, rtol=1e-9, atol=1e-9)
@@ -148,7 +148,7 @@ def test_network_with_attention_gets_the_weights_of_its_trunk_alone(
     before = {key: value.clone() for key, value in network.state_dict().items()}
     file = saved({"model": state, "epoch": 3} if wrapped else state, tmp_path)
     with caplog.at_level(logging.INFO):
-        assert load_torchvision_weights(network, str(file)) is network
+        assert load_pretrained(network, str(file)) is network
     assert str(file) in caplog.text
     for key, value in network.state_dict().items():
         name = key.removeprefix("trunk.")
@@ -158,7 +158,7 @@ def test_network_with_attention_gets_the_weights_of_its_trunk_alone(
 @pytest.mark.parametrize("left_out", ["fc.", "num_batches_tracked"])
 def test_file_without_classifier_or_without_counts_is_loaded(left_out: str, tmp_path: Path) -> None:
     state = {key: value for key, value in tiny_state().items() if left_out not in key}
-    trunk = load_torchvision_weights(ResNetTrunk(2, 3, **TINY), saved(state, tmp_path))
+    trunk = load_pretrained(ResNetTrunk(2, 3, **TINY), saved(state, tmp_path))
     assert torch.equal(trunk.layer4[0].conv3.weight, state["layer4.0.conv3.weight"])
 
 
@@ -207,5 +207,5 @@ def test_missing_and_unreadable_files_are_refused(tmp_path: Path) -> None:
 def test_without_a_file_the_network_stays_as_it_is(file: str | None) -> None:
     network = ResNetTrunk(2, 3, **TINY)
     before = {key: value.clone() for key, value in network.state_dict().items()}
-    assert load_torchvision_weights(network, file) is network
+    assert load_pretrained(network, file) is network
     assert all(torch.equal(value, before[key]) for key, value in network.state_dict().items())
