@@ -29,7 +29,13 @@ FOLDERS = (("images", "masks"), ("images", "labels"), ("imagesTr", "labelsTr"))
 
 
 def prepare_image_folder(
-    root: str | Path, *, test_share: float = 0.2, folds: int = 5, seed: int = 0, block: int = 1, splits: str | None = None
+    root: str | Path,
+    *,
+    test_share: float = 0.2,
+    folds: int = 5,
+    seed: int = 0,
+    block: int = 1,
+    splits: str | None = None,
 ) -> dict[str, Any]:
     """Pair images and masks, in ``root`` or any folder below, and assign them to a test set and folds.
 

@@ -148,6 +148,16 @@ NETWORKS = (
         refused=(("stride", 4), ("trunk", "xception"), ("trunk", ["vgg"]), ("fc_channels", 0)),
     ),
     Case(
+        "trunk_unet",
+        small={
+            "trunk": ["efficientnet_lite0", {"width": 0.25, "norm": "instance"}],
+            "channels": [8, 8, 8, 8],
+            "norm": "instance",
+        },
+        least=32,
+        refused=(("channels", [8] * 3), ("channels", [8, 8, 8, 0]), ("trunk", "densenet"), ("trunk", ["vgg"])),
+    ),
+    Case(
         "hdenseunet",
         small={"branch_2d": SMALL_DENSE, "branch_3d": SMALL_DENSE, "norm": "instance", "dropout": 0.0},
         least=8,

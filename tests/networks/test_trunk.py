@@ -15,6 +15,7 @@ from bundle.networks.backbones.trunk import Trunk, feature_sizes, scaled, stride
 from bundle.networks.backbones.trunk_factory import get_trunk
 
 SMALL: dict[str, dict[str, Any]] = {
+    "efficientnet_lite0": {"width": 1 / 4},
     "resnet": {"width": 1 / 16, "depth": [1, 2, 1, 1]},
     "vgg": {"width": 1 / 16},
     "xception": {"width": 1 / 16, "middle_blocks": 1, "output_stride": 32},
@@ -22,7 +23,7 @@ SMALL: dict[str, dict[str, Any]] = {
 ODD_SIZE = [65, 50, 39]
 
 every_trunk = pytest.mark.parametrize("name", SMALL)
-dilating_trunk = pytest.mark.parametrize("name", ["resnet", "xception"])
+dilating_trunk = pytest.mark.parametrize("name", ["efficientnet_lite0", "resnet", "xception"])
 both_dims = pytest.mark.parametrize("dims", [2, 3])
 
 
@@ -85,8 +86,8 @@ def test_script_equals_eager(name: str, dims: int) -> None:
     ("name", "output_stride", "slices"),
     [
         *((name, 32, [20, 10, 5, 3, 2]) for name in SMALL),
-        *((name, 16, [20, 10, 5, 3, 3]) for name in ("resnet", "xception")),
-        *((name, 8, [20, 10, 5, 5, 5]) for name in ("resnet", "xception")),
+        *((name, 16, [20, 10, 5, 3, 3]) for name in ("efficientnet_lite0", "resnet", "xception")),
+        *((name, 8, [20, 10, 5, 5, 5]) for name in ("efficientnet_lite0", "resnet", "xception")),
     ],
 )
 def test_every_feature_ends_in_attention_for_its_size(name: str, output_stride: int, slices: list[int]) -> None:
@@ -160,7 +161,7 @@ def test_only_images_and_volumes_are_taken(name: str, dims: int) -> None:
 
 @every_trunk
 def test_width_scales_every_layer_and_must_be_positive(name: str) -> None:
-    half, whole = build(name, width=1 / 32), build(name)
+    half, whole = build(name, width=SMALL[name]["width"] / 2), build(name)
     assert [2 * channels for channels in half.channels] == pytest.approx(whole.channels, abs=1)
     with pytest.raises(ValueError, match=r"^width must be positive, got 0"):
         build(name, width=0)

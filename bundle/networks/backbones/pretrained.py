@@ -47,21 +47,22 @@ def load_pretrained(network: nn.Module, pretrained: bool | str | Path | None) ->
         WeightsError: when the network or the file does not fit; the message names the file.
     """
     trunk = network if isinstance(network, Trunk) else getattr(network, "trunk", None)
-    file = _packaged_file(trunk) if pretrained is True else pretrained
-    if not file:
+    wanted = str(pretrained or "false")
+    is_switch = wanted.lower() in ("true", "false", "null")
+    file = (_packaged_file(trunk) if wanted.lower() == "true" else None) if is_switch else Path(wanted)
+    if file is None:
         logger.info("all weights of the %s start from random values", type(network).__name__)
         return network
-    path = Path(file)
     if not isinstance(trunk, (ResNetTrunk, EfficientNetLiteTrunk)):
         raise WeightsError(
-            f"network must have a ResNet or an EfficientNet-Lite as its trunk for {path}, got {type(network).__name__}."
+            f"network must have a ResNet or an EfficientNet-Lite as its trunk for {file}, got {type(network).__name__}."
         )
-    kernel = next(trunk.parameters())
+    kernel = next(value for key, value in trunk.named_parameters() if not _is_attention(key))
     if kernel.ndim != 4:
-        raise WeightsError(f"spatial_dims must be 2 for the weights of {path}, the network has 3.")
+        raise WeightsError(f"spatial_dims must be 2 for the weights of {file}, the network has 3.")
     if kernel.size(1) != 3:
-        raise WeightsError(f"in_channels must be 3 for the weights of {path}, the network has {kernel.size(1)}.")
-    _load(trunk, path)
+        raise WeightsError(f"in_channels must be 3 for the weights of {file}, the network has {kernel.size(1)}.")
+    _load(trunk, file)
     return network
 
 

@@ -49,8 +49,10 @@ def get_trunk(
     """
     name, trunk_options = split_trunk(trunk)
     check_choice("trunk", name, choice)
+    published = PUBLISHED.get(name, {})
+    shared = {key: value for key, value in options.items() if key not in published}
     try:
-        return TRUNKS[name](spatial_dims, in_channels, **{**options, **PUBLISHED.get(name, {})}, **trunk_options)
+        return TRUNKS[name](spatial_dims, in_channels, **shared, **{**published, **trunk_options})
     except TypeError as error:
         raise ValueError(f"trunk {name!r} does not take the options {trunk_options}: {error}.") from error
 
