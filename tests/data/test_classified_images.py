@@ -45,6 +45,14 @@ def test_every_part_has_its_share_of_every_class(folder: Path) -> None:
     assert content != prepare(folder, seed=1)
 
 
+def test_parts_that_a_table_names_are_kept(folder: Path) -> None:
+    rows = [f"{number:02},{('training', 'validation', 'test')[number % 3]}" for number in range(40)]
+    (folder / "split.csv").write_text("\n".join(["image_id,split", *rows]) + "\n")
+    content = prepare(folder, splits="split.csv")
+    assert [item["image"] for item in content["test"]] == [f"images/{number:02}.jpg" for number in range(2, 40, 3)]
+    assert [item["fold"] for item in content["training"]] == [number % 3 == 0 for number in range(40) if number % 3 < 2]
+
+
 def test_a_class_that_a_validation_cannot_judge_is_reported(folder: Path, caplog: pytest.LogCaptureFixture) -> None:
     content = prepare(folder)
     for item in content["training"]:

@@ -68,6 +68,15 @@ def test_blocks_of_consecutive_names_stay_together(tmp_path: Path) -> None:
     assert len(content["test"]) == 4
 
 
+def test_parts_that_a_table_names_are_kept(tmp_path: Path) -> None:
+    rows = [f"{number},{'validation' if number < 4 else 'training'}" for number in range(20)]
+    (dataset(tmp_path) / "split.csv").write_text("\n".join(["image,split", *rows]) + "\n")
+    content = prepare_image_folder(tmp_path, splits="split.csv")
+    assert content["test"] == []
+    held_out = [item["image"] for item in content["training"] if item["fold"] == 0]
+    assert sorted(held_out) == [f"images/{number}.jpg" for number in range(4)]
+
+
 def test_nothing_is_held_out_where_that_is_asked_for(tmp_path: Path) -> None:
     assert prepare_image_folder(dataset(tmp_path, 5), test_share=0)["test"] == []
 

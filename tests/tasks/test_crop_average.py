@@ -55,6 +55,17 @@ def test_the_example_is_the_first_crop_as_the_network_gets_it() -> None:
     torch.testing.assert_close(inferer.example(RAMP), seen[0][:1])
 
 
+def test_mirrored_crops_are_averaged_with_the_others() -> None:
+    class Left:
+        def __call__(self, parts: torch.Tensor) -> torch.Tensor:
+            return parts[..., : parts.shape[-1] // 2].mean((1, 2, 3))[:, None]
+
+    plain, both = (CropAverageInferer((16, 16), scales=[], mirror=mirror)(RAMP, Left()) for mirror in (False, True))
+    flipped = CropAverageInferer((16, 16), scales=[])(RAMP.flip(-1), Left())
+    torch.testing.assert_close(both, (plain + flipped) / 2)
+    assert float(flipped) > float(plain)
+
+
 def test_one_crop_a_scale_lies_in_the_middle() -> None:
     inferer = CropAverageInferer((16, 16), scales=[0.5], crops=1, whole=False)
     assert list(inferer.boxes((80, 100))) == [(slice(20, 60), slice(25, 75))]

@@ -11,6 +11,8 @@ from monai.data import MetaTensor
 from monai.inferers import Inferer
 from torch.nn import functional
 
+from bundle.utils.parse_bool import parse_bool
+
 from .scale_crops import crop_side
 
 
@@ -28,6 +30,7 @@ class CropAverageInferer(Inferer):
         crops: number of crops per scale.
         jitter: how much larger than a crop, relative to it, the central region of the crops is.
         whole: also use the complete image.
+        mirror: also use every crop mirrored left to right.
         sw_batch_size: number of crops per forward pass of the network.
 
     Raises:
@@ -47,6 +50,7 @@ class CropAverageInferer(Inferer):
         crops: int = 2,
         jitter: float = 0.25,
         whole: bool = True,
+        mirror: bool = False,
         sw_batch_size: int = 16,
     ) -> None:
         super().__init__()
@@ -64,6 +68,7 @@ class CropAverageInferer(Inferer):
             raise ValueError("without the complete image, at least one scale and one crop are needed.")
         self.roi_size, self.sw_batch_size = tuple(spatial_size), sw_batch_size
         self.scales, self.crops, self.jitter, self.whole = list(scales), crops, jitter, whole
+        self.mirror = parse_bool("mirror", mirror)
 
     def __call__(
         self, inputs: torch.Tensor, network: Callable[..., torch.Tensor], *args: Any, **kwargs: Any
@@ -76,6 +81,8 @@ class CropAverageInferer(Inferer):
         if inputs.ndim != 4:
             raise ValueError(f"images must have the shape (B, C, H, W), got {tuple(inputs.shape)}.")
         parts = [self._crop(inputs, box) for box in self.boxes(inputs.shape[2:])]
+        if self.mirror:
+            parts += [part.flip(-1) for part in parts]
         stacked = torch.stack(parts, dim=1).flatten(0, 1)
         logits = [network(batch, *args, **kwargs).detach().float() for batch in stacked.split(self.sw_batch_size)]
         return torch.cat(logits).unflatten(0, (len(inputs), len(parts))).mean(dim=1)
