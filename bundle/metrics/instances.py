@@ -55,6 +55,38 @@ def separate_objects(mask: np.ndarray, *, neck: float = 0.75, min_share: float =
     return _without_small(found, min_share)
 
 
+def measure_objects(objects: np.ndarray) -> list[dict[str, float]]:
+    """Measure the numbered objects ``(H, W)``.
+
+    Returns:
+        By object: ``object``, its number; ``area_px``; ``center_x`` and ``center_y``, the mean position of its pixels;
+        and ``box_x``, ``box_y``, ``box_width``, ``box_height``, in pixels from the upper left corner.
+
+    Examples:
+        >>> measure_objects(np.array([[0, 1, 1], [0, 1, 1]]))[0]["center_x"]
+        1.5
+    """
+    measured = []
+    for number, box in enumerate(ndimage.find_objects(objects), start=1):
+        if box is None:
+            continue
+        rows, columns = np.nonzero(objects[box] == number)
+        top, left = box[0].start, box[1].start
+        measured.append(
+            {
+                "object": number,
+                "area_px": len(rows),
+                "center_x": round(float(columns.mean()) + left, 2),
+                "center_y": round(float(rows.mean()) + top, 2),
+                "box_x": left,
+                "box_y": top,
+                "box_width": box[1].stop - left,
+                "box_height": box[0].stop - top,
+            }
+        )
+    return measured
+
+
 def object_metrics(found: np.ndarray, reference: np.ndarray) -> dict[str, float]:
     """Compare the objects of an image with those of its reference.
 

@@ -150,9 +150,9 @@ NETWORKS = (
     Case(
         "trunk_unet",
         small={
-            "trunk": ["efficientnet_lite0", {"width": 0.25, "norm": "instance"}],
+            "trunk": ["resnet", {"width": 0.0625, "depth": [1, 1, 1, 1]}],
             "channels": [8, 8, 8, 8],
-            "norm": "instance",
+            "norm": GROUPS,
         },
         least=32,
         refused=(("channels", [8] * 3), ("channels", [8, 8, 8, 0]), ("trunk", "densenet"), ("trunk", ["vgg"])),

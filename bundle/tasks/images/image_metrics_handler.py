@@ -16,7 +16,9 @@ from monai.engines import Workflow
 
 from bundle.metrics.bootstrap import format_interval
 from bundle.metrics.image_metrics import IMAGE_METRICS, ImageScores
+from bundle.metrics.object_scores import ObjectScores
 from bundle.utils.check_choice import check_choice
+from bundle.utils.parse_bool import parse_bool
 from bundle.utils.write_json import write_json
 
 from .mask_decision import MaskDecision
@@ -47,6 +49,8 @@ class ImageMetrics:
             is used.
         single_region: evaluate only the largest region of every class with its holes filled.
         key: metric whose mean per image is the key metric.
+        objects: also compare single objects, such as cells: ``"objects"`` in ``metrics.json``, see
+            :class:`bundle.metrics.object_scores.ObjectScores`. Only with a folder.
 
     Raises:
         ValueError: when the values do not count from 1, the threshold is outside [0, 1), or ``key`` is not a metric.
@@ -69,7 +73,9 @@ class ImageMetrics:
         threshold: float = 0.5,
         single_region: bool | str = False,
         key: str = "dice",
+        objects: bool | str = False,
     ) -> None:
+        self.objects = ObjectScores() if parse_bool("objects", objects) and output_dir is not None else None
         self.scores = ImageScores(label_names)
         self.decision = MaskDecision(self.scores.label_names, threshold=threshold, single_region=single_region)
         check_choice("key", key, METRICS)
@@ -83,7 +89,9 @@ class ImageMetrics:
 
     def attach(self, engine: Workflow, name: str) -> None:
         """Follow ``engine`` and set its metric ``name`` after every epoch."""
-        engine.add_event_handler(Events.EPOCH_STARTED, lambda _: self.scores.clear())
+        for scores in (self.scores, self.objects):
+            if scores is not None:
+                engine.add_event_handler(Events.EPOCH_STARTED, lambda _, scores=scores: scores.clear())
         engine.add_event_handler(Events.ITERATION_COMPLETED, self._update)
         engine.add_event_handler(Events.EPOCH_COMPLETED, self._compute, name)
 
@@ -99,15 +107,15 @@ class ImageMetrics:
                     "both, or only the image and restore the size of 'pred' by bundle.tasks.images.RestoreImageSized."
                 )
             maps = {name: pred[self.decision.channel(value)].float().clamp(0, 1) for name, value in names.items()}
-            self.scores.add(
-                case,
-                torch.as_tensor(self.decision.classes(pred.numpy())),
-                label[0],
-                maps if self.output_dir is not None else None,
-            )
+            classes = self.decision.classes(pred.numpy())
+            self.scores.add(case, torch.as_tensor(classes), label[0], None if self.output_dir is None else maps)
+            if self.objects is not None:
+                self.objects.add(case, classes, label[0].numpy())
 
     def _compute(self, engine: Workflow, name: str) -> None:
         self.scores.gather()
+        if self.objects is not None:
+            self.objects.gather()
         for metric in LOGGED:
             engine.state.metrics[metric] = self._mean(metric)
         engine.state.metrics[name] = self._mean(self.key)
@@ -135,6 +143,10 @@ class ImageMetrics:
             **found,
             "cases": self.rows,
         }
+        if self.objects is not None:
+            content["objects"] = {"per_image": self.objects.summary(), "cases": self.objects.rows}
+            quality = self.objects.summary()["panoptic_quality"]
+            logger.info("objects (%d images): panoptic_quality %s", quality["n"], format_interval(quality))
         write_json(folder / "metrics.json", content)
 
 

@@ -1,4 +1,4 @@
-"""A table of the results in a folder, with one row per image and structure, updated after every image."""
+"""A table of the results in a folder, with rows per image, such as one per structure, updated after every image."""
 
 from __future__ import annotations
 
@@ -26,6 +26,20 @@ COLUMNS = (
     "border_irregularity",
     "mean_probability",
 )
+"""Columns of the table of structures."""
+
+OBJECT_COLUMNS = (
+    "case",
+    "object",
+    "area_px",
+    "center_x",
+    "center_y",
+    "box_x",
+    "box_y",
+    "box_width",
+    "box_height",
+)
+"""Columns of the table of single objects, such as cells."""
 
 
 class ImageTable:
@@ -36,18 +50,20 @@ class ImageTable:
 
     Args:
         path: file to write; its folder is created if missing.
+        columns: columns of the table, ``"case"`` first; None for those of structures.
     """
 
-    def __init__(self, path: str | Path) -> None:
+    def __init__(self, path: str | Path, columns: Sequence[str] | None = None) -> None:
         self.path = Path(path)
+        self.columns = COLUMNS if columns is None else tuple(columns)
         self._rows: dict[str, list[dict[str, str]]] | None = None
 
     def put(self, case: str, rows: Sequence[Mapping[str, Any]]) -> None:
-        """Write the rows of a case, with the columns :data:`COLUMNS` except ``"case"``; missing values are empty."""
+        """Write the rows of a case, with the columns of the table except ``"case"``; missing values are empty."""
         rows_by_case = self._read() if self._rows is None else self._rows
         self._rows = rows_by_case
         is_update = case in rows_by_case
-        rows_by_case[case] = [{name: _text(row.get(name)) for name in COLUMNS} | {"case": case} for row in rows]
+        rows_by_case[case] = [{name: _text(row.get(name)) for name in self.columns} | {"case": case} for row in rows]
         self.path.parent.mkdir(parents=True, exist_ok=True)
         if is_update or not self.path.is_file():
             with atomic_write(self.path) as file:
@@ -61,7 +77,7 @@ class ImageTable:
         with open(self.path, newline="", encoding="utf-8") as stream:
             reader = csv.DictReader(stream)
             rows = list(reader)
-        if tuple(reader.fieldnames or ()) != COLUMNS:
+        if tuple(reader.fieldnames or ()) != self.columns:
             self.path.unlink()
             return {}
         rows_by_case: dict[str, list[dict[str, str]]] = {}
@@ -71,7 +87,7 @@ class ImageTable:
 
     def _write(self, file: Path, rows: Sequence[Mapping[str, str]], *, header: bool) -> None:
         with open(file, "w" if header else "a", newline="", encoding="utf-8") as stream:
-            writer = csv.DictWriter(stream, COLUMNS)
+            writer = csv.DictWriter(stream, self.columns)
             if header:
                 writer.writeheader()
             writer.writerows(rows)

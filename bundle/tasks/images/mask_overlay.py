@@ -22,7 +22,12 @@ LINES = 400
 
 
 def overlay(
-    pixels: np.ndarray, classes: np.ndarray, reference: np.ndarray | None = None, *, alpha: float = 0.35
+    pixels: np.ndarray,
+    classes: np.ndarray,
+    reference: np.ndarray | None = None,
+    *,
+    alpha: float = 0.35,
+    objects: np.ndarray | None = None,
 ) -> np.ndarray:
     """Return an image with its predicted classes drawn on it.
 
@@ -34,12 +39,15 @@ def overlay(
         classes: predicted class numbers ``(H, W)``, 0 for the background.
         reference: reference class numbers of the same shape, or None.
         alpha: opacity of the tint, from 0 to 1.
+        objects: numbers of single objects of the same shape, whose borders with each other are drawn, or None.
 
     Returns:
         ``(H, W, 3)``, uint8.
     """
     drawn = pixels.copy() if pixels.dtype == np.uint8 else (pixels // 257).astype(np.uint8)
     width = max(1, round(max(classes.shape) / LINES))
+    if objects is not None:
+        _tint(drawn, borders_between(objects, width), REFERENCE, 1.0)
     if reference is None:
         for value in np.unique(classes[classes > 0]).tolist():
             color, mask = COLORS[(value - 1) % len(COLORS)], classes == value
@@ -68,6 +76,18 @@ def contour(mask: np.ndarray, width: int = 1) -> np.ndarray:
     """
     inner = ndimage.minimum_filter(mask.astype(np.uint8), size=2 * width + 1, mode="nearest")
     return mask & (inner == 0)
+
+
+def borders_between(objects: np.ndarray, width: int = 1) -> np.ndarray:
+    """Return the pixels of objects that are at most ``width`` from another object, along rows or columns.
+
+    Examples:
+        >>> borders_between(np.array([[1, 1, 1, 2, 2, 0]])).astype(int)
+        array([[0, 0, 1, 1, 0, 0]])
+    """
+    highest = ndimage.maximum_filter(objects, size=2 * width + 1, mode="nearest")
+    lowest = ndimage.minimum_filter(np.where(objects > 0, objects, highest), size=2 * width + 1, mode="nearest")
+    return (objects > 0) & (lowest != highest)
 
 
 def _tint(drawn: np.ndarray, mask: np.ndarray, color: Sequence[int], alpha: float) -> None:

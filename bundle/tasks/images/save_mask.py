@@ -19,6 +19,7 @@ from bundle.inference.background_writer import BackgroundWriter, run_or_submit
 from bundle.inference.case_record import RECORD, CaseRecord, record_of_data
 from bundle.io.images import EXIF_ORIENTATION, read_image, stored
 from bundle.io.input_checks import GridMismatchError
+from bundle.metrics.instances import measure_objects, separate_objects
 from bundle.metrics.outline import outline_measures
 from bundle.utils.atomic_write import atomic_write
 from bundle.utils.check_choice import check_choice
@@ -26,13 +27,15 @@ from bundle.utils.label_names import structures_of
 from bundle.utils.parse_bool import parse_bool
 from bundle.utils.write_json import write_json
 
-from .image_table import ImageTable
+from .image_table import OBJECT_COLUMNS, ImageTable
 from .mask_decision import MaskDecision
 from .mask_overlay import overlay
 
 TABLE = "images.csv"
 
-OUTPUTS: dict[str, Any] = {"postfix": "seg", "probability": True, "overlay": True}
+OBJECT_TABLE = "objects.csv"
+
+OUTPUTS: dict[str, Any] = {"postfix": "seg", "probability": True, "overlay": True, "objects": False}
 """Options of the files of an image, with their defaults."""
 
 PNG_COMPRESSION = 3
@@ -88,6 +91,9 @@ class SaveMaskd(MapTransform):
       class as suffix;
     - ``<case>_overlay.jpg``: contour and tint on the image; with a reference in ``label_key``, true and false positives
       and false negatives, see :func:`.mask_overlay.overlay`;
+    - ``<case>_objects.png``, if wanted: the number of the object, such as a cell, that a pixel belongs to, 16-bit gray;
+      touching objects are separated as by :func:`bundle.metrics.instances.separate_objects`. Their measurements are
+      rows of ``objects.csv``, their number and median area stand in the JSON, their borders on the overlay;
     - one row per structure in ``images.csv``, see :class:`.ImageTable`;
     - ``<case>.json``: measurements and provenance, as :class:`.SaveSegmentationd`.
 
@@ -99,7 +105,7 @@ class SaveMaskd(MapTransform):
         levels: gray level of every class in the mask.
         decision: ``threshold`` and ``single_region`` of :class:`.MaskDecision`.
         outputs: ``postfix`` of the mask (``"seg"``; that of ISIC is ``"segmentation"``), and whether ``probability``
-            and ``overlay`` are written (True).
+            and ``overlay`` (True) and single ``objects`` (False) are written.
         image_key: key of the image, whose metadata name the file.
         label_key: key of the reference ``(1, H, W)`` at the size of the file, if any.
         checkpoint: file of the weights, for the JSON.
@@ -140,11 +146,14 @@ class SaveMaskd(MapTransform):
         for name in options:
             check_choice("outputs", name, OUTPUTS)
         self.postfix = str(options["postfix"])
-        self.probability, self.overlay = (parse_bool(name, options[name]) for name in ("probability", "overlay"))
+        self.probability, self.overlay, self.objects = (
+            parse_bool(name, options[name]) for name in ("probability", "overlay", "objects")
+        )
         self.label_names, self.output_dir = dict(label_names), Path(str(output_dir))
         self.levels = np.array([0, *levels], dtype=np.uint8)
         self.image_key, self.label_key, self.checkpoint = image_key, label_key, checkpoint
         self.writer, self.table = writer, ImageTable(self.output_dir / TABLE)
+        self.object_table = ImageTable(self.output_dir / OBJECT_TABLE, OBJECT_COLUMNS)
 
     def __call__(self, data: Mapping[Hashable, Any]) -> dict[Hashable, Any]:
         """Write the files of one image and complete its record, ``data["record"]``.
@@ -186,9 +195,13 @@ class SaveMaskd(MapTransform):
             for ending, values in self._maps(found).items():
                 files.append(self.output_dir / f"{record.case}_probability{ending}.png")
                 save_gray_png(np.round(values * 255).astype(np.uint8), files[-1], orientation)
+        objects = separate_objects(classes > 0) if self.objects else None
+        if objects is not None:
+            files.append(self.output_dir / f"{record.case}_objects.png")
+            save_gray_png(objects.astype(np.uint16), files[-1], orientation)
         if self.overlay:
             files.append(self.output_dir / f"{record.case}_overlay.jpg")
-            drawn = Image.fromarray(overlay(read_image(record.file).pixels, classes, reference))
+            drawn = Image.fromarray(overlay(read_image(record.file).pixels, classes, reference, objects=objects))
             with atomic_write(files[-1]) as file:
                 drawn.save(file, "JPEG", quality=90, subsampling=0)
         labels = self._measures(found, classes)
@@ -199,8 +212,17 @@ class SaveMaskd(MapTransform):
             "threshold": self.decision.threshold if len(found) == 1 else None,
             "labels": labels,
         }
+        if objects is not None:
+            results["objects"] = self._tabulate(record.case, objects)
         record.complete(results, files=files, checkpoint=self.checkpoint)
         write_json(self.output_dir / f"{record.case}.json", record.to_json())
+
+    def _tabulate(self, case: str, objects: np.ndarray) -> dict[str, Any]:
+        """Write the rows of the objects of an image, and return what its JSON says of them."""
+        measured = measure_objects(objects)
+        self.object_table.put(case, measured)
+        areas = [row["area_px"] for row in measured]
+        return {"count": len(areas), "median_area_px": float(np.median(areas)) if areas else None}
 
     def _maps(self, found: np.ndarray) -> dict[str, np.ndarray]:
         if len(found) == 1:
@@ -226,7 +248,7 @@ class SaveMaskd(MapTransform):
 
 
 def save_gray_png(pixels: np.ndarray, path: Path, orientation: int = 1) -> None:
-    """Write upright pixels ``(H, W)``, uint8, as a gray PNG with an EXIF orientation."""
+    """Write upright pixels ``(H, W)``, uint8 or uint16, as a gray PNG with an EXIF orientation."""
     image = Image.fromarray(np.ascontiguousarray(stored(pixels, orientation)))
     exif = image.getexif()
     if orientation != 1:
