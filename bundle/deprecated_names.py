@@ -128,6 +128,7 @@ NAMES: dict[str, dict[str, str]] = {
         "pooled_interval": "tasks.spine.pooled_interval",
         "summarize_discs": "tasks.spine.summarize_discs",
     },
+    "networks": {"load_torchvision_weights": "networks.load_pretrained"},
     "report": {
         "ActivationMaps": "explain.ActivationMaps",
         "ClassMaps": "explain.ClassMaps",

@@ -52,7 +52,4 @@ class ObjectScores:
 
     def summary(self) -> dict[str, dict[str, float | int]]:
         """Return, by metric, the mean over images with its 95 % interval; images without a value do not count."""
-        return {
-            metric: mean_interval([row[metric] for row in self.rows])
-            for metric in OBJECT_METRICS
-        }
+        return {metric: mean_interval([row[metric] for row in self.rows]) for metric in OBJECT_METRICS}

@@ -1,5 +1,9 @@
 """Networks, one per file, their registry, and loading of their weights."""
 
+from functools import partial
+
+from bundle.deprecated_names import deprecated_name
+
 from .anatomynet import AnatomyNet
 from .arlnet import ARLNet
 from .attention_deeplab import AttentionDeepLabV3Plus
@@ -66,3 +70,5 @@ __all__ = [
     "load_pretrained",
     "load_weights",
 ]
+
+__getattr__ = partial(deprecated_name, "networks")
