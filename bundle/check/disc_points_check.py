@@ -19,13 +19,17 @@ DISTANCES = (5.0, 80.0)
 """Least and greatest distance of neighboring discs in mm; beyond them one of the two is wrong."""
 
 
-def read_points(file: str) -> list[Disc]:
+def read_points(file: str, image: MetaTensor | None = None) -> list[Disc]:
     """Read the discs of a file.
+
+    Args:
+        file: the file.
+        image: ``(1, D, H, W)``, where it could be read; voxels in a CSV must agree with it.
 
     Raises:
         DiscFileError: when it cannot be used.
     """
-    return read_discs(file)
+    return read_discs(file, affine=None if image is None else np.asarray(image.affine))
 
 
 def check_points(reading: Reading, discs: list[Disc], image: MetaTensor | None) -> None:

@@ -120,7 +120,7 @@ def _read_label(
     if file is None:
         return
     if reading.item.kind == "discs":
-        points = reading.attempt(partial(read_points, file))
+        points = reading.attempt(partial(read_points, file, image))
         if points is not None:
             check_points(reading, points, image)
         return

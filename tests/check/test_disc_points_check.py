@@ -12,7 +12,7 @@ from monai.data import MetaTensor
 from bundle.check.disc_points_check import check_points, read_points
 from bundle.check.findings import Reading
 from bundle.check.items import Item
-from bundle.tasks.spine.discs import Disc, write_disc_csv
+from bundle.tasks.spine.discs import Disc, DiscFileError, write_disc_csv
 
 
 def new() -> Reading:
@@ -74,3 +74,11 @@ def test_an_image_between_two_orientations_has_no_image() -> None:
 def test_points_are_read_from_a_file(tmp_path: Path) -> None:
     write_disc_csv([Disc(3, (1, 2, 3))], tmp_path / "a.csv")
     assert [disc.value for disc in read_points(str(tmp_path / "a.csv"))] == [3]
+
+
+def test_a_voxel_that_is_not_that_of_the_mm_is_found_with_the_image(tmp_path: Path) -> None:
+    write_disc_csv([Disc(3, (5, 20, 30))], tmp_path / "a.csv", affine=np.eye(4))
+    (tmp_path / "a.csv").write_text((tmp_path / "a.csv").read_text().replace(",5,20,30,", ",5,20,33,"))
+    assert len(read_points(str(tmp_path / "a.csv"))) == 1
+    with pytest.raises(DiscFileError, match=r"C2-C3 is in voxel \[5, 20, 33\].*change the mm, and clear i, j, k"):
+        read_points(str(tmp_path / "a.csv"), image(np.eye(4)))

@@ -68,3 +68,23 @@ def test_a_csv_that_cannot_be_read_is_refused(tmp_path: Path) -> None:
     (tmp_path / "a.csv").write_bytes(b"\xff\xfe\x00")
     with pytest.raises(DiscFileError, match=r"a.csv: cannot be read"):
         read_disc_csv(tmp_path / "a.csv")
+
+
+def test_the_values_have_the_numbering_and_are_read_by_the_names(tmp_path: Path) -> None:
+    discs = [Disc(2, (1.0, 2.0, 9.0)), *DISCS]
+    for numbering, values in (("totalspineseg", ["", "63", "100"]), ("sct_template", ["2", "3", "25"])):
+        write_disc_csv(discs, tmp_path / "a.csv", numbering=numbering)
+        with open(tmp_path / "a.csv", newline="") as stream:
+            assert [row["level_value"] for row in csv.DictReader(stream)] == values
+        assert [disc.value for disc in read_disc_csv(tmp_path / "a.csv")] == [2, 3, 25]
+
+
+def test_voxel_and_mm_must_agree_where_the_image_is_known(tmp_path: Path) -> None:
+    write_disc_csv(DISCS, tmp_path / "a.csv", affine=AFFINE)
+    assert read_disc_csv(tmp_path / "a.csv", affine=AFFINE)[1] == DISCS[1]
+    text = (tmp_path / "a.csv").read_text()
+    (tmp_path / "a.csv").write_text(text.replace(",280,", ",282,"))
+    with pytest.raises(DiscFileError, match=r"line 3: L5-S1 is in voxel \[282, .*of voxel \[280, .*change the mm"):
+        read_disc_csv(tmp_path / "a.csv", affine=AFFINE)
+    (tmp_path / "a.csv").write_text(text.replace(",280,46,7,", ",,,,"))
+    assert len(read_disc_csv(tmp_path / "a.csv", affine=AFFINE)) == 2

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 import torch
@@ -9,8 +11,7 @@ from helpers.phantoms import rotation
 from monai.data import MetaTensor
 
 from bundle.tasks.spine import DecodeDiscsd
-from bundle.tasks.spine.disc_decode import numbering_certainty, without_choice
-from bundle.tasks.spine.discs import Candidates, SkeletonPrior, make_heatmaps
+from bundle.tasks.spine.discs import SkeletonPrior, make_heatmaps
 from bundle.tasks.spine.sagittal_slab import SLAB_POSITIONS
 
 LEVELS = (20, 21, 22, 23, 24, 25)
@@ -125,27 +126,26 @@ def test_uncertainty_about_the_level_does_not_move_a_disc(skeleton: SkeletonPrio
     assert max(errors["kept"]) > 3.0
 
 
-def test_the_numbering_of_clear_discs_is_certain(skeleton: SkeletonPrior) -> None:
-    numbering = DecodeDiscsd("pred", skeleton=skeleton, first_level=20)(slabs_of(spine(skeleton), [0.0]))["numbering"]
-    assert numbering["certainty"] == 1.0
-    assert numbering["lead"] > 20
+def test_the_certainty_of_the_numbering_is_added(skeleton: SkeletonPrior) -> None:
+    data = DecodeDiscsd("pred", skeleton=skeleton, first_level=20)(slabs_of(spine(skeleton), [0.0]))
+    assert data["numbering"].status == "certain"
+    assert DecodeDiscsd("pred", skeleton=skeleton, first_level=20)(slabs_of({}, [0.0]))["numbering"] is None
 
 
-def test_maps_that_fit_two_levels_make_the_numbering_uncertain(skeleton: SkeletonPrior) -> None:
-    case = slabs_of(spine(skeleton), [0.0])
-    clear = DecodeDiscsd("pred", skeleton=skeleton, first_level=20)(case)["numbering"]
-    case["pred"] = torch.maximum(case["pred"], case["pred"].roll(-1, dims=1))
-    doubtful = DecodeDiscsd("pred", skeleton=skeleton, first_level=20)(case)["numbering"]
-    assert 0 <= doubtful["lead"] < clear["lead"] / 4
+def test_impossible_numbers_of_vertebrae_are_refused(skeleton: SkeletonPrior) -> None:
+    with pytest.raises(ValueError, match="4 to 6 lumbar ones, got 12, 3"):
+        DecodeDiscsd("pred", skeleton=skeleton, lumbar_vertebrae=3)
 
 
-def test_a_numbering_that_leads_by_nothing_is_as_certain_as_another() -> None:
-    assert numbering_certainty(0.0) == {"certainty": 0.5, "lead": 0.0}
-    assert numbering_certainty(1e6) == {"certainty": 1.0, "lead": 1e6}
-
-
-def test_only_the_chosen_candidates_are_left_away() -> None:
-    both = Candidates(np.array([[1.0, 2.0], [3.0, 4.0]]), np.array([0.5, 0.9]))
-    first, second = without_choice([both, both], [1, None])
-    assert (first.positions.tolist(), first.confidence.tolist()) == ([[1.0, 2.0]], [0.5])
-    assert second is both
+def test_a_part_that_is_off_by_one_level_is_corrected_by_its_gap(skeleton: SkeletonPrior) -> None:
+    """The upper discs respond on the channel above theirs, so the levels would skip one over a gap of one disc."""
+    places = spine(skeleton)
+    case = slabs_of(places, [0.0])
+    maps = case["pred"].clone()
+    case["pred"][:, :3] = 0.3 * maps[:, :3] + 0.7 * maps[:, 1:4]
+    case["pred"][:, 3] *= 0.3
+    with_gaps = replace(skeleton, gap_spread=np.ones(5))
+    found = DecodeDiscsd("pred", skeleton=with_gaps, first_level=20)(case)["discs"]
+    assert [disc.value for disc in found] == [21, 22, 23, 24, 25]
+    for disc in found:
+        np.testing.assert_allclose(disc.position, places[disc.value], atol=0.5)

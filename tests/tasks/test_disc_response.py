@@ -11,6 +11,7 @@ from monai.data import MetaTensor
 
 from bundle.tasks.spine import DiscResponsed
 from bundle.tasks.spine.discs import Disc
+from bundle.tasks.spine.discs.level_certainty import LevelCertainty
 
 AFFINE = np.array([[0, 0, 2.0, -10], [0, -1.5, 0, 30], [-1.0, 0, 0, 5], [0, 0, 0, 1]])
 SHAPE = (9, 8, 7)
@@ -51,3 +52,8 @@ def test_the_discs_within_the_file_are_listed_in_world_mm(tmp_path: Path) -> Non
         "voxel": [1, 2, 3],
         "confidence": 0.5,
     }
+
+
+def test_the_certainty_of_the_numbering_is_in_the_response(tmp_path: Path) -> None:
+    data = {**case(tmp_path), "numbering": LevelCertainty(0.5, ("no end of the spine in view",))}
+    assert DiscResponsed("discs")(data)["result"]["numbering"] == "uncertain"

@@ -3,7 +3,7 @@ from __future__ import annotations
 import pytest
 
 from bundle.tasks.spine.discs import LEVEL_NAMES, from_totalspineseg, level_name, level_number, to_totalspineseg
-from bundle.tasks.spine.discs.levels import OTHER_LANDMARKS, TOTALSPINESEG, disc_number
+from bundle.tasks.spine.discs.levels import OTHER_LANDMARKS, TOTALSPINESEG, disc_number, disc_value
 
 NAMES = [
     *("C1-top", "C1-C2", "C2-C3", "C3-C4", "C4-C5", "C5-C6", "C6-C7", "C7-T1"),
@@ -53,5 +53,10 @@ def test_what_is_not_a_disc_is_refused() -> None:
         to_totalspineseg(2)
     with pytest.raises(ValueError, match=r"50 is not a disc in TotalSpineSeg's numbering"):
         from_totalspineseg(50)
-    with pytest.raises(ValueError, match=r"numbering must be one of sct, totalspineseg, sct_template, got 'tss'"):
+    with pytest.raises(ValueError, match="must be one of sct, totalspineseg, verse, sct_template, got 'tss'"):
         disc_number(3, "tss")
+
+
+def test_verse_has_100_more_than_the_vertebra_above() -> None:
+    assert [disc_value(number, "verse") for number in (1, 2, 3, 25)] == [None, 101, 102, 124]
+    assert [disc_number(value, "verse") for value in (100, 101, 102, 124, 125)] == [None, 2, 3, 25, None]

@@ -11,7 +11,7 @@ from helpers.phantoms import write_nifti
 from monai.data import MetaTensor
 
 from bundle.io.input_checks import GridMismatchError
-from bundle.tasks.spine.discs import DiscFileError
+from bundle.tasks.spine.discs import Disc, DiscFileError, write_disc_csv
 from bundle.tasks.spine.load_disc_points import LoadDiscPointsd
 
 
@@ -79,3 +79,13 @@ def test_some_point_lies_in_the_image(tmp_path: Path) -> None:
         LoadDiscPointsd("label")({"label": file, "image": moved})
     empty = write_points(tmp_path / "empty.json")
     assert LoadDiscPointsd("label")({"label": empty, "image": image})["points"].shape == (0, 4)
+
+
+def test_voxel_and_mm_of_a_csv_agree_with_the_image(tmp_path: Path) -> None:
+    image = MetaTensor(torch.zeros(1, 5, 6, 30), affine=torch.eye(4))
+    write_disc_csv([Disc(3, (1.0, 2.0, 20.0))], tmp_path / "a.csv", affine=np.eye(4))
+    assert len(LoadDiscPointsd("label")({"label": tmp_path / "a.csv", "image": image})["points"]) == 1
+    text = (tmp_path / "a.csv").read_text().replace(",1,2,20,", ",1,2,18,")
+    (tmp_path / "a.csv").write_text(text)
+    with pytest.raises(DiscFileError, match=r"a\.csv: line 2: C2-C3 is in voxel \[1, 2, 18\]"):
+        LoadDiscPointsd("label")({"label": tmp_path / "a.csv", "image": image})

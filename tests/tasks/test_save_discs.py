@@ -14,6 +14,7 @@ from monai.data import MetaTensor
 from bundle.inference import CaseRecord
 from bundle.tasks.spine import SaveDiscsd
 from bundle.tasks.spine.discs import Disc, read_discs
+from bundle.tasks.spine.discs.level_certainty import LevelCertainty
 
 DISCS = [Disc(2, (4.0, 5.0, 30.0), 0.5), Disc(3, (4.2, 6.1, 18.0), 0.75), Disc(4, (4.0, 7.0, 6.4), None)]
 
@@ -66,13 +67,6 @@ def test_the_record_lists_outputs_and_inputs(image: MetaTensor, tmp_path: Path) 
     assert record["seconds"] is None
 
 
-def test_the_json_has_the_certainty_of_the_numbering(image: MetaTensor, tmp_path: Path) -> None:
-    numbering = {"certainty": 0.98, "lead": 4.0}
-    case = {"discs": DISCS, "image": image, "numbering": numbering}
-    record = SaveDiscsd("discs", output_dir=tmp_path / "out")(case)["record"].to_json()
-    assert record["numbering"] == numbering
-
-
 def test_the_provenance_is_in_the_json_for_a_later_run(image: MetaTensor, tmp_path: Path) -> None:
     provenance = {"settings": "s", "input": "i"}
     case = {"discs": DISCS, "image": image, "record": CaseRecord("a", started=0.0, provenance=provenance)}
@@ -85,6 +79,37 @@ def test_a_disc_outside_the_image_is_skipped_with_a_remark(image: MetaTensor, tm
     record = saved(image, tmp_path / "out", [*DISCS, Disc(5, (4.0, 7.0, -6.0))])
     assert [disc["value"] for disc in record["discs"]] == [2, 3, 4]
     assert record["remarks"] == ["C4-C5 was found outside the image and skipped"]
+
+
+def test_no_point_outside_the_image_is_written(image: MetaTensor, tmp_path: Path) -> None:
+    """Its voxel would be -1 below the last one, which has the index 35 and the height 0."""
+    record = saved(image, tmp_path / "out", [*DISCS, Disc(5, (4.0, 7.0, -0.7))])
+    assert [disc["value"] for disc in record["discs"]] == [2, 3, 4]
+    assert record["remarks"] == ["C4-C5 was found outside the image and skipped"]
+
+
+@pytest.mark.parametrize(("right", "slice_"), [(-0.8, 0), (9.9, 9)])
+def test_a_point_next_to_the_outermost_slice_is_moved_into_it(
+    right: float, slice_: int, image: MetaTensor, tmp_path: Path
+) -> None:
+    record = saved(image, tmp_path / "out", [Disc(5, (right, 7.0, 10.0))])
+    assert record["discs"][0]["voxel"][0] == slice_
+    assert record["discs"][0]["position"] == [slice_, 7.0, 10.0]
+
+
+def test_the_certainty_of_the_numbering_is_in_the_json(image: MetaTensor, tmp_path: Path) -> None:
+    certainty = LevelCertainty(0.75, ("no end of the spine in view", "another numbering"))
+    case = {"discs": DISCS, "image": image, "numbering": certainty}
+    record = SaveDiscsd("discs", output_dir=tmp_path / "out")(case)["record"].to_json()
+    assert (record["numbering"], record["numbering_probability"]) == ("uncertain", 0.75)
+    assert record["numbering_reasons"] == ["no end of the spine in view", "another numbering"]
+    assert record["remarks"] == ["numbering uncertain: no end of the spine in view; another numbering"]
+
+
+def test_a_certain_numbering_has_no_remark(image: MetaTensor, tmp_path: Path) -> None:
+    case = {"discs": DISCS, "image": image, "numbering": LevelCertainty(0.99)}
+    record = SaveDiscsd("discs", output_dir=tmp_path / "out")(case)["record"].to_json()
+    assert (record["numbering"], record["remarks"]) == ("certain", [])
 
 
 def test_discs_that_the_template_of_the_spinal_cord_toolbox_lacks_are_not_in_its_label_map(
@@ -118,3 +143,10 @@ def test_the_label_map_may_have_the_numbers_of_totalspineseg(image: MetaTensor, 
 def test_unknown_options_are_refused(name: str, tmp_path: Path) -> None:
     with pytest.raises(ValueError, match=f"{name} must be one of .*, got 'other'"):
         SaveDiscsd("discs", output_dir=tmp_path, **{name: "other"})
+
+
+def test_points_of_interest_of_tptbox_are_written_on_request(image: MetaTensor, tmp_path: Path) -> None:
+    record = saved(image, tmp_path / "out", save_pois="true")
+    assert "spine_poi.json" in record["files"]
+    found = read_discs(tmp_path / "out" / "spine_poi.json")
+    np.testing.assert_allclose([disc.position for disc in found], [disc.position for disc in DISCS], atol=1e-3)

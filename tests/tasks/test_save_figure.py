@@ -13,6 +13,7 @@ from torch import nn
 
 from bundle.tasks.spine import SaveDiscFigured, save_figure
 from bundle.tasks.spine.discs import Disc
+from bundle.tasks.spine.discs.level_certainty import LevelCertainty
 
 
 class Gated(nn.Module):
@@ -52,6 +53,12 @@ def test_without_discs_the_middle_is_drawn(drawn: list, tmp_path: Path) -> None:
     SaveDiscFigured("discs", output_dir=tmp_path)({**case([]), "case": "other"})
     assert drawn[0]["title"] == "other"
     assert np.unique(drawn[0]["image"]).tolist() == [1.0]
+
+
+def test_the_title_states_how_certain_the_numbering_is(drawn: list, tmp_path: Path) -> None:
+    certainty = LevelCertainty(0.621, ("no end of the spine in view",))
+    SaveDiscFigured("discs", output_dir=tmp_path)({**case([]), "case": "a", "numbering": certainty})
+    assert drawn[0]["title"] == "a\nnumbering uncertain, p = 0.62"
 
 
 def test_the_gate_of_a_network_is_drawn_next_to_it(drawn: list, tmp_path: Path) -> None:

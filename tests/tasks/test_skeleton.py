@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import json
 import logging
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -126,6 +127,7 @@ def test_a_prior_survives_its_file(tmp_path: Path) -> None:
     assert (loaded.levels, loaded.counts, loaded.source) == (prior.levels, prior.counts, "two cases")
     np.testing.assert_array_equal(loaded.means, prior.means)
     np.testing.assert_array_equal(loaded.spread, prior.spread)
+    np.testing.assert_array_equal(loaded.gap_spread, prior.gap_spread)
     content = json.loads((tmp_path / "skeleton.json").read_text())
     assert (content["unit"], content["axes"], content["discs"][0]["cases"]) == ("mm", "AS", 2)
 
@@ -166,6 +168,8 @@ def test_a_missing_file_is_named() -> None:
         ({"spread": np.full((2, 2), -1.0)}, "not negative"),
         ({"levels": (3, 3)}, "ascending"),
         ({"means": np.zeros((2, 2))}, "follow each other downward"),
+        ({"gap_spread": np.ones(2)}, "needs 1 finite numbers"),
+        ({"gap_spread": np.array([-1.0])}, "needs 1 finite numbers"),
     ],
 )
 def test_an_impossible_skeleton_is_refused(change: dict, message: str) -> None:
@@ -173,3 +177,79 @@ def test_an_impossible_skeleton_is_refused(change: dict, message: str) -> None:
     SkeletonPrior(**good)
     with pytest.raises(ValueError, match=message):
         SkeletonPrior(**good | change)
+
+
+def test_the_spread_of_a_gap_is_that_of_the_distances_in_the_size_of_the_body() -> None:
+    cases = [case([18, 19, 20, 21, 22], scale, noise=2) for scale in (0.8, 1.0, 1.2)]
+    cases.append(case([20, 21, 22], 0.9, noise=1))
+    prior = SkeletonPrior.fit(cases)
+    expected = []
+    for upper, lower in zip(prior.levels, prior.levels[1:], strict=False):
+        rests = []
+        for table in cases:
+            rows = [prior.levels.index(value) for value in table[:, 0]]
+            if {upper, lower} <= set(table[:, 0]):
+                scale, _ = align(prior.means[rows], table[None, :, 2:])
+                first, second = (table[table[:, 0] == value][0, 2:] for value in (upper, lower))
+                means = prior.means[prior.levels.index(upper)] - prior.means[prior.levels.index(lower)]
+                rests.append(np.linalg.norm(first - second) / scale[0] - np.linalg.norm(means))
+        expected.append(np.sqrt(np.mean(np.square(rests))))
+    np.testing.assert_allclose(prior.gap_spread, expected)
+
+
+def test_the_spread_of_a_gap_that_no_case_shows_is_interpolated() -> None:
+    prior = SkeletonPrior.fit([case([18, 19, 22, 23], scale, noise=2) for scale in (0.8, 1.1)])
+    first, last = prior.gap_spread[0], prior.gap_spread[-1]
+    np.testing.assert_allclose(prior.gap_spread, np.linspace(first, last, 5))
+    lonely = SkeletonPrior.fit([case([18, 20], noise=2), case([18, 20], 1.2, noise=1)])
+    assert lonely.gap_spread.shape == (2,)
+
+
+def test_a_file_of_an_earlier_version_has_no_spread_of_gaps(tmp_path: Path) -> None:
+    prior = SkeletonPrior.fit([case([18, 19, 20])])
+    replace(prior, gap_spread=None).save(tmp_path / "skeleton.json")
+    assert SkeletonPrior.load(tmp_path / "skeleton.json").gap_spread is None
+
+
+def full_prior(gap_spread: np.ndarray | None) -> SkeletonPrior:
+    means = np.column_stack([np.zeros(24), -np.cumsum(np.linspace(15, 35, 24))])
+    return SkeletonPrior(tuple(range(2, 26)), means, np.full((24, 2), 5.0), (1,) * 24, gap_spread=gap_spread)
+
+
+@pytest.mark.parametrize(("counts", "value"), [({"lumbar": 4}, 24), ({"thoracic": 11}, 19)])
+@pytest.mark.parametrize("gap_spread", [None, np.arange(1.0, 24.0)])
+def test_with_a_vertebra_less_its_disc_is_missing_and_the_others_close_up(
+    counts: dict, value: int, gap_spread: np.ndarray | None
+) -> None:
+    prior = full_prior(gap_spread)
+    changed, row = prior.with_counts(**counts), value - 2
+    assert changed.levels == tuple(level for level in prior.levels if level != value)
+    gap = changed.means[row - 1] - changed.means[row]
+    np.testing.assert_allclose(gap, prior.means[row] - prior.means[row + 1])
+    assert (changed.gap_spread is None) == (gap_spread is None)
+    if gap_spread is not None:
+        assert changed.gap_spread[row - 1] == prior.gap_spread[row]
+
+
+@pytest.mark.parametrize(("counts", "value"), [({"lumbar": 6}, 24), ({"thoracic": 13}, 19)])
+@pytest.mark.parametrize("gap_spread", [None, np.arange(1.0, 24.0)])
+def test_with_a_vertebra_more_a_gap_is_that_of_two_discs(
+    counts: dict, value: int, gap_spread: np.ndarray | None
+) -> None:
+    prior = full_prior(gap_spread)
+    changed, row = prior.with_counts(**counts), value - 2
+    assert changed.levels == prior.levels
+    np.testing.assert_allclose(
+        changed.means[row] - changed.means[row + 1], 2 * (prior.means[row] - prior.means[row + 1])
+    )
+    if gap_spread is not None:
+        np.testing.assert_allclose(changed.gap_spread[row], prior.gap_spread[row] * np.sqrt(2))
+
+
+def test_usual_counts_and_levels_out_of_the_prior_change_nothing() -> None:
+    prior = full_prior(None)
+    assert prior.with_counts() is prior
+    short = SkeletonPrior.fit([case([20, 21, 22])])
+    assert short.with_counts(lumbar=4, thoracic=13) is short
+    with pytest.raises(ValueError, match="11 to 13 thoracic and 4 to 6 lumbar ones, got 12, 7"):
+        prior.with_counts(lumbar=7)

@@ -17,12 +17,14 @@ OPTIONS: dict[str, Any] = {
     "confidence_weight": 6.0,
     "min_gap": 4.0,
     "min_spread": 4.0,
+    "min_gap_spread": 3.0,
 }
 
 
 def make_prior(count: int, rng: np.random.Generator, first: int = 10) -> SkeletonPrior:
     means = np.stack([rng.normal(0, 8, count), -np.cumsum(rng.uniform(15, 35, count))], 1)
-    return SkeletonPrior(tuple(range(first, first + count)), means, rng.uniform(2, 9, (count, 2)), (1,) * count)
+    spread, gaps = rng.uniform(2, 9, (count, 2)), rng.uniform(1, 6, count - 1)
+    return SkeletonPrior(tuple(range(first, first + count)), means, spread, (1,) * count, gap_spread=gaps)
 
 
 def make_candidates(prior: SkeletonPrior, most: int, rng: np.random.Generator) -> list[Candidates]:
@@ -58,8 +60,22 @@ def cost_of(choice: tuple, found: list[Candidates], prior: SkeletonPrior, o: dic
             continue
         shift = points[a] - scale * prior.means[a]
         rests = {c: (points[c] - shift - scale * prior.means[c]) / scale for c in taken}
-        costs.append(base + sum(((rests[c] / np.maximum(prior.spread[c], o["min_spread"])) ** 2).sum() for c in taken))
+        shape = sum(((rests[c] / np.maximum(prior.spread[c], o["min_spread"])) ** 2).sum() for c in taken)
+        costs.append(base + shape + gap_cost(points, scale, prior, o))
     return min(costs)
+
+
+def gap_cost(points: dict[int, np.ndarray], scale: float, prior: SkeletonPrior, o: dict) -> float:
+    """Return the cost of the distances of consecutive discs."""
+    if prior.gap_spread is None:
+        return 0.0
+    total = 0.0
+    for upper, lower in itertools.pairwise(sorted(points)):
+        seen = np.linalg.norm(points[lower] - points[upper]) / scale
+        expected = np.linalg.norm(prior.means[lower] - prior.means[upper])
+        variance = sum(max(prior.gap_spread[c], o["min_gap_spread"]) ** 2 for c in range(upper, lower))
+        total += (seen - expected) ** 2 / variance
+    return total
 
 
 def brute_force(found: list[Candidates], prior: SkeletonPrior, o: dict) -> float:

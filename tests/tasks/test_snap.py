@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 from bundle.tasks.spine.discs import Candidates, snap_candidates
+from bundle.tasks.spine.discs.snap import share_candidates
 
 PLACES = Candidates(np.array([[0.0, 0.0], [0.0, 20.0], [0.0, 40.0]]), np.ones(3))
 
@@ -46,3 +47,17 @@ def test_without_a_place_nothing_moves() -> None:
 def test_a_negative_reach_is_refused() -> None:
     with pytest.raises(ValueError, match="reach must be 0 or more, got -1"):
         snap_candidates([], PLACES, reach=-1)
+
+
+def test_a_level_gets_the_candidates_of_its_neighbors_with_its_own_response() -> None:
+    found = [candidates((0, 60, 0.9)), candidates(), candidates((0, 30, 0.8), (1, 61, 0.4)), candidates((9, 9, 0.5))]
+
+    def response(channel: int, positions: np.ndarray) -> np.ndarray:
+        return positions[:, 1] / 100 + channel
+
+    shared = share_candidates(found, response, distance=8.0)
+    assert [len(of) for of in shared] == [1, 2, 3, 3]
+    np.testing.assert_array_equal(shared[1].positions, [[0, 60], [0, 30]])
+    np.testing.assert_allclose(shared[1].confidence, [1.6, 1.3])
+    np.testing.assert_array_equal(shared[2].positions, [[0, 30], [1, 61], [9, 9]])
+    np.testing.assert_allclose(shared[2].confidence, [0.8, 0.4, 2.09])

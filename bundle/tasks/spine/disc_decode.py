@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from abc import abstractmethod
 from collections.abc import Hashable, Mapping, Sequence
 from typing import Any
@@ -13,12 +12,15 @@ from monai.config import KeysCollection
 from monai.transforms import MapTransform
 
 from .discs.disc_points import Disc, point_of
+from .discs.level_certainty import LevelCertainty, number_discs
 from .discs.peak_candidates import Candidates, find_candidates
 from .discs.skeleton import SkeletonPrior
-from .discs.skeleton_search import search_skeleton
-from .discs.snap import snap_candidates
+from .discs.snap import share_candidates, snap_candidates
 from .sagittal_slab import SLAB_POSITIONS
 from .slab_geometry import pixels_to_world, voxel_size
+
+NUMBERING = "numbering"
+"""Key of the certainty of the numbering of a case."""
 
 PEAKS: dict[str, Any] = {"threshold": 0.35, "count": 4, "min_distance": 8.0}
 """Default options of :func:`bundle.tasks.spine.discs.find_candidates`."""
@@ -55,31 +57,40 @@ class SlabDecoderd(MapTransform):
     ) -> None:
         super().__init__(keys, allow_missing_keys)
         self.first_level, self.image_key, self.stride = first_level, image_key, stride
-        self.numbering: dict[str, float] = {}
 
     def __call__(self, data: Mapping[Hashable, Any]) -> dict[Hashable, Any]:
         """Add the discs, a list of :class:`bundle.tasks.spine.discs.Disc` from head to foot, as ``"discs"``.
 
-        ``"numbering"`` is how certain their levels are, see :func:`numbering_certainty`.
+        The certainty of their numbering is added as ``"numbering"``, None if unknown.
         """
         d = dict(data)
         for key in self.key_iterator(d):
             maps = torch.as_tensor(d[key]).detach().float().cpu()
             slabs = d[self.image_key]
-            d["discs"] = self.decode(maps, np.asarray(slabs.affine, dtype=float), slabs.meta[SLAB_POSITIONS])
-            d["numbering"] = self.numbering
+            affine = np.asarray(slabs.affine, dtype=float)
+            d["discs"], d[NUMBERING] = self.decode(maps, affine, slabs.meta[SLAB_POSITIONS])
         return d
 
     @abstractmethod
-    def decode(self, maps: torch.Tensor, affine: np.ndarray, positions: Sequence[float]) -> list[Disc]:
-        """Return the discs in maps ``(N, C, a, s)`` of slabs with an affine and positions in mm along R."""
+    def decode(
+        self, maps: torch.Tensor, affine: np.ndarray, positions: Sequence[float]
+    ) -> tuple[list[Disc], LevelCertainty | None]:
+        """Return the discs in maps ``(N, C, a, s)`` of slabs with an affine and positions in mm along R.
+
+        The second value is the certainty of their numbering, None if unknown.
+        """
+
+    def values_at(self, maps: torch.Tensor, pixels: np.ndarray) -> np.ndarray:
+        """Return the values ``(..., n)`` of maps ``(..., a, s)`` at the cells of pixels ``(n, 2)``."""
+        rows, columns = ((pixels + 0.5) / self.stride - 0.5).round().astype(int).T
+        found = maps[..., rows.clip(0, maps.shape[-2] - 1), columns.clip(0, maps.shape[-1] - 1)]
+        return np.asarray(found.double().numpy())
 
     def position(
         self, maps: torch.Tensor, pixel: np.ndarray, affine: np.ndarray, positions: Sequence[float]
     ) -> tuple[float, float, float]:
         """Return R, A and S in mm of a disc at a pixel ``(2,)``, by the maps ``(N, a, s)`` of its level."""
-        row, column = ((pixel + 0.5) / self.stride - 0.5).round().astype(int)
-        response = maps[:, row.clip(0, maps.shape[1] - 1), column.clip(0, maps.shape[2] - 1)].double().numpy()
+        response = self.values_at(maps, pixel[None])[:, 0]
         weight = (response - SLAB_FRACTION * response.max()).clip(min=MIN_WEIGHT)
         lateral = float(np.average(positions, weights=weight)) / float(np.linalg.norm(affine[:3, 0]))
         return point_of(pixels_to_world(pixel[None], affine, lateral)[0])
@@ -103,6 +114,8 @@ class DecodeDiscsd(SlabDecoderd):
             :func:`bundle.tasks.spine.discs.find_candidates`; defaults in :data:`PEAKS`.
         snap_mm: largest distance by which a candidate is moved to the nearest disc of any level; 0 moves none.
         search: options of :func:`bundle.tasks.spine.discs.search_skeleton`.
+        thoracic_vertebrae: expected number, 11, 12 or 13.
+        lumbar_vertebrae: expected number, 4, 5 or 6.
         allow_missing_keys: skip missing keys.
 
     Examples:
@@ -128,6 +141,8 @@ class DecodeDiscsd(SlabDecoderd):
         peaks: Mapping[str, Any] | None = None,
         snap_mm: float = 10.0,
         search: Mapping[str, Any] | None = None,
+        thoracic_vertebrae: int = 12,
+        lumbar_vertebrae: int = 5,
         allow_missing_keys: bool = False,
     ) -> None:
         super().__init__(
@@ -135,22 +150,32 @@ class DecodeDiscsd(SlabDecoderd):
         )
         self.skeleton, self.snap_mm = skeleton, snap_mm
         self.peaks, self.search = {**PEAKS, **(peaks or {})}, dict(search or {})
+        self.vertebrae = {"thoracic": thoracic_vertebrae, "lumbar": lumbar_vertebrae}
+        skeleton.with_counts(**self.vertebrae)
 
-    def decode(self, maps: torch.Tensor, affine: np.ndarray, positions: Sequence[float]) -> list[Disc]:
-        """Return the discs in maps ``(N, C, a, s)`` of slabs with an affine and positions in mm along R."""
+    def decode(
+        self, maps: torch.Tensor, affine: np.ndarray, positions: Sequence[float]
+    ) -> tuple[list[Disc], LevelCertainty | None]:
+        """Return the discs in maps ``(N, C, a, s)`` of slabs, and the certainty of their numbering."""
         size = voxel_size(affine)[1:]
-        candidates = self._candidates_by_level(maps, size)
+        highest = maps.amax(dim=0).clamp(0.0, 1.0)
+
+        def response(channel: int, places: np.ndarray) -> np.ndarray:
+            return self.values_at(highest[channel], places / size)
+
+        snapped = self._candidates_by_level(maps, size)
+        candidates = share_candidates(snapped, response, distance=self.peaks["min_distance"] * float(size.min()))
         levels = range(self.first_level, self.first_level + len(candidates))
-        match = search_skeleton(candidates, levels, self.skeleton, **self.search)
-        others = search_skeleton(without_choice(candidates, match.choice), levels, self.skeleton, **self.search)
-        self.numbering = numbering_certainty((others.cost - match.cost) / 2)
+        match, certainty = number_discs(
+            candidates, levels, self.skeleton, response, expected=self.vertebrae, **self.search
+        )
         discs = []
         for channel, chosen in enumerate(match.choice):
             if chosen is not None:
                 pixel = candidates[channel].positions[chosen] / size
                 position = self.position(maps[:, channel], pixel, affine, positions)
                 discs.append(Disc(levels[channel], position, float(candidates[channel].confidence[chosen])))
-        return discs
+        return discs, certainty
 
     def _candidates_by_level(self, maps: torch.Tensor, size: np.ndarray) -> list[Candidates]:
         """Return the candidates per level, in mm along the axes of the slabs."""
@@ -160,30 +185,3 @@ class DecodeDiscsd(SlabDecoderd):
         (peaks,) = find_candidates(total, fit="gaussian", stride=self.stride, **options)
         in_mm = [Candidates(each.positions * size, each.confidence) for each in (*found, peaks)]
         return snap_candidates(in_mm[:-1], in_mm[-1], reach=self.snap_mm)
-
-
-def numbering_certainty(lead: float) -> dict[str, float]:
-    """Return how certain a numbering is.
-
-    Args:
-        lead: log-likelihood of the numbering above that of the best one that gives no disc the same level, for example
-            because all levels are shifted by one.
-
-    Returns:
-        ``"lead"``, and ``"certainty"``, the probability of the numbering if these two were the only ones.
-
-    Examples:
-        >>> numbering_certainty(0.0)
-        {'certainty': 0.5, 'lead': 0.0}
-    """
-    return {"certainty": round(1 / (1 + math.exp(-min(max(lead, 0.0), 700.0))), 4), "lead": round(lead, 3)}
-
-
-def without_choice(candidates: Sequence[Candidates], choice: Sequence[int | None]) -> list[Candidates]:
-    """Return the candidates of every channel without the chosen one."""
-    return [
-        each
-        if chosen is None
-        else Candidates(np.delete(each.positions, chosen, axis=0), np.delete(each.confidence, chosen))
-        for each, chosen in zip(candidates, choice, strict=True)
-    ]

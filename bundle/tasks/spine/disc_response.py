@@ -12,6 +12,7 @@ from monai.transforms import MapTransform
 
 from bundle.io.label_maps import source_grid
 
+from .disc_decode import NUMBERING
 from .discs.disc_json import describe_discs
 from .discs.disc_label_map import draw_label_map
 from .discs.levels import Numbering, disc_value
@@ -22,7 +23,7 @@ class DiscResponsed(MapTransform):
     """Make a label map of the discs, one voxel per disc, and list them as ``data["result"]``.
 
     MONAI Label sends the label map as the image and the list as the ``params`` of its response: ``"points"``, R, A and
-    S in mm by the name of the disc, and ``"discs"``, the full entries of the JSON file.
+    S in mm by the name of the disc, ``"discs"``, the full entries of the JSON file, and the certainty of the numbering.
 
     Args:
         keys: key of the discs, a list of :class:`bundle.tasks.spine.discs.Disc`.
@@ -48,5 +49,7 @@ class DiscResponsed(MapTransform):
             voxels = draw_label_map(on_map, shape, affine, numbering=self.numbering)
             d[self.pred_key] = MetaTensor(torch.as_tensor(voxels)[None], affine=torch.as_tensor(affine))
             points = {disc.name: list(disc.position) for disc in discs}
+            certainty = d.get(NUMBERING)
             d["result"] = {"discs": describe_discs(discs, affine=affine)["discs"], "points": points}
+            d["result"] |= {} if certainty is None else certainty.describe()
         return d

@@ -7,6 +7,7 @@ of :mod:`bundle.tasks.spine.disc_decode`: candidates are not assigned to levels 
 from __future__ import annotations
 
 import hashlib
+import math
 from collections.abc import Hashable, Mapping, Sequence
 from typing import Any
 
@@ -18,9 +19,10 @@ from torch import nn
 
 from bundle.utils.lengths import is_at_least
 
-from .disc_decode import SlabDecoderd, numbering_certainty
+from .disc_decode import SlabDecoderd
 from .discs.disc_points import Disc
 from .discs.level_assignment import assign_levels
+from .discs.level_certainty import LevelCertainty, certainty_of
 from .discs.peak_candidates import Candidates, find_candidates
 from .slab_geometry import voxel_size
 
@@ -76,14 +78,16 @@ class LabelCandidatesd(SlabDecoderd):
         self.network, self.peaks, self.min_gap = network.eval(), {**PEAKS, **(peaks or {})}, min_gap
         self.weights = _digest(network)
 
-    def decode(self, maps: torch.Tensor, affine: np.ndarray, positions: Sequence[float]) -> list[Disc]:
-        """Return the discs in maps ``(N, C, a, s)`` of slabs with an affine and positions in mm along R."""
+    def decode(
+        self, maps: torch.Tensor, affine: np.ndarray, positions: Sequence[float]
+    ) -> tuple[list[Disc], LevelCertainty | None]:
+        """Return the discs in maps ``(N, C, a, s)`` of slabs, and the certainty of their numbering."""
         highest = maps.amax(dim=0)
         pixels, channels = self._candidates(highest)
         places = pixels * voxel_size(affine)[1:]
         logits = self._logits(places, self._scores(highest, pixels))
         chosen = assign_levels(places[:, 1], logits.log_softmax(-1).numpy(), min_gap=self.min_gap)
-        self.numbering = numbering_certainty(self._lead(places[:, 1], logits.log_softmax(-1).numpy(), chosen))
+        lead = self._lead(places[:, 1], logits.log_softmax(-1).numpy(), chosen)
         probability = logits.softmax(-1)
         discs = []
         for row, level in enumerate(chosen):
@@ -91,7 +95,9 @@ class LabelCandidatesd(SlabDecoderd):
                 position = self.position(maps[:, channels[row]], pixels[row], affine, positions)
                 confidence = min(float(probability[row, level]), 1.0)
                 discs.append(Disc(self.first_level + level, position, confidence))
-        return sorted(discs, key=lambda disc: disc.value)
+        values = [disc.value for disc in discs]
+        certainty = certainty_of(values, 1 / (1 + math.exp(-lead))) if discs else None
+        return sorted(discs, key=lambda disc: disc.value), certainty
 
     def _lead(self, heights: np.ndarray, table: np.ndarray, chosen: Sequence[int | None]) -> float:
         """Return the log-likelihood of levels above that of the best ones that give no candidate the same level."""

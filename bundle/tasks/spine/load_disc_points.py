@@ -60,8 +60,9 @@ class LoadDiscPointsd(MapTransform):
         """
         d = dict(data)
         for key in self.key_iterator(d):
-            discs = read_discs(d[key], point=self.point)
             image = d.get(self.image_key)
+            affine = np.asarray(image.affine) if isinstance(image, MetaTensor) else None
+            discs = read_discs(d[key], point=self.point, affine=affine)
             if isinstance(image, MetaTensor):
                 _check_place(d[key], discs, image)
             excluded = set() if self.extrapolated else _extrapolated(Path(d[key]))

@@ -19,7 +19,7 @@ from bundle.io.input_checks import NO_FRACTIONS, LabelValuesError
 from bundle.io.label_rounding import describe_values
 from bundle.utils.check_choice import check_choice
 
-from .discs.levels import LEVEL_NAMES, TOTALSPINESEG
+from .discs.levels import LEVEL_NAMES, TOTALSPINESEG, VERSE, VERSE_UNNUMBERED
 
 logger = logging.getLogger(__name__)
 
@@ -53,9 +53,9 @@ _TABLES: dict[str, _Numbering] = {
     "sct": _Numbering(_OWN, _OWN),
     "verse": _Numbering(
         vertebrae={**{number: number for number in range(1, 25)}, 26: 25},
-        discs={value: value - 99 for value in range(102, 125)},  # of SPINEPS: 100 more than the vertebra above
+        discs={value: number for number, value in VERSE.items() if number > 2},
         others=(27, *range(201, 229)),  # coccyx, end plates of SPINEPS
-        unnumbered={25: "L6", 28: "T13", 125: "the disc below L6", 128: "the disc below T13"},
+        unnumbered={25: "L6", 28: "T13", **VERSE_UNNUMBERED},
     ),
     "totalspineseg": _Numbering(
         vertebrae={

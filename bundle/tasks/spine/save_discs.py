@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Hashable, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -14,14 +15,19 @@ from bundle.inference.case_record import RECORD, record_of_data
 from bundle.io.label_maps import save_label_map, source_grid
 from bundle.io.output_formats import DICOM_PACKAGES, ENDINGS
 from bundle.utils.check_choice import check_choice
+from bundle.utils.parse_bool import parse_bool
 from bundle.utils.write_json import write_json
 
+from .disc_decode import NUMBERING
 from .discs.disc_csv import write_disc_csv
 from .discs.disc_json import describe_discs
-from .discs.disc_label_map import draw_label_map, nearest_voxel, write_sidecar
-from .discs.disc_points import Disc
+from .discs.disc_label_map import draw_label_map, write_sidecar
+from .discs.disc_points import Disc, point_of
+from .discs.disc_pois import write_disc_pois
+from .discs.level_certainty import LevelCertainty
 from .discs.levels import NUMBERINGS, Numbering, disc_value
 from .discs.markups import SIGNS, CoordinateSystem, write_markups
+from .slab_geometry import world_to_voxels
 
 POSTFIX = "label-discs_dlabel"
 """Suffix of the label map of a case, as in BIDS derivatives."""
@@ -33,7 +39,9 @@ class SaveDiscsd(MapTransform):
     - ``<case>_label-discs_dlabel.nii.gz``: one voxel per disc on the grid of the input, and its BIDS sidecar, ``.json``
     - ``<case>.csv``: one row per disc: number, name, R, A, S in mm, voxel, confidence
     - ``<case>.mrk.json``: points for 3D Slicer
-    - ``<case>.json``: the discs, the certainty of their numbering, the input, the seconds, the weights, the versions
+    - ``<case>_poi.json``: points of interest of TPTBox, on request
+    - ``<case>.json``: the discs, the certainty of their numbering (``data["numbering"]``), with the input, the seconds,
+      the weights and the versions
 
     Discs outside the input are skipped, with an entry in ``"remarks"``; so are those that the numbering has no value
     for, in the label map alone.
@@ -43,10 +51,12 @@ class SaveDiscsd(MapTransform):
         output_dir: folder to write to; created if missing.
         image_key: key of the input image, whose metadata name the file.
         checkpoint: file of the weights, for the JSON.
-        numbering: values of the label map: ``"sct"`` (3 is C2-C3), ``"totalspineseg"`` (63), or ``"sct_template"``,
-            the former without the discs below L1-L2, which ``sct_register_to_template -ldisc`` refuses.
+        numbering: values of the label map and the CSV: ``"sct"`` (3 is C2-C3), ``"totalspineseg"`` (63), ``"verse"``
+            (102), or ``"sct_template"``, as ``"sct"`` without the discs below L1-L2 in the label map, which
+            ``sct_register_to_template -ldisc`` refuses.
         coordinate_system: ``"LPS"`` or ``"RAS"``, the frame of the points for 3D Slicer.
         output_format: ``"nii.gz"``, ``"nrrd"`` or ``"mha"`` for the label map.
+        save_pois: also write the points of interest of TPTBox.
 
     Raises:
         ValueError: when an option has none of these values.
@@ -62,6 +72,7 @@ class SaveDiscsd(MapTransform):
         numbering: Numbering = "sct",
         coordinate_system: CoordinateSystem = "LPS",
         output_format: str = "nii.gz",
+        save_pois: bool | str = False,
     ) -> None:
         super().__init__(keys)
         check_choice("numbering", numbering, NUMBERINGS)
@@ -69,6 +80,7 @@ class SaveDiscsd(MapTransform):
         check_choice("output_format", output_format, [name for name in ENDINGS if name not in DICOM_PACKAGES])
         self.output_dir, self.image_key, self.checkpoint = Path(str(output_dir)), image_key, checkpoint
         self.numbering, self.coordinate_system, self.output_format = numbering, coordinate_system, output_format
+        self.save_pois = parse_bool("save_pois", save_pois)
 
     def __call__(self, data: Mapping[Hashable, Any]) -> dict[Hashable, Any]:
         """Write the files of one case and complete its record, ``data["record"]``.
@@ -86,9 +98,12 @@ class SaveDiscsd(MapTransform):
             missing = [disc.name for disc in discs if disc_value(disc.value, self.numbering) is None]
             if missing:
                 record.remarks.append(f"not in the label map: {', '.join(missing)} ({self.numbering} has no value)")
+            certainty: LevelCertainty | None = d.get(NUMBERING)
+            if certainty is not None and certainty.reasons:
+                record.remarks.append(f"numbering uncertain: {'; '.join(certainty.reasons)}")
             files = self._write(record.case, discs, record.file, affine, shape)
             results = describe_discs(discs, image=record.file, affine=affine)
-            results |= {"numbering": d["numbering"]} if "numbering" in d else {}
+            results |= {} if certainty is None else certainty.describe()
             record.complete(results, files=files, checkpoint=self.checkpoint)
             write_json(self.output_dir / f"{record.case}.json", record.to_json())
         return d
@@ -104,16 +119,30 @@ class SaveDiscsd(MapTransform):
         save_label_map(voxels, labels, source=source, affine=affine)
         sidecar = write_sidecar(labels, numbering=self.numbering)
         table, markups = self.output_dir / f"{case}.csv", self.output_dir / f"{case}.mrk.json"
-        write_disc_csv(discs, table, affine=affine)
+        write_disc_csv(discs, table, affine=affine, numbering=self.numbering)
         write_markups(discs, markups, coordinate_system=self.coordinate_system)
-        return [labels, sidecar, table, markups]
+        if not self.save_pois:
+            return [labels, sidecar, table, markups]
+        pois = self.output_dir / f"{case}_poi.json"
+        write_disc_pois(discs, pois, affine=affine, shape=shape)
+        return [labels, sidecar, table, markups, pois]
 
 
 def split_by_grid(discs: Sequence[Disc], shape: Sequence[int], affine: np.ndarray) -> tuple[list[Disc], list[Disc]]:
-    """Return the discs in a grid, or at most one voxel outside it, and the other discs."""
+    """Return the discs in a grid, and the other discs.
+
+    A disc less than a voxel outside to the left or right is moved into the outermost slice: its position there is
+    interpolated between slabs.
+    """
     inside: list[Disc] = []
     outside: list[Disc] = []
+    limits = np.array(shape) - 1
+    side = int(np.abs(affine[0, :3] / np.linalg.norm(affine[:3, :3], axis=0)).argmax())
     for disc in discs:
-        voxel = np.array(nearest_voxel(disc, affine))
-        (inside if ((voxel >= -1) & (voxel <= np.array(shape))).all() else outside).append(disc)
+        voxel = world_to_voxels(np.array([disc.position]), affine)[0]
+        if -1 < voxel[side] < 0 or limits[side] < voxel[side] < limits[side] + 1:
+            voxel[side] = np.clip(voxel[side], 0, limits[side])
+            disc = replace(disc, position=point_of(affine[:3, :3] @ voxel + affine[:3, 3]))
+        nearest = np.rint(voxel)
+        (inside if ((nearest >= 0) & (nearest <= limits)).all() else outside).append(disc)
     return inside, outside

@@ -17,14 +17,30 @@ from torch import nn
 from bundle.io.volume_files import stem_of
 from bundle.utils.parse_bool import parse_bool
 
+from .disc_decode import NUMBERING
 from .disc_figures import save_disc_figure
+from .discs.level_certainty import LevelCertainty
 from .sagittal_slab import SLAB_POSITIONS
 
 logger = logging.getLogger(__name__)
 
 
+def describe_numbering(certainty: LevelCertainty | None) -> str:
+    """Return a line about the certainty of a numbering; nothing if it is unknown.
+
+    Examples:
+        >>> describe_numbering(LevelCertainty(0.984))
+        'numbering certain, p = 0.98'
+    """
+    if certainty is None:
+        return ""
+    return f"numbering {certainty.status}, p = {certainty.probability:.2f}"
+
+
 class SaveDiscFigured(MapTransform):
     """Write ``<output_dir>/<case>.png``: the slab nearest to the predicted discs, with their names and confidence.
+
+    The title states whether the numbering is certain (``data["numbering"]``).
 
     Args:
         keys: key of the discs, a list of :class:`bundle.tasks.spine.discs.Disc`.
@@ -75,7 +91,7 @@ class SaveDiscFigured(MapTransform):
                 self.output_dir / f"{case}.png",
                 affine=affine,
                 attention=self._attention(slab),
-                title=case,
+                title="\n".join(filter(None, (case, describe_numbering(d.get(NUMBERING))))),
             )
         return d
 

@@ -5,6 +5,7 @@ from .disc_errors import DiscFileError, DiscPlacementError
 from .disc_json import describe_discs, read_disc_json, write_disc_json
 from .disc_label_map import draw_label_map, nearest_voxel, read_label_map, write_label_map, write_sidecar
 from .disc_points import Disc, from_array, one_per_level, to_array
+from .disc_pois import read_disc_pois, write_disc_pois
 from .disc_reader import read_discs
 from .discs_from_masks import disc_below, discs_from_disc_mask, discs_from_vertebra_masks
 from .heatmaps import make_heatmaps
@@ -40,6 +41,7 @@ __all__ = [
     "one_per_level",
     "read_disc_csv",
     "read_disc_json",
+    "read_disc_pois",
     "read_discs",
     "read_label_map",
     "read_markups",
@@ -49,6 +51,7 @@ __all__ = [
     "to_totalspineseg",
     "write_disc_csv",
     "write_disc_json",
+    "write_disc_pois",
     "write_label_map",
     "write_markups",
     "write_sidecar",

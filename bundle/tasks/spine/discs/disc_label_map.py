@@ -25,7 +25,16 @@ from bundle.utils.write_json import write_json
 
 from .disc_errors import DiscFileError, DiscPlacementError
 from .disc_points import Disc, point_of
-from .levels import NUMBERINGS, OTHER_LANDMARKS, Numbering, check_numbering, disc_number, disc_value, level_name
+from .levels import (
+    NUMBERINGS,
+    OTHER_LANDMARKS,
+    VERSE_UNNUMBERED,
+    Numbering,
+    check_numbering,
+    disc_number,
+    disc_value,
+    level_name,
+)
 
 logger = logging.getLogger(__name__)
 
@@ -47,8 +56,8 @@ def read_label_map(path: str | Path, *, numbering: Numbering | None = None) -> l
 
     Args:
         path: NIfTI file.
-        numbering: ``"sct"`` (3 = C2-C3) or ``"totalspineseg"`` (63 = C2-C3); None for that of the sidecar, see
-            :func:`write_sidecar`, or ``"sct"`` if it states none.
+        numbering: one of :data:`.levels.NUMBERINGS`; None for that of the sidecar, see :func:`write_sidecar`, or
+            ``"sct"`` if it states none.
 
     Returns:
         Discs sorted by number, in world mm by the label map's own affine.
@@ -69,6 +78,11 @@ def read_label_map(path: str | Path, *, numbering: Numbering | None = None) -> l
     values = _integers(path, stored)
     places, values = places[values != 0], values[values != 0]
     numbers = {int(value): disc_number(int(value), numbering) for value in np.unique(values)}
+    unnumbered = [f"{name} ({value})" for value, name in VERSE_UNNUMBERED.items() if value in numbers]
+    if numbering == "verse" and unnumbered:
+        raise DiscFileError(
+            path, f"holds {', '.join(unnumbered)}, which has no number", "write its other discs as a CSV or JSON file"
+        )
     if numbers and set(numbers.values()) == {None}:
         raise _without_disc(path, list(numbers), numbering)
     _log_others(path, [value for value, number in numbers.items() if number is None])
@@ -118,8 +132,12 @@ def nearest_voxel(disc: Disc, affine: np.ndarray) -> tuple[int, ...]:
         >>> nearest_voxel(Disc(3, (1.0, 2.2, 2.9)), np.eye(4))
         (1, 2, 3)
     """
-    index = np.linalg.solve(np.asarray(affine, dtype=np.float64), [*disc.position, 1.0])[:3]
-    return tuple(int(i) for i in np.rint(index))
+    return tuple(int(i) for i in np.rint(world_to_voxel(disc.position, affine)))
+
+
+def world_to_voxel(position: Sequence[float], affine: np.ndarray) -> np.ndarray:
+    """Return the indices ``(3,)`` of a position in mm, with fractions."""
+    return np.asarray(np.linalg.solve(np.asarray(affine, dtype=np.float64), [*position, 1.0])[:3])
 
 
 def write_label_map(

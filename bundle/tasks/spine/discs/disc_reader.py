@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import numpy as np
+
 from bundle.io.volume_files import NIFTI
 
 from .disc_csv import read_disc_csv
@@ -11,15 +13,20 @@ from .disc_errors import DiscFileError
 from .disc_json import read_disc_json
 from .disc_label_map import read_label_map
 from .disc_points import Disc, DiscPoint, check_point
+from .disc_pois import is_json_list, read_disc_pois
 from .markups import read_markups
 
 
-def read_discs(path: str | Path, *, point: DiscPoint = "posterior") -> list[Disc]:
+def read_discs(path: str | Path, *, point: DiscPoint = "posterior", affine: np.ndarray | None = None) -> list[Disc]:
     """Read discs from a label map (``.nii.gz``, ``.nii``), markups (``.mrk.json``), ``.json`` or ``.csv``.
+
+    A ``.json`` may also be a file of points of interest of TPTBox (:mod:`.disc_pois`).
 
     Args:
         path: the file.
         point: ``"posterior"`` for the posterior tips or ``"center"``; only the JSON of the sample exams has both.
+        affine: affine of the image, to check that voxels and mm in a CSV agree, and for points of interest in voxels
+            without a grid; None if unknown.
 
     Returns:
         Discs in world mm, RAS+, sorted by number, one per number.
@@ -35,7 +42,8 @@ def read_discs(path: str | Path, *, point: DiscPoint = "posterior") -> list[Disc
     if name.endswith(".mrk.json"):
         return read_markups(path)
     if name.endswith(".json"):
-        return read_disc_json(path, point=point)
+        is_list = is_json_list(path)
+        return read_disc_pois(path, affine=affine) if is_list else read_disc_json(path, point=point)
     if name.endswith(".csv"):
-        return read_disc_csv(path)
+        return read_disc_csv(path, affine=affine)
     raise DiscFileError(path, "is not a file of discs", "use .nii.gz, .json, .mrk.json or .csv")

@@ -34,9 +34,15 @@ TOTALSPINESEG: dict[int, int] = (
 )
 """TotalSpineSeg's value by number: 63 C2-C3 to 67 C6-C7, 71 to 82 T11-T12, 91 to 95 L4-L5, 100 L5-S."""
 
-Numbering = Literal["sct", "totalspineseg", "sct_template"]
-"""Numberings of label maps: of the Spinal Cord Toolbox (3 is C2-C3), of TotalSpineSeg (63 is C2-C3), or of the Spinal
-Cord Toolbox without the discs that its template PAM50 lacks, L2-L3 to L5-S1."""
+VERSE: dict[int, int] = {number: number + 99 for number in range(2, 26)}
+"""Value of VerSe and SPINEPS by number: 100 more than the vertebra above, 102 C2-C3 to 124 L5-S1."""
+
+VERSE_UNNUMBERED: dict[int, str] = {125: "the disc below L6", 128: "the disc below T13"}
+"""Values of VerSe and SPINEPS next to vertebrae without a number; with one of them, the discs above it mean others."""
+
+Numbering = Literal["sct", "totalspineseg", "verse", "sct_template"]
+"""Numberings of label maps: of the Spinal Cord Toolbox (3 is C2-C3), of TotalSpineSeg (63), of VerSe and SPINEPS (102),
+or of the Spinal Cord Toolbox without the discs that its template PAM50 lacks, L2-L3 to L5-S1."""
 
 NUMBERINGS = get_args(Numbering)
 
@@ -46,6 +52,7 @@ LAST_OF_TEMPLATE = 21
 _VALUES: dict[str, dict[int, int]] = {
     "sct": {number: number for number in LEVEL_NAMES},
     "totalspineseg": TOTALSPINESEG,
+    "verse": VERSE,
     "sct_template": {number: number for number in LEVEL_NAMES if number <= LAST_OF_TEMPLATE},
 }
 _NUMBERS_OF = {name: {value: number for number, value in values.items()} for name, values in _VALUES.items()}

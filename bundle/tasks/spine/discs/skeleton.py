@@ -11,7 +11,7 @@ from __future__ import annotations
 import json
 import logging
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -22,6 +22,8 @@ logger = logging.getLogger(__name__)
 
 FORMAT = "keyslice-disc-skeleton"
 MAX_ITERATIONS = 500
+LAST_THORACIC, LAST_LUMBAR = 19, 24
+"""The discs T11-T12 and L4-L5, at which the number of thoracic or lumbar vertebrae varies."""
 TOLERANCE = 1e-7
 """The fit has converged when no mean moves by more than this, in mm."""
 
@@ -48,6 +50,8 @@ class SkeletonPrior:
         spread: ``(L, 2)``, root mean square along A and S of the residuals of the cases, in mm of the mean body.
         counts: cases per level; 0 for a level interpolated between its neighbors.
         source: what the prior was fitted to.
+        gap_spread: ``(L - 1,)``, root mean square of the residuals of the distance from each level to the next, in mm
+            of the mean body; None for a prior of an earlier version, without this term.
 
     Examples:
         >>> case = np.array([[20.0, 0.0, 1.0, 0.0], [21.0, 0.0, 2.0, -32.0], [23.0, 0.0, 1.0, -98.0]])
@@ -61,6 +65,7 @@ class SkeletonPrior:
     spread: np.ndarray
     counts: tuple[int, ...]
     source: str = ""
+    gap_spread: np.ndarray | None = None
 
     def __post_init__(self) -> None:
         size = (len(self.levels), 2)
@@ -76,6 +81,9 @@ class SkeletonPrior:
             raise ValueError(
                 "the discs of a skeleton must follow each other downward: S must decrease from level to level."
             )
+        gaps = self.gap_spread
+        if gaps is not None and (gaps.shape != (size[0] - 1,) or not (np.isfinite(gaps) & (gaps >= 0)).all()):
+            raise ValueError(f"the gap spread of a skeleton needs {size[0] - 1} finite numbers, not negative.")
 
     @classmethod
     def fit(cls, cases: Iterable[np.ndarray], *, source: str = "") -> SkeletonPrior:
@@ -106,9 +114,10 @@ class SkeletonPrior:
         if not joined.all():
             logger.warning("cases skipped because they share no level with the others: %d", int((~joined).sum()))
         seen = np.isfinite(means[:, 0])
-        means, spread = _alternate(points[joined][:, seen], means[seen])
-        counts = np.isfinite(points[joined][:, seen, 0]).sum(0)
-        return cls._filled(levels[seen], means, spread, counts, source)
+        used = points[joined][:, seen]
+        means, spread = _alternate(used, means[seen])
+        filled = cls._filled(levels[seen], means, spread, np.isfinite(used[..., 0]).sum(0), source)
+        return replace(filled, gap_spread=_gap_spread(used, means, levels[seen]))
 
     @classmethod
     def _filled(
@@ -123,10 +132,50 @@ class SkeletonPrior:
         number[levels - levels[0]] = counts
         return cls(tuple(every.tolist()), full[0] - full[0].mean(0), full[1], tuple(number.tolist()), source)
 
+    def with_counts(self, *, thoracic: int = 12, lumbar: int = 5) -> SkeletonPrior:
+        """Return the prior of a spine with other numbers of vertebrae than 12 thoracic and 5 lumbar ones.
+
+        Levels are numbered from the head to the last vertebra of a region and from the sacrum upward to L1: with 11
+        thoracic or 4 lumbar vertebrae, T11-T12 or L4-L5 is missing. The disc next to a thirteenth thoracic or sixth
+        lumbar vertebra has no number, so the gap T11-T12 to T12-L1 or L4-L5 to L5-S1 is one of two discs.
+
+        Args:
+            thoracic: 11, 12 or 13.
+            lumbar: 4, 5 or 6.
+
+        Raises:
+            ValueError: for other numbers.
+        """
+        if thoracic not in (11, 12, 13) or lumbar not in (4, 5, 6):
+            raise ValueError(f"vertebrae must be 11 to 13 thoracic and 4 to 6 lumbar ones, got {thoracic}, {lumbar}.")
+        prior = self
+        for value, change in ((LAST_THORACIC, thoracic - 12), (LAST_LUMBAR, lumbar - 5)):
+            prior = prior._with_change(value, change) if change else prior
+        return prior
+
+    def _with_change(self, value: int, change: int) -> SkeletonPrior:
+        """Return the prior with the disc of a value removed (change -1), or another one below it (1)."""
+        if not {value - 1, value, value + 1} <= set(self.levels):
+            return self
+        row = self.levels.index(value)
+        kept = [other for other in range(len(self.levels)) if other != row or change > 0]
+        means, gaps = self.means.copy(), self.gap_spread
+        if change > 0:
+            means[row + 1 :] += self.means[row + 1] - self.means[row]
+            widened = None if gaps is None else np.where(np.arange(len(gaps)) == row, gaps * np.sqrt(2), gaps)
+        else:
+            means[row + 1 :] -= self.means[row] - self.means[row - 1]
+            widened = None if gaps is None else np.delete(gaps, row - 1)
+        levels, counts = (tuple(values[other] for other in kept) for values in (self.levels, self.counts))
+        return SkeletonPrior(levels, means[kept], self.spread[kept], counts, self.source, widened)
+
     def save(self, path: str | Path) -> None:
         """Write the prior as JSON."""
         rows = zip(self.levels, self.means.tolist(), self.spread.tolist(), self.counts, strict=True)
         discs = [{"value": v, "mean": mean, "spread": spread, "cases": n} for v, mean, spread, n in rows]
+        if self.gap_spread is not None:
+            for disc, spread in zip(discs[:-1], self.gap_spread.tolist(), strict=True):
+                disc["gap_spread"] = spread
         content = {"format": FORMAT, "axes": "AS", "unit": "mm", "source": self.source, "discs": discs}
         Path(path).write_text(json.dumps(content, indent=1) + "\n", encoding="utf-8")
 
@@ -147,8 +196,10 @@ class SkeletonPrior:
             discs = content["discs"]
             means, spread = (np.array([disc[key] for disc in discs], dtype=float) for key in ("mean", "spread"))
             values, counts = (tuple(int(disc[key]) for disc in discs) for key in ("value", "cases"))
-            return cls(values, means, spread, counts, str(content.get("source", "")))
-        except (KeyError, TypeError, ValueError) as error:
+            gaps = [float(disc["gap_spread"]) for disc in discs[:-1]] if "gap_spread" in discs[0] else None
+            gap_spread = None if gaps is None else np.array(gaps)
+            return cls(values, means, spread, counts, str(content.get("source", "")), gap_spread)
+        except (IndexError, KeyError, TypeError, ValueError) as error:
             raise SkeletonFileError(path, f"holds an invalid skeleton ({error})") from error
 
 
@@ -227,3 +278,22 @@ def _alternate(points: np.ndarray, means: np.ndarray) -> tuple[np.ndarray, np.nd
     scale, shift = align(means, points)
     rest = np.where(present, (points - shift[:, None]) / scale[:, None, None] - means, 0.0)
     return means, np.sqrt((rest**2).sum(0) / present.sum(0))
+
+
+def _gap_spread(points: np.ndarray, means: np.ndarray, levels: np.ndarray) -> np.ndarray:
+    """Return the spread of the distance from each level to the next, from the first level to the last.
+
+    Gaps that no case shows get an interpolated spread; if no case shows any gap, that of two independent discs.
+    """
+    scale, shift = align(means, points)
+    fitted = (points - shift[:, None]) / scale[:, None, None]
+    rest = np.linalg.norm(np.diff(fitted, axis=1), axis=2) - np.linalg.norm(np.diff(means, axis=0), axis=1)
+    rest = rest[:, np.diff(levels) == 1]
+    count = np.isfinite(rest).sum(0)
+    known = levels[:-1][np.diff(levels) == 1][count > 0]
+    every = np.arange(levels[0], levels[-1])
+    if not len(known):
+        apart = np.where(np.isfinite(points), fitted - means, np.nan)
+        return np.full(len(every), np.sqrt(2 * np.nanmean(apart[..., 1] ** 2)))
+    rest = rest[:, count > 0]
+    return np.interp(every, known, np.sqrt(np.nansum(rest**2, 0) / count[count > 0]))

@@ -5,10 +5,11 @@ and the distance of discs 0 and 4 as unit, is nearest to the mean (https://arxiv
 loop of up to millions of combinations, and wrong where disc 0 or 4 is out of view. Once the two anchors are chosen, the
 other discs do not depend on each other, so the optimum is found anchor pair by anchor pair (:func:`anchored_search`).
 
-:func:`search_skeleton` allows any two discs as anchors, omits a disc where that costs less, and requires that the discs
-follow each other downward. For each pair of anchors, the best candidate of every channel that is in order with the
-anchors gives a lower bound of the cost; pairs are solved in the order of their bounds, by a shortest path over the
-candidates in order of level, until the next bound exceeds the best cost found.
+:func:`search_skeleton` allows any two discs as anchors, omits a disc where that costs less, requires that the discs
+follow each other downward, and compares the distance of consecutive discs with the one that the prior expects. For each
+pair of anchors, the best candidate of every channel that is in order with the anchors, and the best of the candidates
+that it may follow, give a lower bound of the cost; pairs are solved in the order of their bounds, by a shortest path
+over the candidates in order of level, until the next bound exceeds the best cost found.
 """
 
 from __future__ import annotations
@@ -19,6 +20,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from .neighbor_gaps import NeighborGaps, gap_precision
 from .peak_candidates import Candidates
 from .skeleton import SkeletonPrior
 
@@ -27,6 +29,9 @@ CHUNK = 512
 
 FIRST_BATCH = 8
 """Number of anchor pairs in the first batch; each further batch has four times as many, up to ``CHUNK``."""
+
+MISSING = 20.0
+"""Default penalty of a channel without a disc."""
 
 ROUNDING = 1e-9
 """Bounds up to this much above the best cost are still solved: sums in another order round differently."""
@@ -63,10 +68,11 @@ def search_skeleton(
     prior: SkeletonPrior,
     *,
     scale_range: Sequence[float] | None = (0.6, 1.6),
-    missing: float = 20.0,
+    missing: float = MISSING,
     confidence_weight: float = 20.0,
     min_gap: float = 4.0,
     min_spread: float = 8.0,
+    min_gap_spread: float = 3.0,
 ) -> SkeletonMatch:
     r"""Choose a candidate or none for every channel.
 
@@ -74,10 +80,12 @@ def search_skeleton(
     :math:`s = |p_b - p_a| / |m_b - m_a|` and :math:`t = p_a - s m_a`,
 
     .. math:: \sum_{i\ \text{chosen}} \Big[\sum_{A, S} \Big(\frac{p_i - t - s m_i}{s \sigma_i}\Big)^2
-              + w\,(1 - c_i)\Big] + \text{missing} \cdot \#\text{channels without a disc},
+              + w\,(1 - c_i)\Big] + \text{missing} \cdot \#\text{channels without a disc}
+              + \sum_{i, j\ \text{consecutive}} \Big(\frac{|p_j - p_i| / s - |m_j - m_i|}{\tau_{ij}}\Big)^2,
 
-    and must have s in ``scale_range`` and each disc at least ``min_gap`` below the previous one, so no two discs share
-    a position and no level is out of order. A single disc costs no distance; the result has no disc only if there is no
+    where the variance of a gap that skips levels is the sum of those of its gaps. It must have s in ``scale_range`` and
+    each disc at least ``min_gap`` below the previous one, so no two discs share a position and no level is out of
+    order. A single disc costs no distance; the result has no disc only if there is no
     candidate. With ``confidence_weight`` equal to ``missing``, a candidate is chosen while its squared distance is
     below ``missing * confidence``. The result is the optimum over all choices. Of equal ones a single disc is preferred
     (of the first channel), then the anchors that come first by the channel of the upper one, that of the lower one, and
@@ -94,11 +102,13 @@ def search_skeleton(
         confidence_weight: weight w of ``1 - confidence``; 0 to ignore the confidence.
         min_gap: minimum distance in S, in mm, between two discs.
         min_spread: minimum value of sigma, in mm, as a prior of few cases underestimates the spread.
+        min_gap_spread: minimum of the spread of the gap between neighbors, in mm. A prior without spreads of gaps has
+            no term for them.
 
     Raises:
         ValueError: when there is not one level per channel, they are not ascending, or an option is out of range.
     """
-    _check_options(scale_range, missing, confidence_weight, min_gap, min_spread)
+    _check_options(scale_range, missing, confidence_weight, min_gap, min_spread, min_gap_spread)
     if len(levels) != len(candidates) or any(b <= a for a, b in itertools.pairwise(levels)):
         raise ValueError(
             f"the search needs an ascending level for each of {len(candidates)} channels, got {list(levels)}."
@@ -110,7 +120,15 @@ def search_skeleton(
         return SkeletonMatch((None,) * len(levels), missing * covered)
     rows = [row_of[levels[channel]] for channel in used]
     spread = np.maximum(prior.spread[rows], min_spread)
-    problem = _Problem([candidates[c] for c in used], prior.means[rows], spread, missing, confidence_weight, min_gap)
+    problem = _Problem(
+        [candidates[channel] for channel in used],
+        prior.means[rows],
+        spread,
+        gap_precision(prior, rows, min_gap_spread),
+        missing=missing,
+        confidence_weight=confidence_weight,
+        min_gap=min_gap,
+    )
     cost, choice, scale, anchors = problem.solve(scale_range)
     full: list[int | None] = [None] * len(levels)
     for channel, index in choice.items():
@@ -169,6 +187,8 @@ class _Problem:
         candidates: Sequence[Candidates],
         means: np.ndarray,
         spread: np.ndarray,
+        precision: np.ndarray,
+        *,
         missing: float,
         confidence_weight: float,
         min_gap: float,
@@ -191,6 +211,9 @@ class _Problem:
         above &= valid.ravel()[:, None] & valid.ravel()
         self.above = above
         self.conflict = np.where(above | above.T, 0.0, np.inf)
+        apart = precision[self.channel][:, self.channel]
+        follows = np.where(above, 0.0, np.inf)
+        self.gaps = NeighborGaps(self.position.reshape(-1, 2), means[self.channel], apart, follows)
 
     def solve(self, scale_range: Sequence[float] | None) -> tuple[float, dict[int, int], float | None, tuple[int, ...]]:
         """Return the relative cost, the candidate of every channel that has one, the scale and the anchors."""
@@ -200,18 +223,17 @@ class _Problem:
         bound = self._bounds(pairs, scale)
         order = np.argsort(bound, kind="stable")
         start, size = 0, FIRST_BATCH
-        while start < len(order) and bound[order[start]] <= best[0] + ROUNDING:
-            batch = np.sort(order[start : start + size])
-            costs = self._costs(pairs[batch], scale[batch])
-            total = self._anchor_cost(pairs[batch], scale[batch]) + np.minimum(0.0, self._paths(costs).min(1))
+        while len(batch := order[start : start + size][bound[order[start : start + size]] <= best[0] + ROUNDING]):
+            batch = np.sort(batch)
+            total = self._paths(pairs[batch], scale[batch])[0].min(1)
             first = int(total.argmin())
             best = min(best, (float(total[first]), int(batch[first])))
             start, size = start + size, min(size * 4, CHUNK)
         if best[1] < 0:
             return best[0], {single // self.most: single % self.most}, None, ()
         winner = slice(best[1], best[1] + 1)
-        nodes = self._trace(self._paths(self._costs(pairs[winner], scale[winner]))[0])
-        choice = {int(n) // self.most: int(n) % self.most for n in [*nodes, *pairs[best[1]]]}
+        chain = _trace(*self._paths(pairs[winner], scale[winner], trace=True))
+        choice = {n // self.most: n % self.most for n in chain}
         return best[0], choice, float(scale[best[1]]), tuple(int(n) // self.most for n in pairs[best[1]])
 
     def _pairs(self, scale_range: Sequence[float] | None) -> tuple[np.ndarray, np.ndarray]:
@@ -227,14 +249,25 @@ class _Problem:
         return pairs[order], scale[order]
 
     def _bounds(self, pairs: np.ndarray, scale: np.ndarray) -> np.ndarray:
-        """Return a lower bound of the cost of the best assignment for every pair of anchors."""
-        bounds = [np.empty(0)]
+        """Return a lower bound of the cost of the best assignment for every pair of anchors.
+
+        Every disc has a gap to its predecessor, except for the first one, which is the upper anchor or above it.
+        """
+        bounds = np.empty(len(pairs))
+        least = self.gaps.least(scale) if len(scale) else np.empty((0, len(self.channel)))
         for start in range(0, len(pairs), CHUNK):
             part = slice(start, start + CHUNK)
-            costs = self._costs(pairs[part], scale[part])
-            best = np.minimum(costs.min(0), 0.0).sum(1)
-            bounds.append(best + self._anchor_cost(pairs[part], scale[part]))
-        return np.concatenate(bounds)
+            two, gaps, row = pairs[part], least[part], np.arange(len(pairs[part]))
+            costs = self._costs(two, scale[part])
+            first = np.minimum(costs.min(0), 0.0)
+            costs += gaps.reshape(len(two), self.channels, self.most).transpose(2, 0, 1)
+            later = np.minimum(costs.min(0), 0.0)
+            is_above = np.arange(self.channels) < self.channel[two[:, :1]]
+            gain = np.where(is_above, first - later, 0.0).min(1)
+            upward = np.minimum(0.0, np.where(is_above, later, 0.0).sum(1) + gain + gaps[row, two[:, 0]])
+            downward = np.where(is_above, 0.0, later).sum(1) + gaps[row, two[:, 1]]
+            bounds[part] = upward + downward + self._anchor_cost(two, scale[part])
+        return bounds
 
     def _costs(self, pairs: np.ndarray, scale: np.ndarray) -> np.ndarray:
         """Return the cost of each candidate, ``(K, H, C)``; infinite for those out of order with the anchors."""
@@ -263,34 +296,50 @@ class _Problem:
         penalty = self.penalty.ravel()
         return (rest**2 * self.weight[channel]).sum(1) + penalty[pairs[:, 0]] + penalty[lower]
 
-    def _paths(self, costs: np.ndarray) -> np.ndarray:
-        """Return the minimum cost ``(H, N)`` of a chain of candidates, each below the last, that ends at a node."""
-        count = costs.shape[1]
-        paths = costs.transpose(1, 2, 0).reshape(count, -1).copy()
-        for start in range(self.most, len(self.channel), self.most):
-            nodes = slice(start, start + self.most)
-            before = (paths[:, None, :start] + self.conflict[nodes, :start]).min(-1)
-            paths[:, nodes] += np.minimum(0.0, before)
-        return paths
+    def _paths(self, pairs: np.ndarray, scale: np.ndarray, *, trace: bool = False) -> tuple[np.ndarray, np.ndarray]:
+        """Return the minimum cost ``(H, N)`` of a chain of candidates through both anchors that ends at a node.
 
-    def _trace(self, paths: np.ndarray) -> list[int]:
-        """Return the nodes of the best chain, from its end to its start."""
-        nodes: list[int] = []
-        values = paths
-        while len(values) and values.min() < 0:
-            nodes.append(int(values.argmin()))
-            start = nodes[-1] - nodes[-1] % self.most
-            values = paths[:start] + self.conflict[nodes[-1], :start]
-        return nodes
+        The second value is the predecessor of every node, -1 for none; it is computed if ``trace``.
+        """
+        row = np.arange(len(pairs))
+        paths = self._costs(pairs, scale).transpose(1, 2, 0).reshape(len(pairs), -1)
+        paths[row, pairs[:, 0]] = 0.0  # the cost of both anchors is that of the lower one
+        paths[row, pairs[:, 1]] = self._anchor_cost(pairs, scale)
+        previous = np.full(paths.shape, -1)
+        anchors = self.channel[pairs]
+        for channel in range(1, self.channels):
+            nodes = slice(channel * self.most, (channel + 1) * self.most)
+            before = self.gaps.costs(scale, nodes)
+            before += paths[:, None, : nodes.start]
+            least = before.min(-1)
+            opening = np.where(channel <= anchors[:, :1], 0.0, np.inf)
+            if trace:
+                previous[:, nodes] = np.where(opening <= least, -1, before.argmin(-1))
+            paths[:, nodes] += np.minimum(opening, least)
+            paths[(anchors == channel).any(1), : nodes.start] = np.inf
+        return paths, previous
+
+
+def _trace(paths: np.ndarray, previous: np.ndarray) -> list[int]:
+    """Return the nodes of the best chain of a single pair of anchors, from its end to its start."""
+    nodes = [int(paths[0].argmin())]
+    while previous[0, nodes[-1]] >= 0:
+        nodes.append(int(previous[0, nodes[-1]]))
+    return nodes
 
 
 def _check_options(
-    scale_range: Sequence[float] | None, missing: float, confidence_weight: float, min_gap: float, min_spread: float
+    scale_range: Sequence[float] | None,
+    missing: float,
+    confidence_weight: float,
+    min_gap: float,
+    min_spread: float,
+    min_gap_spread: float,
 ) -> None:
     if scale_range is not None and not (len(scale_range) == 2 and 0 < scale_range[0] <= scale_range[1]):
         raise ValueError(f"scale_range must be a smallest and a largest scale above 0, or None, got {scale_range}.")
-    if min(missing, confidence_weight, min_gap) < 0 or min_spread <= 0:
+    if min(missing, confidence_weight, min_gap) < 0 or min(min_spread, min_gap_spread) <= 0:
         raise ValueError(
-            "missing, confidence_weight and min_gap must not be negative, min_spread must be positive, got "
-            f"{missing=}, {confidence_weight=}, {min_gap=}, {min_spread=}."
+            "missing, confidence_weight and min_gap must not be negative, min_spread and min_gap_spread must be "
+            f"positive, got {missing=}, {confidence_weight=}, {min_gap=}, {min_spread=}, {min_gap_spread=}."
         )

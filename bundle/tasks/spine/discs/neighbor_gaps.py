@@ -1,0 +1,77 @@
+"""Cost of the distances between consecutive discs, for the search over skeletons."""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Sequence
+
+import numpy as np
+
+from .skeleton import SkeletonPrior
+
+SCALE_STEPS = 16
+"""Number of intervals of the scale for which lower bounds are computed."""
+
+
+class NeighborGaps:
+    """Squared deviation of the distance of two candidates from the one expected, for every pair of candidates.
+
+    Args:
+        position: ``(N, 2)`` of the candidates in mm.
+        means: ``(N, 2)`` position of the level of each candidate in the mean body, in mm.
+        precision: ``(N, N)`` inverse of the standard deviation of the gap between the levels of two candidates.
+        conflict: ``(N, N)``, 0 where the second candidate may follow the first one, else infinite.
+    """
+
+    def __init__(self, position: np.ndarray, means: np.ndarray, precision: np.ndarray, conflict: np.ndarray) -> None:
+        self.distance = _distances(position) * precision
+        self.expected = _distances(means) * precision
+        self.conflict = conflict
+
+    def costs(self, scale: np.ndarray, nodes: slice) -> np.ndarray:
+        """Return the cost ``(H, K, J)`` of a gap from any of the J candidates before ``nodes`` to each of these.
+
+        Args:
+            scale: ``(H,)`` scales.
+            nodes: the K candidates of a channel.
+        """
+        before = slice(0, nodes.start)
+        rest = self.distance[nodes, before] / scale[:, None, None]
+        rest -= self.expected[nodes, before]
+        rest *= rest
+        rest += self.conflict[before, nodes].T
+        return rest
+
+    def least(self, scale: np.ndarray) -> np.ndarray:
+        """Return a lower bound ``(H, N)`` of the cost of the gap to the best predecessor; infinite without one."""
+        edges = np.geomspace(scale.min(), scale.max(), SCALE_STEPS + 1)
+        edges[-1] = scale.max()
+        number = np.clip(np.searchsorted(edges, scale, side="right") - 1, 0, SCALE_STEPS - 1)
+        bounds = np.empty((SCALE_STEPS, len(self.distance)))
+        for step, (low, high) in enumerate(itertools.pairwise(edges)):
+            rest = np.maximum(self.distance / high - self.expected, self.expected - self.distance / low)
+            rest = np.maximum(rest, 0.0) ** 2 + self.conflict
+            bounds[step] = rest.min(0)
+        return bounds[number]
+
+
+def gap_precision(prior: SkeletonPrior, rows: Sequence[int], min_spread: float) -> np.ndarray:
+    """Return the inverse standard deviations ``(n, n)`` of the gaps between levels of a prior.
+
+    The variance of a gap that skips levels is the sum of the variances of its gaps.
+
+    Args:
+        prior: the prior; without spreads of gaps, the result is 0.
+        rows: rows of the levels, ascending.
+        min_spread: minimum standard deviation of the gap between neighbors.
+    """
+    if prior.gap_spread is None:
+        return np.zeros((len(rows), len(rows)))
+    total = np.concatenate([[0.0], np.cumsum(np.maximum(prior.gap_spread, min_spread) ** 2)])[list(rows)]
+    variance = np.abs(total[:, None] - total)
+    np.fill_diagonal(variance, np.inf)
+    return variance**-0.5
+
+
+def _distances(points: np.ndarray) -> np.ndarray:
+    return np.linalg.norm(points[:, None] - points, axis=2)
