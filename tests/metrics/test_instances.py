@@ -7,7 +7,7 @@ import math
 import numpy as np
 import pytest
 
-from bundle.metrics.instances import object_metrics, separate_objects
+from bundle.metrics.instances import measure_objects, object_metrics, separate_objects
 
 
 def disks(*places: tuple[int, int, int], shape: tuple[int, int] = (120, 200)) -> np.ndarray:
@@ -52,6 +52,21 @@ def test_specks_are_not_counted_and_numbers_have_no_gaps() -> None:
     mask = disks((20, 20, 3), (60, 60, 24), (60, 150, 24), (20, 110, 14))
     assert np.unique(separate_objects(mask)).tolist() == [0, 1, 2, 3]
     assert np.unique(separate_objects(mask, min_share=0.0)).tolist() == [0, 1, 2, 3, 4]
+
+
+def test_measurements_are_those_of_the_pixels() -> None:
+    objects = np.zeros((10, 12), dtype=np.int32)
+    objects[2:4, 3:9], objects[6:9, 1] = 1, 3
+    assert measure_objects(objects) == [
+        {
+            **{"object": 1, "area_px": 12, "center_x": 5.5, "center_y": 2.5},
+            **{"box_x": 3, "box_y": 2, "box_width": 6, "box_height": 2},
+        },
+        {
+            **{"object": 3, "area_px": 3, "center_x": 1.0, "center_y": 7.0},
+            **{"box_x": 1, "box_y": 6, "box_width": 1, "box_height": 3},
+        },
+    ]
 
 
 def test_an_empty_mask_has_no_object() -> None:

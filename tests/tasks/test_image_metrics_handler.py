@@ -89,6 +89,22 @@ def test_of_several_classes_the_most_probable_is_used(tmp_path: Path) -> None:
     assert pooled["cytoplasm"]["auc"]["value"] == 1
 
 
+def test_objects_are_compared_where_that_is_asked_for(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    pairs = [(square(8), square(8)), (square(0), square(6))]
+    with caplog.at_level("INFO"):
+        handler = ImageMetrics({"cell": 1}, output_dir=tmp_path, objects="true")
+        run(handler, pairs)
+    content = json.loads((tmp_path / "metrics.json").read_text())["objects"]
+    assert [row["objects"] for row in content["cases"]] == [1, 0]
+    assert [row["panoptic_quality"] for row in content["cases"]] == [1.0, 0.0]
+    assert content["per_image"]["count_error"]["mean"] == 0.5
+    assert "objects (2 images): panoptic_quality 0.500" in caplog.text
+    run(handler, pairs[:1])
+    assert handler.objects is not None
+    assert len(handler.objects.rows) == 1
+    assert ImageMetrics({"cell": 1}, objects=True).objects is None
+
+
 def test_the_largest_region_without_holes_can_be_evaluated() -> None:
     pred = square(8)
     pred[:, 4, 4] = 0

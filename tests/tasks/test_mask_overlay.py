@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from scipy import ndimage
 
-from bundle.tasks.images.mask_overlay import AGREEMENT, COLORS, REFERENCE, contour, overlay
+from bundle.tasks.images.mask_overlay import AGREEMENT, COLORS, REFERENCE, borders_between, contour, overlay
 
 PIXELS = np.random.default_rng(0).integers(0, 256, (40, 50, 3)).astype(np.uint8)
 MASK = np.zeros((40, 50), np.uint8)
@@ -45,6 +45,16 @@ def test_a_pixel_of_the_wrong_class_is_a_false_positive() -> None:
     drawn = overlay(PIXELS, MASK * 2, MASK, alpha=1.0)
     inside = (MASK > 0) & ~contour(MASK > 0)
     assert (drawn[inside] == AGREEMENT["false_positive"]).all()
+
+
+def test_borders_between_objects_are_drawn_and_others_are_not() -> None:
+    objects = np.zeros((9, 12), dtype=np.int32)
+    objects[2:7, 1:6], objects[2:7, 6:11] = 1, 2
+    border = borders_between(objects)
+    assert np.flatnonzero(border.any(0)).tolist() == [5, 6]
+    assert border[2:7, 5:7].all()
+    drawn = overlay(np.zeros((9, 12, 3), np.uint8), (objects > 0).astype(np.uint8), objects=objects)
+    assert (drawn[4, 5:7].max(1) >= 80).all()
 
 
 def test_sixteen_bits_become_eight_and_the_image_is_not_changed() -> None:

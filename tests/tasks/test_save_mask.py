@@ -141,6 +141,28 @@ def test_threshold_and_single_region(case: dict[str, Any], tmp_path: Path) -> No
     assert (record["labels"]["lesion"]["area_px"], record["labels"]["lesion"]["regions"]) == (450, 1)
 
 
+def test_touching_objects_are_numbered_measured_and_drawn(case: dict[str, Any], tmp_path: Path) -> None:
+    rows, columns = np.mgrid[: SIZE[0], : SIZE[1]]
+    disks = [(rows - 15) ** 2 + (columns - center) ** 2 < 9**2 for center in (14, 30)]
+    pred = torch.as_tensor(disks[0] | disks[1])[None].float()
+    record = save(case, tmp_path, pred, outputs={"objects": "true"})["record"].to_json()
+    assert record["objects"] == {"count": 2, "median_area_px": pytest.approx(float(pred.sum()) / 2, abs=10)}
+    with Image.open(tmp_path / "out" / "ISIC_0000001_objects.png") as image:
+        numbers = np.asarray(image)
+    assert sorted(np.unique(numbers).tolist()) == [0, 1, 2]
+    assert np.array_equal(numbers > 0, pred[0].numpy() > 0)
+    with open(tmp_path / "out" / "objects.csv", newline="", encoding="utf-8") as stream:
+        first, second = csv.DictReader(stream)
+    assert (first["case"], first["object"], second["object"]) == ("ISIC_0000001", "1", "2")
+    assert float(first["center_x"]) == pytest.approx(14, abs=1)
+    assert float(second["center_y"]) == pytest.approx(15, abs=0.5)
+    assert int(first["box_x"]) == 6
+    drawn = np.asarray(Image.open(tmp_path / "out" / "ISIC_0000001_overlay.jpg"))
+    assert drawn[15, 22].min() > 150
+    empty = save(case, tmp_path, torch.zeros(1, *SIZE), outputs={"objects": True})["record"].to_json()
+    assert empty["objects"] == {"count": 0, "median_area_px": None}
+
+
 def test_with_a_reference_the_overlay_shows_false_negatives(case: dict[str, Any], tmp_path: Path) -> None:
     save(case, tmp_path / "alone")
     label = MetaTensor(probability().flip(2) > 0.5)
@@ -208,6 +230,6 @@ def test_invalid_options_are_refused(tmp_path: Path) -> None:
         SaveMaskd("pred", label_names={"a": 1, "b": 2}, output_dir=tmp_path)
     with pytest.raises(ValueError, match=r"threshold must lie in \[0, 1\)"):
         SaveMaskd("pred", label_names={"a": 1}, output_dir=tmp_path, decision={"threshold": math.inf})
-    with pytest.raises(ValueError, match="outputs must be one of postfix, probability, overlay, got 'table'"):
+    with pytest.raises(ValueError, match="outputs must be one of postfix, probability, overlay, objects, got 'table'"):
         SaveMaskd("pred", label_names={"a": 1}, output_dir=tmp_path, outputs={"table": False})
     assert SaveMaskd("pred", label_names={"a": 1}, output_dir=tmp_path, allow_missing_keys=True)({"a": 1}) == {"a": 1}
