@@ -26,6 +26,7 @@ LAYERS = (
     ("tasks.classification",),
     ("explain", "phantoms.spine", "phantoms.volumes"),
     ("check", "experiments", "export", "server"),
+    ("planning",),
     ("cli",),
 )
 """Packages of ``bundle``, from the lowest layer to the highest; packages of one layer do not import each other."""

@@ -19,9 +19,10 @@ from tqdm import tqdm
 from bundle.utils.label_names import IGNORE, ignored_value
 
 from .console_report import console_lines, content_of
-from .dataset_statistics import find_absent_classes, find_unusual, summarize
+from .dataset_statistics import find_absent_classes, find_partial_labels, find_unusual, summarize
 from .duplicates import find_duplicates, find_patient_leaks
 from .findings import Finding, Reading, silent_readers
+from .fingerprint import fingerprint
 from .html_page import make_page
 from .image_reader import read_image_item
 from .items import Item, Listing, list_items
@@ -70,21 +71,41 @@ def check_dataset(
     Raises:
         DatalistError: when the dataset cannot be listed.
     """
-    listing = list_items(dataset_dir, datalist)
-    names = label_names if label_names is not None else listing.label_names
-    values = listing.label_values if label_names is None else None
-    options: dict[str, Any] = {"label_names": names, "label_values": values, "channels": listing.channels}
-    read = partial(_read, levels=levels, round_levels=round_levels, spacing_range=spacing_range, **options)
-    readings = _read_all(listing.items, read, workers or min(os.cpu_count() or 1, MAX_WORKERS))
+    options: dict[str, Any] = {"levels": levels, "round_levels": round_levels, "spacing_range": spacing_range}
+    listing, readings, names = read_dataset(dataset_dir, datalist, label_names=label_names, workers=workers, **options)
     faults = _faults(listing, readings, names)
-    remarks = [remark for reading in readings for remark in reading.remarks] + find_unusual(readings)
-    statistics = summarize(readings, names)
+    remarks = [remark for reading in readings for remark in reading.remarks]
+    remarks += [*find_unusual(readings), *find_partial_labels(readings, names)]
+    statistics = {**summarize(readings, names), "fingerprint": fingerprint(readings, names)}
     content = content_of(str(listing.source), readings, faults, remarks, command=command, statistics=statistics)
     for line in console_lines(content):
         logger.info("%s", line)
     if output_dir is not None:
         _write(content, readings, Path(output_dir))
     return content
+
+
+def read_dataset(
+    dataset_dir: str | Path,
+    datalist: str | Path | None = None,
+    *,
+    label_names: Mapping[str, int] | None = None,
+    workers: int | None = None,
+    levels: Sequence[int] = (255,),
+    round_levels: bool = False,
+    spacing_range: Sequence[float] = SPACING_RANGE,
+) -> tuple[Listing, list[Reading], Mapping[str, int] | None]:
+    """Read all items of a dataset; see :func:`check_dataset` for the arguments.
+
+    Returns:
+        The listing, what was read of every item, and the value of every class by its name, if it is known.
+    """
+    listing = list_items(dataset_dir, datalist)
+    names = label_names if label_names is not None else listing.label_names
+    values = listing.label_values if label_names is None else None
+    options: dict[str, Any] = {"label_names": names, "label_values": values, "channels": listing.channels}
+    read = partial(_read, levels=levels, round_levels=round_levels, spacing_range=spacing_range, **options)
+    return listing, _read_all(listing.items, read, workers or min(os.cpu_count() or 1, MAX_WORKERS)), names
 
 
 def _read_all(items: Sequence[Item], read: Any, workers: int) -> list[Reading]:

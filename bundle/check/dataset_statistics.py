@@ -14,6 +14,9 @@ from bundle.utils.lengths import is_above, is_below
 
 from .findings import Finding, Reading
 
+MOST_LACK = 0.5
+"""Share of the items up to which a class that they lack is reported; a rarer class is not in every image."""
+
 UNUSUAL = 3.0
 """A voxel size is reported if it is this many times larger or smaller than the median."""
 
@@ -74,6 +77,26 @@ def find_absent_classes(readings: Sequence[Reading], label_names: Mapping[str, i
         for name, value in (label_names or {}).items()
         if value != 0 and name != IGNORE and not any(f"{value}" in classes for classes in labeled)
     ]
+
+
+def find_partial_labels(readings: Sequence[Reading], label_names: Mapping[str, int] | None) -> list[Finding]:
+    """Remark classes that most items hold and some lack: labels may be partial there."""
+    labeled = [reading for reading in readings if reading.facts.get("classes")]
+    names = {f"{value}": name for name, value in (label_names or {}).items()} | {f"{IGNORED}": IGNORE}
+    found = []
+    for value in sorted({value for reading in labeled for value in reading.facts["classes"]}, key=float):
+        lacking = [reading for reading in labeled if value not in reading.facts["classes"]]
+        if names.get(value) != IGNORE and 0 < len(lacking) <= len(labeled) * MOST_LACK:
+            found.append(
+                Finding(
+                    "remark",
+                    tuple(reading.item.name for reading in lacking),
+                    f"{len(lacking)} of {len(labeled)} items lack the class {names.get(value, value)!r}, such as "
+                    f"{lacking[0].item.label}; if it is in the image, label it, or set its voxels to the value of "
+                    "'ignore'",
+                )
+            )
+    return found
 
 
 def _counted(readings: Sequence[Reading], fact: str) -> Counter[Any]:

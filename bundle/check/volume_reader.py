@@ -19,6 +19,7 @@ from .findings import Reading
 from .items import Item
 from .signatures import digest, signature
 from .thumbnails import slice_thumbnail
+from .volume_facts import describe_grid, describe_structures
 
 MAX_SAMPLES = 200_000
 """Voxels that the percentiles of an image are taken from, at most."""
@@ -77,6 +78,7 @@ def _describe(reading: Reading, image: MetaTensor) -> None:
         "spacing": [round(float(value), 4) for value in spacing],
         "orientation": "".join(nib.aff2axcodes(affine)),
         "intensity": _intensity(voxels),
+        **describe_grid(image),
     }
     reading.signature = signature(voxels, affine)
     middle = voxels.shape[2] // 2
@@ -139,8 +141,10 @@ def _read_label(
         reading.fault("label values", f"{file}: {problem}")
     ignored = (label_names or {}).get(IGNORE, IGNORED)
     _describe_label(reading, values, np.asarray(label.affine), ignored)
-    if image is not None and image.shape == label.shape:
-        _draw(reading, image, values)
+    if image is not None and image.shape[1:] == label.shape[1:]:
+        reading.facts |= describe_structures(image, values, ignored)
+        if image.shape == label.shape:
+            _draw(reading, image, values)
 
 
 def _describe_label(reading: Reading, values: np.ndarray, affine: np.ndarray, ignored: int) -> None:
