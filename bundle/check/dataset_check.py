@@ -76,7 +76,8 @@ def check_dataset(
     faults = _faults(listing, readings, names)
     remarks = [remark for reading in readings for remark in reading.remarks]
     remarks += [*find_unusual(readings), *find_partial_labels(readings, names)]
-    statistics = {**summarize(readings, names), "fingerprint": fingerprint(readings, names)}
+    print_ = fingerprint(readings, names)
+    statistics = {**summarize(readings, names), **({"fingerprint": print_} if print_ else {})}
     content = content_of(str(listing.source), readings, faults, remarks, command=command, statistics=statistics)
     for line in console_lines(content):
         logger.info("%s", line)

@@ -143,8 +143,7 @@ def _read_label(
     _describe_label(reading, values, np.asarray(label.affine), ignored)
     if image is not None and image.shape[1:] == label.shape[1:]:
         reading.facts |= describe_structures(image, values, ignored)
-        if image.shape == label.shape:
-            _draw(reading, image, values)
+        _draw(reading, image, values)
 
 
 def _describe_label(reading: Reading, values: np.ndarray, affine: np.ndarray, ignored: int) -> None:

@@ -108,6 +108,11 @@ class CaseCacheDataset(CacheDataset):
         self.cache_gb = cache_gb
         super().__init__(data=data, transform=transform, **kwargs)
 
+    @property
+    def cached_bytes(self) -> int:
+        """Memory of the cached cases."""
+        return self._used
+
     def __getstate__(self) -> dict[str, Any]:
         """Return the state for another process, without the lock, which is for loading alone."""
         return {key: value for key, value in self.__dict__.items() if key != "_lock"}

@@ -1,22 +1,25 @@
-"""A measured dry run of a plan in a process of its own: a few steps, one validation case, and the peak memory.
-
-``python -m bundle.planning.dry_run REQUEST.json`` writes its measurements into the file that the request names.
-"""
+"""A measured dry run of a plan in a process of its own: a few steps, one validation case, and the peak memory."""
 
 from __future__ import annotations
 
 import json
-import logging
 import resource
 import subprocess
 import sys
 import tempfile
 import time
 from collections.abc import Mapping, Sequence
+from itertools import pairwise
 from pathlib import Path
+from statistics import median
 from typing import Any
 
+import torch
+from ignite.engine import Events
+from monai.bundle import ConfigParser
+
 from bundle import ROOT
+from bundle.experiments.config_runner import execute
 from bundle.utils.write_json import write_json
 
 from .choices import PlanError
@@ -24,13 +27,13 @@ from .choices import PlanError
 STEPS = 5
 """Steps that are run; the first is not counted."""
 
-logger = logging.getLogger(__name__)
+SCRIPT = "import sys; from bundle.planning.dry_run import main; main(sys.argv[1:])"
+
+Measured = dict[str, float]
 
 
-def measure(
-    overlay: Mapping[str, Any], training: Sequence[Any], validation: Sequence[Any], device: str
-) -> dict[str, float]:
-    """Run a few steps of a training in another process.
+def measure(overlay: Mapping[str, Any], training: Sequence[Any], validation: Sequence[Any], device: str) -> Measured:
+    """Run a few steps of a training in another process, so that its peak memory is known.
 
     Args:
         overlay: the plan.
@@ -39,8 +42,7 @@ def measure(
         device: device of the training.
 
     Returns:
-        ``step_seconds``; ``validation_seconds`` per case; ``load_seconds`` per case; ``start_seconds``; ``peak_gb``, of the
-        process, or of the GPU; ``cached_gb``.
+        The answer of :func:`run_steps`.
 
     Raises:
         PlanError: when the run fails, with the last line of its output.
@@ -48,79 +50,87 @@ def measure(
     with tempfile.TemporaryDirectory() as folder:
         plan, request, answer = (Path(folder, name) for name in ("plan.json", "request.json", "answer.json"))
         write_json(plan, overlay)
-        write_json(
-            request,
-            {
-                "files": [str(Path(ROOT, "configs", "train.json")), str(plan)],
-                "training": list(training),
-                "validation": list(validation),
-                "device": device,
-                "output_dir": str(Path(folder, "run")),
-                "answer": str(answer),
-            },
-        )
-        started = time.monotonic()
-        command = [sys.executable, "-W", "ignore", "-m", "bundle.planning.dry_run", str(request)]
+        content = {
+            "files": [str(Path(ROOT, "configs", "train.json")), str(plan)],
+            "training": list(training),
+            "validation": list(validation),
+            "device": device,
+            "output_dir": str(Path(folder, "run")),
+            "answer": str(answer),
+        }
+        write_json(request, content)
+        command = [sys.executable, "-W", "ignore", "-c", SCRIPT, str(request)]
         run = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
         if not answer.is_file():
             last = (run.stderr.strip() or run.stdout.strip() or "killed, as when memory runs out").splitlines()[-1]
             raise PlanError(f"the dry run of the plan failed: {last}; pass --memory with less, or check the dataset.")
-        found: dict[str, float] = json.loads(answer.read_text(encoding="utf-8"))
-        return {**found, "seconds": round(time.monotonic() - started, 2)}
+        found: Measured = json.loads(answer.read_text(encoding="utf-8"))
+        return found
 
 
-def run_steps(request: Mapping[str, Any]) -> dict[str, float]:
-    """Run the steps of a request in this process, and return the measurements."""
-    import torch
-    from ignite.engine import Events
-    from monai.bundle import ConfigParser
+def run_steps(request: Mapping[str, Any]) -> Measured:
+    """Run the steps of a request in this process.
 
-    from bundle.experiments.config_runner import execute
-
+    Returns:
+        ``step_seconds`` and ``step_cpu_seconds``, the medians; ``validation_seconds`` and ``load_seconds`` per case;
+        ``peak_gb`` of the process, or of the GPU; ``cached_gb``; ``amp``, 1 where bfloat16 is the faster precision.
+    """
     started = time.perf_counter()
-    config = ConfigParser.load_config_files(request["files"])
-    parser = ConfigParser(config)
+    parser = ConfigParser(ConfigParser.load_config_files(request["files"]))
     values = {"epochs": 1, "val_interval": 1, "iterations_per_epoch": STEPS, "cache_gb": None, "resume": False}
     for name, value in {**values, "output_dir": request["output_dir"], "rank": 0}.items():
         parser[name] = value
     parser["device"] = f"$torch.device('{request['device']}')"
     parser["train#dataset#data"], parser["validate#dataset#data"] = request["training"], request["validation"]
     execute(parser, "initialize")
-    times: dict[str, list[float]] = {"step": [], "validation": []}
+    parser["amp"] = _prefers_bfloat16(ConfigParser(dict(parser.get())), request["device"])
     trainer, evaluator = (parser.get_parsed_content(name) for name in ("train#trainer", "validate#evaluator"))
     loaded = time.perf_counter()
-    _time(trainer, times["step"], Events.ITERATION_STARTED, Events.ITERATION_COMPLETED)
-    _time(evaluator, times["validation"], Events.STARTED, Events.COMPLETED)
-    epoch_started: list[float] = []
-    trainer.add_event_handler(Events.EPOCH_STARTED, lambda _: epoch_started.append(time.perf_counter()))
-    iterations: list[float] = []
-    trainer.add_event_handler(Events.ITERATION_COMPLETED, lambda _: iterations.append(time.perf_counter()))
+    steps: list[tuple[float, float]] = []
+    validations: list[float] = []
+    trainer.add_event_handler(
+        Events.ITERATION_COMPLETED, lambda _: steps.append((time.perf_counter(), time.process_time()))
+    )
+    for event in (Events.STARTED, Events.COMPLETED):
+        evaluator.add_event_handler(event, lambda _: validations.append(time.perf_counter()))
     execute(parser, "run")
-    gaps = [b - a for a, b in zip(iterations, iterations[1:], strict=False)]
-    cached = [dataset._used for dataset in map(parser.get_parsed_content, ("train#dataset", "validate#dataset"))]
+    gaps = [(end[0] - start[0], end[1] - start[1]) for start, end in pairwise(steps)]
+    cached = [parser.get_parsed_content(f"{part}#dataset").cached_bytes for part in ("train", "validate")]
     cases = len(request["training"]) + len(request["validation"])
-    is_gpu = request["device"].startswith("cuda")
-    peak = torch.cuda.max_memory_allocated() if is_gpu else resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
     return {
-        "step_seconds": sum(gaps) / len(gaps),
-        "validation_seconds": sum(times["validation"]) / len(request["validation"]),
+        "step_seconds": median(wall for wall, _ in gaps),
+        "step_cpu_seconds": median(cpu for _, cpu in gaps),
+        "validation_seconds": (validations[-1] - validations[0]) / len(request["validation"]),
         "load_seconds": (loaded - started) / cases,
-        "peak_gb": peak / 1024**3,
+        "peak_gb": _peak_bytes(request["device"]) / 1024**3,
         "cached_gb": sum(cached) / 1024**3,
+        "amp": int(parser["amp"]),
     }
 
 
-def _time(engine: Any, found: list[float], start: Any, end: Any) -> None:
-    begun: list[float] = []
-    engine.add_event_handler(start, lambda _: begun.append(time.perf_counter()))
-    engine.add_event_handler(end, lambda _: found.append(time.perf_counter() - begun[-1]))
+def _prefers_bfloat16(parser: ConfigParser, device: str) -> bool:
+    """Return whether a step in bfloat16 takes less time than one in float32; not every CPU computes in bfloat16."""
+    if device.startswith("cuda"):
+        return True
+    network = parser.get_parsed_content("network_def")
+    patch = torch.rand(1, parser.get_parsed_content("network_def#in_channels"), *parser.get_parsed_content("roi_size"))
+    seconds = []
+    for enabled in (False, True, False, True):
+        started = time.process_time()
+        with torch.autocast(device, dtype=torch.bfloat16, enabled=enabled):
+            found = network(patch)
+        (found[0] if isinstance(found, list) else found).float().sum().backward()
+        seconds.append(time.process_time() - started)
+    return min(seconds[1::2]) < min(seconds[::2])
+
+
+def _peak_bytes(device: str) -> int:
+    if device.startswith("cuda"):
+        return torch.cuda.max_memory_allocated(device)
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
 
 
 def main(arguments: Sequence[str]) -> None:
     """Run a request and write its answer."""
     request = json.loads(Path(arguments[0]).read_text(encoding="utf-8"))
     write_json(request["answer"], run_steps(request))
-
-
-if __name__ == "__main__":
-    main(sys.argv[1:])

@@ -66,7 +66,8 @@ def level_strides(patch: Sequence[int], spacing: Sequence[float]) -> list[list[i
         >>> level_strides([64, 64, 16], [0.8, 0.8, 3.0])
         [[2, 2, 1], [2, 2, 2], [2, 2, 2], [2, 2, 1]]
     """
-    size, current, strides = list(patch), list(spacing), []
+    size, current = list(patch), list(spacing)
+    strides: list[list[int]] = []
     while len(strides) < MAX_LEVELS - 1:
         long = [axis for axis in range(3) if size[axis] >= 2 * LEAST]
         finest = min((current[axis] for axis in long), default=0.0)

@@ -23,7 +23,7 @@ from bundle.utils.write_json import write_json
 
 from .budget import Schedule, cached_gb, schedule
 from .choices import DATA, MEASURED, NNUNET, OPTION, RECIPE, Choice, PlanError
-from .dry_run import measure
+from .dry_run import Measured, measure
 from .geometry import chance_of_foreground, choose_patch, is_anisotropic, resampled_sizes, target_spacing
 from .intensity import augmentation, has_sides, is_ct, normalization
 from .overlay import describe_classes, network_ids, region_ids
@@ -100,7 +100,7 @@ def plan_training(
     memory = memory_gb if memory_gb is not None else _memory(device)
     root, folder = Path(dataset_dir), Path(output_dir)
     content = _split(root, datalist, folder, test_share, seed)
-    listing, readings, names = read_dataset(root, folder / "datalist.json", workers=workers)
+    _, readings, names = read_dataset(root, folder / "datalist.json", workers=workers)
     print_ = fingerprint([reading for reading in readings if reading.item.split != "test"], names)
     if not print_:
         raise PlanError(f"{root}: no labeled volume can be read; python -m bundle check {root} names what is wrong.")
@@ -149,10 +149,10 @@ def _split(root: Path, datalist: str | Path | None, folder: Path, test_share: fl
         bare = [{key: value for key, value in case.items() if key != "fold"} for case in lists["training"]]
         parts = split_cases(root, bare, test_share=share, folds=folds, seed=seed)
         parts["test"] += lists["test"]
-    written = {**described, **datalist_content(root, parts, seed=seed)}
+    written: dict[str, Any] = described | datalist_content(root, parts, seed=seed)
     write_datalist(written, folder / "datalist.json")
     logger.info("%s: split written to %s", path, folder / "datalist.json")
-    return {**content, **written}
+    return content | written
 
 
 def _choose_data(plan: _Plan, root: Path, folder: Path, content: Mapping[str, Any], print_: Mapping[str, Any]) -> None:
@@ -245,7 +245,7 @@ def _measure(
     folder: Path,
     device: str,
     memory: float,
-) -> dict[str, float]:
+) -> Measured:
     """Run a few steps; with a smaller patch again while they take more than the memory."""
     lists = load_datalist(root, folder / "datalist.json")
     ordered = sorted(lists["training"], key=_bytes_of)
@@ -262,8 +262,8 @@ def _measure(
         if math.prod(plan.overlay["roi_size"]) >= patch:
             break
     raise PlanError(
-        f"the smallest patch, {_by(plan.overlay['roi_size'])}, takes {measured['peak_gb']:.1f} GB, more than {memory:.1f}; "
-        "pass --memory with more."
+        f"a patch of {_by(plan.overlay['roi_size'])} takes {measured['peak_gb']:.1f} GB, more "
+        f"than {memory:.1f}; pass --memory with more."
     )
 
 
@@ -291,6 +291,8 @@ def _choose_budget(
         validation=validation,
         batch_size=plan.overlay["batch_size"],
     )
+    faster = "bfloat16" if measured["amp"] else "float32"
+    plan.choose("precision", faster, "the faster one of bfloat16 and float32", MEASURED, amp=bool(measured["amp"]))
     plan.choose("batch", plan.overlay["batch_size"], "more patches cost more time than they gain on few cases", RECIPE)
     plan.choose(
         "epochs",

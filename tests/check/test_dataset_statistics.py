@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from bundle.check.dataset_statistics import find_absent_classes, find_unusual, summarize
+from bundle.check.dataset_statistics import find_absent_classes, find_partial_labels, find_unusual, summarize
 from bundle.check.findings import Reading
 from bundle.check.items import Item
 
@@ -60,3 +60,18 @@ def test_a_class_that_no_item_holds_is_found() -> None:
     ]
     assert find_absent_classes(items, None) == []
     assert find_absent_classes([reading()], {"a": 1}) == []
+
+
+def test_a_class_that_most_items_hold_is_reported_where_it_lacks() -> None:
+    items = [reading(name, classes={"1": 5, "2": 1, "-1": 3}) for name in "abc"]
+    items += [reading("d", classes={"1": 5}), reading("e", classes={"1": 4, "3": 1}), reading("empty", classes={})]
+    found = find_partial_labels(items, {"liver": 1, "spleen": 2})
+    assert [finding.items for finding in found] == [("d", "e")]
+    assert "2 of 5 items lack the class 'spleen'" in found[0].message
+
+
+def test_classes_of_all_or_of_few_items_are_not_reported() -> None:
+    assert find_partial_labels([reading(name, classes={"1": 5}) for name in "ab"], None) == []
+    assert (
+        find_partial_labels([reading("a", classes={"1": 1, "2": 1}), *[reading("b", classes={"1": 1})] * 3], {}) == []
+    )
