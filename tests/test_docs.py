@@ -79,6 +79,8 @@ def arguments(command: str, folder: Path) -> list[str]:
         module += SMALL_CLASS_TRAINING
     elif "lesion_segmentation/train.json" in command or "cell_segmentation/train.json" in command:
         module += SMALL_IMAGE_TRAINING
+    elif "plan/plan.json" in command and "train.json" in command:
+        module += ["--epochs", "1", "--iterations_per_epoch", "1", "--val_interval", "1"]
     elif "train.json" in command:
         module += ["--epochs", "1", "--attention", "pam", *small_options()]
         if "vnet" in command:

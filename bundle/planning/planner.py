@@ -26,7 +26,7 @@ from .choices import DATA, MEASURED, NNUNET, OPTION, RECIPE, Choice, PlanError
 from .dry_run import Measured, measure
 from .geometry import chance_of_foreground, choose_patch, is_anisotropic, resampled_sizes, target_spacing
 from .intensity import augmentation, has_sides, is_ct, normalization
-from .overlay import describe_classes, network_ids, region_ids
+from .plan_overlay import describe_classes, network_ids, region_ids
 
 logger = logging.getLogger(__name__)
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from bundle.planning.choices import Choice
-from bundle.planning.overlay import describe_classes, network_ids, region_ids
+from bundle.planning.plan_overlay import describe_classes, network_ids, region_ids
 
 
 def test_classes_are_those_of_the_dataset_in_either_form() -> None:
