@@ -22,10 +22,7 @@ WEIGHTS = Path(ROOT, "models", "disc_labeling", "model.pt")
 SPINES = {"lumbar": 3, "cervical": 5}
 """Field of view and seed of the phantoms; drawn in cubes of 1 mm, from which all others are made."""
 
-WEAK = pytest.mark.xfail(
-    reason="the shipped weights add or lose a disc at the border of this phantom, or move one by 5 mm",
-    strict=True,
-)
+WEAK = pytest.mark.xfail(reason="the shipped weights respond to no single disc of the upper back", strict=True)
 
 pytestmark = [
     pytest.mark.slow,
@@ -162,7 +159,7 @@ def answers(tmp_path_factory: pytest.TempPathFactory) -> Answers:
     return Answers(known, found, json.loads((folder / "out" / "summary.json").read_text()))
 
 
-@pytest.mark.parametrize("spine", [pytest.param("lumbar", marks=WEAK), "cervical"])
+@pytest.mark.parametrize("spine", SPINES)
 def test_every_disc_in_view_is_found_at_its_level(spine: str, answers: Answers) -> None:
     known, found = answers.known[spine], answers.found[spine, "plain"]
     assert found.keys() == known.keys()
@@ -179,14 +176,15 @@ def test_the_order_of_the_axes_and_the_place_in_the_world_do_not_matter(
     np.testing.assert_allclose(shift(found, plain), 0, atol=0.01)
 
 
+@pytest.mark.parametrize("spine", SPINES)
 @pytest.mark.parametrize(
-    ("kind", "spine"),
+    "kind",
     [
-        *((f"slices of {size} mm", spine) for size in ("0.5", "1", "6") for spine in SPINES),
-        pytest.param("axial slices of 4 mm", "lumbar", marks=WEAK),
-        pytest.param("axial slices of 4 mm", "cervical", marks=WEAK),
-        pytest.param("coronal slices of 3 mm", "lumbar", marks=WEAK),
-        pytest.param("coronal slices of 3 mm", "cervical", marks=WEAK),
+        "slices of 0.5 mm",
+        "slices of 1 mm",
+        "slices of 6 mm",
+        "axial slices of 4 mm",
+        "coronal slices of 3 mm",
     ],
 )
 def test_another_acquisition_of_the_same_spine_has_the_same_discs(spine: str, kind: str, answers: Answers) -> None:

@@ -7,7 +7,7 @@ import pytest
 import torch
 
 from bundle.tasks.spine.discs.heatmaps import make_heatmaps
-from bundle.tasks.spine.discs.peak_candidates import Candidates, find_candidates
+from bundle.tasks.spine.discs.peak_candidates import Candidates, find_candidates, peak_widths
 
 
 def maxima(image: np.ndarray, count: int, threshold: float, apart: float) -> list[tuple[int, int]]:
@@ -146,3 +146,23 @@ def test_at_the_border_the_gaussian_fit_takes_the_middle_of_the_cell() -> None:
 def test_an_unknown_fit_is_refused() -> None:
     with pytest.raises(ValueError, match="fit must be one of centroid, gaussian, got 'spline'"):
         find_candidates(torch.zeros(1, 4, 4), fit="spline")
+
+
+def test_the_width_of_a_peak_is_that_of_its_gaussian_and_larger_where_two_merge() -> None:
+    alone = make_heatmaps([[40.0, 60.0]], (32, 32), sigma=4.0, stride=4)
+    both = (alone + make_heatmaps([[40.0, 68.0]], (32, 32), sigma=4.0, stride=4)) / 2
+    for maps, low, high in ((alone, 3.9, 4.1), (both, 5.0, 20.0)):
+        ((width,),) = peak_widths(maps, find_candidates(maps, stride=4), stride=4)
+        assert low < width < high
+
+
+def test_a_peak_at_a_border_has_the_width_along_it_and_a_flat_one_has_none() -> None:
+    maps = make_heatmaps([[1.5, 60.0]], (32, 32), sigma=4.0, stride=4)
+    flat = torch.full((1, 8, 8), 0.5)
+    (edge,) = peak_widths(maps, find_candidates(maps, stride=4), stride=4)
+    np.testing.assert_allclose(edge, 4.0, atol=0.1)
+    found = Candidates(np.array([[12.0, 12.0]]), np.array([0.5]))
+    assert np.isinf(peak_widths(flat, [found], stride=4)[0]).all()
+    corner = peak_widths(torch.rand(1, 1, 1), [Candidates(np.zeros((1, 2)), np.ones(1))])[0]
+    assert corner.tolist() == [0.0]
+    assert peak_widths(flat, [Candidates(np.zeros((0, 2)), np.zeros(0))])[0].shape == (0,)

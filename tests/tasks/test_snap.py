@@ -33,6 +33,12 @@ def test_two_candidates_of_a_level_at_one_place_are_its_most_confident() -> None
     np.testing.assert_array_equal(moved.confidence, [0.9, 0.6, 0.3])
 
 
+def test_a_candidate_that_may_not_move_stays_next_to_one_that_moves() -> None:
+    movable = [np.array([False, True])]
+    (moved,) = snap_candidates([candidates((0, 22, 0.9), (0, 19, 0.6))], PLACES, reach=5, movable=movable)
+    np.testing.assert_array_equal(moved.positions, [[0, 22], [0, 20]])
+
+
 def test_each_level_is_moved_independently() -> None:
     moved = snap_candidates([candidates((0, 19, 0.9)), candidates(), candidates((0, 21, 0.7))], PLACES, reach=5)
     assert [len(of) for of in moved] == [1, 0, 1]

@@ -11,9 +11,11 @@ import torch
 from monai.config import KeysCollection
 from monai.transforms import MapTransform
 
+from bundle.utils.lengths import is_above
+
 from .discs.disc_points import Disc, point_of
 from .discs.level_certainty import LevelCertainty, number_discs
-from .discs.peak_candidates import Candidates, find_candidates
+from .discs.peak_candidates import Candidates, find_candidates, peak_widths
 from .discs.skeleton import SkeletonPrior
 from .discs.snap import share_candidates, snap_candidates
 from .sagittal_slab import SLAB_POSITIONS
@@ -24,6 +26,9 @@ NUMBERING = "numbering"
 
 PEAKS: dict[str, Any] = {"threshold": 0.35, "count": 4, "min_distance": 8.0}
 """Default options of :func:`bundle.tasks.spine.discs.find_candidates`."""
+
+MAX_WIDTH = 4.8
+"""Largest standard deviation of the peak of a single disc in pixels; the targets of the training have 3 or 4."""
 
 SLAB_FRACTION = 0.5
 """Fraction of the highest response to a disc above which a slab counts for its position between left and right."""
@@ -99,8 +104,9 @@ class SlabDecoderd(MapTransform):
 class DecodeDiscsd(SlabDecoderd):
     """Find the discs in the heat maps ``(N, C, a, s)`` of N sagittal slabs by a search over skeletons.
 
-    The highest response over the slabs decides in the sagittal plane: its peaks are the candidates of a level, moved to
-    the nearest disc of any level (:mod:`bundle.tasks.spine.discs.snap`). The exact search over skeletons chooses among
+    The highest response over the slabs decides in the sagittal plane: its peaks are the candidates of a level. A peak
+    that is too wide for a single disc is moved to the nearest disc of any level
+    (:mod:`bundle.tasks.spine.discs.snap`). The exact search over skeletons chooses among
     them (:mod:`bundle.tasks.spine.discs.skeleton_search`), in mm along the axes of the slabs, so that the orientation
     of the slabs in the world has no influence. See :class:`SlabDecoderd` for the positions between left and right.
 
@@ -112,7 +118,7 @@ class DecodeDiscsd(SlabDecoderd):
         stride: pixels of a slab per cell of the maps.
         peaks: ``threshold``, ``count`` per level and ``min_distance`` of the peaks that are candidates, see
             :func:`bundle.tasks.spine.discs.find_candidates`; defaults in :data:`PEAKS`.
-        snap_mm: largest distance by which a candidate is moved to the nearest disc of any level; 0 moves none.
+        snap_mm: largest distance by which a wide candidate is moved to the nearest disc of any level; 0 moves none.
         search: options of :func:`bundle.tasks.spine.discs.search_skeleton`.
         thoracic_vertebrae: expected number, 11, 12 or 13.
         lumbar_vertebrae: expected number, 4, 5 or 6.
@@ -179,9 +185,12 @@ class DecodeDiscsd(SlabDecoderd):
 
     def _candidates_by_level(self, maps: torch.Tensor, size: np.ndarray) -> list[Candidates]:
         """Return the candidates per level, in mm along the axes of the slabs."""
-        found = find_candidates(maps.amax(dim=0), stride=self.stride, **self.peaks)
+        highest = maps.amax(dim=0)
+        found = find_candidates(highest, fit="gaussian", stride=self.stride, **self.peaks)
+        widths = peak_widths(highest, found, stride=self.stride)
         total = maps.clamp(min=0).sum(dim=1).amax(dim=0, keepdim=True)
         options = {**self.peaks, "count": 2 * maps.shape[1]}
         (peaks,) = find_candidates(total, fit="gaussian", stride=self.stride, **options)
         in_mm = [Candidates(each.positions * size, each.confidence) for each in (*found, peaks)]
-        return snap_candidates(in_mm[:-1], in_mm[-1], reach=self.snap_mm)
+        is_wide = [is_above(width, MAX_WIDTH) for width in widths]
+        return snap_candidates(in_mm[:-1], in_mm[-1], reach=self.snap_mm, movable=is_wide)

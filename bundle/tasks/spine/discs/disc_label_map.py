@@ -195,7 +195,7 @@ def write_sidecar(
     Raises:
         DiscFileError: when a JSON file of that name is not a sidecar.
     """
-    sidecar = _sidecar_of(label_map)
+    sidecar = sidecar_of(label_map)
     if sidecar.exists() and not {"SpatialReference", NUMBERING_KEY} & set(_content(sidecar)):
         raise DiscFileError(sidecar, "is not a sidecar and is kept", "write the label map under another name")
     programs = [*map(dict, generated_by), {"Name": "keyslice", "Version": __version__}]
@@ -203,7 +203,8 @@ def write_sidecar(
     return sidecar
 
 
-def _sidecar_of(label_map: str | Path) -> Path:
+def sidecar_of(label_map: str | Path) -> Path:
+    """Return the path of the sidecar of a label map."""
     return Path(label_map).with_name(f"{stem_of(label_map)}.json")
 
 
@@ -218,7 +219,7 @@ def _content(sidecar: Path) -> dict[str, Any]:
 
 def _numbering_of(label_map: str | Path) -> Numbering:
     """Return the numbering that the sidecar of a label map states, or else that of the Spinal Cord Toolbox."""
-    sidecar = _sidecar_of(label_map)
+    sidecar = sidecar_of(label_map)
     numbering: Numbering = _content(sidecar).get(NUMBERING_KEY, "sct")
     if numbering not in NUMBERINGS:
         raise DiscFileError(sidecar, f"has the numbering {numbering!r}", f"use one of {', '.join(NUMBERINGS)}")
@@ -231,7 +232,7 @@ def _without_disc(path: str | Path, values: Sequence[int], numbering: Numbering)
     fitting = [other for other in NUMBERINGS if any(disc_number(value, other) is not None for value in values)]
     remedy = (
         f'if they are numbers of {fitting[0]}, write {{"{NUMBERING_KEY}": "{fitting[0]}"}} to '
-        f"{_sidecar_of(path).name} in the same folder"
+        f"{sidecar_of(path).name} in the same folder"
         if fitting
         else "use a map with one voxel per disc"
     )

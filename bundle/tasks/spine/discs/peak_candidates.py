@@ -104,6 +104,44 @@ def find_candidates(
     return _by_channel((places + 0.5) * stride - 0.5, heights, threshold)
 
 
+def peak_widths(
+    heatmaps: torch.Tensor | np.ndarray, candidates: list[Candidates], *, stride: int = 1
+) -> list[np.ndarray]:
+    """Return the standard deviation of the Gaussian at every candidate, along the axis where it is larger.
+
+    A peak in which the responses to two discs merge is wider than that of a single disc.
+
+    Args:
+        heatmaps: ``(C, H, W)``.
+        candidates: candidates per channel, in input pixels.
+        stride: input pixels per cell.
+
+    Returns:
+        Per channel ``(k,)`` in input pixels; infinite where the map has no peak along an axis, and 0 at a border.
+
+    Examples:
+        >>> from bundle.tasks.spine.discs import make_heatmaps
+        >>> maps = make_heatmaps([[20.5, 33.0]], (16, 16), sigma=6.0, stride=4)
+        >>> (width,) = peak_widths(maps, find_candidates(maps, stride=4), stride=4)
+        >>> round(float(width[0]), 1)
+        6.0
+    """
+    maps = torch.as_tensor(heatmaps).detach().to("cpu", torch.float64).clamp(min=torch.finfo(torch.float32).tiny)
+    logs = functional.pad(maps.log(), [1] * 4, value=torch.nan).numpy()
+    widths = []
+    for channel, found in zip(logs, candidates, strict=True):
+        rows, columns = (((found.positions + 0.5) / stride - 0.5).round().astype(int) + 1).T
+        rows, columns = rows.clip(1, channel.shape[0] - 2), columns.clip(1, channel.shape[1] - 2)
+        middle = 2 * channel[rows, columns]
+        along_rows = middle - channel[rows - 1, columns] - channel[rows + 1, columns]
+        along_columns = middle - channel[rows, columns - 1] - channel[rows, columns + 1]
+        curvature = np.fmin(along_rows, along_columns)
+        with np.errstate(divide="ignore"):
+            width = stride * np.maximum(curvature, 0.0) ** -0.5
+        widths.append(np.where(np.isnan(curvature), 0.0, width))
+    return widths
+
+
 def _highest_maxima(
     maps: torch.Tensor, count: int, threshold: float, min_distance: float
 ) -> tuple[torch.Tensor, torch.Tensor]:

@@ -2,7 +2,9 @@
 
 A network that is uncertain about the level of a disc responds on one channel at two neighboring discs. Where these are
 close to each other, as in the neck, the two responses merge into one peak between the discs. The sum over the channels
-has one full peak per disc, whatever the uncertainty: its peaks give the positions, the channels give the levels.
+has one full peak per disc, whatever the uncertainty: its peaks give the positions, the channels give the levels. Where
+the network is certain, the peak of a level is that of a single disc, and more exact than the sum, in which the
+responses to close discs overlap.
 
 Where the network is off by one level in a part of the spine, the disc of a level has a peak on the next channel alone.
 Shared candidates let the search correct this.
@@ -19,8 +21,14 @@ from bundle.utils.lengths import is_at_most
 from .peak_candidates import Candidates
 
 
-def snap_candidates(candidates: Sequence[Candidates], places: Candidates, *, reach: float) -> list[Candidates]:
-    """Move every candidate to the nearest peak of the sum, if one is within ``reach``.
+def snap_candidates(
+    candidates: Sequence[Candidates],
+    places: Candidates,
+    *,
+    reach: float,
+    movable: Sequence[np.ndarray] | None = None,
+) -> list[Candidates]:
+    """Move candidates to the nearest peak of the sum, if one is within ``reach``.
 
     Of the candidates of a level that move to the same peak, the most confident one is kept.
 
@@ -28,6 +36,7 @@ def snap_candidates(candidates: Sequence[Candidates], places: Candidates, *, rea
         candidates: candidates per channel.
         places: peaks of the sum over the channels, in the unit of the candidates.
         reach: largest distance by which a candidate is moved, in that unit.
+        movable: per channel ``(k,)`` whether a candidate may be moved; None for all.
 
     Returns:
         Candidates per channel, the most confident first.
@@ -39,7 +48,8 @@ def snap_candidates(candidates: Sequence[Candidates], places: Candidates, *, rea
         raise ValueError(f"reach must be 0 or more, got {reach}.")
     if not len(places):
         return list(candidates)
-    return [_snap(found, places.positions, reach) for found in candidates]
+    allowed = [np.ones(len(found), dtype=bool) for found in candidates] if movable is None else movable
+    return [_snap(found, places.positions, reach, may) for found, may in zip(candidates, allowed, strict=True)]
 
 
 def share_candidates(
@@ -71,10 +81,10 @@ def share_candidates(
     return shared
 
 
-def _snap(found: Candidates, places: np.ndarray, reach: float) -> Candidates:
+def _snap(found: Candidates, places: np.ndarray, reach: float, movable: np.ndarray) -> Candidates:
     distance = np.linalg.norm(found.positions[:, None] - places[None], axis=2)
     nearest = distance.argmin(axis=1)
-    near = is_at_most(distance[np.arange(len(found)), nearest], reach)
+    near = is_at_most(distance[np.arange(len(found)), nearest], reach) & movable
     positions = np.where(near[:, None], places[nearest], found.positions)
     first = [
         number

@@ -1,0 +1,38 @@
+"""``discs``: corrections of files of discs."""
+
+from __future__ import annotations
+
+import argparse
+import logging
+from pathlib import Path
+
+from .output_paths import output_file
+
+logger = logging.getLogger(__name__)
+
+HELP = "renumber the discs of a file"
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Add the commands and their options."""
+    names = parser.add_subparsers(dest="name", required=True, metavar="command")
+    description = "add a number to the levels of discs; positions and all other content stay"
+    renumber = names.add_parser("renumber", help=description, description=description)
+    renumber.add_argument("file", type=Path, help="CSV, JSON, .mrk.json or label map of discs")
+    renumber.add_argument("--by", type=int, required=True, help="number to add, such as -1 for one level further up")
+    renumber.add_argument(
+        "--from", dest="first", type=int, default=1, help="first disc to change (default: 1; 3 is C2-C3, 21 is L1-L2)"
+    )
+    renumber.add_argument("--to", dest="last", type=int, default=25, help="last disc to change (default: 25, L5-S1)")
+    renumber.add_argument("--output", type=output_file, help="file to write (default: the file itself)")
+
+
+def run(args: argparse.Namespace) -> None:
+    """Run the command."""
+    from bundle.tasks.spine.discs.levels import level_name
+    from bundle.tasks.spine.discs.renumber import renumber_discs
+
+    target = args.output or args.file
+    new = renumber_discs(args.file, target, by=args.by, first=args.first, last=args.last)
+    changes = [f"{level_name(old)} is {level_name(number)}" for old, number in new.items() if old != number]
+    logger.info("%s: %s", target, ", ".join(changes) or "no disc in this range")

@@ -1,0 +1,147 @@
+"""Renumbering of the discs of a file, in its own format; positions and all other content stay."""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+import re
+import shutil
+from collections.abc import Callable, Mapping
+from itertools import pairwise
+from pathlib import Path
+from typing import Any
+
+import nibabel as nib
+import numpy as np
+
+from bundle.io.volume_files import NIFTI
+from bundle.utils.atomic_write import atomic_write
+from bundle.utils.write_json import write_json
+
+from .disc_errors import DiscFileError
+from .disc_json import read_json_object
+from .disc_label_map import read_label_map, sidecar_of
+from .disc_reader import read_discs
+from .levels import FIRST_LEVEL, LAST_LEVEL, NUMBERINGS, Numbering, disc_number, disc_value, level_name, level_number
+
+
+def renumber_discs(
+    path: str | Path, output: str | Path, *, by: int, first: int = FIRST_LEVEL, last: int = LAST_LEVEL
+) -> dict[int, int]:
+    """Add ``by`` to the numbers of the discs from ``first`` to ``last``, and write the file.
+
+    Args:
+        path: CSV, JSON, markups of 3D Slicer or label map of discs.
+        output: file to write, of the same kind; it may be the same file.
+        by: number to add, negative for a level further up.
+        first: smallest number to change, of the Spinal Cord Toolbox (3 is C2-C3).
+        last: largest number to change.
+
+    Returns:
+        The new number of every disc by its old one.
+
+    Raises:
+        DiscFileError: when the file cannot be used, its discs would no longer be in order, or a number or its value in
+            the numbering of the file does not exist.
+
+    Examples:
+        >>> from bundle.tasks.spine.discs import Disc, write_disc_csv
+        >>> write_disc_csv([Disc(21, (0, 0, 30)), Disc(22, (0, 0, 0))], "discs.csv")
+        >>> renumber_discs("discs.csv", "discs.csv", by=1, first=22)
+        {21: 21, 22: 23}
+    """
+    source, target = Path(path), Path(output)
+    numbers = [disc.value for disc in read_discs(source)]
+    new = {number: number + by if first <= number <= last else number for number in numbers}
+    changed = list(new.values())
+    if any(lower <= upper for upper, lower in pairwise(changed)):
+        names = ", ".join(f"{number} to {new[number]}" for number in numbers if new[number] != number)
+        raise DiscFileError(source, f"its discs would be out of order ({names})", "choose another range")
+    outside = [number for number in changed if not FIRST_LEVEL <= number <= LAST_LEVEL]
+    if outside:
+        problem = f"would have a disc of the number {outside[0]}"
+        raise DiscFileError(source, problem, f"numbers range from {FIRST_LEVEL} to {LAST_LEVEL}; choose another range")
+    _writer_of(source)(source, target, new)
+    return new
+
+
+def _writer_of(path: Path) -> Callable[[Path, Path, Mapping[int, int]], None]:
+    name = path.name.lower()
+    if name.endswith(NIFTI):
+        return _renumber_label_map
+    if name.endswith(".mrk.json"):
+        return _renumber_markups
+    return _renumber_csv if name.endswith(".csv") else _renumber_json
+
+
+def _renumber_csv(source: Path, target: Path, new: Mapping[int, int]) -> None:
+    reader = csv.DictReader(io.StringIO(source.read_text(encoding="utf-8-sig"), newline=""))
+    rows = list(reader)
+    for row in rows:
+        name, value = row.get("level_name"), row["level_value"]
+        old = level_number(name) if name else int(value)
+        if value:
+            row["level_value"] = str(_value(source, old, new[old], int(value)))
+        if name:
+            row["level_name"] = level_name(new[old])
+    with atomic_write(target) as file, open(file, "w", newline="", encoding="utf-8") as stream:
+        writer = csv.DictWriter(stream, reader.fieldnames or [])
+        writer.writeheader()
+        writer.writerows(rows)
+
+
+def _renumber_json(source: Path, target: Path, new: Mapping[int, int]) -> None:
+    """Renumber a JSON of this bundle; one of another form is refused by a missing ``discs``."""
+    try:
+        content = read_json_object(source)
+        entries: list[dict[str, Any]] = content["discs"]
+        for entry in entries:
+            entry["value"] = new[entry["value"]]
+            if entry.get("name"):
+                entry["name"] = level_name(entry["value"])
+    except (DiscFileError, KeyError) as error:
+        raise DiscFileError(source, "has no form that can be renumbered", "renumber its CSV instead") from error
+    write_json(target, content)
+
+
+def _renumber_markups(source: Path, target: Path, new: Mapping[int, int]) -> None:
+    content = json.loads(source.read_text(encoding="utf-8-sig"))
+    for point in [point for node in content["markups"] for point in node.get("controlPoints", [])]:
+        if point.get("positionStatus", "defined") == "defined":
+            number = new[level_number(point["label"])]
+            point["label"] = level_name(number)
+            point["description"] = re.sub(r"value \d+", f"value {number}", str(point.get("description", "")))
+    write_json(target, content)
+
+
+def _renumber_label_map(source: Path, target: Path, new: Mapping[int, int]) -> None:
+    """Renumber a label map; its sidecar is copied to another target."""
+    sidecar = sidecar_of(source)
+    stated = json.loads(sidecar.read_text(encoding="utf-8-sig")).get("Numbering") if sidecar.is_file() else None
+    numbering: Numbering = stated if stated in NUMBERINGS else "sct"
+    read_label_map(source, numbering=numbering)
+    image: Any = nib.load(source)
+    stored = np.rint(np.asanyarray(image.dataobj)).astype(np.int64)
+    voxels = stored.copy()
+    for value in np.unique(stored[stored != 0]).tolist():
+        old = disc_number(value, numbering)
+        if old is not None:
+            voxels[stored == value] = _value(source, old, new[old], value, numbering)
+    header = image.header.copy()
+    header.set_data_dtype(np.uint8)
+    header.set_slope_inter(1, 0)
+    with atomic_write(target) as file:
+        nib.save(type(image)(voxels.astype(np.uint8), None, header), file)
+    if sidecar.is_file() and sidecar_of(target) != sidecar:
+        shutil.copyfile(sidecar, sidecar_of(target))
+
+
+def _value(source: Path, old: int, new: int, value: int, numbering: Numbering | None = None) -> int:
+    """Return the value of a new number in the numbering in which the old one has its value."""
+    numberings = [numbering] if numbering else [name for name in NUMBERINGS if disc_value(old, name) == value]
+    found = disc_value(new, numberings[0])
+    if found is None:
+        problem = f"{level_name(new)} has no value in the numbering {numberings[0]}"
+        raise DiscFileError(source, problem, "choose another range")
+    return found

@@ -1,0 +1,127 @@
+"""Renumbering of files of discs."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import nibabel as nib
+import numpy as np
+import pytest
+from helpers.phantoms import write_nifti
+
+from bundle.tasks.spine.discs import (
+    Disc,
+    DiscFileError,
+    read_discs,
+    write_disc_csv,
+    write_disc_json,
+    write_disc_pois,
+    write_label_map,
+    write_markups,
+)
+from bundle.tasks.spine.discs.renumber import renumber_discs
+
+DISCS = [Disc(20, (1.0, 2.0, 30.0), 0.5), Disc(21, (1.0, 3.0, 20.0), 0.75), Disc(22, (1.0, 3.0, 10.0), None)]
+ENDINGS = (".csv", ".json", ".mrk.json", ".nii.gz")
+
+
+def write(folder: Path, ending: str, **options: str) -> Path:
+    write_nifti(folder / "image.nii.gz", np.zeros((4, 6, 40), np.int16), np.eye(4))
+    file = folder / f"discs{ending}"
+    if ending == ".nii.gz":
+        write_label_map(DISCS, file, folder / "image.nii.gz", **options)
+    else:
+        {".csv": write_disc_csv, ".json": write_disc_json, ".mrk.json": write_markups}[ending](DISCS, file, **options)
+    return file
+
+
+@pytest.mark.parametrize("ending", ENDINGS)
+def test_the_discs_of_a_range_get_other_numbers_and_stay_in_place(ending: str, tmp_path: Path) -> None:
+    file = write(tmp_path, ending)
+    assert renumber_discs(file, file, by=1, first=21) == {20: 20, 21: 22, 22: 23}
+    found = read_discs(file)
+    assert [disc.value for disc in found] == [20, 22, 23]
+    assert [disc.position for disc in found] == [disc.position for disc in DISCS]
+    if ending != ".nii.gz":
+        assert [disc.confidence for disc in found] == [0.5, 0.75, None]
+
+
+@pytest.mark.parametrize("ending", ENDINGS)
+def test_another_file_may_be_written(ending: str, tmp_path: Path) -> None:
+    file, target = write(tmp_path, ending), tmp_path / f"new{ending}"
+    renumber_discs(file, target, by=-1, last=21)
+    assert [disc.value for disc in read_discs(file)] == [20, 21, 22]
+    assert [disc.value for disc in read_discs(target)] == [19, 20, 22]
+
+
+def test_the_numbering_of_a_label_map_and_of_a_csv_is_kept(tmp_path: Path) -> None:
+    file = write(tmp_path, ".nii.gz", numbering="totalspineseg")
+    renumber_discs(file, tmp_path / "new.nii.gz", by=-1)
+    values = np.unique(np.asarray(nib.load(tmp_path / "new.nii.gz").dataobj))
+    assert values.tolist() == [0, 82, 91, 92]
+    assert [disc.value for disc in read_discs(tmp_path / "new.nii.gz")] == [19, 20, 21]
+    table = write(tmp_path, ".csv", numbering="totalspineseg")
+    renumber_discs(table, table, by=-1)
+    assert [line.split(",")[0] for line in table.read_text().splitlines()[1:]] == ["82", "91", "92"]
+
+
+def test_values_that_are_no_discs_are_kept_in_a_label_map(tmp_path: Path) -> None:
+    voxels = np.zeros((4, 6, 40), np.uint8)
+    voxels[1, 2, 30], voxels[1, 2, 5] = 20, 60
+    write_nifti(tmp_path / "a.nii.gz", voxels, np.eye(4))
+    renumber_discs(tmp_path / "a.nii.gz", tmp_path / "a.nii.gz", by=1)
+    assert np.unique(np.asarray(nib.load(tmp_path / "a.nii.gz").dataobj)).tolist() == [0, 21, 60]
+
+
+def test_a_csv_without_names_or_values_is_renumbered(tmp_path: Path) -> None:
+    (tmp_path / "a.csv").write_text("level_value,level_name,R_mm,A_mm,S_mm\n20,,1,2,3\n,L1-L2,1,2,1\n")
+    renumber_discs(tmp_path / "a.csv", tmp_path / "a.csv", by=1)
+    lines = (tmp_path / "a.csv").read_text().splitlines()[1:]
+    assert lines == ["21,,1,2,3", ",L2-L3,1,2,1"]
+
+
+def test_other_content_of_a_json_stays_and_points_that_were_not_placed_too(tmp_path: Path) -> None:
+    entry = {"value": 20, "position": [1, 2, 3], "extrapolated": True}
+    content = {"frame": "RAS", "unit": "mm", "case": "a", "discs": [entry]}
+    (tmp_path / "a.json").write_text(json.dumps(content))
+    renumber_discs(tmp_path / "a.json", tmp_path / "a.json", by=1)
+    assert json.loads((tmp_path / "a.json").read_text()) == {**content, "discs": [{**entry, "value": 21}]}
+    file = write(tmp_path, ".mrk.json")
+    markups = json.loads(file.read_text())
+    markups["markups"][0]["controlPoints"].append(
+        {"label": "F-1", "position": [0, 0, 0], "positionStatus": "undefined"}
+    )
+    file.write_text(json.dumps(markups))
+    renumber_discs(file, file, by=1)
+    points = json.loads(file.read_text())["markups"][0]["controlPoints"]
+    assert [point["label"] for point in points] == ["L1-L2", "L2-L3", "L3-L4", "F-1"]
+    assert points[0]["description"] == "value 21, confidence 0.5000"
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"by": -1, "first": 21}, r"out of order \(21 to 20, 22 to 21\); choose another range"),
+        ({"by": 4}, "a disc of the number 26; numbers range from 1 to 25"),
+        ({"by": -20}, "a disc of the number 0"),
+    ],
+)
+def test_impossible_numbers_are_refused_and_the_file_stays(options: dict, message: str, tmp_path: Path) -> None:
+    file = write(tmp_path, ".csv")
+    before = file.read_text()
+    with pytest.raises(DiscFileError, match=message):
+        renumber_discs(file, file, **options)
+    assert file.read_text() == before
+
+
+def test_a_number_without_a_value_in_the_numbering_is_refused(tmp_path: Path) -> None:
+    file = write(tmp_path, ".csv", numbering="totalspineseg")
+    with pytest.raises(DiscFileError, match="C1-C2 has no value in the numbering totalspineseg"):
+        renumber_discs(file, file, by=-18)
+
+
+def test_points_of_interest_are_refused_with_what_to_do(tmp_path: Path) -> None:
+    write_disc_pois(DISCS, tmp_path / "a.json", affine=np.eye(4), shape=(4, 6, 40))
+    with pytest.raises(DiscFileError, match="renumber its CSV instead"):
+        renumber_discs(tmp_path / "a.json", tmp_path / "a.json", by=1)
