@@ -68,7 +68,7 @@ def read_label_map(path: str | Path, *, numbering: Numbering | None = None) -> l
             numbering.
         ValueError: when the numbering is unknown.
     """
-    numbering = _numbering_of(path) if numbering is None else numbering
+    numbering = numbering_of(path) if numbering is None else numbering
     check_numbering(numbering)
     voxels, affine = _load(path)
     flat = voxels.ravel(order="F")
@@ -170,7 +170,7 @@ def write_label_map(
     header.set_data_dtype(np.uint8)
     header.set_slope_inter(1, 0)
     header["cal_max"] = header["cal_min"] = 0
-    if numbering != _numbering_of(target):
+    if numbering != numbering_of(target):
         write_sidecar(target, numbering=numbering)
     with atomic_write(target) as file:
         nib.save(type(reference)(labels, None, header), file)
@@ -217,7 +217,7 @@ def _content(sidecar: Path) -> dict[str, Any]:
     return content if isinstance(content, dict) else {}
 
 
-def _numbering_of(label_map: str | Path) -> Numbering:
+def numbering_of(label_map: str | Path) -> Numbering:
     """Return the numbering that the sidecar of a label map states, or else that of the Spinal Cord Toolbox."""
     sidecar = sidecar_of(label_map)
     numbering: Numbering = _content(sidecar).get(NUMBERING_KEY, "sct")

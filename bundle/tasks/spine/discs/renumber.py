@@ -21,7 +21,7 @@ from bundle.utils.write_json import write_json
 
 from .disc_errors import DiscFileError
 from .disc_json import read_json_object
-from .disc_label_map import read_label_map, sidecar_of
+from .disc_label_map import numbering_of, sidecar_of
 from .disc_reader import read_discs
 from .levels import FIRST_LEVEL, LAST_LEVEL, NUMBERINGS, Numbering, disc_number, disc_value, level_name, level_number
 
@@ -117,10 +117,7 @@ def _renumber_markups(source: Path, target: Path, new: Mapping[int, int]) -> Non
 
 def _renumber_label_map(source: Path, target: Path, new: Mapping[int, int]) -> None:
     """Renumber a label map; its sidecar is copied to another target."""
-    sidecar = sidecar_of(source)
-    stated = json.loads(sidecar.read_text(encoding="utf-8-sig")).get("Numbering") if sidecar.is_file() else None
-    numbering: Numbering = stated if stated in NUMBERINGS else "sct"
-    read_label_map(source, numbering=numbering)
+    sidecar, numbering = sidecar_of(source), numbering_of(source)
     image: Any = nib.load(source)
     stored = np.rint(np.asanyarray(image.dataobj)).astype(np.int64)
     voxels = stored.copy()
