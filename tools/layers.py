@@ -18,14 +18,14 @@ BEGIN, END = "<!-- layers: begin (python tools/layers.py) -->\n", "<!-- layers: 
 
 LAYERS = (
     ("utils",),
-    ("attention", "grid", "io", "losses", "metrics", "visualize", "workflow"),
+    ("attention", "grid", "io", "losses", "metrics", "visualize"),
     ("data", "networks", "training", "transforms"),
     ("legacy",),
     ("inference",),
     ("tasks.images", "tasks.spine"),
     ("tasks.classification",),
     ("explain", "phantoms.spine", "phantoms.volumes"),
-    ("check", "experiments", "export", "server"),
+    ("check", "experiments", "export", "review", "server"),
     ("planning",),
     ("cli",),
 )

@@ -35,8 +35,7 @@ def key_slices(gate: torch.Tensor) -> torch.Tensor:
         scores = gate.detach()
         if scores.dtype == torch.bfloat16 or scores.dtype == torch.float16:
             scores = scores.float()
-        count = torch.ones_like(scores, dtype=torch.float64).sum(-1, keepdim=True)  # a number would fix S in an export
-        threshold = torch.logsumexp(scores, dim=-1, keepdim=True) - torch.log(count).to(scores.dtype)
+        threshold = torch.logsumexp(scores, dim=-1, keepdim=True) - math.log(scores.size(-1))
         return scores >= torch.minimum(threshold, torch.amax(scores, dim=-1, keepdim=True))
 
 

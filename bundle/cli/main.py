@@ -31,6 +31,7 @@ from . import (
     plan_command,
     plausibility_command,
     prepare_command,
+    report_command,
     root_command,
     skeleton_command,
 )
@@ -47,6 +48,7 @@ COMMANDS = {
     "discs": discs_command,
     "check": check_command,
     "plan": plan_command,
+    "report": report_command,
     "label": label_command,
     "compare": compare_command,
     "crossval": crossval_command,

@@ -1,11 +1,11 @@
-"""``plausibility``: learn from results of the training cases what results are plausible."""
+"""``plausibility``: learn from finished runs what results are plausible."""
 
 from __future__ import annotations
 
 import argparse
 from pathlib import Path
 
-HELP = "learn from the results of training cases what results of their weights are plausible"
+HELP = "learn from finished runs what results of their weights are plausible, and to estimate the Dice"
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -14,7 +14,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "results",
         nargs="+",
         type=Path,
-        help="output folders of inference.json, run with --measure_features true --plausible_distance null",
+        help="output folders of inference.json, run with --measure_features true --plausible_distance null, or of "
+        "evaluate.json, run with --save_labels true",
     )
     parser.add_argument(
         "--checkpoint", type=Path, required=True, help="weights of these results; the file is written next to them"

@@ -18,6 +18,7 @@ from bundle.utils.parse_bool import parse_bool
 from .case_record import RECORD, CaseRecord, new_record
 from .completed_cases import CompletedCases
 from .given_predictions import GivenPredictions
+from .plausibility import Plausibility
 
 Case = dict[str, Any]
 
@@ -38,6 +39,7 @@ class CaseDataset(Dataset):
         given: predictions to score; if enabled, its transform is used instead. None for none.
         identifiers: whether records get the identifiers of their images, see
             :func:`bundle.io.identifiers.identifiers_of`; text such as ``"true"`` of a command line is understood.
+        plausibility: judges the numbers of every result; None for nothing.
     """
 
     def __init__(
@@ -48,16 +50,19 @@ class CaseDataset(Dataset):
         completed: CompletedCases | None = None,
         given: GivenPredictions | None = None,
         identifiers: bool | int | str = False,
+        plausibility: Plausibility | None = None,
     ) -> None:
         if given is not None and given.enabled:
             data, transform = given.add_to(data), given.load
         super().__init__(data=data, transform=transform)
         self.completed, self.identifiers = completed, parse_bool("identifiers", identifiers)
+        self.plausibility = plausibility
 
     def _transform(self, index: int) -> Any:
         case = self.data[index]
         record = new_record(case)
         self._identify(record)
+        record.plausibility = self.plausibility
         try:
             if self.completed is not None:
                 earlier = self.completed.find(case)

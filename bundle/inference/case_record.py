@@ -16,6 +16,7 @@ from bundle.utils.errors import FileError
 from bundle.utils.versions import versions
 
 from .case_findings import CaseFindings
+from .plausibility import Plausibility
 
 logger = logging.getLogger(__name__)
 
@@ -42,6 +43,7 @@ class CaseRecord:
         plan: plan by which the network ran, see :class:`bundle.inference.PlannedInferer`.
         findings: what the inferer knows of the result, see :class:`bundle.inference.RegionInferer`.
         identifiers: DICOM identifiers or BIDS entities, see :func:`bundle.io.identifiers.identifiers_of`.
+        plausibility: judges the numbers of the result; None for nothing.
         error: class of the error of a failed case.
         message: what failed.
         results: JSON of a completed case.
@@ -62,6 +64,7 @@ class CaseRecord:
     plan: str | None = None
     findings: CaseFindings | None = None
     identifiers: dict[str, str] = field(default_factory=dict)
+    plausibility: Plausibility | None = field(default=None, repr=False)
     error: str = ""
     message: str = ""
     results: dict[str, Any] = field(default_factory=dict)
@@ -92,6 +95,7 @@ class CaseRecord:
         if self.findings is not None:
             results = {**results, **self.findings.results}
             self.remarks += self.findings.remarks
+        judged = {} if self.plausibility is None else self.plausibility.judge_numbers(results)
         optional = {
             "plan": self.plan,
             "files": None if files is None else {file.name: sha256_of_file(file) for file in files},
@@ -102,6 +106,7 @@ class CaseRecord:
             "input": self.file,
             **self._joined(),
             **results,
+            **judged,
             "remarks": self.remarks,
             "seconds": None if self.started is None else round(time.perf_counter() - self.started, 3),
             "checkpoint": _describe_checkpoint(checkpoint),

@@ -2,82 +2,141 @@
 
 from __future__ import annotations
 
+import csv
 import json
 import logging
-from collections.abc import Iterator, Sequence
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 from bundle.utils.digests import sha256_of_file
 from bundle.utils.errors import FileError
 
-from .plausibility import CROP, REGION, learn_distribution, write_distributions
+from .plausibility import CROP, REGION, FeatureDistribution, Reference, learn_distribution, write_reference
+from .quality_estimate import learn_quality
+from .reference_numbers import Numbers, learn_ranges, result_numbers, structure_of
 
 logger = logging.getLogger(__name__)
+
+METRICS = "metrics.csv"
+FEWEST = 3
+"""Fewest results from which the distribution of their numbers is learned."""
+
+
+@dataclass
+class _Results:
+    """What the folders of runs hold: features by kind, and numbers of structures without the names of regions."""
+
+    features: dict[str, list[dict[str, float]]] = field(default_factory=lambda: {CROP: [], REGION: []})
+    numbers: list[Numbers] = field(default_factory=list)
+    scored: dict[str, list[tuple[dict[str, float], float]]] = field(default_factory=dict)
 
 
 def learn_plausibility(results: Sequence[Path], checkpoint: Path) -> Path:
     """Write the file of plausible results next to weights.
 
-    The distribution of crops is learned from the results of crops; that of regions from those of regions and of crops.
-    There is none of a kind without results.
+    The distribution of the features of crops is learned from the results of crops; that of regions from those of
+    regions and of crops. There is none of a kind without results. The distribution of every number, by which unusual
+    results are flagged, is learned from all completed cases, and the estimate of the Dice from the folders of an
+    evaluation.
 
     Args:
         results: output folders of ``inference.json``, run on the training cases with ``--measure_features true``,
-            ``--plausible_distance null``, so that no result is removed, and for larger images ``--find_regions true``.
+            ``--plausible_distance null``, so that no result is removed, and for larger images ``--find_regions true``;
+            or of ``evaluate.json``, run with ``--save_labels true`` (volumes) or ``--save_masks true`` (images).
         checkpoint: weights of these results.
 
     Returns:
         The file.
 
     Raises:
-        FileError: when the weights do not exist, or a folder has no features, too few, or those of other weights.
+        FileError: when the weights do not exist, or a folder has no results, too few, or those of other weights.
     """
     if not checkpoint.is_file():
         raise FileError(checkpoint, "does not exist", "name the file of weights that made the results")
     weights = sha256_of_file(checkpoint)
-    found: dict[str, list[dict[str, float]]] = {CROP: [], REGION: []}
+    found = _Results()
     for folder in results:
-        for kind, features in _features_in(folder, weights):
-            found[kind].append(features)
-    sources = {CROP: found[CROP], REGION: found[REGION] and found[CROP] + found[REGION]}
+        _read_folder(folder, weights, found)
     try:
-        distributions = {kind: learn_distribution(features) for kind, features in sources.items() if features}
+        distributions = _learn_features(found.features)
+        if not distributions and len(found.numbers) < FEWEST:
+            raise ValueError(f"at least {FEWEST} results are needed, got {len(found.numbers)}.")
     except ValueError as error:
         raise FileError(", ".join(map(str, results)), str(error).rstrip("."), "add results of more cases") from error
-    path = write_distributions(checkpoint, distributions)
-    logger.info("%s: learned from %d crops and %d regions", path, len(found[CROP]), len(found[REGION]))
-    for kind in distributions:
-        distances = sorted(distributions[kind].distance(features) for features in found[kind])
+    estimates = {name: learn_quality(*zip(*pairs, strict=True)) for name, pairs in found.scored.items()}
+    quality = {name: estimate for name, estimate in estimates.items() if estimate is not None}
+    ranges = learn_ranges(found.numbers) if len(found.numbers) >= FEWEST else {}
+    path = write_reference(checkpoint, Reference(distributions, ranges, quality))
+    features = found.features
+    logger.info(
+        "%s: numbers learned from %d results, features learned from %d crops and %d regions",
+        path,
+        len(found.numbers),
+        len(features[CROP]),
+        len(features[REGION]),
+    )
+    for kind, distribution in distributions.items():
+        distances = sorted(distribution.distance(each) for each in features[kind])
         logger.info(
             "distances of the %ss: median %.1f, greatest %.1f", kind, distances[len(distances) // 2], distances[-1]
+        )
+    for name, estimate in quality.items():
+        logger.info(
+            "Dice of %s from %d cases, leave-one-out: rank correlation %.2f, error %.3f",
+            name,
+            estimate.cases,
+            estimate.rank_correlation,
+            estimate.error,
         )
     return path
 
 
-def _features_in(folder: Path, weights: str) -> Iterator[tuple[str, dict[str, float]]]:
-    """Yield kind and features of every result in a folder."""
-    count = 0
+def _learn_features(found: Mapping[str, list[dict[str, float]]]) -> dict[str, FeatureDistribution]:
+    sources = {CROP: found[CROP], REGION: found[REGION] and found[CROP] + found[REGION]}
+    return {kind: learn_distribution(features) for kind, features in sources.items() if features}
+
+
+def _read_folder(folder: Path, weights: str, found: _Results) -> None:
+    """Add the results of a folder."""
+    dice, count = _read_dice(folder / METRICS), 0
     for path in sorted(folder.glob("*.json")):
         record = json.loads(path.read_text(encoding="utf-8"))
-        entries = _entries_of(record)
-        if entries and (record["checkpoint"] or {}).get("sha256") != weights:
+        if not isinstance(record, dict) or "checkpoint" not in record or "error" in record:
+            continue
+        if (record["checkpoint"] or {}).get("sha256") != weights:
             raise FileError(path, "is a result of other weights", "run the inference with the weights of --checkpoint")
+        entries, results = _entries_of(record), result_numbers(record)
+        count += bool(entries or results)
         for kind, entry in entries:
-            count += 1
-            yield kind, entry["features"]
+            found.features[kind].append(entry["features"])
+        regions = list(record.get("volumes_mm3", ()))
+        for name, numbers in results.items():
+            found.numbers.append({structure_of(name, regions): numbers})
+            reached = dice.get((record["case"], name))
+            if reached is not None:
+                found.scored.setdefault(name, []).append((numbers, reached))
     if not count:
         raise FileError(
             folder,
-            "has no results with features",
-            "run inference.json with --measure_features true and this output_dir",
+            "has no results with features or numbers",
+            "run inference.json with --measure_features true, or evaluate.json with --save_labels true, in this folder",
         )
 
 
+def _read_dice(path: Path) -> dict[tuple[str, str], float]:
+    """Return the Dice by case and structure of an evaluation; none without its table, or of a structure in neither."""
+    if not path.is_file():
+        return {}
+    with open(path, newline="", encoding="utf-8") as stream:
+        rows = [row for row in csv.DictReader(stream) if "dice" in row]
+    found = {(row["case"], row["structure"]): float(row["dice"]) for row in rows if row["dice"]}
+    return {key: value for key, value in found.items() if value == value}
+
+
 def _entries_of(record: dict[str, Any]) -> list[tuple[str, dict[str, Any]]]:
-    """Return kind and entry of every result with features in the JSON of a completed case; none of another file."""
-    if "error" in record:
-        return []
-    crops = [(CROP, record["plausibility"])] if "plausibility" in record else []
+    """Return kind and entry of every result with features in the JSON of a completed case."""
+    crops = [(CROP, record["plausibility"])] if record.get("plausibility", {}).get("features") else []
     regions = [(REGION, region) for region in record.get("regions", ()) if "features" in region]
     return crops + regions

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import logging
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +16,9 @@ from bundle.utils.errors import FileError
 from bundle.utils.parse_null import parse_null
 from bundle.utils.path_options import check_path_options
 from bundle.utils.write_json import write_json
+
+from .quality_estimate import QualityEstimate
+from .reference_numbers import NumberRange, flag, result_numbers, structure_of
 
 logger = logging.getLogger(__name__)
 
@@ -76,25 +79,36 @@ class Plausibility:
     ``python -m bundle plausibility`` writes. It names the SHA-256 of the weights and is not used for other weights.
     Without it, every result is plausible.
 
+    The same file has the distribution of every number in the JSON of a case, by which :meth:`judge_numbers` flags those
+    that are unusual, and estimates of the Dice (:mod:`bundle.inference.quality_estimate`).
+
     Args:
         checkpoint: file of the weights; None for none.
         limit: greatest distance of a plausible result; None, or the text ``"null"`` of a command line, judges nothing.
+        flag_limit: greatest z-score of a number that is not flagged; None, or ``"null"``, flags nothing.
 
     Attributes:
         distributions: distributions by :data:`CROP` and :data:`REGION`.
+        ranges: distribution of every number by structure.
+        quality: estimate of the Dice by structure.
 
     Raises:
-        ValueError: when the limit is not positive.
+        ValueError: when a limit is not positive.
         FileError: when the file is damaged.
     """
 
-    def __init__(self, checkpoint: str | Path | None, *, limit: float | str | None = 10.0) -> None:
-        number = parse_null(limit)
-        if number is not None and not (isinstance(number, int | float) and number > 0):
-            raise ValueError(f"plausible_distance must be above 0, or null, got {limit!r}.")
+    def __init__(
+        self,
+        checkpoint: str | Path | None,
+        *,
+        limit: float | str | None = 10.0,
+        flag_limit: float | str | None = 4.0,
+    ) -> None:
+        self.limit = _parse_limit("plausible_distance", limit)
+        self.flag_limit = _parse_limit("flag_limit", flag_limit)
         check_path_options(checkpoint=checkpoint)
-        self.limit: float | None = number
-        self.distributions = read_distributions(Path(checkpoint)) if checkpoint else {}
+        reference = read_reference(Path(checkpoint)) if checkpoint else Reference()
+        self.distributions, self.ranges, self.quality = reference.distributions, reference.ranges, reference.quality
 
     def is_known(self, kind: str) -> bool:
         """Return whether there is a distribution of a kind of results."""
@@ -114,6 +128,33 @@ class Plausibility:
         is_plausible = self.limit is None or distance <= self.limit
         return distance, None if is_plausible else self._problem(distribution, features, distance)
 
+    def judge_numbers(self, result: Mapping[str, Any]) -> dict[str, Any]:
+        """Return what the JSON of a case gets: z-scores of its numbers, flags in words, and the Dice to be expected.
+
+        Args:
+            result: the JSON of the case.
+
+        Returns:
+            ``"z_scores"``, ``"flags"`` and, of structures with an estimate, ``"predicted_dice"``; nothing of weights
+            whose training cases are unknown.
+        """
+        if not self.ranges:
+            return {}
+        regions = list(result.get("volumes_mm3", ()))
+        scores: dict[str, dict[str, float]] = {}
+        flags, predicted = [], {}
+        for name, numbers in result_numbers(result).items():
+            structure = structure_of(name, regions)
+            ranges = self.ranges.get(structure, {})
+            known = {number: value for number, value in numbers.items() if number in ranges}
+            scores[name] = {number: ranges[number].z_score(number, value) for number, value in known.items()}
+            if self.flag_limit is not None:
+                found = (flag(name, each, known[each], ranges[each], limit=self.flag_limit) for each in known)
+                flags += [words for words in found if words is not None]
+            if structure in self.quality:
+                predicted[name] = self.quality[structure].predict(numbers)
+        return {"z_scores": scores, "flags": flags, **({"predicted_dice": predicted} if predicted else {})}
+
     def _problem(self, distribution: FeatureDistribution, features: Mapping[str, float], distance: float) -> str:
         if distance == NO_DISTANCE:
             return NOTHING_LABELED
@@ -125,6 +166,13 @@ class Plausibility:
             for i in worst
         ]
         return f"distance {distance:.3g} from the training cases, limit {self.limit:g}: {', '.join(words)}"
+
+
+def _parse_limit(name: str, value: float | str | None) -> float | None:
+    number: float | None = parse_null(value)
+    if number is not None and not (isinstance(number, int | float) and number > 0):
+        raise ValueError(f"{name} must be above 0, or null, got {value!r}.")
+    return number
 
 
 def _has_features(distribution: FeatureDistribution, features: Mapping[str, float]) -> bool:
@@ -168,30 +216,53 @@ def learn_distribution(features: Sequence[Mapping[str, float]]) -> FeatureDistri
     return FeatureDistribution(len(values), names, values.mean(0).tolist(), covariance.tolist())
 
 
-def write_distributions(checkpoint: Path, distributions: Mapping[str, FeatureDistribution]) -> Path:
+@dataclass(frozen=True)
+class Reference:
+    """What is known of the results of weights, the content of their file.
+
+    Attributes:
+        distributions: distributions of the features by :data:`CROP` and :data:`REGION`.
+        ranges: distribution of every number by structure.
+        quality: estimate of the Dice by structure.
+    """
+
+    distributions: dict[str, FeatureDistribution] = field(default_factory=dict)
+    ranges: dict[str, dict[str, NumberRange]] = field(default_factory=dict)
+    quality: dict[str, QualityEstimate] = field(default_factory=dict)
+
+
+def write_reference(checkpoint: Path, reference: Reference) -> Path:
     """Write the file of a checkpoint, and return its path."""
-    content = {name: asdict(distribution) for name, distribution in distributions.items()}
+    content = asdict(reference)
     path = plausibility_file(checkpoint)
-    write_json(path, {"weights": sha256_of_file(checkpoint), "distributions": content})
+    numbers = {"numbers": content["ranges"], "quality": content["quality"]}
+    write_json(path, {"weights": sha256_of_file(checkpoint), "distributions": content["distributions"], **numbers})
     return path
 
 
-def read_distributions(checkpoint: Path) -> dict[str, FeatureDistribution]:
-    """Return the distributions of a checkpoint; none without a file, or where it is one of other weights.
+def read_reference(checkpoint: Path) -> Reference:
+    """Return what is known of a checkpoint; nothing without a file, or where it is one of other weights.
 
     Raises:
         FileError: when the file is damaged.
     """
     path = plausibility_file(checkpoint)
     if not path.is_file() or not checkpoint.is_file():
-        return {}
+        return Reference()
     try:
         content: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
         weights = content["weights"]
-        found = {name: FeatureDistribution(**values) for name, values in content["distributions"].items()}
+        found = Reference(
+            {name: FeatureDistribution(**values) for name, values in content["distributions"].items()},
+            {
+                name: {number: NumberRange(**values) for number, values in numbers.items()}
+                for name, numbers in content.get("numbers", {}).items()
+            },
+            {name: QualityEstimate(**values) for name, values in content.get("quality", {}).items()},
+        )
     except (ValueError, KeyError, TypeError, AttributeError) as error:
         raise FileError(path, "is damaged", "write it again by python -m bundle plausibility, or remove it") from error
     if weights != sha256_of_file(checkpoint):
         logger.warning("%s belongs to other weights than %s and is not used", path, checkpoint)
-        return {}
+        return Reference()
     return found

@@ -5,7 +5,6 @@ from .checkpoint import TrainingCheckpoint
 from .early_stop import EarlyStop
 from .epoch_seed import EpochSeed
 from .loader import TrainingLoader
-from .model_record import ModelRecord
 from .non_finite_guard import NonFiniteError, NonFiniteGuard
 from .process_shares import ProcessSampler, SameBuffers, share_loader, start_processes
 from .progress import Progress
@@ -18,7 +17,6 @@ __all__ = [
     "ClassReweighting",
     "EarlyStop",
     "EpochSeed",
-    "ModelRecord",
     "NonFiniteError",
     "NonFiniteGuard",
     "ProcessSampler",

@@ -90,7 +90,7 @@ USER_IDS = {
 }
 """What a user changes, before anything else in the file."""
 
-READ_BY_NAME = ("imports", "initialize", "run", "finalize", "cam", "gates", "pool", "preview")
+READ_BY_NAME = ("imports", "initialize", "run", "finalize", "cam", "gates", "pool", "preview", "report")
 """Ids that MONAI or a user names; every other one is used somewhere in its file."""
 
 SHARED_SECTIONS = ("attention", "network_def", "network")

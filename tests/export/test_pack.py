@@ -26,7 +26,7 @@ from bundle import ROOT
 from bundle.cli import main as commands
 from bundle.export import pack
 from bundle.export.pack import PackError, pack_files, root_of, write_pack
-from bundle.inference.plausibility import REGION, FeatureDistribution, write_distributions
+from bundle.inference.plausibility import REGION, FeatureDistribution, Reference, write_reference
 
 SCHEMA = Path(ROOT, "tests", "schemas", "meta_schema_20240725.json")
 FOLDERS = [folder for folder in contract.TASKS if Path(ROOT, "models", folder, "model.pt").is_file()]
@@ -117,7 +117,7 @@ def test_regions_are_found_if_the_packed_weights_know_them(tmp_path: Path) -> No
 
     assert packed() == "auto"
     known = FeatureDistribution(3, ["volume_mm3"], [1.0], [[1.0]])
-    write_distributions(root / "models" / "model.pt", {REGION: known})
+    write_reference(root / "models" / "model.pt", Reference({REGION: known}))
     assert packed() is True
 
 

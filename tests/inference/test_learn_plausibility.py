@@ -11,8 +11,9 @@ from typing import Any
 import numpy as np
 import pytest
 
+from bundle.inference import CaseRecord, Plausibility
 from bundle.inference.learn_plausibility import learn_plausibility
-from bundle.inference.plausibility import CROP, REGION, learn_distribution, read_distributions
+from bundle.inference.plausibility import CROP, REGION, learn_distribution, read_reference
 from bundle.utils.errors import FileError
 
 
@@ -59,7 +60,7 @@ def heads(tmp_path: Path) -> Path:
 def test_crops_alone_give_the_distribution_of_crops(crops: Path, checkpoint: Path) -> None:
     path = learn_plausibility([crops], checkpoint)
     assert path == checkpoint.with_name("model_plausibility.json")
-    assert read_distributions(checkpoint) == {CROP: learn_distribution(features(5))}
+    assert read_reference(checkpoint).distributions == {CROP: learn_distribution(features(5))}
 
 
 def test_regions_are_compared_with_regions_and_crops(
@@ -67,17 +68,17 @@ def test_regions_are_compared_with_regions_and_crops(
 ) -> None:
     with caplog.at_level(logging.INFO):
         learn_plausibility([heads, crops], checkpoint)
-    found = read_distributions(checkpoint)
+    found = read_reference(checkpoint).distributions
     assert found[CROP] == learn_distribution(features(5))
     assert found[REGION] == learn_distribution([*features(5), *features(5, seed=1)])
-    assert "learned from 5 crops and 5 regions" in caplog.text
+    assert "features learned from 5 crops and 5 regions" in caplog.text
     distances = sorted(found[REGION].distance(each) for each in features(5, seed=1))
     assert f"distances of the regions: median {distances[2]:.1f}, greatest {distances[4]:.1f}" in caplog.text
 
 
 def test_heads_alone_give_the_distribution_of_regions(heads: Path, checkpoint: Path) -> None:
     learn_plausibility([heads], checkpoint)
-    assert read_distributions(checkpoint) == {REGION: learn_distribution(features(5, seed=1))}
+    assert read_reference(checkpoint).distributions == {REGION: learn_distribution(features(5, seed=1))}
 
 
 @pytest.mark.parametrize("weights", [b"others", None])
@@ -85,12 +86,12 @@ def test_results_of_other_weights_are_refused(weights: bytes | None, crops: Path
     write(crops, "zebra", {"plausibility": {"features": features(1)[0]}}, weights)
     with pytest.raises(FileError, match=r"zebra\.json: is a result of other weights; run the inference"):
         learn_plausibility([crops], checkpoint)
-    assert read_distributions(checkpoint) == {}
+    assert read_reference(checkpoint).distributions == {}
 
 
 def test_a_folder_without_features_is_refused(crops: Path, checkpoint: Path, tmp_path: Path) -> None:
     write(tmp_path / "plain", "a", {"labels": {}})
-    with pytest.raises(FileError, match="plain: has no results with features; run "):
+    with pytest.raises(FileError, match="plain: has no results with features or numbers; run "):
         learn_plausibility([crops, tmp_path / "plain"], checkpoint)
 
 
@@ -104,3 +105,62 @@ def test_too_few_results_are_refused(checkpoint: Path, tmp_path: Path) -> None:
 def test_missing_weights_are_refused(crops: Path, tmp_path: Path) -> None:
     with pytest.raises(FileError, match=r"none\.pt: does not exist; name the file of weights"):
         learn_plausibility([crops], tmp_path / "none.pt")
+
+
+class TestNumbers:
+    @pytest.fixture
+    def evaluation(self, tmp_path: Path) -> Path:
+        """The folder of an evaluation of twelve cases, whose Dice follows from the margin."""
+        folder, rows = tmp_path / "evaluation", ["case,structure,dice,rvd"]
+        for number in range(12):
+            margin = 0.8 + 0.01 * number
+            write(folder, f"case{number}", {"labels": {"part": {"volume_mm3": 100.0, "margin": margin}}})
+            rows.append(f"case{number},part,{margin - 0.02},0.1")
+        write(folder, "empty", {"labels": {"part": {"volume_mm3": 0.0}}})
+        rows += ["empty,part,nan,nan", "unknown,part,0.5,0.1"]
+        (folder / "metrics.csv").write_text("\n".join(rows) + "\n")
+        return folder
+
+    def test_ranges_and_the_estimate_of_the_dice_are_learned(
+        self, evaluation: Path, checkpoint: Path, caplog: pytest.LogCaptureFixture
+    ) -> None:
+        with caplog.at_level(logging.INFO):
+            learn_plausibility([evaluation], checkpoint)
+        known = Plausibility(checkpoint)
+        assert known.distributions == {}
+        assert known.ranges["part"]["margin"].median == pytest.approx(0.855)
+        assert known.quality["part"].predict({"margin": 0.84}) == pytest.approx(0.82, abs=5e-3)
+        assert "Dice of part from 12 cases, leave-one-out: rank correlation 1.00" in caplog.text
+
+    def test_a_result_is_flagged_by_its_numbers(self, evaluation: Path, checkpoint: Path) -> None:
+        learn_plausibility([evaluation], checkpoint)
+        result = {"labels": {"left_part": {"volume_mm3": 100.0, "margin": 0.3}}, "volumes_mm3": {"left": {}}}
+        judged = Plausibility(checkpoint).judge_numbers(result)
+        assert judged["flags"] == ["left_part: margin 0.3 is low (0.855 in training, z = -18.4)"]
+        assert judged["z_scores"] == {"left_part": {"volume_mm3": 0.0, "margin": -18.44}}
+        assert 0 <= judged["predicted_dice"]["left_part"] < 0.5
+        assert Plausibility(checkpoint, flag_limit=20).judge_numbers(result)["flags"] == []
+        assert Plausibility(checkpoint, flag_limit="null").judge_numbers(result)["flags"] == []
+        other = {"labels": {"other": {"margin": 0.3}}}
+        assert Plausibility(checkpoint).judge_numbers(other) == {"z_scores": {"other": {}}, "flags": []}
+
+    def test_a_completed_record_is_judged(self, evaluation: Path, checkpoint: Path) -> None:
+        learn_plausibility([evaluation], checkpoint)
+        record = CaseRecord("a", plausibility=Plausibility(checkpoint))
+        record.complete({"labels": {"part": {"volume_mm3": 100.0, "margin": 0.3}}})
+        assert len(record.to_json()["flags"]) == 1
+        unknown = CaseRecord("a", plausibility=Plausibility(None))
+        unknown.complete({"labels": {"part": {"volume_mm3": 100.0, "margin": 0.3}}})
+        assert "flags" not in unknown.to_json()
+
+    def test_tables_without_a_dice_are_skipped(self, evaluation: Path, checkpoint: Path) -> None:
+        (evaluation / "metrics.csv").write_text("case,class,auc\ncase0,a,0.9\n")
+        learn_plausibility([evaluation], checkpoint)
+        assert Plausibility(checkpoint).quality == {}
+
+    def test_a_result_is_too_few(self, evaluation: Path, checkpoint: Path) -> None:
+        for number in range(2, 12):
+            (evaluation / f"case{number}.json").unlink()
+        (evaluation / "empty.json").unlink()
+        with pytest.raises(FileError, match="at least 3 results are needed, got 2; add results of more cases"):
+            learn_plausibility([evaluation], checkpoint)

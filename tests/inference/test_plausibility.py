@@ -18,10 +18,11 @@ from bundle.inference.plausibility import (
     NO_DISTANCE,
     REGION,
     FeatureDistribution,
+    Reference,
     learn_distribution,
     plausibility_file,
-    read_distributions,
-    write_distributions,
+    read_reference,
+    write_reference,
 )
 from bundle.utils.errors import FileError
 
@@ -45,7 +46,7 @@ def checkpoint(tmp_path: Path) -> Path:
 @pytest.fixture
 def learned(checkpoint: Path) -> FeatureDistribution:
     distribution = learn_distribution(results())
-    write_distributions(checkpoint, {CROP: distribution})
+    write_reference(checkpoint, Reference({CROP: distribution}))
     return distribution
 
 
@@ -113,25 +114,25 @@ class TestFile:
 
     def test_it_is_read_as_it_was_written(self, checkpoint: Path) -> None:
         written = {CROP: learn_distribution(results()), REGION: learn_distribution(results(seed=1))}
-        path = write_distributions(checkpoint, written)
+        path = write_reference(checkpoint, Reference(written))
         assert path == plausibility_file(checkpoint) == checkpoint.parent / "model_plausibility.json"
-        assert read_distributions(checkpoint) == written
+        assert read_reference(checkpoint).distributions == written
         assert json.loads(path.read_text())["weights"] == hashlib.sha256(b"weights").hexdigest()
 
     def test_without_it_nothing_is_known(self, checkpoint: Path, tmp_path: Path) -> None:
-        assert read_distributions(checkpoint) == {}
-        assert read_distributions(tmp_path / "none.pt") == {}
+        assert read_reference(checkpoint).distributions == {}
+        assert read_reference(tmp_path / "none.pt").distributions == {}
 
     def test_without_weights_nothing_is_known(self, checkpoint: Path, learned: FeatureDistribution) -> None:
         checkpoint.unlink()
-        assert read_distributions(checkpoint) == {}
+        assert read_reference(checkpoint).distributions == {}
 
     def test_other_weights_are_logged_and_nothing_is_known(
         self, checkpoint: Path, learned: FeatureDistribution, caplog: pytest.LogCaptureFixture
     ) -> None:
         checkpoint.write_bytes(b"other weights")
         with caplog.at_level(logging.WARNING):
-            assert read_distributions(checkpoint) == {}
+            assert read_reference(checkpoint).distributions == {}
         assert f"model_plausibility.json belongs to other weights than {checkpoint} and is not used" in caplog.text
 
     @pytest.mark.parametrize(
@@ -141,7 +142,7 @@ class TestFile:
     def test_a_damaged_one_is_an_error(self, content: str, checkpoint: Path) -> None:
         plausibility_file(checkpoint).write_text(content)
         with pytest.raises(FileError, match=r"model_plausibility\.json: is damaged; write it again by python"):
-            read_distributions(checkpoint)
+            read_reference(checkpoint)
 
     def test_a_distribution_without_a_covariance_is_damaged(
         self, checkpoint: Path, learned: FeatureDistribution

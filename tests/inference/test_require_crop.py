@@ -13,7 +13,7 @@ from monai.data import MetaTensor
 
 from bundle import ROOT
 from bundle.inference import NotACropError, RequireCropd
-from bundle.inference.plausibility import CROP, REGION, FeatureDistribution, write_distributions
+from bundle.inference.plausibility import CROP, REGION, FeatureDistribution, Reference, write_reference
 
 LIMIT = [6.0, 8.0, 6.0]
 
@@ -26,7 +26,7 @@ def weights(folder: Path, *kinds: str) -> Path:
     """Write weights for which results of these kinds are known."""
     file = folder / "model.pt"
     file.write_bytes(b"weights")
-    write_distributions(file, dict.fromkeys(kinds, FeatureDistribution(3, ["volume_mm3"], [1.0], [[1.0]])))
+    write_reference(file, Reference(dict.fromkeys(kinds, FeatureDistribution(3, ["volume_mm3"], [1.0], [[1.0]]))))
     return file
 
 

@@ -10,7 +10,7 @@ from monai.data import MetaTensor
 from servers import task_without_guard
 
 from bundle.inference import Region
-from bundle.inference.plausibility import CROP, REGION, FeatureDistribution, write_distributions
+from bundle.inference.plausibility import CROP, REGION, FeatureDistribution, Reference, write_reference
 from bundle.server.label_tasks import LabelTask
 
 SHAPE, AFFINE = (110, 100, 70), np.diag([-1.0, 1.0, 1.0, 1.0])
@@ -58,5 +58,5 @@ def region_task(root: Path, mean_mm3: float = 2000.0) -> LabelTask:
     """Return the main task with the shipped weights, for which volumes of ``mean_mm3`` are plausible."""
     task = task_without_guard(root)
     known = FeatureDistribution(3, ["volume_mm3"], [mean_mm3], [[1e8]])
-    write_distributions(task.shipped_weights, {CROP: known, REGION: known})
+    write_reference(task.shipped_weights, Reference({CROP: known, REGION: known}))
     return task
