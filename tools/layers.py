@@ -18,7 +18,7 @@ BEGIN, END = "<!-- layers: begin (python tools/layers.py) -->\n", "<!-- layers: 
 
 LAYERS = (
     ("utils",),
-    ("attention", "grid", "io", "losses", "metrics", "visualize"),
+    ("attention", "grid", "io", "losses", "metrics", "visualize", "workflow"),
     ("data", "networks", "training", "transforms"),
     ("legacy",),
     ("inference",),

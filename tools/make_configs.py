@@ -8,7 +8,8 @@ writes nothing, names the files that differ and exits with status 1. A source is
 - Every other key names the workflows, or ``all``, that its value changes: dictionaries are merged, everything else is
   replaced, and ``"&remove"`` removes a key.
 - ``pieces`` of a workflow are parts that its lists and dictionaries name: ``"&load"`` stands for the piece ``load``.
-- ``{task}`` in a string stands for the folder of the task with a slash, ``{workflow}`` for the name of the file.
+- ``{task}`` in a string stands for the folder of the task with a slash, ``{name}`` for its name, and ``{workflow}`` for
+  the name of the file.
 
 The ids of a file are in the order of ``order.json``, and ``_target_`` is the first key of a component.
 """
@@ -27,6 +28,8 @@ ROOT = Path(__file__).resolve().parent.parent
 SOURCES = ROOT / "tools" / "config_sources"
 REMOVE = "&remove"
 WIDTH = 120
+MAIN = "volumes"
+"""Name of the task whose files are in ``configs/`` itself."""
 
 Config = dict[str, Any]
 
@@ -63,7 +66,7 @@ def build(source: str, workflow: str, name: str, order: list[str]) -> Config:
     for changes in _changes(source, workflow):
         config = merge(config, changes)
     task = Path(name).parent.name
-    words = {"{task}": f"{task}/" if task else "", "{workflow}": Path(name).stem}
+    words = {"{task}": f"{task}/" if task else "", "{name}": task or MAIN, "{workflow}": Path(name).stem}
     pieces = config.pop("pieces", {})
     filled = {key: _fill(value, pieces, words) for key, value in config.items()}
     unknown = [key for key in filled if key not in order]

@@ -35,7 +35,8 @@ def key_slices(gate: torch.Tensor) -> torch.Tensor:
         scores = gate.detach()
         if scores.dtype == torch.bfloat16 or scores.dtype == torch.float16:
             scores = scores.float()
-        threshold = torch.logsumexp(scores, dim=-1, keepdim=True) - math.log(scores.size(-1))
+        count = torch.ones_like(scores, dtype=torch.float64).sum(-1, keepdim=True)  # a number would fix S in an export
+        threshold = torch.logsumexp(scores, dim=-1, keepdim=True) - torch.log(count).to(scores.dtype)
         return scores >= torch.minimum(threshold, torch.amax(scores, dim=-1, keepdim=True))
 
 

@@ -23,6 +23,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--config_file", default=train, help="train config, and overlays (default: train.json)")
     for option, file in (("--evaluation_file", "evaluate.json"), ("--inference_file", "inference.json")):
         parser.add_argument(option, help=f"default: {file} next to the train config, with the same overlays")
+    parser.add_argument("--model", help="folder of a training, whose settings, not weights, every fold is trained with")
     parser.add_argument("--datalist", help="datalist with cases and folds; its test cases are not trained on")
     parser.add_argument("--folds", type=int, help="number of folds (default: those of the dataset, or 5)")
     parser.add_argument("--split_seed", type=int, help="assign cases to new folds with this seed")
@@ -43,7 +44,7 @@ def run(args: argparse.Namespace) -> None:
         command=args.command_line,
         overrides=parse_overrides(args.overrides),
         **{name: None if text is None else parse_files(text) for name, text in files.items()},
-        **{name: getattr(args, name) for name in ("datalist", "folds", "split_seed", "epochs", "nproc")},
+        **{name: getattr(args, name) for name in ("model", "datalist", "folds", "split_seed", "epochs", "nproc")},
     )
     if content["failed"] or content["skipped"]:
         raise SystemExit(EXIT_BAD_CASES)

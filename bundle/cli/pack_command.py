@@ -18,6 +18,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "output", type=output_folder, metavar="OUT", help="folder to write to; its name is that of the bundle"
     )
+    parser.add_argument("--model", help="folder that a training has written (default: the shipped weights)")
     parser.add_argument("--overwrite", action="store_true", help="replace files of the same names in OUT")
     parser.add_argument("--zip", action="store_true", help="also write OUT.zip")
 
@@ -26,5 +27,5 @@ def run(args: argparse.Namespace) -> None:
     """Run the command."""
     from bundle.export.pack import write_pack
 
-    target = write_pack(args.task, args.output, overwrite=args.overwrite, archive=args.zip)
+    target = write_pack(args.task, args.output, model=args.model, overwrite=args.overwrite, archive=args.zip)
     logger.info("%s: the task %r as a MONAI bundle; docs/README.md describes how to run it", target, args.task)

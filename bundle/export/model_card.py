@@ -55,6 +55,8 @@ def model_card(metadata: dict[str, Any]) -> str:
 
 
 def _metrics(evaluation: dict[str, Any]) -> list[str]:
+    if "structures" not in evaluation:
+        return [*(f"- {name} of the validation: {value:.3f}" for name, value in evaluation.items()), ""]
     structures = evaluation["structures"]
     metrics = list(next(iter(structures.values())))
     rows = [

@@ -13,8 +13,10 @@ from bundle import ROOT, __version__
 from bundle.inference.plausibility import REGION, Plausibility, plausibility_file
 from bundle.utils.atomic_write import atomic_write
 from bundle.utils.errors import BundleError
+from bundle.workflow.model_folder import ModelFolder
 
 from .model_card import model_card
+from .model_pack import model_metadata, with_model
 from .pack_configs import adapt_config, rewrite_paths
 
 MAIN = "volumes"
@@ -35,7 +37,13 @@ class PackError(BundleError):
 
 
 def write_pack(
-    task: str, output: str | Path, *, overwrite: bool = False, archive: bool = False, root: str | Path = ROOT
+    task: str,
+    output: str | Path,
+    *,
+    model: str | Path | None = None,
+    overwrite: bool = False,
+    archive: bool = False,
+    root: str | Path = ROOT,
 ) -> Path:
     """Write a task as a standalone MONAI bundle.
 
@@ -44,6 +52,7 @@ def write_pack(
     Args:
         task: ``"volumes"`` or the name of a folder in ``configs/``.
         output: folder to write to; created if missing.
+        model: folder that a training has written, whose weights and settings are packed; None for the shipped ones.
         overwrite: write to a folder that is not empty; files of other names are kept.
         archive: also write ``<output>.zip``, with one folder named like ``output``.
         root: bundle root to pack from.
@@ -53,12 +62,13 @@ def write_pack(
 
     Raises:
         PackError: if the task is unknown or incomplete, or the folder cannot be used.
+        ModelFolderError: if the model folder cannot be used.
     """
     target, zipped = Path(output), Path(f"{Path(output).resolve()}.zip")
     _check_target(target, Path(root), overwrite=overwrite)
     if archive and zipped.exists() and not overwrite:
         raise PackError(f"{zipped} exists; pass --overwrite to replace it.")
-    files = pack_files(task, root)
+    files = pack_files(task, root, None if model is None else ModelFolder.read(model, task=task))
     for name, content in files.items():
         path = target / name
         path.parent.mkdir(parents=True, exist_ok=True)
@@ -69,11 +79,12 @@ def write_pack(
     return target
 
 
-def pack_files(task: str, root: str | Path = ROOT) -> dict[str, bytes]:
+def pack_files(task: str, root: str | Path = ROOT, model: ModelFolder | None = None) -> dict[str, bytes]:
     """Return the files of a pack by their paths in it, sorted; see :func:`write_pack`."""
     folder, configs = _task_folder(task, Path(root)), Path(root, "configs")
     within = folder.relative_to(configs).as_posix()
     metadata = json.loads(rewrite_paths((folder / "metadata.json").read_text(encoding="utf-8"), within))
+    metadata = metadata if model is None else model_metadata(metadata, model)
     metadata["pack"] = {"task": task, "version": __version__, "weights": metadata["weights"]["sha256"]}
     texts = {
         file.relative_to(folder).as_posix(): rewrite_paths(file.read_text(encoding="utf-8"), within)
@@ -81,7 +92,14 @@ def pack_files(task: str, root: str | Path = ROOT) -> dict[str, bytes]:
     }
     page = _page(task, Path(root), within)
     texts |= _dataset_files(configs / "datasets", "".join([*texts.values(), page]), main=within == ".")
-    finds_regions = "find_regions" in texts["inference.json"] and _knows_regions(Path(root, "models", within))
+    if model is not None:
+        workflows = {name: json.loads(text) for name, text in texts.items() if _is_workflow(text)}
+        texts |= {name: _dump(with_model(content, model)) for name, content in workflows.items()}
+    models = Path(root, "models", within)
+    weights = {path.relative_to(models).as_posix(): path for path in models.rglob("*") if path.is_file()}
+    weights |= {} if model is None else _model_files(model)
+    main_weights = weights.get("model.pt", models / "model.pt")
+    finds_regions = "find_regions" in texts["inference.json"] and Plausibility(main_weights).is_known(REGION)
     texts |= {
         name: _dump(adapt_config(name, json.loads(texts[name]), finds_regions=finds_regions))
         for name in texts
@@ -89,7 +107,7 @@ def pack_files(task: str, root: str | Path = ROOT) -> dict[str, bytes]:
     }
     texts["metadata.json"] = _dump(metadata)
     files = {f"configs/{name}": text.encode() for name, text in texts.items()}
-    files |= _weights(texts, Path(root, "models", within))
+    files |= _weights(texts, weights, models)
     figures = _figures(page, Path(root, "docs"))
     files["docs/README.md"] = _readme(metadata, page, figures).encode()
     files |= {f"docs/{name}": content for name, content in figures.items()}
@@ -174,22 +192,28 @@ def _is_config(name: str, texts: Mapping[str, str]) -> bool:
     return name.endswith(".json") and name != "metadata.json" and not _lists_cases(texts[name])
 
 
-def _weights(texts: Mapping[str, str], models: Path) -> dict[str, bytes]:
+def _weights(texts: Mapping[str, str], weights: Mapping[str, Path], models: Path) -> dict[str, bytes]:
     """Return the files of ``models/`` that configs name, and those of plausible results next to them."""
     found: dict[str, bytes] = {}
     for name, text in sorted(texts.items()):
         for path in re.findall(r"models/([\w./-]+\.\w+)", text):
-            if (models / path).is_file():
-                beside = plausibility_file(models / path)
-                files = [models / path, *([beside] if beside.is_file() else [])]
-                found |= {f"models/{file.relative_to(models).as_posix()}": file.read_bytes() for file in files}
+            if path in weights:
+                found[f"models/{path}"] = weights[path].read_bytes()
+                beside = plausibility_file(weights[path])
+                if beside.is_file():
+                    found[f"models/{plausibility_file(Path(path)).as_posix()}"] = beside.read_bytes()
             elif name in WORKFLOWS:
                 raise PackError(f"{models / path} does not exist, but {name} names it; add the weights.")
     return found
 
 
-def _knows_regions(models: Path) -> bool:
-    return Plausibility(models / "model.pt").is_known(REGION)
+def _model_files(model: ModelFolder) -> dict[str, Path]:
+    """Return the files of a model folder by their names in ``models/``."""
+    return {name: model.folder / name for name in ("model.pt", *model.files.values())}
+
+
+def _is_workflow(text: str) -> bool:
+    return "bundle.workflow.StartWorkflow" in text
 
 
 def _package_files(package: Path) -> dict[str, bytes]:

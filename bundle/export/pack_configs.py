@@ -1,13 +1,14 @@
 """Adapt the configs of a task to a standalone bundle.
 
 In a pack the configs of every task are in ``configs/`` and its weights in ``models/``, as MONAI's tools expect.
-MONAI Label's stock app (monailabel 0.8.5) needs five changes:
+MONAI Label's stock app (monailabel 0.8.5) needs six changes:
 
 - It sets ``train#trainer#max_epochs``. The schedule of the learning rate refers to it.
 - It reads ``train#handlers`` as dictionaries. References are resolved.
 - It serves ``models/model.pt``. A successful training replaces this file.
 - Trained weights segment the regions of an image as the packed ones do: ``find_regions`` and ``measure_features`` are
   true instead of ``"auto"``, which needs plausible results of the weights themselves.
+- It does not add the pack to the path before ``initialize``: the first step of a workflow moves to ``run``.
 - It runs ``post_transforms`` instead of ``postprocessing``. It has the same steps except those that write files, since
   the app writes the response.
 """
@@ -29,6 +30,12 @@ RESPONSES: Mapping[str, Config] = {
     "bundle.tasks.images.SaveMaskd": {"_target_": "bundle.tasks.images.MaskResponsed", "keys": "pred", "saver": None},
 }
 """The step that makes a response of a server, by the step that writes the file; ``saver`` is the latter."""
+
+START = "bundle.workflow.StartWorkflow"
+"""The first step of every workflow."""
+
+RUNS = ("run", "cam", "gates", "pool", "preview")
+"""Ids that a user runs."""
 
 SAVE_MASK = "bundle.tasks.images.SaveMaskd"
 MASK_OPTIONS = {"result_extension": ".png"}
@@ -60,11 +67,22 @@ def adapt_config(name: str, config: Config, *, finds_regions: bool = False) -> C
         config["bundle_root"] = ROOT_FINDER
     if name in changes:
         changes[name](config)
+    _move_start(config)
     if finds_regions and "find_regions" in config:
         config |= {"find_regions": True, "measure_features": True}
     if not re.search(r'"\$[^"]*\bbundle\.', json.dumps(config)):
         _drop_import(config)
     return config
+
+
+def _move_start(config: Config) -> None:
+    """Start a workflow when it runs: MONAI adds the pack to the path after ``initialize``."""
+    steps = config.get("initialize", [])
+    starts = [step for step in steps if isinstance(step, dict) and step["_target_"] == START]
+    if starts:
+        config["initialize"] = [step for step in steps if step not in starts]
+        for name in RUNS:
+            config |= {name: [*starts, *config[name]]} if name in config else {}
 
 
 def _adapt_train(config: Config) -> None:

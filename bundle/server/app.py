@@ -23,7 +23,7 @@ from .batch_inference import BatchInference
 from .bundle_inference import BundleInference
 from .bundle_training import BundleTraining
 from .datastore import StudyDatastore
-from .label_tasks import LabelTask, choose_tasks, parse_models
+from .label_tasks import LabelTask, choose_tasks, parse_models, served_tasks
 from .panel_options import CONSECUTIVE
 from .scoring import Evaluation, ServedScoring, UncertaintyScoring, get_outdated_methods
 from .server_errors import RequestError
@@ -41,11 +41,12 @@ class KeysliceApp(MONAILabelApp):
         app_dir: working folder; the server writes everything except the labels into it.
         studies: folder of the images.
         conf: ``{"models": "volumes,discs"}`` chooses tasks; the default is all that fit the images.
+            ``{"model": folder}`` serves the weights of a training.
     """
 
     def __init__(self, app_dir: str, studies: str, conf: Mapping[str, str]) -> None:
         self.work = Path(app_dir)
-        chosen = choose_tasks(studies, parse_models(conf.get("models")))
+        chosen = choose_tasks(studies, parse_models(conf.get("models")), served_tasks(conf.get("model")))
         self.tasks: dict[str, LabelTask] = {
             task.name: replace(task, work=self.work / "model" / task.name) for task in chosen
         }

@@ -85,7 +85,7 @@ class BundleTraining(TrainTask):
 
     def __init__(self, task: LabelTask) -> None:
         self.task = task
-        self.config_file = task.config_dir / "train.json"
+        self.config_file = task.config_file("train.json")
         self.content = task.read_config("train.json")
         super().__init__(f"training on the final labels: {task.metadata['description']}")
 

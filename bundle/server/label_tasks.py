@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import json
 import logging
+import shutil
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -16,6 +17,8 @@ from bundle.inference.plausibility import REGION, Plausibility
 from bundle.io.label_tables import HIGHEST
 from bundle.tasks.spine.discs.levels import LEVEL_NAMES
 from bundle.utils.label_names import ignored_value, structures_of
+from bundle.utils.write_json import write_json
+from bundle.workflow.model_folder import WEIGHTS, ModelFolder
 
 from .label_kinds import CLASSES, LABEL_MAP, MARKUPS
 from .server_errors import StudiesError
@@ -47,6 +50,7 @@ class LabelTask:
         type: ``"segmentation"`` or ``"classification"``.
         work: working folder of this task.
         root: bundle root.
+        model: folder of a training whose weights and settings are served; None for the shipped ones.
     """
 
     name: str
@@ -55,6 +59,7 @@ class LabelTask:
     type: str = "segmentation"
     work: Path = Path()
     root: Path = Path(ROOT)
+    model: Path | None = None
 
     @property
     def config_dir(self) -> Path:
@@ -63,7 +68,9 @@ class LabelTask:
 
     @property
     def shipped_weights(self) -> Path:
-        """Weights of the bundle; the server never changes them."""
+        """Weights of the bundle or of the model folder; the server never changes them."""
+        if self.model is not None:
+            return self.model / WEIGHTS
         return self.root / "models" / self.folder / "model.pt"
 
     @property
@@ -90,10 +97,33 @@ class LabelTask:
     @cached_property
     def metadata(self) -> dict[str, Any]:
         """Content of ``metadata.json``."""
-        return self.read_config("metadata.json")
+        metadata = self._read("metadata.json")
+        if self.model is None:
+            return metadata
+        return {**metadata, "description": f"weights of {self.model.name}: {', '.join(self.labels)}"}
 
     def read_config(self, name: str) -> dict[str, Any]:
-        """Read a JSON file in :attr:`config_dir`."""
+        """Read a workflow in :attr:`config_dir`, with the settings of the model folder if there is one.
+
+        Labels of the server hold the values of the classes, whatever values the training has read.
+        """
+        config = self._read(name)
+        if self.model is None:
+            return config
+        return {**config, **ModelFolder.read(self.model).config, "label_values": None}
+
+    def config_file(self, name: str) -> Path:
+        """Return the file of a workflow; with a model folder it is written to :attr:`work`."""
+        if self.model is None:
+            return self.config_dir / name
+        folder = self.work / "configs"
+        folder.mkdir(parents=True, exist_ok=True)
+        for file in ("metadata.json", "logging.conf"):
+            shutil.copyfile(self.config_dir / file, folder / file)
+        write_json(folder / name, self.read_config(name))
+        return folder / name
+
+    def _read(self, name: str) -> dict[str, Any]:
         return dict(json.loads((self.config_dir / name).read_text(encoding="utf-8")))
 
     @property
@@ -104,13 +134,15 @@ class LabelTask:
         if "first_level" in self.config:
             first, count = self.config["first_level"], self.config["level_count"]
             return {LEVEL_NAMES[number]: number for number in range(first, first + count)}
-        channels = self.metadata["network_data_format"]["outputs"]["pred"]["channel_def"]
+        if "class_names" in self.config:
+            return {name: number for number, name in enumerate(self.config["class_names"])}
+        channels = self._read("metadata.json")["network_data_format"]["outputs"]["pred"]["channel_def"]
         return {name: int(value) for value, name in channels.items() if name != "background"}
 
     @property
     def region_labels(self) -> dict[str, dict[str, int]]:
         """Values of the structures, by name, of every region that is found in a larger image, such as a head."""
-        offsets = self.config.get("region_offsets", {})
+        offsets = self.config.get("region_offsets", {}) if self.model is None else {}
         return {
             region: {name: value + offset for name, value in self.labels.items()} for region, offset in offsets.items()
         }
@@ -169,6 +201,22 @@ TASKS = (
 """All tasks of the bundle; a task is offered if its configs and weights exist."""
 
 
+def served_tasks(model: str | Path | None = None) -> tuple[LabelTask, ...]:
+    """Return the tasks that can be served: all of the bundle, or the one of a model folder.
+
+    Args:
+        model: folder that a training has written.
+
+    Raises:
+        ModelFolderError: if the folder cannot be used.
+    """
+    if model is None:
+        return TASKS
+    folder = Path(model).resolve()
+    name = ModelFolder.read(folder).task
+    return tuple(replace(task, model=folder) for task in TASKS if (task.folder or "volumes") == name)
+
+
 def parse_models(text: str | None) -> list[str] | None:
     """Return the names in a comma-separated list, or None for None.
 
@@ -202,6 +250,9 @@ def choose_tasks(
             lacks a file, or no task can be offered.
     """
     by_name = {task.name: task for task in tasks}
+    absent = [name for name in models or () if name not in by_name]
+    if absent:
+        raise StudiesError(f"--models {', '.join(absent)}: the model folder is of {', '.join(by_name)}.")
     chosen = [by_name[name] for name in models] if models else list(by_name.values())
     kind = _detect_kind(Path(studies), chosen if models else [])
     unsuitable = [task.name for task in chosen if task.kind != kind]

@@ -183,7 +183,7 @@ class Evaluation(ServedScoring):
         }
         if task.ignore_value:
             overrides["ignore_label"] = task.ignore_value
-        summary = run_workflow(task.config_dir / "evaluate.json", overrides, folder / "run")
+        summary = run_workflow(task.config_file("evaluate.json"), overrides, folder / "run")
         metrics = json.loads((folder / "run" / "metrics.json").read_text(encoding="utf-8"))
         images = {stem_of(case.image): case.name for case in cases}
         rows = [{**row, "case": images.get(row["case"], row["case"])} for row in metrics["cases"]]

@@ -14,7 +14,7 @@ from pathlib import Path
 
 from bundle import ROOT
 
-from .label_tasks import choose_tasks, parse_models
+from .label_tasks import choose_tasks, parse_models, served_tasks
 from .server_errors import StudiesError
 
 logger = logging.getLogger(__name__)
@@ -34,6 +34,7 @@ def start_server(
     studies: str | Path,
     *,
     models: str | None = None,
+    model: str | Path | None = None,
     host: str = "127.0.0.1",
     port: int = 8000,
     work: str | Path | None = None,
@@ -43,16 +44,18 @@ def start_server(
     Args:
         studies: folder of the images; labels are written into it.
         models: names of models, separated by commas; all that fit by default.
+        model: folder of a training, whose weights are served instead of the shipped ones.
         host: address to listen on.
         port: port to listen on.
         work: folder for logs, sessions and trained weights; by default one per study folder.
 
     Raises:
         StudiesError: if folder, models, working folder or port are invalid.
+        ModelFolderError: if the model folder cannot be used.
         ModuleNotFoundError: if MONAI Label is not installed.
     """
     studies = Path(studies).resolve()
-    chosen = choose_tasks(studies, parse_models(models))
+    chosen = choose_tasks(studies, parse_models(models), served_tasks(model))
     work = Path(work).resolve() if work else default_work_dir(studies)
     python = find_python()
     check_port(host, port)
@@ -66,6 +69,7 @@ def start_server(
     sys.stdout.flush()
     options = {"--app": work, "--studies": studies, "--host": host, "--port": port}
     words = [str(word) for option in options.items() for word in option]
+    words += [] if model is None else ["--conf", "model", str(Path(model).resolve())]
     words += ["--conf", "models", names, "--uvicorn_app", "bundle.server.web_app:app"]
     command = [python, "-W", "ignore", "-m", "monailabel.main", "start_server", *words]
     os.chdir(work)

@@ -5,6 +5,7 @@ from .checkpoint import TrainingCheckpoint
 from .early_stop import EarlyStop
 from .epoch_seed import EpochSeed
 from .loader import TrainingLoader
+from .model_record import ModelRecord
 from .non_finite_guard import NonFiniteError, NonFiniteGuard
 from .process_shares import ProcessSampler, SameBuffers, share_loader, start_processes
 from .progress import Progress
@@ -17,6 +18,7 @@ __all__ = [
     "ClassReweighting",
     "EarlyStop",
     "EpochSeed",
+    "ModelRecord",
     "NonFiniteError",
     "NonFiniteGuard",
     "ProcessSampler",

@@ -16,6 +16,7 @@ from bundle.utils.atomic_write import atomic_write
 from bundle.utils.parse_bool import parse_bool
 
 from .best_metric import prefer_finite
+from .model_record import ModelRecord
 from .training_settings import LAST, SETTINGS, TrainingSettings, read_training_state
 
 logger = logging.getLogger(__name__)
@@ -37,6 +38,7 @@ class TrainingCheckpoint:
         resume: resume from ``last.pt`` in ``save_dir``; without one, start a new training and log it.
         save_every: epochs between two writings of ``last.pt``; the last epoch is always written.
         settings: settings to store in ``last.pt``, which a resumed training is compared with; None for none.
+        record: writes ``model.json`` with every ``model.pt``; None for none.
     """
 
     def __init__(
@@ -48,10 +50,11 @@ class TrainingCheckpoint:
         resume: bool | str = False,
         save_every: int = 1,
         settings: TrainingSettings | None = None,
+        record: ModelRecord | None = None,
     ) -> None:
         self.save_dir = Path(save_dir)
         self.objects = {name: item for name, item in objects.items() if getattr(item, "enabled", True)}
-        self.settings = settings
+        self.settings, self.record = settings, record
         self.evaluator, self.resume, self.save_every = evaluator, parse_bool("resume", resume), save_every
 
     def attach(self, engine: Workflow) -> None:
@@ -95,7 +98,7 @@ class TrainingCheckpoint:
     def save(self, engine: Workflow) -> None:
         """Write ``model.pt`` if this epoch was the best, and ``last.pt`` if it is due."""
         if self.evaluator is not None and self.evaluator.state.best_metric_epoch == engine.state.epoch:
-            self._write(self._weights(), "model.pt")
+            self._write_model(engine)
         last = engine.state.epoch == engine.state.max_epochs or bool(engine.should_terminate)
         if last or engine.state.epoch % self.save_every == 0:
             self._write_last(engine)
@@ -105,7 +108,12 @@ class TrainingCheckpoint:
         if self.evaluator is not None and self.evaluator.state.best_metric_epoch < 1 and self.evaluator.state.metrics:
             logger.warning("no validation gave a finite metric: model.pt holds the weights of the last epoch")
         if self.evaluator is None or self.evaluator.state.best_metric_epoch < 1:
-            self._write(self._weights(), "model.pt")
+            self._write_model(engine)
+
+    def _write_model(self, engine: Workflow) -> None:
+        self._write(self._weights(), "model.pt")
+        if self.record is not None:
+            self.record.write(engine.state.epoch, self.evaluator)
 
     def _write_last(self, engine: Workflow) -> None:
         state: dict[str, Any] = {name: item.state_dict() for name, item in self._bare().items()}

@@ -49,6 +49,7 @@ def test_options_and_overrides_are_passed_on(monkeypatch: pytest.MonkeyPatch) ->
             "folds": 3,
             "epochs": 7,
             "nproc": 2,
+            "model": None,
             "datalist": None,
             "split_seed": None,
         },

@@ -15,10 +15,11 @@ def test_options_reach_the_server(monkeypatch: pytest.MonkeyPatch) -> None:
         "bundle.server.start_command.start_server", lambda *call, **options: called.append((call, options))
     )
     assert main(["label", "--studies", "x", "--port", "9"]) == 0
-    assert main(["label", "--studies", "y", "--models", "volumes", "--host", "0.0.0.0", "--work", "w"]) == 0  # noqa: S104
+    options = ["--models", "volumes", "--host", "0.0.0.0", "--work", "w", "--model", "m"]  # noqa: S104
+    assert main(["label", "--studies", "y", *options]) == 0
     assert called == [
-        (("x",), {"models": None, "host": "127.0.0.1", "port": 9, "work": None}),
-        (("y",), {"models": "volumes", "host": "0.0.0.0", "port": 8000, "work": "w"}),  # noqa: S104
+        (("x",), {"models": None, "model": None, "host": "127.0.0.1", "port": 9, "work": None}),
+        (("y",), {"models": "volumes", "model": "m", "host": "0.0.0.0", "port": 8000, "work": "w"}),  # noqa: S104
     ]
 
 

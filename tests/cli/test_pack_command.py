@@ -18,5 +18,5 @@ def test_options_reach_the_pack(is_on: bool, monkeypatch: pytest.MonkeyPatch) ->
         return "out"
 
     monkeypatch.setattr("bundle.export.pack.write_pack", write_pack)
-    assert main(["pack", "volumes", "out", *(["--overwrite", "--zip"] if is_on else [])]) == 0
-    assert called == [(("volumes", "out"), {"overwrite": is_on, "archive": is_on})]
+    assert main(["pack", "volumes", "out", *(["--overwrite", "--zip", "--model", "m"] if is_on else [])]) == 0
+    assert called == [(("volumes", "out"), {"model": "m" if is_on else None, "overwrite": is_on, "archive": is_on})]

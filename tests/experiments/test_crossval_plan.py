@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
 from contracts import config as contract
+from helpers.model_folders import CLASSES, write_model
 from helpers.phantoms import write_case
-from helpers.workflows import SMALL
+from helpers.workflows import SMALL, small_dataset
 
 from bundle import ROOT
 from bundle.data.brats2018 import prepare_brats2018
@@ -17,6 +19,7 @@ from bundle.data.datalist_file import write_datalist
 from bundle.experiments import ExperimentError
 from bundle.experiments.crossval.crossval_plan import TRAIN, CrossvalPlan, plan_crossval
 from bundle.phantoms.volumes.volume_phantoms import write_volume_phantoms
+from bundle.workflow.model_settings import ModelSettingsError
 
 
 @pytest.fixture(scope="module")
@@ -180,3 +183,19 @@ def test_a_dataset_that_cannot_be_used_is_recorded_plainly(dataset: Path) -> Non
 def test_an_evaluation_that_cannot_list_its_cases_is_recorded(dataset: Path) -> None:
     with pytest.raises(ExperimentError, match="unexpected keyword argument 'depth'"):
         plan_of(dataset, overrides={**SMALL, "dataset#data#depth": 3})
+
+
+def test_a_model_folder_gives_the_settings_of_all_folds(tmp_path: Path) -> None:
+    write_model(tmp_path / "m")
+    plan = plan_crossval(small_dataset(tmp_path), split_seed=0, folds=2, model=tmp_path / "m")
+    for config in plan.configs.values():
+        assert config["label_names"] == CLASSES
+        assert config["checkpoint"] != str(tmp_path / "m" / "model.pt")
+    with pytest.raises(ModelSettingsError, match="roi_size is"):
+        plan_crossval(tmp_path, split_seed=0, folds=2, model=tmp_path / "m", overrides={"roi_size": [8, 8, 8]})
+
+
+def test_a_model_folder_of_another_task_is_refused(tmp_path: Path) -> None:
+    replace(write_model(tmp_path / "m"), task="cells").write()
+    with pytest.raises(ExperimentError, match="is of the task cells, not volumes"):
+        plan_crossval(tmp_path, model=tmp_path / "m")

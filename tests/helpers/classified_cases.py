@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from helpers.image_cases import write_lesions
+from helpers.options import known_options
 from monai.bundle import create_workflow
 
 from bundle import ROOT
@@ -45,11 +46,12 @@ def write_classified(
 
 def make_classification(name: str, **overrides: Any) -> Any:
     """Create a workflow of the classification at test size."""
+    file = str(Path(ROOT, "configs", "lesion_classification", f"{name}.json"))
     return create_workflow(
-        config_file=str(Path(ROOT, "configs", "lesion_classification", f"{name}.json")),
+        config_file=file,
         workflow_type="train" if name == "train" else "infer",
         logging_file=False,
-        **{**SMALL, **overrides},
+        **{**known_options(file, SMALL), **overrides},
     )
 
 

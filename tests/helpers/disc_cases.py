@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
+from helpers.options import known_options
 from monai.bundle import create_workflow
 
 from bundle import ROOT
@@ -23,11 +24,12 @@ def write_spines(folder: Path, count: int, **options: Any) -> Path:
 
 def make_disc_workflow(name: str, **overrides: Any) -> Any:
     """Create a workflow of disc labeling at test size."""
+    file = str(Path(ROOT, "configs", "disc_labeling", f"{name}.json"))
     return create_workflow(
-        config_file=str(Path(ROOT, "configs", "disc_labeling", f"{name}.json")),
+        config_file=file,
         workflow_type="train" if name == "train" else "infer",
         logging_file=False,
-        **{**SMALL, **overrides},
+        **{**known_options(file, SMALL), **overrides},
     )
 
 

@@ -13,6 +13,7 @@ import numpy as np
 import pytest
 import torch
 from helpers.disc_cases import SMALL, make_disc_workflow, run_disc_workflow, write_spines
+from helpers.options import known_options
 from helpers.phantoms import noise, write_nifti
 from helpers.warm_python import warm_command_line
 from ignite.engine import Events
@@ -246,7 +247,8 @@ def test_invalid_files_among_valid_ones(dataset: Path, checkpoint: str, tmp_path
     expected = bad_files(folder)
     for number in range(2):
         shutil.copy(dataset / "images" / f"phantom0000{number}.nii.gz", folder)
-    options = [part for name, value in {**SMALL, "figure": False}.items() for part in (f"--{name}", str(value))]
+    small = known_options(Path(ROOT, "configs", "disc_labeling", "inference.json"), SMALL)
+    options = [part for name, value in {**small, "figure": False}.items() for part in (f"--{name}", str(value))]
     run = warm_command_line(
         *("monai.bundle", "run", "--config_file", "configs/disc_labeling/inference.json", "--input", str(folder)),
         *("--output_dir", str(output), "--checkpoint", checkpoint, *options),

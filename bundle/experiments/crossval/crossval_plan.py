@@ -8,6 +8,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from monai.bundle import ConfigParser
+
 from bundle import ROOT
 from bundle.data.datalist_file import relative_files
 from bundle.experiments.experiment_configs import (
@@ -21,6 +23,8 @@ from bundle.experiments.experiment_configs import (
 from bundle.experiments.experiment_options import ExperimentError, check_counts
 from bundle.experiments.fold_datalist import datalist_with_folds
 from bundle.utils.versions import versions
+from bundle.workflow.model_folder import ModelFolder
+from bundle.workflow.model_settings import use_model
 
 KIND = "cross-validation"
 TRAIN = Path(ROOT, "configs", "train.json")
@@ -100,6 +104,7 @@ def plan_crossval(
     epochs: int | None = None,
     nproc: int = 1,
     overrides: Mapping[str, Any] | None = None,
+    model: str | Path | None = None,
 ) -> CrossvalPlan:
     """Check the options of a cross-validation and return its plan.
 
@@ -115,9 +120,11 @@ def plan_crossval(
         epochs: epochs of every training; those of the config by default.
         nproc: processes that train a fold together, one per GPU.
         overrides: values for ids of the configs.
+        model: folder that a training has written, whose settings, not weights, every fold is trained with.
 
     Raises:
         ExperimentError: when an option cannot be used.
+        BundleError: when the model folder cannot be used or does not agree with the overrides.
         DatalistError: when the dataset cannot be used.
     """
     check_counts(folds=folds, epochs=epochs, nproc=nproc)
@@ -127,6 +134,8 @@ def plan_crossval(
         "inference": _next_to("inference.json", inference_file, config_file),
     }
     configs = _load(files, overrides or {})
+    if model is not None:
+        _use_settings(configs, ModelFolder.read(model), overrides or {})
     _set_budget(configs["train"], epochs, _data(dataset_dir, datalist))
     new_datalist = None
     if folds is not None or split_seed is not None:
@@ -169,6 +178,15 @@ def _load(files: Mapping[str, Sequence[str | Path]], overrides: Mapping[str, Any
     names = list(dict.fromkeys(str(file) for group in files.values() for file in group))
     override_configs(list(configs.values()), overrides, reserved=RESERVED, files=names, kind=KIND)
     return configs
+
+
+def _use_settings(configs: Mapping[str, dict[str, Any]], model: ModelFolder, overrides: Mapping[str, Any]) -> None:
+    start = next((step for step in configs["train"].get("initialize", ()) if isinstance(step, dict)), {})
+    if start.get("task", model.task) != model.task:
+        raise ExperimentError(f"model: {model.folder} is of the task {model.task}, not {start['task']}.")
+    for content in configs.values():
+        parser = ConfigParser(content)
+        use_model(parser, model, {name: value for name, value in overrides.items() if name in parser}, weights=False)
 
 
 def _set_budget(train: dict[str, Any], epochs: int | None, data: Mapping[str, Any]) -> None:
