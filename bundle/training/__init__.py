@@ -12,6 +12,7 @@ from .progress import Progress
 from .publish import PublishWeights
 from .reweighting import ClassReweighting
 from .schedule import WarmupSchedule
+from .training_log import TrainingLog
 from .training_settings import TrainingSettings, TrainingSettingsError
 
 __all__ = [
@@ -27,6 +28,7 @@ __all__ = [
     "SameBuffers",
     "TrainingCheckpoint",
     "TrainingLoader",
+    "TrainingLog",
     "TrainingSettings",
     "TrainingSettingsError",
     "WarmupSchedule",

@@ -83,6 +83,7 @@ class ScriptedEvaluator(SupervisedEvaluator):
     def run(self, global_epoch: int = 1) -> None:
         """Count this epoch's score as MONAI counts a key metric."""
         score = self.scores[global_epoch - 1]
+        self.state.epoch = global_epoch
         self.state.metrics["dice"] = score
         if self.state.best_metric_epoch == -1 or self.metric_cmp_fn(score, self.state.best_metric):
             self.state.best_metric, self.state.best_metric_epoch = score, global_epoch
