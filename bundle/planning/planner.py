@@ -340,7 +340,9 @@ def _log(plan: _Plan, predicted: Mapping[str, float], folder: Path, *, explain: 
         *("expected", predicted["epoch_seconds"], predicted["total_seconds"] / 60, predicted["peak_gb"]),
     )
     overlay = folder / "plan.json"
-    logger.info("train with: python -m monai.bundle run --config_file \"['configs/train.json','%s']\"", overlay)
+    logger.info(
+        "train with: python -m monai.bundle run --config_file \"['configs/train.json','%s']\" --output_dir OUT", overlay
+    )
 
 
 def _by(values: Sequence[float]) -> str:

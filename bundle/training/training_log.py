@@ -220,5 +220,5 @@ def _write(path: Path, rows: Sequence[Row]) -> None:
 
 def _count(evaluator: Evaluator | None) -> int:
     """Return the number of cases of a validation; 0 where it is not known."""
-    loader = getattr(evaluator, "data_loader", None)
-    return len(loader.dataset) if hasattr(loader, "dataset") else 0
+    dataset: Any = getattr(getattr(evaluator, "data_loader", None), "dataset", ())
+    return len(dataset)
