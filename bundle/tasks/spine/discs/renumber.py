@@ -46,9 +46,11 @@ def renumber_discs(
             the numbering of the file does not exist.
 
     Examples:
+        >>> import tempfile
         >>> from bundle.tasks.spine.discs import Disc, write_disc_csv
-        >>> write_disc_csv([Disc(21, (0, 0, 30)), Disc(22, (0, 0, 0))], "discs.csv")
-        >>> renumber_discs("discs.csv", "discs.csv", by=1, first=22)
+        >>> file = Path(tempfile.mkdtemp(), "discs.csv")
+        >>> write_disc_csv([Disc(21, (0, 0, 30)), Disc(22, (0, 0, 0))], file)
+        >>> renumber_discs(file, file, by=1, first=22)
         {21: 21, 22: 23}
     """
     source, target = Path(path), Path(output)
