@@ -7,7 +7,8 @@ machines by a factor of three and more. They are measured once, on windows of th
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Iterable, Iterator, Mapping
+import math
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict
 from pathlib import Path
@@ -25,6 +26,12 @@ from .plan_windows import sample_windows
 logger = logging.getLogger(__name__)
 
 Network = Callable[..., Any]
+
+FEW_WINDOWS, LARGE_WINDOW = 8, 2**18
+"""Measuring takes as long as about so many windows; below so many of more than so many voxels it does not pay."""
+
+FEW_SOURCE = "few windows, not measured"
+"""Source of the plan where nothing was measured."""
 
 MEASURED = ("ms_per_window", "fp32_ms_per_window", "speed_up", "agreement")
 """Measurements in the record of a choice."""
@@ -108,6 +115,7 @@ class PlannedInferer(Inferer):
         self.chosen: dict[str, Any] | None = None
         self.trials: list[Trial] = []
         self._key: Any = None
+        self._windows = 0
         self._compiled: dict[int, tuple[Network, Network]] = {}
 
     def __call__(self, inputs: torch.Tensor, network: Network | Iterable[Network], *args: Any, **kwargs: Any) -> Any:
@@ -146,12 +154,14 @@ class PlannedInferer(Inferer):
         shape = [inputs.shape[1], *roi]
         current = (described or networks, shape, str(device))
         several = not example and any(size > length for size, length in zip(inputs.shape[2:], roi, strict=True))
-        if self.chosen is None or current != self._key or several > self.chosen["several_windows"]:
+        few = not example and self._are_few(inputs, roi)
+        unmeasured = self.chosen is not None and self.chosen["source"] == FEW_SOURCE and not few
+        if self.chosen is None or unmeasured or current != self._key or several > self.chosen["several_windows"]:
             skip_constant = getattr(self.inferer, "skip_constant", False)
             windows = example(inputs) if example else sample_windows(inputs, roi, skip_constant=skip_constant)
             search = self._search(windows.to(device), networks, device, args, kwargs)
             self.trials = search.trials
-            self.chosen, self._key = self._choose(search, described, shape, device), current
+            self.chosen, self._key = self._choose(search, described, shape, device, few=few), current
             logger.info("plan: %s", _line(self.chosen))
         return Plan.of(self.chosen["plan"])
 
@@ -173,8 +183,21 @@ class PlannedInferer(Inferer):
         several = check if len(windows) > 1 else None
         return Search(run, watch, device=device, agreement=self.agreement, time_limit=self.time_limit, check=several)
 
+    def _are_few(self, inputs: torch.Tensor, roi: Sequence[int]) -> bool:
+        """Return whether the windows so far are too few and too large for measuring to pay."""
+        step = 1 - float(getattr(self.inferer, "overlap", 0))
+        sides = zip(inputs.shape[2:], roi, strict=True)
+        self._windows += math.prod(math.ceil(max(size - part, 0) / max(part * step, 1)) + 1 for size, part in sides)
+        return self._windows < FEW_WINDOWS and math.prod(roi) > LARGE_WINDOW
+
     def _choose(
-        self, search: Search, described: dict[str, str] | None, shape: list[int], device: torch.device
+        self,
+        search: Search,
+        described: dict[str, str] | None,
+        shape: list[int],
+        device: torch.device,
+        *,
+        few: bool = False,
     ) -> dict[str, Any]:
         if described is None:
             return self._measured(search, device, None)
@@ -185,18 +208,29 @@ class PlannedInferer(Inferer):
             "agreement": self.agreement,
             "compile": self.compile,
         }
-        chosen = self._kept(search, self.cache.read(key), described["weights"], device)
+        earlier, weights = self.cache.read(key), described["weights"]
+        is_final = few or self.cache.holds(key)
+        chosen = self._kept(search, earlier, weights, device, is_final=is_final)
+        if chosen is None and few:
+            return _unmeasured(device, weights)
         if chosen is None:
-            chosen = self._measured(search, device, described["weights"])
+            chosen = self._measured(search, device, weights, earlier)
         if search.trials and search.trials[0].passed:
-            self.cache.write(key, chosen, lasting=chosen["complete"])
+            self.cache.write(key, chosen, lasting=search.lasting, final=chosen["complete"])
         return chosen
 
-    def _kept(self, search: Search, kept: Any, weights: str, device: torch.device) -> dict[str, Any] | None:
-        """Return a kept choice if it was made for these weights and checked as now, or passes the check."""
+    def _kept(
+        self, search: Search, kept: Any, weights: str, device: torch.device, *, is_final: bool
+    ) -> dict[str, Any] | None:
+        """Return a kept choice if it was made for these weights and checked as now, or passes the check.
+
+        One of an earlier process that had no time for every plan is measured further, unless ``is_final``.
+        """
         try:
             plan = Plan.of(kept["plan"])
             failed, complete = list(kept["failed"]), bool(kept["complete"])
+            if not complete and not is_final:
+                return None
             if kept["weights"] == weights and kept["several_windows"] >= (search.check is not None):
                 return {**kept, **{name: float(kept[name]) for name in MEASURED}, "source": "kept"}
         except (KeyError, TypeError, ValueError):
@@ -206,13 +240,18 @@ class PlannedInferer(Inferer):
         search.measure(Plan(threads=_threads(device)))
         trial = search.measure(plan)
         trial = search.confirm(trial) if trial.passed else trial
-        search.complete = complete
+        search.complete, search.lasting = complete, bool(kept.get("lasting", True))
+        search.tried = list(kept.get("tried", ()))
         return _record(search, trial, "kept", weights) if trial.passed else None
 
-    def _measured(self, search: Search, device: torch.device, weights: str | None) -> dict[str, Any]:
+    def _measured(
+        self, search: Search, device: torch.device, weights: str | None, earlier: Any = None
+    ) -> dict[str, Any]:
         search.trials.clear()
-        choice, _ = search.find(threads=_threads(device), with_compile=self.compile)
-        return _record(search, choice, "measured", weights)
+        known, tried, failed = _unfinished(earlier)
+        choice, _ = search.find(threads=_threads(device), with_compile=self.compile, known=known, tried=tried)
+        record = _record(search, choice, "measured", weights)
+        return {**record, "failed": sorted({*failed, *record["failed"]})}
 
     def _prepared(self, plan: Plan, network: Network) -> Network:
         if not plan.compile:
@@ -280,9 +319,28 @@ def _record(search: Search, choice: Trial, source: str, weights: str | None) -> 
         "agreement": choice.agreement,
         "failed": [str(trial.plan) for trial in search.trials if not trial.passed],
         "complete": search.complete,
+        "lasting": search.lasting,
+        "tried": search.tried,
         "several_windows": search.check is not None,
         "weights": weights,
     }
+
+
+def _unfinished(earlier: Any) -> tuple[list[Plan], list[str], list[str]]:
+    """Return of a choice for which the time was too short its plan, and the names of the tried and the failed plans."""
+    try:
+        found = [Plan.of(earlier["plan"])], list(earlier["tried"]), list(earlier["failed"])
+        return ([], [], []) if earlier["complete"] else found
+    except (KeyError, TypeError, ValueError):
+        return [], [], []
+
+
+def _unmeasured(device: torch.device, weights: str | None) -> dict[str, Any]:
+    """Return the choice for a few large windows: float32, window by window."""
+    plan = Plan(threads=_threads(device))
+    measured = {**dict.fromkeys(MEASURED, 0.0), "speed_up": 1.0, "agreement": 1.0}
+    state = {"failed": [], "complete": False, "lasting": False, "tried": [], "several_windows": True}
+    return {"plan": asdict(plan), "source": FEW_SOURCE, **measured, **state, "weights": weights}
 
 
 def _line(chosen: dict[str, Any]) -> str:

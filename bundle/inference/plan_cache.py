@@ -30,7 +30,8 @@ def default_folder() -> Path:
 class PlanCache:
     """A folder of plans; one that cannot be read or written is the same as an empty one.
 
-    A plan that is not lasting is kept in memory instead, for all caches of the folder in this process.
+    A plan that is not lasting is kept in memory instead, for all caches of the folder in this process; so is one that a
+    later process may improve, besides its file.
 
     Args:
         folder: folder, made when needed; None keeps nothing.
@@ -47,6 +48,10 @@ class PlanCache:
             return None
         return self.folder / f"plan-{sha256_of_values(key)[:20]}.json"
 
+    def holds(self, key: dict[str, Any]) -> bool:
+        """Return whether this process has a plan under ``key`` in memory."""
+        return self.path(key) in self._passing
+
     def read(self, key: dict[str, Any]) -> dict[str, Any] | None:
         """Return what was kept under ``key``, or None."""
         path = self.path(key)
@@ -61,15 +66,23 @@ class PlanCache:
             return None
         return content.get("chosen") if isinstance(content, dict) and content.get("key") == key else None
 
-    def write(self, key: dict[str, Any], chosen: dict[str, Any], *, lasting: bool = True) -> None:
-        """Keep ``chosen`` under ``key``, in a file or for this process; atomically."""
+    def write(self, key: dict[str, Any], chosen: dict[str, Any], *, lasting: bool = True, final: bool = True) -> None:
+        """Keep ``chosen`` under ``key``, atomically.
+
+        Args:
+            key: what the plan depends on.
+            chosen: the plan.
+            lasting: write a file; False keeps it for this process alone.
+            final: whether no later process is to improve it; False keeps it for this process, too.
+        """
         path = self.path(key)
         if path is None:
             return
-        if not lasting:
-            self._passing[path] = chosen
-            return
         self._passing.pop(path, None)
+        if not lasting or not final:
+            self._passing[path] = chosen
+        if not lasting:
+            return
         try:
             write_json(path, {"key": key, "chosen": chosen})
         except OSError as error:

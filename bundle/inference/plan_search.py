@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -77,7 +77,8 @@ class Search:
     ) -> None:
         self.run, self.check, self.stopwatch, self.device = run, check, stopwatch, device
         self.agreement, self.time_limit = agreement, time_limit
-        self.spent, self.complete = 0.0, True
+        self.spent, self.complete, self.lasting = 0.0, True, True
+        self.tried: list[str] = []
         self.trials: list[Trial] = []
         self.reference: torch.Tensor | None = None
         self.references: torch.Tensor | None = None
@@ -137,24 +138,41 @@ class Search:
         self.spent += seconds
         return seconds / plan.batch, scores
 
-    def find(self, *, threads: int | None, with_compile: bool = False) -> tuple[Trial, Trial]:
+    def find(
+        self,
+        *,
+        threads: int | None,
+        with_compile: bool = False,
+        known: Sequence[Plan] = (),
+        tried: Sequence[str] = (),
+    ) -> tuple[Trial, Trial]:
         """Try plans, the likely ones first, and return the one to take and the baseline, float32 window by window.
 
+        ``complete`` tells whether every plan of one window was tried, now or earlier; ``tried`` names these.
+        ``lasting`` is false where fewer threads were taken, as on a busy machine, or the scores in float32 are not
+        finite: such a choice says nothing about other runs.
+
         Args:
-            threads: threads that may be used on a CPU; None elsewhere. On a busy machine fewer are taken and
-                ``complete`` is false, as it is where the time ran out before every plan of one window was tried, and
-                where the scores in float32 are not finite.
+            threads: threads that may be used on a CPU; None elsewhere.
             with_compile: also try the best plan with ``torch.compile``, which takes a minute and no account of the
                 time limit.
+            known: plans that were the best of an earlier search, measured again first.
+            tried: names of the plans that an earlier search has tried, which are left out.
         """
         allowed = threads
         if threads is not None and threads > 1:
             threads, self.spent = self._pick_threads(threads), 0.0
         if not self.measure(Plan(threads=threads)).passed:
-            self.complete = False
+            self.complete = self.lasting = False
             return self.trials[0], self.trials[0]
-        tried = [self._try(plan) for plan in single_windows(self.device, threads)]
-        self.complete = threads == allowed and None not in tried
+        for plan in known:
+            self.measure(plan)
+        candidates = single_windows(self.device, threads)
+        left = [plan for plan in candidates if str(plan) not in tried]
+        now = [str(plan) for plan in left if self._try(plan) is not None]
+        self.tried = [str(plan) for plan in candidates if str(plan) in {*tried, *now}]
+        self.lasting = threads == allowed
+        self.complete = self.lasting and len(self.tried) == len(candidates)
         for trial in self._close():
             self._larger_batches(trial)
         self._repeat()

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Hashable, Mapping, Sequence
-from typing import Any
+from typing import Any, NamedTuple
 
 import torch
 from monai.config import KeysCollection
@@ -19,6 +19,20 @@ SLAB = 16
 
 SAMPLE = 2**20
 """Voxels at most that percentiles are computed from, spread evenly over the volume."""
+
+
+class Statistics(NamedTuple):
+    """Numbers by which an image is standardized.
+
+    Attributes:
+        limits: values at which it is clipped; None for no clipping.
+        mean: mean after clipping.
+        scale: inverse of the standard deviation.
+    """
+
+    limits: tuple[float, float] | None
+    mean: float
+    scale: float
 
 
 class StandardizeIntensityd(MapTransform):
@@ -64,17 +78,24 @@ class StandardizeIntensityd(MapTransform):
         """Standardize the images; the originals are not touched."""
         d = dict(data)
         for key in self.key_iterator(d):
-            values = d[key].as_tensor() if isinstance(d[key], MetaTensor) else torch.as_tensor(d[key])
-            content = find_content(values) if self.exclude_border else Content(values, 1.0)
-            limits = None if self.percentiles is None else _percentiles(content.values, self.percentiles)
-            remarks = _border_remark(content)
-            if limits is not None and limits[0] == limits[1] and bool((content.values != limits[0]).any()):
-                remarks.append(f"not clipped, as more than {min(self.percentiles or ()):g} % of all voxels are equal")
-                limits = None
-            source = d[key]
-            d[key] = convert_to_dst_type(_standardize(values, content, limits), source, dtype=torch.float32)[0]
+            source, values = d[key], _values(d[key])
+            used, remarks = self._statistics(values)
+            d[key] = convert_to_dst_type(_standardize(values, used), source, dtype=torch.float32)[0]
             add_remarks(d[key], remarks)
         return d
+
+    def statistics(self, image: torch.Tensor) -> Statistics:
+        """Return the numbers by which an image ``(C, ...)`` is standardized."""
+        return self._statistics(_values(image))[0]
+
+    def _statistics(self, values: torch.Tensor) -> tuple[Statistics, list[str]]:
+        content = find_content(values) if self.exclude_border else Content(values, 1.0)
+        limits = None if self.percentiles is None else _percentiles(content.values, self.percentiles)
+        remarks = _border_remark(content)
+        if limits is not None and limits[0] == limits[1] and bool((content.values != limits[0]).any()):
+            remarks.append(f"not clipped, as more than {min(self.percentiles or ()):g} % of all voxels are equal")
+            limits = None
+        return _moments(content, limits, values.ndim), remarks
 
 
 class NormalizeContentd(MapTransform):
@@ -109,15 +130,25 @@ class NormalizeContentd(MapTransform):
         """Normalize the images."""
         d = dict(data)
         for key in self.key_iterator(d):
-            values = d[key].as_tensor() if isinstance(d[key], MetaTensor) else torch.as_tensor(d[key])
-            content = find_content(values)
-            if content.share == 1 or self._counts(_statistics(values), _statistics(content.values)):
+            content = self._content(_values(d[key]))
+            if content.share == 1:
                 d[key] = NormalizeIntensity(channel_wise=True)(d[key])
             else:
                 mean, deviation = _statistics(content.values)
                 d[key] = NormalizeIntensity(mean, deviation, channel_wise=True)(d[key])
                 add_remarks(d[key], _border_remark(content))
         return d
+
+    def statistics(self, image: torch.Tensor) -> tuple[list[float], list[float]]:
+        """Return means and standard deviations by which the channels of an image ``(C, ...)`` are normalized."""
+        return _statistics(self._content(_values(image)).values)
+
+    def _content(self, values: torch.Tensor) -> Content:
+        """Return what counts: the image without its border, or with a border that makes little difference."""
+        content = find_content(values)
+        if content.share < 1 and self._counts(_statistics(values), _statistics(content.values)):
+            return Content(values, 1.0)
+        return content
 
     def _counts(self, whole: tuple[list[float], list[float]], content: tuple[list[float], list[float]]) -> bool:
         return self.tolerance > 0 and all(
@@ -145,16 +176,24 @@ def _percentiles(values: torch.Tensor, percentiles: Sequence[float]) -> tuple[fl
     return float(low), float(high)
 
 
-def _standardize(values: torch.Tensor, content: Content, limits: tuple[float, float] | None) -> torch.Tensor:
-    def doubled(slab: torch.Tensor) -> torch.Tensor:
-        return slab.double() if limits is None else slab.double().clamp_(*limits)
+def _values(image: torch.Tensor) -> torch.Tensor:
+    return image.as_tensor() if isinstance(image, MetaTensor) else torch.as_tensor(image)
 
+
+def _clipped(slab: torch.Tensor, limits: tuple[float, float] | None) -> torch.Tensor:
+    return slab.double() if limits is None else slab.double().clamp_(*limits)
+
+
+def _moments(content: Content, limits: tuple[float, float] | None, axes: int) -> Statistics:
     count = content.values.numel()
-    parts = content.values.split(SLAB if content.values.ndim == values.ndim else SAMPLE, dim=1)
-    mean = sum(float(doubled(part).sum()) for part in parts) / count
-    variance = sum(float((doubled(part) - mean).square_().sum()) for part in parts) / count
-    scale = variance**-0.5 if variance > 0 else 1.0
+    parts = content.values.split(SLAB if content.values.ndim == axes else SAMPLE, dim=1)
+    mean = sum(float(_clipped(part, limits).sum()) for part in parts) / count
+    variance = sum(float((_clipped(part, limits) - mean).square_().sum()) for part in parts) / count
+    return Statistics(limits, mean, variance**-0.5 if variance > 0 else 1.0)
+
+
+def _standardize(values: torch.Tensor, used: Statistics) -> torch.Tensor:
     result = torch.empty(values.shape, dtype=torch.float32, device=values.device)
     for slab, target in zip(values.split(SLAB, dim=1), result.split(SLAB, dim=1), strict=True):
-        target.copy_((doubled(slab) - mean).mul_(scale))
+        target.copy_((_clipped(slab, used.limits) - used.mean).mul_(used.scale))
     return result

@@ -17,7 +17,9 @@ from monai.inferers import SlidingWindowInferer
 from monai.networks.nets import UNet
 
 from bundle.inference import SlabInferer
+from bundle.inference import plan as plan_module
 from bundle.inference.plan import PlannedInferer
+from bundle.inference.plan_cache import PlanCache
 
 ROI = (8, 8, 8)
 FAST_BF16 = {("fp32", "contiguous"): 1.0, ("fp32", "channels_last"): 0.6, ("bf16", "channels_last"): 0.2}
@@ -236,8 +238,50 @@ def test_a_choice_is_kept_for_the_next_run(network: torch.nn.Module, cache: Path
     assert len(list(cache.iterdir())) == 1
 
 
-def test_a_choice_made_on_a_busy_machine_holds_for_this_process(network: torch.nn.Module, cache: Path) -> None:
+def test_a_choice_made_in_too_short_a_time_holds_for_this_process_and_is_improved_by_the_next(
+    network: torch.nn.Module, cache: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     first = planned(agreement=0.5, time_limit=0.5)
+    first(volume(), network)
+    assert first.chosen is not None
+    assert not first.chosen["complete"]
+    second = planned(agreement=0.5, stopwatch=Watch({}))
+    second(volume(), network)
+    assert second.chosen == {**first.chosen, "source": "kept"}
+    monkeypatch.setattr(PlanCache, "_passing", {})
+    watch = Watch(FAST_BF16)
+    later = planned(agreement=0.5, stopwatch=watch)
+    later(volume(), network)
+    assert later.chosen is not None
+    assert later.chosen["complete"]
+    assert set(later.chosen["tried"]) > set(first.chosen["tried"])
+    assert later.chosen["source"] == "measured"
+    last = planned(agreement=0.5, stopwatch=Watch({}))
+    last(volume(), network)
+    assert last.chosen == {**later.chosen, "source": "kept"}
+
+
+def test_few_large_windows_are_not_measured(
+    network: torch.nn.Module, cache: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(plan_module, "LARGE_WINDOW", 0)
+    watch = Watch(FAST_BF16)
+    inferer = planned(agreement=0.5, stopwatch=watch)
+    inferer(volume((1, 1, 8, 8, 8)), network)
+    assert watch.plans == []
+    assert inferer.description == "fp32, contiguous, 1 window per batch, 1 thread (few windows, not measured)"
+    for _ in range(plan_module.FEW_WINDOWS):
+        inferer(volume((1, 1, 8, 8, 8)), network)
+    assert watch.plans
+    assert inferer.chosen is not None
+    assert inferer.chosen["source"] == "measured"
+
+
+def test_a_choice_made_on_a_busy_machine_holds_for_this_process(
+    network: torch.nn.Module, cache: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(plan_module, "_threads", lambda device: 4)
+    first = planned(agreement=0.5, stopwatch=Watch({}, scale=lambda plan: plan.threads or 1))
     first(volume(), network)
     assert first.chosen is not None
     assert not first.chosen["complete"]

@@ -43,6 +43,16 @@ def test_what_shall_not_last_is_read_in_this_process_alone(tmp_path: Path) -> No
     assert PlanCache(tmp_path).read(KEY) == lasting
 
 
+def test_what_may_be_improved_is_read_here_and_by_later_processes(tmp_path: Path) -> None:
+    cache = PlanCache(tmp_path)
+    cache.write(KEY, CHOSEN, final=False)
+    assert cache.path(KEY).is_file()
+    assert PlanCache(tmp_path).holds(KEY)
+    assert cache.read(KEY) == CHOSEN
+    cache.write(KEY, CHOSEN)
+    assert not cache.holds(KEY)
+
+
 @pytest.mark.parametrize("content", [b"", b"{", b"\xff\xfe", b"[1]", b"{}", b'{"key": {}, "chosen": 1}'])
 def test_a_damaged_file_is_no_plan(tmp_path: Path, content: bytes) -> None:
     cache = PlanCache(tmp_path)

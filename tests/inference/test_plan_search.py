@@ -98,6 +98,18 @@ def test_the_time_is_bounded(limit: float, runs: int) -> None:
     assert found.complete == (limit == 9)
 
 
+def test_a_later_search_begins_with_the_best_and_tries_what_is_left() -> None:
+    first, _ = search(bf16_is_fast, limit=3)
+    choice = first.find(threads=1)[0]
+    assert (first.complete, first.lasting, len(first.tried)) == (False, True, 1)
+    second, seen = search(bf16_is_fast)
+    second.find(threads=1, known=[choice.plan], tried=first.tried)
+    assert seen[2] == choice.plan
+    assert second.complete
+    assert second.tried[0] == first.tried[0]
+    assert [str(plan) for plan in dict.fromkeys(seen[4:]) if str(plan) in second.tried[1:]] == second.tried[1:]
+
+
 def test_repeated_passes_keep_the_shortest_time() -> None:
     times = iter([1.0, 1.0, *[0.5, 0.5] * 4, *[0.3] * 100])
     found, _ = search(lambda plan: next(times))

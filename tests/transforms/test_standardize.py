@@ -143,3 +143,13 @@ def test_bars_that_hardly_change_the_statistics_count_on_request() -> None:
         assert not torch.equal(normalized(framed), plain)
     with pytest.raises(ValueError, match="tolerance must be 0 or more"):
         NormalizeContentd("image", tolerance=-1)
+
+
+def test_the_statistics_are_those_that_are_used() -> None:
+    image = torch.rand(2, 8, 9, 10) * 50
+    used = StandardizeIntensityd("image", percentiles=[5, 95]).statistics(image)
+    found = ((image.double().clamp(*used.limits) - used.mean) * used.scale).float()
+    assert torch.equal(found, StandardizeIntensityd("image", percentiles=[5, 95])({"image": image})["image"])
+    mean, deviation = NormalizeContentd("image").statistics(image)
+    normal = (image - torch.tensor(mean).view(2, 1, 1, 1)) / torch.tensor(deviation).view(2, 1, 1, 1)
+    torch.testing.assert_close(normal, normalized(image).float(), rtol=0, atol=1e-5)

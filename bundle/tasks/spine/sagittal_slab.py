@@ -171,12 +171,28 @@ class SagittalSlabsd(MapTransform):
             d[key] = self._slabs(d[key])
         return d
 
-    def _slabs(self, volume: MetaTensor) -> MetaTensor:
+    def weights(self, volume: MetaTensor) -> np.ndarray:
+        """Return the share of every slice of a volume ``(1, R, A, S)`` in every slab, ``(N, R)``."""
+        shares = np.zeros((0, volume.shape[1]))
+        for place in self._places(volume)[1]:
+            slices, weights, _ = _slice_weights(volume, place, self.thickness)
+            row = np.zeros((1, volume.shape[1]))
+            row[0, slices] = weights
+            shares = np.concatenate([shares, row])
+        return shares
+
+    def _places(self, volume: MetaTensor) -> tuple[float, list[float]]:
+        """Return the middle of a volume and the positions of the slabs within it, in slices."""
         spacing = float(voxel_size(volume.affine)[0])
         middle, last = _middle(volume), volume.shape[1] - 1
         places = [middle + offset / spacing for offset in self.offsets]
         inside = [place for place in places if is_at_least(place, -0.5) and is_at_most(place, last + 0.5)]
-        cuts = [_average(volume, place, self.thickness) for place in inside or [middle]]
+        return middle, inside or [middle]
+
+    def _slabs(self, volume: MetaTensor) -> MetaTensor:
+        spacing = float(voxel_size(volume.affine)[0])
+        middle, places = self._places(volume)
+        cuts = [_average(volume, place, self.thickness) for place in places]
         result = _as_slab(torch.cat([slab for slab, _ in cuts]), volume, middle, self.thickness)
         positions = [(place - middle) * spacing for _, place in cuts]
         result.meta[SLAB_POSITIONS] = torch.tensor(positions, dtype=torch.float64)
@@ -204,6 +220,14 @@ def _middle(volume: MetaTensor, points: np.ndarray | None = None) -> float:
 
 def _average(volume: MetaTensor, place: float, thickness: float) -> tuple[torch.Tensor, float]:
     """Return the mean ``(1, 1, A, S)`` of a band about ``place``, cut at the border of the volume, and its middle."""
+    slices, weights, middle = _slice_weights(volume, place, thickness)
+    values = volume.as_tensor()[:, slices].float()
+    scale = torch.as_tensor(weights, dtype=values.dtype, device=values.device)
+    return torch.einsum("crxy,r->cxy", values, scale)[:, None], middle
+
+
+def _slice_weights(volume: MetaTensor, place: float, thickness: float) -> tuple[slice, np.ndarray, float]:
+    """Return the slices of a band, their shares in its mean, and its middle."""
     count = volume.shape[1]
     half = thickness / voxel_size(volume.affine)[0] / 2
     place = min(max(place, 0.0), count - 1.0)
@@ -211,9 +235,7 @@ def _average(volume: MetaTensor, place: float, thickness: float) -> tuple[torch.
     first, last = round(np.floor(low + 0.5)), min(round(np.ceil(high + 0.5)), count)
     slices = np.arange(first, last)
     weights = np.minimum(slices + 0.5, high) - np.maximum(slices - 0.5, low)
-    values = volume.as_tensor()[:, first:last].float()
-    scale = torch.as_tensor(weights / weights.sum(), dtype=values.dtype, device=values.device)
-    return torch.einsum("crxy,r->cxy", values, scale)[:, None], (low + high) / 2
+    return slice(first, last), weights / weights.sum(), (low + high) / 2
 
 
 def _as_slab(slabs: torch.Tensor, volume: MetaTensor, place: float, thickness: float) -> MetaTensor:

@@ -1,0 +1,80 @@
+"""An exported graph runs in ONNX Runtime alone, at any size."""
+
+from __future__ import annotations
+
+import json
+import logging
+from pathlib import Path
+
+import numpy as np
+import onnxruntime
+import pytest
+from helpers.model_folders import write_model
+from helpers.phantoms import write_case
+
+from bundle.cli import main as commands
+from bundle.export import onnx_file
+from bundle.export.onnx_task import ExportError
+
+pytestmark = pytest.mark.slow
+
+
+@pytest.fixture(scope="module")
+def exported(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("exported")
+    write_model(folder / "mine", attention="pam")
+    write_case(folder, "case", (16, 14, 12))
+    onnx_file.export_onnx(str(folder / "mine"), folder / "out", cases=[folder / "images" / "case.nii.gz"])
+    return folder
+
+
+def session(folder: Path) -> onnxruntime.InferenceSession:
+    return onnxruntime.InferenceSession(str(folder / "out" / onnx_file.MODEL), providers=["CPUExecutionProvider"])
+
+
+def test_the_report_compares_with_the_workflow(exported: Path) -> None:
+    report = json.loads((exported / "out" / onnx_file.REPORT).read_text())
+    assert report["cases"]["case.nii.gz"] > 0.999
+    assert report["worst"] == report["cases"]
+    assert report["largest_difference_of_test_vector"] < 1e-3
+
+
+@pytest.mark.parametrize("shape", [(1, 1, 16, 16, 16), (3, 1, 16, 24, 17), (1, 1, 9, 20, 40)])
+def test_any_batch_and_size_runs_without_statistics(exported: Path, shape: tuple[int, ...]) -> None:
+    image = np.random.default_rng(0).random(shape, np.float32)
+    (labels,) = session(exported).run(["labels"], {"image": image})
+    assert labels.shape == shape
+    assert labels.dtype == np.uint8
+
+
+def test_the_test_vector_is_answered(exported: Path) -> None:
+    vector = np.load(exported / "out" / onnx_file.TEST)
+    inputs = {name: vector[name] for name in ("image", "statistics")}
+    (found,) = session(exported).run(["probabilities"], inputs)
+    np.testing.assert_allclose(found, vector["answer_probabilities"], atol=1e-4)
+
+
+def test_the_metadata_state_what_a_user_must_know(exported: Path) -> None:
+    metadata = json.loads(session(exported).get_modelmeta().custom_metadata_map[onnx_file.METADATA])
+    assert metadata["label_names"] == {"background": 0, "ball": 1, "shell": 2}
+    assert (metadata["task"], metadata["spacing_mm"], metadata["orientation"]) == ("volumes", [1.0, 1.0, 1.0], "RAS")
+
+
+def test_a_graph_that_answers_otherwise_is_refused(exported: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(onnx_file, "_write_test_vector", lambda *_: 1.0)
+    monkeypatch.setattr(onnx_file, "_write_graph", lambda *_: None)
+    with pytest.raises(ExportError, match="the answer to the test vector differs by 1"):
+        onnx_file.export_onnx(str(exported / "mine"), exported / "out")
+
+
+def test_maps_agree_where_they_differ_by_little() -> None:
+    maps = np.array([1.0, 0.5, 0.25, 0.0])
+    assert onnx_file._agreement(maps + np.array([0, 5e-4, 2e-3, 0]), maps) == 0.75
+
+
+def test_the_command_exports(exported: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture) -> None:
+    monkeypatch.setattr(commands.logging, "basicConfig", lambda **_: None)
+    monkeypatch.setattr(onnx_file, "_write_graph", lambda *_: None)
+    with caplog.at_level(logging.INFO):
+        assert commands.main(["export", str(exported / "mine"), str(exported / "out")]) == 0
+    assert "compared on 0 images, worst None" in caplog.text

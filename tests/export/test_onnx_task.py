@@ -1,0 +1,73 @@
+"""What is exported of every task agrees with its workflow on phantoms."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from contracts import config as contract
+from helpers.model_folders import write_model
+from helpers.phantoms import write_case
+
+from bundle.export.onnx_task import BUILDERS, ExportError, open_task
+
+FOLDERS = {"volumes": "."}
+
+
+@pytest.mark.parametrize("name", BUILDERS)
+def test_raw_values_give_the_result_of_the_workflow(name: str, tmp_path: Path) -> None:
+    contract.TASKS[FOLDERS.get(name, name)].write(tmp_path, 4)
+    file = str(next(path for path in sorted((tmp_path / "images").iterdir()) if path.is_file()))
+    task = open_task(name)
+    inputs = task.load(file)
+    assert list(inputs) == list(task.inputs)
+    with torch.no_grad():
+        found = dict(zip(task.outputs, task.module(*map(torch.as_tensor, inputs.values())), strict=True))
+    wanted = task.reference(file)
+    result = found[task.compared].numpy()
+    assert result.shape == wanted.shape
+    assert np.allclose(result, wanted, atol=1e-4) if wanted.dtype.kind == "f" else (result == wanted).mean() > 0.999
+    assert set(task.defaults) <= set(task.inputs)
+
+
+def test_a_volume_that_is_larger_than_the_window_runs_window_by_window(tmp_path: Path) -> None:
+    write_model(tmp_path / "m")
+    write_case(tmp_path, "case", (30, 17, 21))
+    task = open_task(str(tmp_path / "m"))
+    file = str(tmp_path / "images" / "case.nii.gz")
+
+    class Session:
+        def run(self, names: list[str], inputs: dict[str, np.ndarray]) -> list[np.ndarray]:
+            with torch.no_grad():
+                found = task.module(*(torch.as_tensor(inputs[name]) for name in task.inputs))
+            return [dict(zip(task.outputs, found, strict=True))[name].numpy() for name in names]
+
+    assert (task.run(Session(), task.load(file)) == task.reference(file)).mean() > 0.999
+    small = {name: value[..., :10, :12, :9] if name == "image" else value for name, value in task.load(file).items()}
+    assert task.run(Session(), small).shape == (1, 1, 10, 12, 9)
+
+
+def test_a_model_folder_is_exported_with_its_settings(tmp_path: Path) -> None:
+    write_model(tmp_path / "m")
+    task = open_task(str(tmp_path / "m"))
+    assert task.metadata["label_names"] == {"background": 0, "ball": 1, "shell": 2}
+    assert task.metadata["window"] == [16, 16, 16]
+
+
+def test_an_unknown_model_is_refused() -> None:
+    with pytest.raises(ExportError, match="'knees' is neither a model folder nor one of volumes, disc_labeling"):
+        open_task("knees")
+
+
+def test_what_the_graph_cannot_do_is_refused(tmp_path: Path) -> None:
+    model = write_model(tmp_path / "m")
+    replace(model, settings={**model.settings, "regions": {"all": [1, 2]}}).write()
+    with pytest.raises(ExportError, match="nested regions cannot be exported"):
+        open_task(str(tmp_path / "m"))
+    other = {"_target_": "bundle.transforms.NormalizeContentd", "keys": "image"}
+    replace(model, settings={**model.settings, "normalization": other}).write()
+    with pytest.raises(ExportError, match="only StandardizeIntensityd can be exported"):
+        open_task(str(tmp_path / "m"))
