@@ -6,10 +6,11 @@ import argparse
 from pathlib import Path
 from typing import Any
 
-from .output_paths import output_folder
+from .output_paths import output_file, output_folder
 from .prepare_options import add_dataset, add_seed, add_split, report_datalist
 
 SPLITS_BY = ("subject", "site")
+POINTS_FORMATS = ("csv", "mrk.json", "json", "label_map", "poi")
 NUMBERINGS = ("sct", "verse", "totalspineseg", "spider")
 
 
@@ -28,6 +29,7 @@ def add_spine(names: Any) -> None:
     )
     add_split(parser)
     _add_exams(names)
+    _add_points(names)
     _add_phantoms(names)
 
 
@@ -50,6 +52,26 @@ def _list_exams(args: argparse.Namespace) -> None:
     options = {name: getattr(args, name) for name in ("point", "numbering", "folds", "seed")}
     content = prepare_spine_exams(args.dataset_dir, args.output, **options)
     report_datalist(content, Path(args.output, "dataset.json"))
+
+
+def _add_points(names: Any) -> None:
+    parser = names.add_parser("spine-points", help="images with the points of their discs, such as corrected results")
+    parser.add_argument("dataset_dir", help="folder of the images")
+    parser.add_argument("--labels", help="folder of the files of discs (default: that of the images)")
+    parser.add_argument("--output", type=output_file, required=True, help="datalist to write, such as DIR/dataset.json")
+    parser.add_argument("--format", choices=POINTS_FORMATS, default="csv", help="format that is used (default: csv)")
+    parser.add_argument("--complete", action="store_true", help="every disc in view has a point")
+    parser.add_argument("--folds", type=int, default=5, help="folds by subject or image (default: 5)")
+    add_seed(parser)
+    parser.set_defaults(prepare=_list_points)
+
+
+def _list_points(args: argparse.Namespace) -> None:
+    from bundle.tasks.spine.corrected_points import prepare_spine_points
+
+    options = {name: getattr(args, name) for name in ("labels", "complete", "folds", "seed")}
+    content = prepare_spine_points(args.dataset_dir, args.output, points_format=args.format, **options)
+    report_datalist(content, args.output)
 
 
 def _add_phantoms(names: Any) -> None:

@@ -24,7 +24,7 @@ from bundle.experiments.crossval import crossval_plan
 from bundle.legacy import original_checkpoints
 from bundle.phantoms.volumes import volume_phantoms
 from bundle.server import label_tasks
-from bundle.tasks.spine import mask_numbering, spine_generic
+from bundle.tasks.spine import corrected_points, mask_numbering, spine_generic
 
 
 @pytest.mark.parametrize(
@@ -39,6 +39,7 @@ from bundle.tasks.spine import mask_numbering, spine_generic
         (prepare_images.TARGETS, segpc.LEVELS),
         (prepare_phantoms.LAYOUTS, volume_phantoms.LAYOUTS),
         (prepare_phantoms.PHANTOMS, volume_phantoms.PHANTOMS),
+        (prepare_spine.POINTS_FORMATS, tuple(corrected_points.FORMATS)),
         (prepare_spine.NUMBERINGS, mask_numbering.MASK_NUMBERINGS),
         (prepare_spine.SPLITS_BY, spine_generic.SPLITS_BY),
         (prepare_volumes.MODALITIES, brats2018.MODALITIES),

@@ -82,4 +82,5 @@ def _extrapolated(path: Path) -> set[int]:
     if path.suffix.lower() != ".json":
         return set()
     content = json.loads(path.read_text(encoding="utf-8-sig"))
-    return {int(disc["value"]) for disc in content.get("discs", []) if disc.get("extrapolated")}
+    discs = content.get("discs", []) if isinstance(content, dict) else []
+    return {int(disc["value"]) for disc in discs if disc.get("extrapolated")}
