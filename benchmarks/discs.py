@@ -61,7 +61,8 @@ def spine(levels: int) -> SkeletonPrior:
     """Return a curved skeleton."""
     steps = np.arange(levels)
     means = np.stack([20 * np.sin(steps / 4), -20.0 * steps - 0.4 * steps**2], 1)
-    return SkeletonPrior(tuple(range(2, 2 + levels)), means, np.full((levels, 2), 6.0), (1,) * levels)
+    gaps = np.full(levels - 1, 1.5)
+    return SkeletonPrior(tuple(range(2, 2 + levels)), means, np.full((levels, 2), 6.0), (1,) * levels, gap_spread=gaps)
 
 
 def planted(prior: SkeletonPrior, count: int) -> list[Candidates]:

@@ -20,39 +20,41 @@ class NeighborGaps:
         position: ``(N, 2)`` of the candidates in mm.
         means: ``(N, 2)`` position of the level of each candidate in the mean body, in mm.
         precision: ``(N, N)`` inverse of the standard deviation of the gap between the levels of two candidates.
-        conflict: ``(N, N)``, 0 where the second candidate may follow the first one, else infinite.
+        follows: ``(N, N)`` whether the second candidate may follow the first one; else the cost is infinite.
     """
 
-    def __init__(self, position: np.ndarray, means: np.ndarray, precision: np.ndarray, conflict: np.ndarray) -> None:
+    def __init__(self, position: np.ndarray, means: np.ndarray, precision: np.ndarray, follows: np.ndarray) -> None:
         self.distance = _distances(position) * precision
-        self.expected = _distances(means) * precision
-        self.conflict = conflict
+        expected = _distances(means) * precision
+        self.expected = np.where(follows | follows.T, expected, np.inf)
+        self.follows = follows
 
     def costs(self, scale: np.ndarray, nodes: slice) -> np.ndarray:
-        """Return the cost ``(H, K, J)`` of a gap from any of the J candidates before ``nodes`` to each of these.
+        """Return the cost ``(J, K, H)`` of a gap from any of the J candidates before ``nodes`` to each of these.
 
         Args:
             scale: ``(H,)`` scales.
             nodes: the K candidates of a channel.
         """
         before = slice(0, nodes.start)
-        rest = self.distance[nodes, before] / scale[:, None, None]
-        rest -= self.expected[nodes, before]
+        rest = self.distance[before, nodes, None] * (1 / scale)
+        rest -= self.expected[before, nodes, None]
         rest *= rest
-        rest += self.conflict[before, nodes].T
         return rest
 
-    def least(self, scale: np.ndarray) -> np.ndarray:
-        """Return a lower bound ``(H, N)`` of the cost of the gap to the best predecessor; infinite without one."""
+    def least(self, scale: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """Return lower bounds of the cost of the gap to the best predecessor, by interval of the scale.
+
+        Returns:
+            Bounds ``(steps, N)``, infinite without a predecessor, and the interval ``(H,)`` of every scale.
+        """
         edges = np.geomspace(scale.min(), scale.max(), SCALE_STEPS + 1)
         edges[-1] = scale.max()
-        number = np.clip(np.searchsorted(edges, scale, side="right") - 1, 0, SCALE_STEPS - 1)
         bounds = np.empty((SCALE_STEPS, len(self.distance)))
         for step, (low, high) in enumerate(itertools.pairwise(edges)):
             rest = np.maximum(self.distance / high - self.expected, self.expected - self.distance / low)
-            rest = np.maximum(rest, 0.0) ** 2 + self.conflict
-            bounds[step] = rest.min(0)
-        return bounds[number]
+            bounds[step] = np.where(self.follows, np.maximum(rest, 0.0) ** 2, np.inf).min(0)
+        return bounds, np.clip(np.searchsorted(edges, scale, side="right") - 1, 0, SCALE_STEPS - 1)
 
 
 def gap_precision(prior: SkeletonPrior, rows: Sequence[int], min_spread: float) -> np.ndarray:

@@ -27,8 +27,8 @@ from .skeleton import SkeletonPrior
 CHUNK = 512
 """Maximum number of anchor pairs that are computed at once, which limits the memory."""
 
-FIRST_BATCH = 8
-"""Number of anchor pairs in the first batch; each further batch has four times as many, up to ``CHUNK``."""
+FIRST_BATCH = 16
+"""Number of anchor pairs in the first batch, whose best cost limits the others."""
 
 MISSING = 20.0
 """Default penalty of a channel without a disc."""
@@ -212,8 +212,7 @@ class _Problem:
         self.above = above
         self.conflict = np.where(above | above.T, 0.0, np.inf)
         apart = precision[self.channel][:, self.channel]
-        follows = np.where(above, 0.0, np.inf)
-        self.gaps = NeighborGaps(self.position.reshape(-1, 2), means[self.channel], apart, follows)
+        self.gaps = NeighborGaps(self.position.reshape(-1, 2), means[self.channel], apart, above)
 
     def solve(self, scale_range: Sequence[float] | None) -> tuple[float, dict[int, int], float | None, tuple[int, ...]]:
         """Return the relative cost, the candidate of every channel that has one, the scale and the anchors."""
@@ -225,10 +224,10 @@ class _Problem:
         start, size = 0, FIRST_BATCH
         while len(batch := order[start : start + size][bound[order[start : start + size]] <= best[0] + ROUNDING]):
             batch = np.sort(batch)
-            total = self._paths(pairs[batch], scale[batch])[0].min(1)
+            total = self._paths(pairs[batch], scale[batch])[0].min(0)
             first = int(total.argmin())
             best = min(best, (float(total[first]), int(batch[first])))
-            start, size = start + size, min(size * 4, CHUNK)
+            start, size = start + size, CHUNK
         if best[1] < 0:
             return best[0], {single // self.most: single % self.most}, None, ()
         winner = slice(best[1], best[1] + 1)
@@ -254,32 +253,36 @@ class _Problem:
         Every disc has a gap to its predecessor, except for the first one, which is the upper anchor or above it.
         """
         bounds = np.empty(len(pairs))
-        least = self.gaps.least(scale) if len(scale) else np.empty((0, len(self.channel)))
+        if not len(pairs):
+            return bounds
+        least, step = self.gaps.least(scale)
+        by_channel = np.ascontiguousarray(least.reshape(-1, self.channels, self.most).transpose(2, 0, 1))
         for start in range(0, len(pairs), CHUNK):
             part = slice(start, start + CHUNK)
-            two, gaps, row = pairs[part], least[part], np.arange(len(pairs[part]))
+            two = pairs[part]
             costs = self._costs(two, scale[part])
             first = np.minimum(costs.min(0), 0.0)
-            costs += gaps.reshape(len(two), self.channels, self.most).transpose(2, 0, 1)
+            costs += by_channel[:, step[part]]
             later = np.minimum(costs.min(0), 0.0)
             is_above = np.arange(self.channels) < self.channel[two[:, :1]]
             gain = np.where(is_above, first - later, 0.0).min(1)
-            upward = np.minimum(0.0, np.where(is_above, later, 0.0).sum(1) + gain + gaps[row, two[:, 0]])
-            downward = np.where(is_above, 0.0, later).sum(1) + gaps[row, two[:, 1]]
+            gaps = least[step[part, None], two]
+            upward = np.minimum(0.0, np.where(is_above, later, 0.0).sum(1) + gain + gaps[:, 0])
+            downward = np.where(is_above, 0.0, later).sum(1) + gaps[:, 1]
             bounds[part] = upward + downward + self._anchor_cost(two, scale[part])
         return bounds
 
     def _costs(self, pairs: np.ndarray, scale: np.ndarray) -> np.ndarray:
         """Return the cost of each candidate, ``(K, H, C)``; infinite for those out of order with the anchors."""
-        shift = self._shift(pairs[:, 0], scale)
-        total = np.zeros((self.most, len(pairs), self.channels))
+        inverse = 1 / scale[:, None]
+        shift = self._shift(pairs[:, 0], scale) * inverse
+        total = np.repeat(self.penalty.T[:, None, :], len(pairs), axis=1)
         for axis in (0, 1):
-            rest = self.position[..., axis].T[:, None, :] / scale[:, None]
-            rest -= shift[:, axis, None] / scale[:, None] + self.means[:, axis]
+            root = np.sqrt(self.weight[:, axis])
+            rest = (self.position[..., axis].T * root)[:, None, :] * inverse
+            rest -= (shift[:, axis, None] + self.means[:, axis]) * root
             rest *= rest
-            rest *= self.weight[:, axis]
             total += rest
-        total += self.penalty.T[:, None, :]
         conflict = (self.conflict[pairs[:, 0]] + self.conflict[pairs[:, 1]]).reshape(-1, self.channels, self.most)
         total += conflict.transpose(2, 0, 1)
         return total
@@ -297,34 +300,34 @@ class _Problem:
         return (rest**2 * self.weight[channel]).sum(1) + penalty[pairs[:, 0]] + penalty[lower]
 
     def _paths(self, pairs: np.ndarray, scale: np.ndarray, *, trace: bool = False) -> tuple[np.ndarray, np.ndarray]:
-        """Return the minimum cost ``(H, N)`` of a chain of candidates through both anchors that ends at a node.
+        """Return the minimum cost ``(N, H)`` of a chain of candidates through both anchors that ends at a node.
 
         The second value is the predecessor of every node, -1 for none; it is computed if ``trace``.
         """
         row = np.arange(len(pairs))
-        paths = self._costs(pairs, scale).transpose(1, 2, 0).reshape(len(pairs), -1)
-        paths[row, pairs[:, 0]] = 0.0  # the cost of both anchors is that of the lower one
-        paths[row, pairs[:, 1]] = self._anchor_cost(pairs, scale)
+        paths = self._costs(pairs, scale).transpose(2, 0, 1).reshape(-1, len(pairs))
+        paths[pairs[:, 0], row] = 0.0  # the cost of both anchors is that of the lower one
+        paths[pairs[:, 1], row] = self._anchor_cost(pairs, scale)
         previous = np.full(paths.shape, -1)
         anchors = self.channel[pairs]
         for channel in range(1, self.channels):
             nodes = slice(channel * self.most, (channel + 1) * self.most)
             before = self.gaps.costs(scale, nodes)
-            before += paths[:, None, : nodes.start]
-            least = before.min(-1)
-            opening = np.where(channel <= anchors[:, :1], 0.0, np.inf)
+            before += paths[: nodes.start, None]
+            least = before.min(0)
+            opening = np.where(channel <= anchors[:, 0], 0.0, np.inf)
             if trace:
-                previous[:, nodes] = np.where(opening <= least, -1, before.argmin(-1))
-            paths[:, nodes] += np.minimum(opening, least)
-            paths[(anchors == channel).any(1), : nodes.start] = np.inf
+                previous[nodes] = np.where(opening <= least, -1, before.argmin(0))
+            paths[nodes] += np.minimum(opening, least)
+            paths[: nodes.start, (anchors == channel).any(1)] = np.inf
         return paths, previous
 
 
 def _trace(paths: np.ndarray, previous: np.ndarray) -> list[int]:
     """Return the nodes of the best chain of a single pair of anchors, from its end to its start."""
-    nodes = [int(paths[0].argmin())]
-    while previous[0, nodes[-1]] >= 0:
-        nodes.append(int(previous[0, nodes[-1]]))
+    nodes = [int(paths[:, 0].argmin())]
+    while previous[nodes[-1], 0] >= 0:
+        nodes.append(int(previous[nodes[-1], 0]))
     return nodes
 
 
