@@ -48,6 +48,8 @@ class NeighborGaps:
         Returns:
             Bounds ``(steps, N)``, infinite without a predecessor, and the interval ``(H,)`` of every scale.
         """
+        if not len(scale):
+            return np.empty((0, len(self.distance))), np.empty(0, dtype=int)
         edges = np.geomspace(scale.min(), scale.max(), SCALE_STEPS + 1)
         edges[-1] = scale.max()
         bounds = np.empty((SCALE_STEPS, len(self.distance)))

@@ -220,14 +220,18 @@ class _Problem:
         best: tuple[float, int] = (float(self.penalty.flat[single]), -1)
         pairs, scale = self._pairs(scale_range)
         bound = self._bounds(pairs, scale)
-        order = np.argsort(bound, kind="stable")
-        start, size = 0, FIRST_BATCH
-        while len(batch := order[start : start + size][bound[order[start : start + size]] <= best[0] + ROUNDING]):
-            batch = np.sort(batch)
+        left = np.argsort(bound, kind="stable")
+        size = FIRST_BATCH
+        while len(left := left[bound[left] <= best[0] + ROUNDING]):
+            batch, left = np.sort(left[:size]), left[size:]
             total = self._paths(pairs[batch], scale[batch])[0].min(0)
             first = int(total.argmin())
             best = min(best, (float(total[first]), int(batch[first])))
-            start, size = start + size, CHUNK
+            if size == FIRST_BATCH:
+                left = left[bound[left] <= best[0] + ROUNDING]
+                bound[left] = self._gap_bounds(pairs[left], scale[left])
+                left = left[np.argsort(bound[left], kind="stable")]
+            size = CHUNK
         if best[1] < 0:
             return best[0], {single // self.most: single % self.most}, None, ()
         winner = slice(best[1], best[1] + 1)
@@ -248,13 +252,21 @@ class _Problem:
         return pairs[order], scale[order]
 
     def _bounds(self, pairs: np.ndarray, scale: np.ndarray) -> np.ndarray:
-        """Return a lower bound of the cost of the best assignment for every pair of anchors.
+        """Return a lower bound of the cost of the best assignment for every pair of anchors, without gaps."""
+        bounds = [np.empty(0)]
+        for start in range(0, len(pairs), CHUNK):
+            part = slice(start, start + CHUNK)
+            costs = self._costs(pairs[part], scale[part])
+            best = np.minimum(costs.min(0), 0.0).sum(1)
+            bounds.append(best + self._anchor_cost(pairs[part], scale[part]))
+        return np.concatenate(bounds)
 
-        Every disc has a gap to its predecessor, except for the first one, which is the upper anchor or above it.
+    def _gap_bounds(self, pairs: np.ndarray, scale: np.ndarray) -> np.ndarray:
+        """Return a higher lower bound, with the gap of every disc to the best of the candidates that it may follow.
+
+        The first disc, which is the upper anchor or above it, follows none.
         """
-        bounds = np.empty(len(pairs))
-        if not len(pairs):
-            return bounds
+        bounds = [np.empty(0)]
         least, step = self.gaps.least(scale)
         by_channel = np.ascontiguousarray(least.reshape(-1, self.channels, self.most).transpose(2, 0, 1))
         for start in range(0, len(pairs), CHUNK):
@@ -269,8 +281,8 @@ class _Problem:
             gaps = least[step[part, None], two]
             upward = np.minimum(0.0, np.where(is_above, later, 0.0).sum(1) + gain + gaps[:, 0])
             downward = np.where(is_above, 0.0, later).sum(1) + gaps[:, 1]
-            bounds[part] = upward + downward + self._anchor_cost(two, scale[part])
-        return bounds
+            bounds.append(upward + downward + self._anchor_cost(two, scale[part]))
+        return np.concatenate(bounds)
 
     def _costs(self, pairs: np.ndarray, scale: np.ndarray) -> np.ndarray:
         """Return the cost of each candidate, ``(K, H, C)``; infinite for those out of order with the anchors."""
