@@ -27,6 +27,9 @@ from .choices import PlanError
 STEPS = 5
 """Steps that are run; the first is not counted."""
 
+SMALL = 16
+"""Side down to which the patch is halved for the comparison of precisions, which needs no complete one."""
+
 SCRIPT = "import sys; from bundle.planning.dry_run import main; main(sys.argv[1:])"
 
 Measured = dict[str, float]
@@ -113,7 +116,8 @@ def _prefers_bfloat16(parser: ConfigParser, device: str) -> bool:
     if device.startswith("cuda"):
         return True
     network = parser.get_parsed_content("network_def")
-    patch = torch.rand(1, parser.get_parsed_content("network_def#in_channels"), *parser.get_parsed_content("roi_size"))
+    sides = [max(side // 2, min(side, SMALL)) for side in parser.get_parsed_content("roi_size")]
+    patch = torch.rand(1, parser.get_parsed_content("network_def#in_channels"), *sides)
     seconds = []
     for enabled in (False, True, False, True):
         started = time.process_time()
