@@ -16,6 +16,9 @@ from scipy.stats import rankdata
 PENALTIES = np.logspace(-1, 3, 9)
 """Penalties of the regression; the one with the least leave-one-out error is taken."""
 
+LEAST_CORRELATION = 0.1
+"""Least rank correlation of an estimate that is of use."""
+
 FEWEST = 10
 """Fewest cases of a structure from which its estimate is learned."""
 
@@ -56,7 +59,9 @@ class QualityEstimate:
 
 
 def learn_quality(numbers: Sequence[Mapping[str, float]], dice: Sequence[float]) -> QualityEstimate | None:
-    """Return the estimate of the Dice from numbers; None of fewer than :data:`FEWEST` cases, or equal ones.
+    """Return the estimate of the Dice from numbers; None where it would be of no use.
+
+    There is none of fewer than :data:`FEWEST` cases, of equal ones, and where the numbers do not predict the Dice.
 
     Args:
         numbers: numbers of a structure in every case.
@@ -75,6 +80,9 @@ def learn_quality(numbers: Sequence[Mapping[str, float]], dice: Sequence[float])
     fits = [_leave_one_out(standardized, target - intercept, penalty) for penalty in PENALTIES]
     errors = [float(np.sqrt(np.mean((target - intercept - predicted) ** 2))) for _, predicted in fits]
     weights, predicted = fits[int(np.argmin(errors))]
+    correlation = rank_correlation(predicted, target)
+    if correlation < LEAST_CORRELATION:
+        return None
     return QualityEstimate(
         cases=len(dice),
         names=names,
@@ -83,7 +91,7 @@ def learn_quality(numbers: Sequence[Mapping[str, float]], dice: Sequence[float])
         weights=weights.round(6).tolist(),
         intercept=round(intercept, 6),
         error=round(min(errors), 4),
-        rank_correlation=rank_correlation(predicted, target),
+        rank_correlation=correlation,
     )
 
 

@@ -69,6 +69,11 @@ def test_too_few_or_equal_cases_give_none() -> None:
     assert learn_quality([{"same": 1.0}] * 20, np.linspace(0, 1, 20).tolist()) is None
 
 
+def test_numbers_that_do_not_predict_the_dice_give_none() -> None:
+    numbers, _ = cases(60, noise=0.0)
+    assert learn_quality(numbers, np.random.default_rng(1).normal(size=60).tolist()) is None
+
+
 def test_the_rank_correlation_is_spearmans() -> None:
     one, other = np.random.default_rng(0).normal(size=(2, 40)).round(1)
     assert rank_correlation(one, other) == pytest.approx(spearmanr(one, other).statistic, abs=1e-4)

@@ -6,6 +6,8 @@ const ratings = readRatings();
 const COLORS = ["#e69f00", "#56b4e9", "#009e73", "#cc79a7", "#f0e442", "#d55e00", "#0072b2"];
 const body = document.querySelector("#cases tbody");
 const headers = [...document.querySelectorAll("#cases th button")];
+const scroller = body.closest(".scroll");
+const STEP = 60; // rows that are added when the end of the table comes into view
 const views = {};
 let rows = [], shown = [], current = null, viewer = null, viewerReady = null;
 
@@ -26,23 +28,32 @@ function cell(row, text, kind) {
 
 function makeRows() {
   const numbers = headers.filter((each) => each.dataset.number).map((each) => each.dataset.number);
-  const fragment = document.createDocumentFragment();
   rows = data.cases.map((item) => {
-    const element = document.createElement("tr");
+    const words = [item.case, item.state, ...item.problems, ...Object.values(item.identifiers)];
+    return { item, numbers, element: null, rating: null, text: words.join(" ").toLowerCase() };
+  });
+}
+
+function elementOf(row) {
+  if (!row.element) {
+    const { item } = row, element = document.createElement("tr");
     element.tabIndex = 0;
     cell(element, item.case);
     cell(element, item.state, "state " + item.state);
-    const rating = cell(element, (ratings[item.case] || {}).rating || "");
+    row.rating = cell(element, (ratings[item.case] || {}).rating || "");
     cell(element, item.state === "failed" ? "" : item.suspicion);
     cell(element, item.problems.join("; "), "problems");
-    for (const name of numbers) cell(element, item.numbers[name] ?? "");
-    const row = { item, element, rating, text: element.textContent.toLowerCase() + Object.values(item.identifiers).join(" ").toLowerCase() };
+    for (const name of row.numbers) cell(element, item.numbers[name] ?? "");
     element.addEventListener("click", () => open(row));
     element.addEventListener("keydown", (event) => { if (event.key === "Enter") open(row); });
-    fragment.append(element);
-    return row;
-  });
-  body.append(fragment);
+    row.element = element;
+  }
+  return row.element;
+}
+
+function render(more) {
+  const start = more ? body.rows.length : 0, elements = shown.slice(start, start + STEP).map(elementOf);
+  if (more) body.append(...elements); else body.replaceChildren(...elements);
 }
 
 function valueOf(row, button) {
@@ -66,7 +77,6 @@ function sortBy(button) {
     return sign * (typeof a === "number" ? a - b : String(a).localeCompare(String(b), undefined, { numeric: true }));
   });
   rows = keyed.map(([, row]) => row);
-  body.append(...rows.map((row) => row.element));
   filter();
 }
 
@@ -77,8 +87,8 @@ function filter() {
     const fits = !wanted || row.item.state === wanted || rating === wanted || (wanted === "suspicious" && row.item.state !== "ok");
     return fits && words.every((word) => row.text.includes(word));
   });
-  const kept = new Set(shown);
-  for (const row of rows) row.element.hidden = !kept.has(row);
+  render(false);
+  scroller.scrollTop = 0;
   byId("shown").textContent = shown.length + " of " + rows.length + " cases";
 }
 
@@ -115,6 +125,7 @@ function step(count) {
 function rate(change) {
   if (!current) return;
   ratings[current.item.case] = { ...ratings[current.item.case], ...change, rated: new Date().toISOString() };
+  elementOf(current);
   current.rating.textContent = ratings[current.item.case].rating || "";
   store();
   showRating();
@@ -211,6 +222,10 @@ async function showVolume(item) {
   }
 }
 
+scroller.addEventListener("scroll", () => {
+  const rest = scroller.scrollHeight - scroller.scrollTop - scroller.clientHeight;
+  if (rest < 400 && body.rows.length < shown.length) render(true);
+});
 for (const button of headers) button.addEventListener("click", () => sortBy(button));
 for (const button of document.querySelectorAll(".rating")) button.addEventListener("click", () => rate({ rating: button.dataset.rating }));
 byId("search").addEventListener("input", filter);
