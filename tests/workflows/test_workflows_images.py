@@ -33,6 +33,7 @@ SMALL_NETWORKS = {
         "head": {"context_channels": 4, "boundary_channels": 4},
         "attention": ["se", {"reduction": 2}],
     },
+    "trunk_unet": {"channels": [8, 8, 8, 8]},
     "deeplabv3plus": {
         "trunk": ["resnet", {"width": 0.0625, "depth": [1, 1, 1, 1]}],
         "aspp": {"channels": 8},
