@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 from helpers.finished_run import write_run
 
+from bundle.review.run_figures import run_figures
 from bundle.review.run_results import CaseResult, read_run
 from bundle.utils.errors import FileError
 
@@ -70,6 +71,15 @@ def test_statistics_of_every_task_are_found(content: dict, titles: list[str], tm
     folder = write_run(tmp_path / "out", volumes=False)
     (folder / "metrics.json").write_text(json.dumps(content))
     assert list(read_run(folder).statistics) == titles
+
+
+def test_words_in_a_table_of_metrics_are_no_numbers(tmp_path: Path) -> None:
+    folder = write_run(tmp_path / "out", volumes=False)
+    (folder / "metrics.csv").write_text("case,structure,dice,reader\ncase000,front,0.8,anna\n")
+    run = read_run(folder)
+    case = next(case for case in run.cases if case.name == "case000")
+    assert case.metrics == {"front": {"dice": 0.8}}
+    assert not any("reference" in svg for svg in run_figures(run))
 
 
 def test_an_uncertain_numbering_is_a_flag() -> None:
