@@ -127,6 +127,8 @@ class AttentionUNet(nn.Module):
             ValueError: when a spatial axis is shorter than the product of its strides, so that it would vanish.
         """
         for size, least in zip(list(x.shape[2:]), self.min_size):  # noqa: B905 - TorchScript
+            if size < least and min(self.min_size) == max(self.min_size):
+                raise ValueError(f"every spatial axis needs at least {least} voxels, got {list(x.shape[2:])}.")
             if size < least:
                 raise ValueError(f"the spatial axes need at least {self.min_size} voxels, got {list(x.shape[2:])}.")
         skips: list[torch.Tensor] = []

@@ -26,7 +26,7 @@ INFERENCE_THREAD = ThreadPoolExecutor(1, thread_name_prefix="inference")
 """The thread that runs all inference, one image at a time, so that many clients need no more memory than one. It is a
 single thread because the libraries below PyTorch keep buffers for every thread that computes."""
 
-SKIPPED_FILES = {"figure": False, "overlay": False, "probability": False}
+SKIPPED_FILES = {"figure": False, "objects": False, "overlay": False, "probability": False}
 """Options of the configs for files that are not sent to clients; they are switched off."""
 
 

@@ -48,7 +48,7 @@ def task(tmp_path_factory: pytest.TempPathFactory) -> LabelTask:
 def app(task: LabelTask, tmp_path_factory: pytest.TempPathFactory) -> Iterator[KeysliceApp]:
     """The app on a head and a crop."""
     folder = tmp_path_factory.mktemp("heads")
-    label = ball((24, 26, 22), 6)
+    label = ball((40, 56, 40), 8)
     write_nifti(folder / "studies" / "crop.nii.gz", (noise(label.shape) * 0.3 + label).astype(np.float32))
     write_head(folder / "studies")
     with pytest.MonkeyPatch.context() as patch:

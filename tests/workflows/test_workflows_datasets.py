@@ -11,6 +11,7 @@ import nibabel as nib
 import numpy as np
 import pytest
 from contracts import config as contract
+from helpers.options import known_options
 from helpers.workflows import run_workflow
 from monai.bundle.config_parser import ConfigParser
 
@@ -21,6 +22,12 @@ NEVER_PUBLISHED = ("bids", "folder", "msd")
 """Datasets that the original project does not know."""
 
 SMALL = {"plan": "fp32", "device": "cpu"}
+
+
+def run_known(files: list[str], **options: Any) -> Any:
+    """Run a workflow with those of the options that it has."""
+    known = [known_options(contract.CONFIGS / file, options) for file in files]
+    return run_workflow(files, **{name: value for each in known for name, value in each.items()})
 
 
 def phantom_of(overlay: str) -> str:
@@ -62,10 +69,10 @@ def run_all(
     names = (overlays,) if isinstance(overlays, str) else overlays
     files = [[f"{workflow}.json", *(f"datasets/{name}.json" for name in names)] for workflow in contract.WORKFLOWS]
     options = {**SMALL, **options}
-    run_workflow(files[0], output_dir=str(output / "train"), epochs=1, **options, **(training or {}))
+    run_known(files[0], output_dir=str(output / "train"), epochs=1, **options, **(training or {}))
     options["checkpoint"] = str(output / "train" / "model.pt")
-    run_workflow(files[1], output_dir=str(output / "metrics"), **{"split": "test", **options})
-    run_workflow(files[2], output_dir=str(output / "labels"), input=segmented, **options)
+    run_known(files[1], output_dir=str(output / "metrics"), **{"split": "test", **options})
+    run_known(files[2], output_dir=str(output / "labels"), input=segmented, **options)
     return json.loads((output / "metrics" / "metrics.json").read_text())
 
 
@@ -105,7 +112,7 @@ def test_the_published_protocol_trains_on_all_and_watches_the_test_set(overlay: 
     write_volume_phantoms(name, folder, layout="original", count=3, size=24)
     assert main(["prepare", name, str(folder), "--folds", "2"]) == 0
     files = ["train.json", *(f"datasets/{name}.json" for name in published(overlay))]
-    workflow = run_workflow(files, dataset_dir=str(folder), output_dir=str(tmp_path / "out"), epochs=1)
+    workflow = run_known(files, dataset_dir=str(folder), output_dir=str(tmp_path / "out"), epochs=1)
     assert len(workflow.train_dataset) == 2
     assert len(workflow.val_dataset) == 1
     assert [case["label"] for case in workflow.val_dataset.data] != [
@@ -118,13 +125,13 @@ def test_regions_are_learned_evaluated_and_segmented_as_the_same_structures(
 ) -> None:
     """A few epochs without augmentation find the tumor, in the metric of the training and in the label maps alike."""
     options = {**dataset("brats2018_regions"), "roi_size": [24, 24, 24], "network_def#channels": [8, 16], "amp": False}
-    workflow = run_workflow(
+    workflow = run_known(
         ["train.json", "datasets/brats2018_regions.json"],
         output_dir=str(tmp_path),
         **{"epochs": 70, "val_interval": 70, "learning_rate": 0.02, "augmentation": [], **options},
     )
     options |= {"split": "validation", "checkpoint": str(tmp_path / "model.pt"), "output_dir": str(tmp_path / "out")}
-    run_workflow(["evaluate.json", "datasets/brats2018_regions.json"], **options)
+    run_known(["evaluate.json", "datasets/brats2018_regions.json"], **options)
     summary = json.loads((tmp_path / "out" / "metrics.json").read_text())["summary"]
     assert summary["whole_tumor"]["dice"]["mean"] > 0.5
     mean = np.mean([metrics["dice"]["mean"] for metrics in summary.values()])
@@ -186,9 +193,17 @@ def test_every_loss_trains_with_deep_supervision(
     name: str, dataset: Callable[[str], dict[str, str]], tmp_path: Path
 ) -> None:
     weights = {"class_weights": "epoch"} if "weighted" in name else {}
-    options = {**dataset("brats2018"), "loss_name": name, "deep_supervision": True, "epochs": 1, **weights}
+    options = {
+        **dataset("brats2018"),
+        "loss_name": name,
+        "deep_supervision": True,
+        "epochs": 1,
+        "overwrite": True,
+        **weights,
+    }
     for overlay in ("brats2018", "brats2018_regions"):
-        workflow = run_workflow(["train.json", f"datasets/{overlay}.json"], output_dir=str(tmp_path), **options)
+        folders = {"output_dir": str(tmp_path), "overwrite": True}
+        workflow = run_known(["train.json", f"datasets/{overlay}.json"], epochs=1, **folders, **options)
         assert np.isfinite(workflow.trainer.state.output[0]["loss"])
 
 

@@ -112,6 +112,8 @@ def _config_of(plan: ComparisonPlan, config: dict[str, Any], run: Run, output: P
     places = {"dataset_dir": plan.dataset_dir, "datalist": output / DATALIST}
     parser.update({name: str(path.resolve()) for name, path in places.items()})
     parser.update({"fold": run.fold, "output_dir": str(output / "runs" / run.name / kind)})
+    if kind == "train":
+        parser.update({"overwrite": True})
     return parser
 
 
