@@ -193,14 +193,7 @@ def test_every_loss_trains_with_deep_supervision(
     name: str, dataset: Callable[[str], dict[str, str]], tmp_path: Path
 ) -> None:
     weights = {"class_weights": "epoch"} if "weighted" in name else {}
-    options = {
-        **dataset("brats2018"),
-        "loss_name": name,
-        "deep_supervision": True,
-        "epochs": 1,
-        "overwrite": True,
-        **weights,
-    }
+    options = {**dataset("brats2018"), "loss_name": name, "deep_supervision": True, **weights}
     for overlay in ("brats2018", "brats2018_regions"):
         folders = {"output_dir": str(tmp_path), "overwrite": True}
         workflow = run_known(["train.json", f"datasets/{overlay}.json"], epochs=1, **folders, **options)
