@@ -99,6 +99,7 @@ def test_the_commands_of_the_page_run(page: str, lines: list[str], tmp_path: Pat
         shutil.copy(Path(ROOT, "models", "model.pt"), tmp_path / "model.pt")
     if any(" IMAGES" in line for line in lines):
         write_lesions(tmp_path / "images", 6)
+    (tmp_path / "out" / "qc.csv").write_text("case,rating\ncase0,fail\n")
     if any(" LESIONS" in line for line in lines):
         write_classified(tmp_path / "lesions", 12)
     for line in lines:

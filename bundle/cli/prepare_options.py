@@ -15,6 +15,9 @@ from .output_paths import output_file
 
 logger = logging.getLogger(__name__)
 
+KEPT = ("not_failed", "passed")
+"""Cases that are kept of those that ``--qc`` rates."""
+
 
 def add_dataset(
     names: Any,
@@ -42,6 +45,8 @@ def add_dataset(
     parser: argparse.ArgumentParser = names.add_parser(name, help=description, description=description)
     parser.add_argument("dataset_dir", help=folder)
     parser.add_argument("--output", type=output_file, help=f"datalist to write (default: DIR/{target})")
+    parser.add_argument("--qc", help="qc.csv of the page of a run; cases that it rates as failed are left out")
+    parser.add_argument("--qc_keep", choices=KEPT, default=KEPT[0], help="cases to keep (default: %(default)s)")
     parser.set_defaults(prepare=partial(_list_dataset, prepare, target))
     return parser
 
@@ -78,6 +83,7 @@ def report_datalist(content: dict[str, Any], path: str | Path) -> None:
 
 
 def _list_dataset(prepare: str, target: str, args: argparse.Namespace) -> None:
+    from bundle.data.case_review import CaseReview, review_datalist
     from bundle.data.datalist_file import write_datalist
 
     path = Path(args.output) if args.output else _check_default(Path(args.dataset_dir, target))
@@ -85,6 +91,8 @@ def _list_dataset(prepare: str, target: str, args: argparse.Namespace) -> None:
     parameters = signature(function).parameters.values()
     options = {item.name: getattr(args, item.name) for item in parameters if item.kind is Parameter.KEYWORD_ONLY}
     content = function(args.dataset_dir, **options)
+    if args.qc is not None:
+        content = review_datalist(content, args.dataset_dir, CaseReview(args.qc, args.qc_keep))
     write_datalist(content, path)
     report_datalist(content, path)
 

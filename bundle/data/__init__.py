@@ -1,5 +1,6 @@
 """Datalists: from a folder, a dataset or a file to lists of cases, one dataset a file."""
 
+from .case_review import CaseReview
 from .classified_images import class_sampler, select_classified
 from .datalist import load_datalist, select_cases
 from .datalist_file import DatalistError
@@ -9,6 +10,7 @@ from .input_cases import list_cases, list_images
 from .mixed_cases import mixed_sampler, select_mixed_cases
 
 __all__ = [
+    "CaseReview",
     "DatalistError",
     "class_sampler",
     "dataset_ignore_label",

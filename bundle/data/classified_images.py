@@ -19,6 +19,7 @@ from torch.utils.data import WeightedRandomSampler
 from bundle.utils.path_options import check_path_options
 
 from .case_names import name_images
+from .case_review import CaseReview
 from .datalist import Split, choose_split, log_parted_patients, parse_fold
 from .datalist_file import Case, DatalistError, datalist_content, read_datalist, read_fold
 from .fold_assignment import assign_folds, hold_out
@@ -112,6 +113,7 @@ def select_classified(
     classes: Sequence[str],
     datalist: str | Path | None = None,
     fold: int | str | None = 0,
+    review: CaseReview | None = None,
 ) -> list[Case]:
     """Return the images of one split of a datalist with their classes.
 
@@ -121,6 +123,7 @@ def select_classified(
         classes: names of the classes; ``"label"`` of a case is their 0 or 1 in this order, float32 ``(C,)``.
         datalist: JSON file; None for ``dataset.json`` in ``dataset_dir``.
         fold: the fold that is held out for validation; "all" or None to train with all cases.
+        review: leaves out images by their ratings; None for none.
 
     Raises:
         DatalistError: when the datalist cannot be used, lacks a class, or the split is unknown or empty.
@@ -141,7 +144,7 @@ def select_classified(
         sections["training"] = assign_folds(sections["training"], 5, root=dataset_dir)
     log_parted_patients(sections["training"], sections["test"], dataset_dir)
     sections["training"] = [{**case, "fold": read_fold(case, path, 0)} for case in sections["training"]]
-    cases = name_images(choose_split(sections, split, parse_fold(fold), path))
+    cases = name_images(choose_split(sections, split, parse_fold(fold), path, review=review))
     if split == "validation":
         _log_classes_without_auc(path, cases, classes)
     return cases

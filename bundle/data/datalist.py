@@ -14,6 +14,7 @@ from typing import Literal, get_args
 from bundle.utils.path_options import check_path_options
 
 from .case_names import name_cases
+from .case_review import CaseReview
 from .datalist_file import Case, DatalistError, read_fold, read_section
 from .fold_assignment import assign_folds
 from .layouts import read_content
@@ -68,7 +69,12 @@ def load_datalist(dataset_dir: str | Path, datalist: str | Path | None = None, f
 
 
 def select_cases(
-    dataset_dir: str | Path, split: Split, datalist: str | Path | None = None, fold: int | str | None = 0
+    dataset_dir: str | Path,
+    split: Split,
+    datalist: str | Path | None = None,
+    fold: int | str | None = 0,
+    *,
+    review: CaseReview | None = None,
 ) -> list[Case]:
     """Return the labeled cases of one split of a dataset.
 
@@ -78,11 +84,13 @@ def select_cases(
         datalist: JSON file in MSD form, see :func:`load_datalist`.
         fold: the fold that is held out for validation; "all" or None to train with all cases, which are then those of
             the validation, too.
+        review: leaves out cases by their ratings; None for none.
 
     Raises:
-        DatalistError: as :func:`load_datalist`; when the split is unknown or empty.
+        DatalistError: as :func:`load_datalist`; when the split is unknown or empty, or the review fits other cases.
     """
-    return choose_split(load_datalist(dataset_dir, datalist), split, parse_fold(fold), datalist or dataset_dir)
+    lists = load_datalist(dataset_dir, datalist)
+    return choose_split(lists, split, parse_fold(fold), datalist or dataset_dir, review=review)
 
 
 def parse_fold(fold: int | str | None) -> int | None:
@@ -119,7 +127,14 @@ def log_parted_patients(training: Sequence[Case], test: Sequence[Case], root: st
         )
 
 
-def choose_split(lists: Mapping[str, Sequence[Case]], split: Split, fold: int | None, source: str | Path) -> list[Case]:
+def choose_split(
+    lists: Mapping[str, Sequence[Case]],
+    split: Split,
+    fold: int | None,
+    source: str | Path,
+    *,
+    review: CaseReview | None = None,
+) -> list[Case]:
     """Return the cases of one split.
 
     Args:
@@ -128,9 +143,10 @@ def choose_split(lists: Mapping[str, Sequence[Case]], split: Split, fold: int | 
         fold: the fold that is held out for validation; None to train with all cases, which are then those of the
             validation, too.
         source: what errors name.
+        review: leaves out cases by their ratings; None for none.
 
     Raises:
-        DatalistError: when there is no such split or fold, or it is empty.
+        DatalistError: when there is no such split or fold, it is empty, or the review fits other cases.
     """
     if split not in SPLITS:
         raise DatalistError(f"split must be one of {', '.join(SPLITS)}, got {split!r}.")
@@ -150,8 +166,9 @@ def choose_split(lists: Mapping[str, Sequence[Case]], split: Split, fold: int | 
         )
     if fold is None and split == "validation":
         logger.warning("%s: no fold is held out (fold all): figures of the validation are of training cases", source)
-    logger.info("%s: %d cases of the split %r (fold %s)", source, len(chosen[split]), split, fold)
-    return _with_equal_keys(chosen[split])
+    cases = chosen[split] if review is None else review.select(chosen[split], chosen["all"])
+    logger.info("%s: %d cases of the split %r (fold %s)", source, len(cases), split, fold)
+    return _with_equal_keys(cases)
 
 
 def _with_equal_keys(cases: Sequence[Case]) -> list[Case]:

@@ -11,6 +11,7 @@ from typing import Any
 from bundle.utils.path_options import check_path_options
 
 from .case_names import name_images
+from .case_review import CaseReview
 from .datalist import Split, choose_split, parse_fold, select_cases
 from .datalist_file import Case, DatalistError, datalist_content
 from .fold_assignment import with_balanced_folds
@@ -79,7 +80,12 @@ def prepare_image_folder(
 
 
 def select_images(
-    dataset_dir: str | Path, split: Split, datalist: str | Path | None = None, fold: int | str | None = 0
+    dataset_dir: str | Path,
+    split: Split,
+    datalist: str | Path | None = None,
+    fold: int | str | None = 0,
+    *,
+    review: CaseReview | None = None,
 ) -> list[Case]:
     """Return the 2D images with masks of one split of a dataset, as :func:`bundle.data.select_cases` does of volumes.
 
@@ -89,6 +95,7 @@ def select_images(
         split: ``"training"`` (all folds except ``fold``), ``"validation"`` (``fold``), ``"test"`` or ``"all"``.
         datalist: JSON file in MSD form.
         fold: the fold that is held out for validation; "all" or None to train with all images.
+        review: leaves out images by their ratings; None for none.
 
     Raises:
         DatalistError: when the folder or file cannot be used, or the split is unknown or empty.
@@ -96,7 +103,7 @@ def select_images(
     check_path_options(dataset_dir=dataset_dir, datalist=datalist)
     root = Path(dataset_dir)
     if datalist or not root.is_dir() or (root / "dataset.json").is_file():
-        return name_images(select_cases(dataset_dir, split, datalist, fold))
+        return name_images(select_cases(dataset_dir, split, datalist, fold, review=review))
     units = _shuffled_units(root, 1, 0)
     cases = with_balanced_folds(units, min(MAX_FOLDS, len(units)))
     if split == "test":
@@ -105,7 +112,7 @@ def select_images(
             f"{split!r}; pass --datalist FILE."
         )
     lists = {"training": sorted(cases, key=lambda case: str(case["image"])), "test": []}
-    return name_images(choose_split(lists, split, parse_fold(fold), root))
+    return name_images(choose_split(lists, split, parse_fold(fold), root, review=review))
 
 
 def pair_below(root: Path) -> list[Case]:

@@ -11,6 +11,7 @@ from typing import Any
 from ignite.engine import Events
 from monai.engines import Workflow
 
+from bundle.data.case_review import CaseReview
 from bundle.utils.path_options import check_path_options
 from bundle.utils.write_json import write_json
 
@@ -34,13 +35,22 @@ class RunSummary:
         sources: datasets and engines with ``records`` of cases, and writers such as
             :class:`bundle.inference.BackgroundWriter`, whose ``finish()`` is called before the file is written.
         enabled: False to write nothing, e.g. on all processes except the first.
+        review: ratings by which cases were left out, which the summary names under ``"review"``; None for none.
 
     Raises:
         ValueError: if ``monai.bundle`` has rewritten the folder, see :mod:`bundle.utils.path_options`.
     """
 
-    def __init__(self, output_dir: str | Path, *, sources: Sequence[Any] = (), enabled: bool = True) -> None:
+    def __init__(
+        self,
+        output_dir: str | Path,
+        *,
+        sources: Sequence[Any] = (),
+        enabled: bool = True,
+        review: CaseReview | None = None,
+    ) -> None:
         check_path_options(output_dir=output_dir)
+        self.review = review
         self.output_dir, self.sources, self.enabled = Path(str(output_dir)), list(sources), enabled
         self._running = False
         self._awaited = False
@@ -110,6 +120,7 @@ class RunSummary:
             "failures": [record.to_json() for record in self.failures],
             "metrics": {name: float(value) for name, value in engine.state.metrics.items()},
             "seconds": round(time.perf_counter() - self.started, 3),
+            **({} if self.review is None or self.review.qc is None else {"review": self.review.to_json()}),
             **({"stopped": True} if stopped else {}),
         }
         write_json(path, content)

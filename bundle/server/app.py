@@ -28,7 +28,8 @@ from .panel_options import CONSECUTIVE
 from .scoring import Evaluation, ServedScoring, UncertaintyScoring, get_outdated_methods
 from .server_errors import RequestError
 from .sessions import StudySessions
-from .strategies import Uncertainty
+from .strategies import Review, Uncertainty
+from .study_ratings import rate_studies
 from .workarounds import shutdown, task_requests
 
 logger = logging.getLogger(__name__)
@@ -41,7 +42,7 @@ class KeysliceApp(MONAILabelApp):
         app_dir: working folder; the server writes everything except the labels into it.
         studies: folder of the images.
         conf: ``{"models": "volumes,discs"}`` chooses tasks; the default is all that fit the images.
-            ``{"model": folder}`` serves the weights of a training.
+            ``{"model": folder}`` serves the weights of a training. ``{"qc": file}`` adds the strategy ``review``.
     """
 
     def __init__(self, app_dir: str, studies: str, conf: Mapping[str, str]) -> None:
@@ -51,6 +52,7 @@ class KeysliceApp(MONAILabelApp):
             task.name: replace(task, work=self.work / "model" / task.name) for task in chosen
         }
         self.kind = chosen[0].kind
+        self.ratings = rate_studies(conf["qc"], studies, self.kind) if "qc" in conf else None
         self.uploads = self.work / "uploads"
         install_error_hook()
         task_requests.install(lambda method, request: check_request(self, method, request))
@@ -79,7 +81,9 @@ class KeysliceApp(MONAILabelApp):
 
     def init_strategies(self) -> dict[str, Any]:
         """Return the strategies that choose the next image to label."""
-        return {"random": Random(), "first": First(), "uncertainty": Uncertainty(list(self.tasks.values()))}
+        tasks = list(self.tasks.values())
+        review = {} if self.ratings is None else {"review": Review(tasks, self.ratings)}
+        return {**review, "random": Random(), "first": First(), "uncertainty": Uncertainty(tasks)}
 
     def init_scoring_methods(self) -> dict[str, ServedScoring]:
         """Return the scoring methods."""

@@ -13,9 +13,11 @@ import sys
 from pathlib import Path
 
 from bundle import ROOT
+from bundle.data.case_review import CORRECT, FAIL
 
 from .label_tasks import choose_tasks, parse_models, served_tasks
 from .server_errors import StudiesError
+from .study_ratings import find_studies, rate_studies
 
 logger = logging.getLogger(__name__)
 
@@ -31,10 +33,11 @@ LOOPBACK = ("127.0.0.1", "::1", "localhost")
 
 
 def start_server(
-    studies: str | Path,
+    studies: str | Path | None,
     *,
     models: str | None = None,
     model: str | Path | None = None,
+    qc: str | Path | None = None,
     host: str = "127.0.0.1",
     port: int = 8000,
     work: str | Path | None = None,
@@ -42,20 +45,26 @@ def start_server(
     """Replace this process by the server, with the interpreter of an environment that has MONAI Label.
 
     Args:
-        studies: folder of the images; labels are written into it.
+        studies: folder of the images; labels are written into it. None for that of the images in ``qc``.
         models: names of models, separated by commas; all that fit by default.
         model: folder of a training, whose weights are served instead of the shipped ones.
+        qc: ratings of the images, which the page of a run saves; None for none.
         host: address to listen on.
         port: port to listen on.
         work: folder for logs, sessions and trained weights; by default one per study folder.
 
     Raises:
         StudiesError: if folder, models, working folder or port are invalid.
+        DatalistError: if the ratings cannot be read, or do not fit the images.
         ModelFolderError: if the model folder cannot be used.
         ModuleNotFoundError: if MONAI Label is not installed.
     """
-    studies = Path(studies).resolve()
+    studies = find_studies(qc) if studies is None else Path(studies).resolve()
     chosen = choose_tasks(studies, parse_models(models), served_tasks(model))
+    if qc is not None:
+        ratings = rate_studies(qc, studies, chosen[0].kind).values()
+        to_correct = sum(rating.rating in (FAIL, CORRECT) for rating in ratings)
+        logger.info("%s: %d images failed or need correction; the strategy 'review' offers them first", qc, to_correct)
     work = Path(work).resolve() if work else default_work_dir(studies)
     python = find_python()
     check_port(host, port)
@@ -69,7 +78,8 @@ def start_server(
     sys.stdout.flush()
     options = {"--app": work, "--studies": studies, "--host": host, "--port": port}
     words = [str(word) for option in options.items() for word in option]
-    words += [] if model is None else ["--conf", "model", str(Path(model).resolve())]
+    for name, path in (("model", model), ("qc", qc)):
+        words += [] if path is None else ["--conf", name, str(Path(path).resolve())]
     words += ["--conf", "models", names, "--uvicorn_app", "bundle.server.web_app:app"]
     command = [python, "-W", "ignore", "-m", "monailabel.main", "start_server", *words]
     os.chdir(work)

@@ -1,15 +1,18 @@
-"""Strategy that selects the next image to label by the uncertainty of the served model."""
+"""Strategies that select the next image to label: by the uncertainty of the served model, or by ratings."""
 
 from __future__ import annotations
 
 import logging
 import time
 from collections.abc import Mapping, Sequence
+from pathlib import Path
 from typing import Any
 
 from monailabel.interfaces.tasks.strategy import Strategy
 
-from .final_labels import unlabeled_images
+from bundle.data.case_review import CORRECT, FAIL, PASS, UNRATED, Rating
+
+from .final_labels import labeled_cases, unlabeled_images
 from .label_tasks import LabelTask
 from .request_values import find_task, read_device, read_int
 from .uncertainty import UncertaintyEstimator, score_image, stored_value
@@ -21,6 +24,10 @@ DEFAULT_LIMIT = 8
 
 RESERVATION_SECONDS = 3600
 """Time for which an image is reserved for one annotator, while other images are free."""
+
+
+ORDER = (FAIL, CORRECT, UNRATED)
+"""Ratings in the order in which images are selected."""
 
 
 class Uncertainty(Strategy):
@@ -67,6 +74,48 @@ class Uncertainty(Strategy):
             len(images),
         )
         return {"id": ranked[0], "score": scores[ranked[0]], "model": model, "scored": scored, "unlabeled": len(images)}
+
+
+class Review(Strategy):
+    """Select the image with the worst rating: failed ones first, then those that need correction, then others.
+
+    Images that passed are not selected, nor those with a final label, unless a failed one was rated after the label was
+    saved. An annotator gets the same image until it has a label; others get the next one. Options of a request:
+    ``model``, by default the first; ``client_id``.
+
+    Args:
+        tasks: the served tasks.
+        ratings: ratings by the id of the image.
+    """
+
+    def __init__(self, tasks: Sequence[LabelTask], ratings: Mapping[str, Rating]) -> None:
+        super().__init__("the image with the worst rating")
+        self.tasks, self.ratings = {task.name: task for task in tasks}, dict(ratings)
+
+    def __call__(self, request: Mapping[str, Any], datastore: Any) -> dict[str, Any] | None:
+        """Return the ``id`` of the image, its ``rating`` and ``note``, and how many are left; None if none is.
+
+        Raises:
+            RequestError: 404 for an unknown model.
+        """
+        labels = {case.name: case.label for case in labeled_cases(datastore, find_task(request, self.tasks))}
+        images = [name for name in datastore.list_images() if self._is_left(name, labels.get(name))]
+        free = [name for name in images if not _is_reserved(datastore.get_image_info(name), request)]
+        ranked = sorted(free or images, key=lambda name: (ORDER.index(self._rating(name).rating), name))
+        if not ranked:
+            return None
+        rating = self._rating(ranked[0])
+        logger.info("next of %d images to review: %s (%s)", len(images), ranked[0], rating.rating or "not rated")
+        return {"id": ranked[0], "rating": rating.rating, "note": rating.note, "left": len(images)}
+
+    def _rating(self, name: str) -> Rating:
+        return self.ratings.get(name, Rating(name))
+
+    def _is_left(self, name: str, label: Path | None) -> bool:
+        rating = self._rating(name)
+        if label is None or rating.rating not in (FAIL, CORRECT):
+            return label is None and rating.rating != PASS
+        return rating.time is not None and rating.time > label.stat().st_mtime
 
 
 def _sort_value(value: float | None) -> float:

@@ -36,6 +36,18 @@ def test_the_options_of_a_command_are_those_of_its_function(tmp_path: Path, capl
     assert f"{tmp_path / 'dataset.json'}: 1 training cases, 0 test cases" in caplog.text
 
 
+def test_cases_that_were_rated_as_failed_are_left_out(tmp_path: Path) -> None:
+    (tmp_path / "qc.csv").write_text("case,rating\n3,fail\n4,pass\n")
+    with pytest.raises(DatalistError, match="1 of its names fit no case: 3"):
+        run(str(tmp_path), "--qc", str(tmp_path / "qc.csv"))
+    (tmp_path / "qc.csv").write_text("case,rating\n4,needs correction\n")
+    run(str(tmp_path), "--qc", str(tmp_path / "qc.csv"))
+    content = json.loads((tmp_path / "dataset.json").read_text())
+    assert (len(content["training"]), content["review"]["left_out"]) == (1, [])
+    with pytest.raises(DatalistError, match="all cases are left out"):
+        run(str(tmp_path), "--qc", str(tmp_path / "qc.csv"), "--qc_keep", "passed")
+
+
 def test_a_datalist_of_an_earlier_run_is_replaced(tmp_path: Path) -> None:
     run(str(tmp_path))
     run(str(tmp_path), "--seed", "1")

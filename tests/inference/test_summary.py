@@ -12,6 +12,7 @@ import pytest
 from ignite.engine import Engine, Events
 from monai.engines import Workflow
 
+from bundle.data import CaseReview
 from bundle.inference import CaseFindings, CaseRecord, RunSummary
 
 FAILED = CaseRecord("b", "/data/b.nii.gz", "failed", error="DimensionError", message="b.nii.gz: has 4 axes; split it.")
@@ -44,6 +45,15 @@ def test_the_file_holds_results_failures_metrics_and_seconds(tmp_path: Path) -> 
     }
     assert content["seconds"] >= 0
     assert summary.failures == [FAILED]
+
+
+def test_cases_that_a_review_has_left_out_are_named(tmp_path: Path) -> None:
+    (tmp_path / "qc.csv").write_text("case,rating\na,fail\n")
+    review = CaseReview(tmp_path / "qc.csv")
+    review.select([{"case": name, "image": name} for name in "ab"])
+    named = run(tmp_path, [completed("b")], review=review)[1]["review"]
+    assert named == {"qc": str(tmp_path / "qc.csv"), "keep": "not_failed", "left_out": ["a"]}
+    assert "review" not in run(tmp_path, [completed("b")], review=CaseReview())[1]
 
 
 def test_a_refused_case_has_a_file_with_what_is_known_of_its_result(tmp_path: Path) -> None:

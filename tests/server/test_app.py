@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 from servers import task_without_guard, write_studies
 
+from bundle.data.case_review import Rating
 from bundle.server import app as app_module
 from bundle.server.app import KeysliceApp
 from bundle.server.server_errors import RequestError, StudiesError
@@ -48,6 +49,15 @@ def test_models_are_those_that_were_chosen(app: KeysliceApp) -> None:
 def test_models_that_do_not_fit_the_studies_are_refused(app: KeysliceApp, tmp_path: Path) -> None:
     with pytest.raises(StudiesError, match="cannot read"):
         KeysliceApp(str(tmp_path), app.studies, {"models": "cells"})
+
+
+def test_ratings_add_a_strategy(app: KeysliceApp, monkeypatch: pytest.MonkeyPatch) -> None:
+    assert list(app.init_strategies()) == ["random", "first", "uncertainty"]
+    monkeypatch.setattr(app, "ratings", {"phantom_0": Rating("phantom_0", rating="fail", note="cut")})
+    strategies = app.init_strategies()
+    assert list(strategies) == ["review", "random", "first", "uncertainty"]
+    found = strategies["review"]({"strategy": "review"}, app.datastore())
+    assert found == {"id": "phantom_0", "rating": "fail", "note": "cut", "left": 1}
 
 
 def test_inference_returns_a_new_file(app: KeysliceApp) -> None:

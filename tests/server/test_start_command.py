@@ -70,6 +70,28 @@ def test_the_working_folder_depends_on_the_studies_and_can_be_chosen(
     assert command.default_work_dir(studies).is_relative_to(Path.home() / ".local" / "share" / "keyslice")
 
 
+def test_ratings_reach_the_server(
+    studies: Path, started: list[Any], tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    qc = tmp_path / "qc.csv"
+    qc.write_text(f"case,input,rating\na,{studies}/a.nii.gz,fail\n")
+    with caplog.at_level(logging.INFO):
+        assert commands.main(["label", "--qc", "qc.csv", "--port", "0"]) == 0
+    words = started[0][1]
+    assert words[words.index("--studies") + 1] == str(studies)
+    assert words[words.index("qc") - 1 : words.index("qc") + 2] == ["--conf", "qc", str(qc)]
+    assert "1 images failed or need correction; the strategy 'review' offers them first" in caplog.text
+
+
+def test_ratings_of_other_images_are_refused(
+    studies: Path, started: list[Any], tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    (tmp_path / "qc.csv").write_text("case,rating\nb,fail\n")
+    assert label(studies, "--qc", "qc.csv") == 2
+    assert "1 of its names fit no case: b" in caplog.text
+    assert not started
+
+
 def test_files_of_earlier_responses_are_deleted_at_the_start(tmp_path: Path) -> None:
     command.prepare_work_dir(tmp_path)
     (tmp_path / "results" / "result_x.nii.gz").touch()

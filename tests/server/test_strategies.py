@@ -1,14 +1,18 @@
 from __future__ import annotations
 
+import os
 import time
+from pathlib import Path
 from typing import Any
 
 import pytest
 
+from bundle.data.case_review import Rating
 from bundle.server import strategies
 from bundle.server.label_tasks import TASKS
+from bundle.server.labeled_case import LabeledCase
 from bundle.server.server_errors import RequestError
-from bundle.server.strategies import Uncertainty
+from bundle.server.strategies import Review, Uncertainty
 
 VALUES = {"a": 0.1, "b": 0.4, "c": 0.3, "d": 0.4, "e": None}
 """Uncertainty of images; e cannot be read."""
@@ -106,3 +110,52 @@ def test_a_reservation_expires(computed: list[str]) -> None:
 def test_an_unknown_model_is_refused(computed: list[str]) -> None:
     with pytest.raises(RequestError, match="unknown model 'cells'"):
         ask(Store("a"), model="cells")
+
+
+RATINGS = {
+    "a": Rating("a", rating="pass"),
+    "b": Rating("b", rating="needs correction"),
+    "c": Rating("c", rating="fail", note="cut", rated="2026-11-29T12:00:00.000Z"),
+}
+
+
+class LabeledStore(Store):
+    """Images, some of which have a final label."""
+
+    def __init__(self, *names: str) -> None:
+        super().__init__(*names)
+        self.labels: dict[str, Path] = {}
+
+    def get_labeled_images(self) -> list[str]:
+        return list(self.labels)
+
+    def find_final_label(self, name: str, task: Any) -> LabeledCase:
+        return LabeledCase(name, Path(name), self.labels[name])
+
+
+def review(store: Store, **request: Any) -> Any:
+    return Review(TASKS[:2], RATINGS)({"strategy": "review", **request}, store)
+
+
+def test_failed_images_come_first_and_passed_ones_never(tmp_path: Path) -> None:
+    store, label = LabeledStore(*"abcd"), tmp_path / "label"
+    label.touch()
+    assert review(store) == {"id": "c", "rating": "fail", "note": "cut", "left": 3}
+    for name, following in (("c", "b"), ("b", "d"), ("d", None)):
+        store.labels[name] = label
+        assert (review(store) or {"id": None})["id"] == following
+
+
+def test_a_label_that_was_rated_as_failed_is_selected_again(tmp_path: Path) -> None:
+    store, label = LabeledStore("b", "c"), tmp_path / "label"
+    label.touch()
+    store.labels = {"b": label, "c": label}
+    assert review(store) is None
+    os.utime(label, (1, 1))
+    assert review(store)["id"] == "c"
+
+
+def test_two_reviewers_get_different_images() -> None:
+    store = LabeledStore(*"bc")
+    store.info["c"]["strategy"] = {"review": {"ts": int(time.time()), "client_id": "ann"}}
+    assert [review(store, client_id=name)["id"] for name in ("ann", "bob")] == ["c", "b"]

@@ -69,3 +69,23 @@ def test_a_table_of_classes_is_scored(tmp_path: Path) -> None:
     run_classification("evaluate", **options, **NO_WEIGHTS)
     summary = metrics(tmp_path / "out")["summary"]
     assert all(found["auc"]["value"] == 1.0 for found in summary.values())
+
+
+@pytest.mark.parametrize("task", ["volumes", "lesions"])
+def test_cases_that_were_rated_as_failed_are_not_evaluated(task: str, tmp_path: Path) -> None:
+    data = small_dataset(tmp_path / "data", 3) if task == "volumes" else write_lesions(tmp_path / "data", 3)
+    cases = select_cases(data, "all") if task == "volumes" else select_images(data, "all")
+    (tmp_path / "predictions").mkdir()
+    for case in cases:
+        name = Path(case["label"]).name if task == "volumes" else f"{case['case']}_mask.png"
+        shutil.copy(case["label"], tmp_path / "predictions" / name)
+    failed = cases[0]
+    (tmp_path / "qc.csv").write_text(f"case,input,rating\n{failed['case']},{failed['image']},fail\n")
+    options = {"dataset_dir": data, "predictions": tmp_path / "predictions", "output_dir": tmp_path / "out"}
+    options["qc"] = tmp_path / "qc.csv"
+    size = {} if task == "volumes" else {"roi_size": [32, 32]}
+    config = "evaluate.json" if task == "volumes" else "lesion_segmentation/evaluate.json"
+    run_workflow(config, **{name: str(path) for name, path in options.items()}, **NO_WEIGHTS, **size)
+    summary = json.loads((tmp_path / "out" / "summary.json").read_text())
+    assert summary["review"]["left_out"] == [failed["case"]]
+    assert failed["case"] not in (tmp_path / "out" / "metrics.csv").read_text()
