@@ -13,7 +13,7 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from bundle.utils.errors import BundleError
+from bundle.utils.mistakes import EXIT_MISTAKE, describe_mistake, show_mistake
 
 from . import (
     average_command,
@@ -36,8 +36,6 @@ from . import (
     root_command,
     skeleton_command,
 )
-
-logger = logging.getLogger("bundle")
 
 DESCRIPTION = "Commands for what a config cannot do. Workflows run with python -m monai.bundle run."
 
@@ -63,9 +61,6 @@ COMMANDS = {
     "card": card_command,
 }
 """The module of every command, in the order of ``--help``."""
-
-MISTAKES = (BundleError, ModuleNotFoundError)
-"""Errors that are logged in one line, without a traceback."""
 
 
 def build_parser() -> argparse.ArgumentParser:
@@ -95,7 +90,10 @@ def main(argv: Sequence[str] | None = None) -> int:
     args.overrides, args.command_line = overrides, shlex.join(["python", "-m", "bundle", *words])
     try:
         args.run(args)
-    except MISTAKES as error:
-        logger.error("%s", error)
-        return 2
+    except Exception as error:
+        message = describe_mistake(error)
+        if message is None:
+            raise
+        show_mistake(message, error)
+        return EXIT_MISTAKE
     return 0

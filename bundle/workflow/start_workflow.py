@@ -2,31 +2,26 @@
 
 from __future__ import annotations
 
-import logging
-import sys
 from pathlib import Path
 
-from bundle.utils.errors import BundleError
+from bundle.utils.mistakes import report_mistakes
 from bundle.utils.parse_bool import parse_bool
-from bundle.utils.path_options import COMMAND, check_path_options
+from bundle.utils.path_options import check_path_options
 
 from .model_folder import ModelFolder
 from .model_settings import use_model
 from .option_names import check_option_names
+from .option_values import check_option_values
 from .training_folder import clear_training, require_no_training
 from .workflow_call import WorkflowCall, current_call
-
-logger = logging.getLogger(__name__)
-
-EXIT_MISTAKE = 2
-"""Exit status of a run that was refused because of its options."""
 
 
 class StartWorkflow:
     """Check the options of a workflow, and put the settings of a model folder into its config.
 
-    It is the first item of ``initialize``, so that nothing has been loaded or written before. A mistake ends the
-    process with one line and status 2 if the workflow runs by the command ``monai.bundle``, and raises otherwise.
+    It is the first item of ``initialize``, so that nothing has been loaded or written before. In the command
+    ``monai.bundle``, a mistake of the user, from here to the end of the workflow, ends the process with one line and
+    status 2, see :mod:`bundle.utils.mistakes`.
 
     Args:
         task: name of the task, which a model folder must be of.
@@ -36,8 +31,8 @@ class StartWorkflow:
         overwrite: replace the training in ``training_dir``.
 
     Raises:
-        BundleError: for an option that does not exist, a model folder that cannot be used or does not agree with the
-            options, or a training in ``training_dir``.
+        BundleError: for an option that does not exist or has a word for a number, a model folder that cannot be used or
+            does not agree with the options, or a training in ``training_dir``.
     """
 
     def __init__(
@@ -49,19 +44,15 @@ class StartWorkflow:
         resume: bool | str = False,
         overwrite: bool | str = False,
     ) -> None:
-        try:
-            call = current_call()
-            check_option_names(call.options, call.config_files)
-            if model is not None:
-                _use_folder(call, model, task)
-            is_training = training_dir is not None and call.run_id == "run"
-            if is_training and not parse_bool("resume", resume):
-                _prepare_folder(Path(str(training_dir)), overwrite=parse_bool("overwrite", overwrite))
-        except BundleError as error:
-            if Path(sys.argv[0]).parts[-3:] != COMMAND:
-                raise
-            logger.error("%s", error)
-            raise SystemExit(EXIT_MISTAKE) from None
+        report_mistakes()
+        call = current_call()
+        check_option_names(call.options, call.config_files)
+        check_option_values(call.options, call.config_files)
+        if model is not None:
+            _use_folder(call, model, task)
+        is_training = training_dir is not None and call.run_id == "run"
+        if is_training and not parse_bool("resume", resume):
+            _prepare_folder(Path(str(training_dir)), overwrite=parse_bool("overwrite", overwrite))
 
 
 def _use_folder(call: WorkflowCall, model: str | Path, task: str) -> None:

@@ -41,6 +41,9 @@ def _run_module(arguments: tuple[str, ...], output: Path, cwd: str) -> None:
     warnings.simplefilter("ignore")
     try:
         runpy.run_module(arguments[0], run_name="__main__", alter_sys=True)
+    except Exception:
+        sys.excepthook(*sys.exc_info())
+        sys.exit(1)
     finally:
         atexit._run_exitfuncs()
         sys.stdout.flush()

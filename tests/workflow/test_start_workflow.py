@@ -11,8 +11,10 @@ import pytest
 from helpers.model_folders import CLASSES, write_model
 from monai.bundle import create_workflow
 
+from bundle.utils.mistakes import describe_mistake
 from bundle.workflow import StartWorkflow
 from bundle.workflow.model_folder import ModelFolderError
+from bundle.workflow.option_values import OptionValueError
 from bundle.workflow.training_folder import TrainingFolderError
 
 COMMAND_LINE = ["/site/monai/bundle/__main__.py", "run"]
@@ -20,7 +22,7 @@ COMMAND_LINE = ["/site/monai/bundle/__main__.py", "run"]
 
 def start(folder: Path, **options: Any) -> Any:
     step = {"_target_": "bundle.workflow.StartWorkflow", "task": "volumes", "model": "@model"}
-    content = {"model": None, "label_names": {}, "initialize": [step], "run": []}
+    content = {"model": None, "label_names": {}, "epochs": 1, "initialize": [step], "run": []}
     (folder / "config.json").write_text(json.dumps(content))
     return create_workflow(config_file=str(folder / "config.json"), logging_file=False, workflow_type=None, **options)
 
@@ -37,13 +39,21 @@ def test_a_model_folder_of_another_task_is_refused(tmp_path: Path) -> None:
     StartWorkflow("volumes", model=tmp_path)
 
 
-def test_a_mistake_ends_the_command_with_status_2(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
-) -> None:
+def test_a_mistake_is_reported_in_one_line(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(sys, "argv", COMMAND_LINE)
-    with pytest.raises(SystemExit, match="2"):
+    monkeypatch.setattr(sys, "excepthook", sys.__excepthook__)
+    with pytest.raises(RuntimeError) as caught:
         start(tmp_path, modle="x")
-    assert "--modle is no option of this workflow: did you mean --model?" in caplog.text
+    assert sys.excepthook is not sys.__excepthook__
+    message = describe_mistake(caught.value)
+    assert message is not None
+    assert message.startswith("--modle is no option of this workflow: did you mean --model?")
+
+
+def test_a_word_for_a_number_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(RuntimeError) as caught:
+        start(tmp_path, epochs="ten")
+    assert isinstance(caught.value.__cause__, OptionValueError)
 
 
 def test_a_training_is_protected_unless_it_is_resumed_or_replaced(tmp_path: Path) -> None:
