@@ -1,7 +1,8 @@
-"""Refusal of words where a workflow expects a number, or true or false."""
+"""Refusal of words where a workflow expects a number, a Boolean or a dictionary."""
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -13,16 +14,17 @@ from bundle.utils.path_options import EXPRESSIONS
 ANYWHERE = ("null", "none", "auto")
 """Words that may replace any value."""
 
-NUMBER_WORDS = (*ANYWHERE, "all")
-SWITCH_WORDS = (*ANYWHERE, "true", "false", "0", "1")
+NUMBER, SWITCH, TABLE = "a number", "true or false", "a dictionary"
+WORDS = {NUMBER: (*ANYWHERE, "all"), SWITCH: (*ANYWHERE, "true", "false", "0", "1"), TABLE: ANYWHERE}
+"""Words that may stand for a number, a Boolean or a dictionary."""
 
 
 class OptionValueError(BundleError):
-    """An option with a word where a number, or true or false, is expected."""
+    """An option with a word where a number, a Boolean or a dictionary is expected."""
 
 
 def check_option_values(options: Mapping[str, Any], config_files: Sequence[str]) -> None:
-    """Check the options whose values in the configs are numbers or Booleans.
+    """Check the options whose values in the configs are numbers, Booleans or dictionaries.
 
     Otherwise a misspelt number would only be found by the first step that counts with it, and any word would count as
     true.
@@ -37,13 +39,22 @@ def check_option_values(options: Mapping[str, Any], config_files: Sequence[str])
     defaults = {name: value for file in config_files for name, value in ConfigParser.load_config_file(file).items()}
     for name, value in options.items():
         default = defaults.get(name)
-        if not isinstance(value, str) or value.startswith(EXPRESSIONS) or not isinstance(default, int | float):
+        kind = _expected(default)
+        if kind is None or not isinstance(value, str) or value.startswith(EXPRESSIONS) or value.lower() in WORDS[kind]:
             continue
-        is_switch = isinstance(default, bool)
-        if value.lower() in (SWITCH_WORDS if is_switch else NUMBER_WORDS) or (not is_switch and _is_number(value)):
-            continue
-        kind = "true or false" if is_switch else "a number"
-        raise OptionValueError(f"--{name} must be {kind}, got {value!r}; in the config it is {str(default).lower()}.")
+        if kind != NUMBER or not _is_number(value):
+            raise OptionValueError(
+                f"--{name} must be {kind}, got {value!r}; in the config it is {json.dumps(default)}."
+            )
+
+
+def _expected(default: Any) -> str | None:
+    """Return what an option must be by its value in the config; None for anything."""
+    if isinstance(default, bool):
+        return SWITCH
+    if isinstance(default, int | float):
+        return NUMBER
+    return TABLE if isinstance(default, dict) and "_target_" not in default else None
 
 
 def _is_number(text: str) -> bool:

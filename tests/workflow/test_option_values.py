@@ -13,7 +13,11 @@ from bundle.workflow.option_values import OptionValueError, check_option_values
 
 @pytest.fixture
 def files(tmp_path: Path) -> list[str]:
-    contents: dict[str, Any] = {"a.json": {"epochs": 80, "amp": True, "name": "x", "fold": 0}, "b.json": {"epochs": 3}}
+    first = {"epochs": 80, "amp": True, "name": "x", "fold": 0, "labels": {"a": 1}, "net": {"_target_": "x"}}
+    contents: dict[str, Any] = {"a.json": first, "b.json": {"epochs": 3}}
+        "a.json": {"epochs": 80, "amp": True, "name": "x", "fold": 0, "labels": {"a": 1}, "net": {"_target_": "x"}},
+        "b.json": {"epochs": 3},
+    }
     for name, content in contents.items():
         (tmp_path / name).write_text(json.dumps(content))
     return [str(tmp_path / name) for name in contents]
@@ -24,6 +28,7 @@ def files(tmp_path: Path) -> list[str]:
     [
         *[("epochs", value) for value in (5, "5", "1e3", "$2 * 3", "@fold", None, "null", "auto")],
         *[("fold", "all"), ("name", "anything"), ("other", "anything")],
+        *[("labels", {"b": 2}), ("labels", "null"), ("net", "x")],
         *[("amp", value) for value in (False, "false", "True", "0", "auto", "$1 > 0")],
     ],
 )
@@ -35,6 +40,7 @@ def test_numbers_and_switches_are_accepted(name: str, value: Any, files: list[st
     ("name", "value", "message"),
     [
         ("epochs", "ten", r"--epochs must be a number, got 'ten'; in the config it is 3\."),
+        ("labels", "a", r"--labels must be a dictionary, got 'a'; in the config it is \{\"a\": 1\}\."),
         ("amp", "ture", r"--amp must be true or false, got 'ture'; in the config it is true\."),
     ],
 )
