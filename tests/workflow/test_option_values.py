@@ -15,9 +15,6 @@ from bundle.workflow.option_values import OptionValueError, check_option_values
 def files(tmp_path: Path) -> list[str]:
     first = {"epochs": 80, "amp": True, "name": "x", "fold": 0, "labels": {"a": 1}, "net": {"_target_": "x"}}
     contents: dict[str, Any] = {"a.json": first, "b.json": {"epochs": 3}}
-        "a.json": {"epochs": 80, "amp": True, "name": "x", "fold": 0, "labels": {"a": 1}, "net": {"_target_": "x"}},
-        "b.json": {"epochs": 3},
-    }
     for name, content in contents.items():
         (tmp_path / name).write_text(json.dumps(content))
     return [str(tmp_path / name) for name in contents]
