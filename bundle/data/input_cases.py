@@ -8,10 +8,12 @@ from pathlib import Path
 
 from bundle.io.dicom_headers import series_in
 from bundle.io.volume_files import files_of, is_dicom, unread_volumes_in, volumes_in
+from bundle.utils.parse_bool import parse_bool
 from bundle.utils.path_options import check_path_options
 
 from .case_names import name_cases, name_images
 from .datalist_file import Case, DatalistError, read_datalist, read_section
+from .input_folders import bids_images, images_below, matching_files
 from .modalities import describe_missing, find_images, find_other_volumes
 from .pairing import images_in, unread_images_in
 
@@ -26,19 +28,22 @@ def list_cases(
     output_dir: str | Path | None = None,
     *,
     modalities: Sequence[str] | None = None,
+    recursive: bool | int | str = False,
 ) -> list[Case]:
     """List the cases to segment.
 
     Args:
-        input: a volume (NIfTI, NRRD, MetaImage, or a zip archive with a DICOM series), a folder, or a ``dataset.json``
-            in MSD form (its ``test`` section; paths relative to the file). Of a folder, the volumes directly in it
-            are listed, with those of formats that are not read, and the DICOM series in it or at any depth below.
-            Volumes in folders below are logged.
+        input: a volume (NIfTI, NRRD, MetaImage, or a zip archive with a DICOM series), a folder, a pattern with ``*``
+            for several of these, or a ``dataset.json`` in MSD form (its ``test`` section; paths relative to the file).
+            Of a folder, the volumes directly in it are listed, with those of formats that are not read, and the DICOM
+            series in it or at any depth below, each series of a folder as a case; of a BIDS dataset, the volumes in its
+            ``anat`` folders. Other volumes in folders below are logged.
         output_dir: where results will go; no image may lie in it. A folder of results in ``input`` is not a case.
         modalities: names of the channels of an image, in their order. Where there are several, files
             ``<case>_<modality>``, or ``<modality>`` in a folder of the case, at whatever depth of the folder, are
             channels of one image. An image that lacks a file, and a volume that belongs to no image, are cases too, so
             that loading reports them.
+        recursive: also list the volumes in folders below, at any depth; text such as ``"true"`` is understood.
 
     Returns:
         The cases, sorted by path. A path that does not exist is a case too: loading it reports what is wrong.
@@ -54,19 +59,23 @@ def list_cases(
     if modalities is not None and len(modalities) > 1 and path.is_dir():
         cases = _list_channels(path, modalities, output_dir)
     else:
-        cases = _list_volumes(path, output_dir)
+        cases = _list_volumes(path, output_dir, recursive=parse_bool("recursive", recursive))
     return _require_outside(cases, output_dir)
 
 
 def list_images(
     input: str | Path,  # noqa: A002 - the config id that users set
     output_dir: str | Path | None = None,
+    *,
+    recursive: bool | int | str = False,
 ) -> list[Case]:
     """List the 2D images to segment or classify, as :func:`list_cases` does volumes.
 
     Args:
-        input: an image, a folder of images, or a ``dataset.json`` (its ``test`` section; paths relative to it).
+        input: an image, a folder of images, a pattern with ``*``, or a ``dataset.json`` (its ``test`` section; paths
+            relative to it).
         output_dir: where results will go; no image may lie in it.
+        recursive: also list the images in folders below, at any depth; text such as ``"true"`` is understood.
 
     Returns:
         The cases ``{"case": name, "image": path}``, sorted by path. A path that does not exist is a case too: loading
@@ -81,15 +90,20 @@ def list_images(
         raise DatalistError("input is not set; pass --input with an image, a folder of them, or a dataset.json.")
     path = Path(str(input))
     if path.is_dir():
-        found = [{"image": str(file)} for file in _images_of_any_format(path)]
-        if not found:
-            raise DatalistError(f"{path}: the folder holds no image; pass --input FILE_OR_FOLDER.")
+        files = _images_of_any_format(path)
+        deeper = images_below(path, _images_of_any_format, output_dir)
+        if parse_bool("recursive", recursive):
+            files, deeper = sorted([*files, *deeper]), []
+        if not files:
+            raise DatalistError(f"{path}: the folder holds no image{_hint(deeper)}; pass --input FILE_OR_FOLDER.")
+        _log_deeper(path, deeper, "images")
+        found = [{"image": str(file)} for file in files]
     elif path.suffix.lower() == ".json":
         found = [{"image": item["image"]} for item in read_section(read_datalist(path), "test", path)]
         if not found:
             raise DatalistError(f"{path}: the section 'test' lists no image.")
     else:
-        found = [{"image": str(path)}]
+        found = [{"image": str(file)} for file in _files(path)]
     return _require_outside(name_images(found), output_dir)
 
 
@@ -127,37 +141,52 @@ def _series(root: Path, output_dir: str | Path | None) -> list[Path]:
     return [folder for folder in series_in(root) if not _holds_results(folder, output_dir)]
 
 
-def _volumes_below(root: Path, output_dir: str | Path | None) -> list[Path]:
-    folders = sorted(path for path in root.rglob("*") if path.is_dir())
-    return [file for folder in folders for file in volumes_in(folder) if not _is_result(file, output_dir)]
-
-
 def _is_result(file: Path, output_dir: str | Path | None) -> bool:
     return output_dir is not None and file.parent.resolve() == Path(str(output_dir)).resolve()
 
 
-def _list_volumes(path: Path, output_dir: str | Path | None) -> list[Case]:
+def _list_volumes(path: Path, output_dir: str | Path | None, *, recursive: bool = False) -> list[Case]:
     if path.is_dir():
-        images = [*volumes_in(path), *unread_volumes_in(path), *_series(path, output_dir)]
-        deeper = _volumes_below(path, output_dir)
+        images = [*_volumes_of_any_format(path), *_series(path, output_dir)]
+        images += bids_images(path) if not images and not recursive else []
+        deeper = [file for file in images_below(path, _volumes_of_any_format, output_dir) if file not in images]
+        if recursive:
+            images, deeper = [*images, *deeper], []
         if not images:
-            hint = f"; {deeper[0].parent} holds some" if deeper else ""
             raise DatalistError(
                 f"{path}: the folder holds no .nii, .nii.gz, .nrrd, .mha, .mhd or .zip file and no DICOM series"
-                f"{hint}; pass --input FILE_OR_FOLDER."
+                f"{_hint(deeper)}; pass --input FILE_OR_FOLDER."
             )
-        if deeper:
-            logger.warning(
-                "%s: %d volumes in folders below are not listed, such as %s; pass --input with their folder",
-                *(path, len(deeper), deeper[0]),
-            )
+        _log_deeper(path, deeper, "volumes")
         return name_cases({"image": str(image)} for image in images)
     if path.suffix.lower() == ".json":
         items = read_section(read_datalist(path), "test", path)
         if not items:
             raise DatalistError(f"{path}: the section 'test' lists no image to segment.")
         return name_cases({"image": item["image"]} for item in items)
-    return name_cases([{"image": str(path)}])
+    return name_cases([{"image": str(file)} for file in _files(path)])
+
+
+def _volumes_of_any_format(folder: Path) -> list[Path]:
+    return [*volumes_in(folder), *unread_volumes_in(folder)]
+
+
+def _files(path: Path) -> list[Path]:
+    """Return the files that a pattern names; another path alone, whether it exists or not."""
+    return ([] if path.exists() else matching_files(path)) or [path]
+
+
+def _hint(deeper: Sequence[Path]) -> str:
+    """Return how to list what is in folders below, as a part of a message."""
+    return f", but {deeper[0].parent} holds some; pass --recursive true to list all {len(deeper)}" if deeper else ""
+
+
+def _log_deeper(path: Path, deeper: Sequence[Path], kind: str) -> None:
+    if deeper:
+        logger.warning(
+            "%s: %d %s in folders below are not listed, such as %s; pass --recursive true, or their folder as --input",
+            *(path, len(deeper), kind, deeper[0]),
+        )
 
 
 def _holds_results(folder: Path, output_dir: str | Path | None) -> bool:

@@ -12,6 +12,7 @@ from ignite.engine import Events
 from monai.engines import Workflow
 
 from bundle.data.case_review import CaseReview
+from bundle.utils.errors import BundleError
 from bundle.utils.path_options import check_path_options
 from bundle.utils.write_json import write_json
 
@@ -93,7 +94,7 @@ class RunSummary:
         try:
             self.output_dir.mkdir(parents=True, exist_ok=True)
         except OSError as error:
-            raise ValueError(
+            raise BundleError(
                 f"output_dir {self.output_dir} cannot be created ({error}); pass another --output_dir."
             ) from error
         self._running = True

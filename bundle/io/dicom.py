@@ -22,7 +22,7 @@ from monai.data import MetaTensor
 from bundle.utils.lengths import is_above, is_below
 
 from .dicom_frames import Frame, frames_of, read_frames
-from .dicom_headers import VOLUMES, derived_kind, has_frames, read_headers, series_in
+from .dicom_headers import PLACE, derived_kind, has_frames, may_be_volume, read_headers, series_in
 from .identifiers import dicom_identifiers
 from .input_checks import (
     MAX_SHIFT,
@@ -34,8 +34,7 @@ from .input_checks import (
     check_presence,
 )
 from .itk import LPS_TO_RAS, as_meta_tensor, require, to_meta_tensor
-
-PLACE = ("ImagePositionPatient", "ImageOrientationPatient", "PixelSpacing")
+from .volume_files import split_uid
 
 REFERENCED = ("FrameOfReferenceUID", "StudyInstanceUID", "SOPClassUID", "SOPInstanceUID")
 """Attributes of the slices that a DICOM object about them must repeat."""
@@ -49,7 +48,7 @@ class Series:
     """A series that was found usable.
 
     Attributes:
-        source: the folder or archive.
+        source: the folder or archive, with the UID of the series if it was given.
         names: paths of the files of the slices in it, in the order of the third axis.
         shape: columns, rows, slices.
         affine: from voxels to RAS+ in mm.
@@ -68,21 +67,28 @@ class Series:
     frames: tuple[int, ...] = ()
     identifiers: tuple[tuple[str, str], ...] = ()
 
+    @property
+    def container(self) -> Path:
+        """The folder or archive."""
+        return split_uid(self.source)[0]
+
 
 def open_series(source: str | Path, spacing_range: Sequence[float] | None = None) -> Series:
     """Find the one series of a folder or archive and check its headers.
 
     Args:
-        source: folder with the files of the series in it, or zip archive with them anywhere.
+        source: folder with the files of the series in it, or zip archive with them anywhere; of several series, the
+            path of one is ``<folder or archive>/<SeriesInstanceUID>``.
         spacing_range: smallest and largest voxel size in mm; None for any.
 
     Raises:
         BadInputError: of the type that says what is wrong.
     """
-    check_presence(source)
-    headers = read_headers(Path(source))
+    container, uid = split_uid(source)
+    check_presence(container)
+    headers = [item for item in read_headers(container) if uid in (None, str(item[1].SeriesInstanceUID))]
     (chosen, remarks) = _one_series(source, headers)
-    places = _frames(Path(source), chosen)
+    places = _frames(container, chosen)
     chosen = [(label, header) for label, (_, header) in places.items()] or chosen
     first = chosen[0][1]
     _check_alike(source, chosen)
@@ -119,7 +125,7 @@ def _read_voxels(series: Series) -> MetaTensor:
     sitk = require("SimpleITK", series.source)
     if series.frames:
         frames = list(zip(series.names, series.frames, strict=True))
-        return to_meta_tensor(read_frames(series.source, frames), series.source, series.affine)
+        return to_meta_tensor(read_frames(series.container, frames), series.source, series.affine)
     with slice_files(series) as files:
         reader = sitk.ImageSeriesReader()
         reader.SetFileNames(files)
@@ -130,10 +136,10 @@ def _read_voxels(series: Series) -> MetaTensor:
 @contextmanager
 def slice_files(series: Series) -> Iterator[list[str]]:
     """Give the paths of the slices; those of an archive are unpacked for the while."""
-    if series.source.is_dir():
-        yield [str(series.source / name) for name in series.names]
+    if series.container.is_dir():
+        yield [str(series.container / name) for name in series.names]
         return
-    with TemporaryDirectory() as folder, zipfile.ZipFile(series.source) as archive:
+    with TemporaryDirectory() as folder, zipfile.ZipFile(series.container) as archive:
         files = [Path(folder, f"{number}.dcm") for number in range(len(series.names))]
         for name, file in zip(series.names, files, strict=True):
             with archive.open(name) as packed, open(file, "wb") as unpacked:
@@ -162,15 +168,13 @@ def _one_series(source: str | Path, headers: Slices) -> tuple[Slices, list[str]]
     images = {uid: items for uid, items in series.items() if not all(derived_kind(header) for _, header in items)}
     if not images:
         raise _no_image(source, list(series.values()))
-    volumes = {uid: items for uid, items in images.items() if _may_be_volume(items)} or {
+    volumes = {uid: items for uid, items in images.items() if may_be_volume(items)} or {
         uid: items for uid, items in images.items() if has_frames(items[0][1])
     }
     if len(volumes) > 1:
-        raise SeriesError(
-            source,
-            f"holds {len(volumes)} series: {', '.join(sorted(_described(items) for items in volumes.values()))}",
-            "put each one in a separate folder, and pass the folder that contains these",
-        )
+        known = ", ".join(sorted(_described(items) for items in volumes.values()))
+        example = f"{source}/{min(volumes)}"
+        raise SeriesError(source, f"holds {len(volumes)} series: {known}", f"pass one of them by its UID, as {example}")
     if not volumes:
         raise MissingGeometryError(source, "has slices without ImagePositionPatient", "export the original series")
     (uid,) = volumes
@@ -186,13 +190,6 @@ def _no_image(source: str | Path, derived: list[Slices]) -> SeriesError:
         return SeriesError(source, f"holds no DICOM image, but its folders do: {shown}", "pass one of these folders")
     kinds = f" but {', '.join(_described(items) for items in derived)}" if derived else ""
     return SeriesError(source, f"holds no DICOM image{kinds}", "pass a folder or a zip archive with one series")
-
-
-def _may_be_volume(items: Slices) -> bool:
-    """Return whether a series has slices with a position, or frames of CT, MR or PET."""
-    if all(has_frames(header) for _, header in items):
-        return any(str(header.get("SOPClassUID")) in VOLUMES for _, header in items)
-    return any(PLACE[0] in header for _, header in items)
 
 
 def _why_skipped(items: Slices) -> str:

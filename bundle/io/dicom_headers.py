@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 import os
 import zipfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +13,7 @@ from monai.utils import optional_import
 
 from .input_checks import UnreadableFileError
 from .itk import require
-from .volume_files import is_dicom
+from .volume_files import SERIES_UID, is_dicom
 
 logger = logging.getLogger(__name__)
 
@@ -22,6 +22,9 @@ TAGS = [
     *("SamplesPerPixel", "ImagePositionPatient", "ImageOrientationPatient", "PixelSpacing", "InstanceNumber"),
     *("FrameOfReferenceUID", "StudyInstanceUID", "SOPInstanceUID", "PatientID"),
 ]
+
+PLACE = ("ImagePositionPatient", "ImageOrientationPatient", "PixelSpacing")
+"""Attributes of the place of a slice."""
 
 DERIVED = {
     "1.2.840.10008.5.1.4.1.1.66.4": "SEG",
@@ -71,22 +74,45 @@ def has_frames(header: Any) -> bool:
     return int(header.get("NumberOfFrames") or 1) > 1 or str(header.get("SOPClassUID")) in ENHANCED
 
 
-def series_in(folder: Path) -> list[Path]:
-    """Return all folders with DICOM images, the folder itself and those at any depth below it, sorted.
+def may_be_volume(items: Sequence[tuple[str, Any]]) -> bool:
+    """Return whether a series has slices with a position, or frames of CT, MR or PET.
 
+    Args:
+        items: names and headers of its files.
+    """
+    if all(has_frames(header) for _, header in items):
+        return any(str(header.get("SOPClassUID")) in VOLUMES for _, header in items)
+    return any(PLACE[0] in header for _, header in items)
+
+
+def series_in(folder: Path) -> list[Path]:
+    """Return the DICOM series in a folder and at any depth below it, sorted.
+
+    A series is named by its folder or, if a folder has several that can be volumes, ``<folder>/<SeriesInstanceUID>``.
     Folders whose DICOM files are no images (a DICOMDIR, reports, contours, segmentations, doses) are logged.
     """
     found = []
-    for parent in _folders(folder):
+    for parent in folders_below(folder):
         files = [file for file in sorted(parent.iterdir()) if not file.name.startswith(".") and is_dicom(file)]
         if any(_may_be_image(file) for file in files):
-            found.append(parent)
+            uids = _volume_uids(files)
+            found += [parent / uid for uid in uids] if len(uids) > 1 else [parent]
         elif files:
             logger.info("%s: skipped, its %d DICOM files are not images.", parent, len(files))
     return found
 
 
-def _folders(root: Path) -> list[Path]:
+def _volume_uids(files: Sequence[Path]) -> list[str]:
+    """Return the SeriesInstanceUIDs of the files that can be volumes; files that cannot be read are not counted."""
+    series: dict[str, list[tuple[str, Any]]] = {}
+    for file in files:
+        header = _try_header(file)
+        if header is not None and "Rows" in header and not derived_kind(header):
+            series.setdefault(str(header.get("SeriesInstanceUID")), []).append((file.name, header))
+    return sorted(uid for uid, items in series.items() if SERIES_UID.fullmatch(uid) and may_be_volume(items))
+
+
+def folders_below(root: Path) -> list[Path]:
     """Return a folder and those below it that are not hidden; links are followed, but no folder is visited twice."""
     found, seen = [], set()
     for parent, children, _ in os.walk(root, followlinks=True):
@@ -102,16 +128,23 @@ def _folders(root: Path) -> list[Path]:
 
 def _may_be_image(file: Path) -> bool:
     """Return False for a DICOM file that is known not to be an image; True also for one that cannot be read."""
-    pydicom, installed = optional_import("pydicom")
-    if not installed:
-        return True
-    try:
-        header = pydicom.dcmread(file, stop_before_pixels=True, specific_tags=TAGS)
-    except Exception:
+    header = _try_header(file)
+    if header is None:
         return True
     if derived_kind(header):
         return False
     return "Rows" in header or _sop_class(header) in ("", *VOLUMES)
+
+
+def _try_header(file: Path) -> Any:
+    """Return the header of a DICOM file; None if it cannot be read, or pydicom is not installed."""
+    pydicom, installed = optional_import("pydicom")
+    if not installed:
+        return None
+    try:
+        return pydicom.dcmread(file, stop_before_pixels=True, specific_tags=TAGS)
+    except Exception:
+        return None
 
 
 def _sop_class(header: Any) -> str:

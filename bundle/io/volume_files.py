@@ -31,15 +31,32 @@ UNREAD = (
 """Endings of volumes of formats that are not read; a list of cases names them, so that they are reported."""
 
 
+SERIES_UID = re.compile(r"[0-2](?:\.\d+){3,}")
+"""A SeriesInstanceUID, which can follow a folder or archive as if it were a file in it."""
+
+
+def split_uid(path: str | Path) -> tuple[Path, str | None]:
+    """Return the folder or archive of a DICOM series and, if the path ends with one, its SeriesInstanceUID.
+
+    Examples:
+        >>> split_uid("scan.nii.gz")
+        (PosixPath('scan.nii.gz'), None)
+    """
+    path = Path(path)
+    is_uid = SERIES_UID.fullmatch(path.name) is not None and not path.exists()
+    is_series = is_uid and (path.parent.is_dir() or path.parent.name.lower().endswith(ARCHIVE))
+    return (path.parent, path.name) if is_series else (path, None)
+
+
 def kind_of(path: str | Path) -> str:
     """Return the kind of a volume by its name.
 
     Returns:
-        ``"dicom"`` for a folder or an archive, ``"itk"`` for NRRD and MetaImage, ``"dicom object"`` for one DICOM file,
-        ``"nifti"`` for the rest.
+        ``"dicom"`` for a folder or an archive, or a series in one, ``"itk"`` for NRRD and MetaImage, ``"dicom object"``
+        for one DICOM file, ``"nifti"`` for the rest.
     """
     name = Path(path).name.lower()
-    if name.endswith(ARCHIVE) or Path(path).is_dir():
+    if name.endswith(ARCHIVE) or Path(path).is_dir() or split_uid(path)[1] is not None:
         return "dicom"
     if name.endswith(DICOM_OBJECT):
         return "dicom object"
@@ -53,8 +70,11 @@ def files_of(image: str | Path | Sequence[str | Path]) -> list[str]:
 
 def content_files(path: Path) -> list[Path]:
     """Return the files that a path consists of: those directly in a DICOM folder, a header and the voxels it names."""
-    if path.is_dir():
-        return _files_in(path)
+    folder, uid = split_uid(path)
+    if folder.is_dir():
+        return _files_in(folder)
+    if uid is not None:
+        return [folder]
     is_header = path.name.lower().endswith(DETACHED) and path.is_file()
     return [path, *_voxels_of(path)] if is_header else [path]
 

@@ -115,8 +115,23 @@ class TestInput:
         touch(tmp_path, "a.nii.gz", "deeper/b.nii.gz", "out/a_seg.nii.gz")
         assert names(list_cases(tmp_path, tmp_path / "out")) == ["a"]
         assert f"1 volumes in folders below are not listed, such as {tmp_path / 'deeper' / 'b.nii.gz'}" in caplog.text
-        with pytest.raises(DatalistError, match=r"no DICOM series; .*deeper holds some; pass --input"):
+        with pytest.raises(DatalistError, match=r"deeper holds some; pass --recursive true to list all 1; pass --i"):
             list_cases(touch(tmp_path / "above", "deeper/b.nii.gz"))
+
+    def test_volumes_in_folders_below_are_listed_if_wanted(self, tmp_path: Path) -> None:
+        touch(tmp_path, "a.nii.gz", "x/b.nii", "x/c.mgz", "y/b.nii", "out/a_seg.nii.gz", "out/below/z.nii")
+        found = list_cases(tmp_path, tmp_path / "out", recursive="true")
+        assert names(found) == ["a", "x_b", "c.mgz", "y_b"]
+
+    def test_a_pattern_names_several_files(self, tmp_path: Path) -> None:
+        touch(tmp_path, "p1/t1.nii", "p2/t1.nii", "p2/t2.nii")
+        assert names(list_cases(f"{tmp_path}/*/t1.nii")) == ["p1_t1", "p2_t1"]
+        assert names(list_cases(f"{tmp_path}/p3/*.nii")) == ["*"]
+
+    def test_a_bids_dataset_is_the_volumes_in_its_anat_folders(self, tmp_path: Path) -> None:
+        touch(tmp_path, "sub-1/anat/sub-1_T1w.nii.gz", "sub-2/ses-1/anat/sub-2_ses-1_T1w.nii.gz")
+        touch(tmp_path, "sub-1/func/sub-1_bold.nii.gz", "derivatives/x/sub-1/anat/sub-1_dseg.nii.gz")
+        assert names(list_cases(tmp_path)) == ["sub-1_T1w", "sub-2_ses-1_T1w"]
 
     def test_a_folder_without_nifti_files_is_an_error(self, tmp_path: Path) -> None:
         with pytest.raises(DatalistError, match=f"{tmp_path}: the folder holds no .nii, .nii.gz, .nrrd"):
@@ -231,3 +246,14 @@ def test_images_that_cannot_be_listed_are_refused(tmp_path: Path) -> None:
     (tmp_path / "a.jpg").unlink()
     with pytest.raises(DatalistError, match="lies in output_dir"):
         list_images(tmp_path, tmp_path)
+
+
+def test_images_in_folders_below_are_listed_if_wanted(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    touch(tmp_path, "a/x.png", "b/x.png", "out/x_mask.png")
+    with pytest.raises(DatalistError, match=r"holds no image, but .*a holds some; pass --recursive true to list all 2"):
+        list_images(tmp_path, tmp_path / "out")
+    assert names(list_images(tmp_path, tmp_path / "out", recursive=True)) == ["a_x", "b_x"]
+    assert names(list_images(f"{tmp_path}/b/*.png")) == ["x"]
+    touch(tmp_path, "c.jpg")
+    assert names(list_images(tmp_path, tmp_path / "out")) == ["c"]
+    assert "2 images in folders below are not listed" in caplog.text

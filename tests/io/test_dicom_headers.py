@@ -5,10 +5,11 @@ from __future__ import annotations
 import os
 from pathlib import Path
 
+import nibabel as nib
 import numpy as np
 import pydicom
 import pytest
-from helpers.dicom_files import change, write_object, write_series
+from helpers.dicom_files import change, write_object, write_series, zipped
 from helpers.phantoms import noise
 from pydicom.fileset import FileSet
 
@@ -17,6 +18,8 @@ from bundle.io import LoadVolumed, dicom_headers
 from bundle.io import input_checks as checks
 from bundle.io.dicom import open_series
 from bundle.io.dicom_headers import series_in
+from bundle.io.label_maps import save_label_map, source_grid
+from bundle.io.volume_files import content_files
 
 VOXELS = noise((5, 7, 6), dtype=np.int16)
 FRAMES = {"Rows": 4, "Columns": 4, "NumberOfFrames": 3, "SamplesPerPixel": 1}
@@ -166,3 +169,53 @@ def test_slices_whose_numbers_have_a_gap_or_tell_nothing_are_missing(numbers: li
     folder = numbered(tmp_path / "a", [0, 1, 2, 3, 6, 9], numbers)
     with pytest.raises(checks.SliceSpacingError, match="about 2 slices are missing"):
         open_series(folder)
+
+
+def flat(folder: Path) -> dict[int, Path]:
+    """Write two series of other sizes, and a scout without positions, into one folder; return the series by size."""
+    uids = {}
+    folder.mkdir()
+    for name, count in (("a", 6), ("b", 4), ("scout", 1)):
+        place = {"ImagePositionPatient": None} if name == "scout" else {}
+        written = write_series(folder.parent / ".parts" / name, VOXELS[..., :count], **place)
+        for file in sorted(written.iterdir()):
+            uids[count] = str(pydicom.dcmread(file).SeriesInstanceUID)
+            file.rename(folder / f"{name}_{file.name}")
+    return {count: folder / uid for count, uid in uids.items()}
+
+
+def test_series_in_one_folder_are_separate(tmp_path: Path) -> None:
+    places = flat(tmp_path / "in")
+    (tmp_path / "in" / "damaged.dcm").write_bytes(bytes(128) + b"DICM")
+    assert series_in(tmp_path) == sorted([places[6], places[4]])
+    (tmp_path / "in" / "damaged.dcm").unlink()
+    for count in (4, 6):
+        image = LoadVolumed("image")({"image": str(places[count])})["image"]
+        assert image.shape[-1] == count
+        assert image.meta["filename_or_obj"] == str(places[count])
+        assert image.meta["identifiers"]["SeriesInstanceUID"] == places[count].name
+    assert [case["case"] for case in list_cases(tmp_path / "in")] == sorted(places[count].name for count in (4, 6))
+
+
+def test_a_series_in_an_archive_is_chosen_by_its_uid(tmp_path: Path) -> None:
+    places = flat(tmp_path / "in")
+    zipped(tmp_path / "in", tmp_path / "in.zip")
+    with pytest.raises(checks.SeriesError, match=r"holds 2 series: .*by its UID, as .*in\.zip/[\d.]+\.$"):
+        open_series(tmp_path / "in.zip")
+    assert open_series(tmp_path / "in.zip" / places[4].name).shape[2] == 4
+    assert LoadVolumed("image")({"image": f"{tmp_path}/in.zip/{places[4].name}"})["image"].shape[-1] == 4
+    assert content_files(tmp_path / "in.zip" / places[4].name) == [tmp_path / "in.zip"]
+    assert len(content_files(places[4])) == 11
+    with pytest.raises(checks.SeriesError, match="holds no DICOM image"):
+        open_series(tmp_path / "in.zip" / "1.2.3.4")
+
+
+def test_a_label_map_is_on_the_grid_of_its_series(tmp_path: Path) -> None:
+    places = flat(tmp_path / "in")
+    shape, affine = source_grid(places[4])
+    labels = np.ones(shape, np.uint8)
+    save_label_map(labels, tmp_path / "x.nii.gz", source=places[4], affine=affine)
+    assert nib.Nifti1Image.from_filename(tmp_path / "x.nii.gz").shape == (*VOXELS.shape[:2], 4)
+    save_label_map(labels, tmp_path / "x.dcm", source=places[4], affine=affine, label_names={"a": 1})
+    references = pydicom.dcmread(tmp_path / "x.dcm").ReferencedSeriesSequence
+    assert [item.SeriesInstanceUID for item in references] == [places[4].name]

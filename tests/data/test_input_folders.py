@@ -1,0 +1,51 @@
+"""Images below a folder are listed once, without results and segmentations."""
+
+from __future__ import annotations
+
+import logging
+from pathlib import Path
+
+import pytest
+
+from bundle.data.input_folders import bids_images, images_below, matching_files
+from bundle.io.volume_files import volumes_in
+
+
+def touch(root: Path, *names: str) -> Path:
+    for name in names:
+        (root / name).parent.mkdir(parents=True, exist_ok=True)
+        (root / name).touch()
+    return root
+
+
+def found(root: Path, output_dir: Path | None = None) -> list[str]:
+    return [file.relative_to(root).as_posix() for file in images_below(root, volumes_in, output_dir)]
+
+
+def test_hidden_folders_and_results_are_left_out(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    caplog.set_level(logging.INFO)
+    touch(tmp_path, "own.nii", "a/x.nii", "a/b/y.nii", ".hidden/z.nii", "out/x_seg.nii", "earlier/x_seg.nii", "c/z.nii")
+    (tmp_path / "earlier" / "summary.json").write_text('{"cases": [], "failures": []}')
+    (tmp_path / "c" / "summary.json").write_text("no JSON")
+    assert found(tmp_path, tmp_path / "out") == ["a/b/y.nii", "a/x.nii", "c/z.nii"]
+    assert f"{tmp_path / 'earlier'}: left out, it holds the results of a run" in caplog.text
+
+
+def test_a_folder_that_is_linked_is_listed_once(tmp_path: Path) -> None:
+    touch(tmp_path, "in/a/x.nii")
+    (tmp_path / "in" / "b").symlink_to(tmp_path / "in" / "a")
+    (tmp_path / "in" / "loop").symlink_to(tmp_path / "in")
+    assert len(found(tmp_path / "in")) == 1
+
+
+def test_segmentations_of_bids_are_no_images(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    touch(tmp_path, *(f"sub-1/anat/sub-1_{name}.nii.gz" for name in ("T1w", "T2w", "dseg", "label-L_mask")))
+    assert [file.name for file in bids_images(tmp_path)] == ["sub-1_T1w.nii.gz", "sub-1_T2w.nii.gz"]
+    pattern = f"{tmp_path}/sub-*/**/*_T1w.nii.gz"
+    assert "lists images of several kinds, 1 T1w, 1 T2w; to list one, pass a pattern in quotes" in caplog.text
+    assert f"--input '{pattern}'" in caplog.text
+    assert [file.name for file in matching_files(pattern)] == ["sub-1_T1w.nii.gz"]
+
+
+def test_another_folder_is_no_bids_dataset(tmp_path: Path) -> None:
+    assert bids_images(touch(tmp_path, "anat/a.nii.gz")) == []
