@@ -15,9 +15,10 @@ import torch
 from bundle.check.dataset_check import read_dataset
 from bundle.check.fingerprint import fingerprint
 from bundle.data.datalist import load_datalist
-from bundle.data.datalist_file import datalist_content, write_datalist
+from bundle.data.datalist_file import Case, datalist_content, write_datalist
 from bundle.data.fold_assignment import split_cases
 from bundle.data.layouts import read_content
+from bundle.data.patients import patients_of
 from bundle.utils.memory import available_memory
 from bundle.utils.write_json import write_json
 
@@ -46,6 +47,9 @@ OFTEN = 0.9
 
 FOREGROUND_SHARE = 0.33
 VALIDATION_CASES = 10
+
+LEAST_TO_HOLD_OUT = 4
+"""Fewest patients of which some are held out as test."""
 
 
 @dataclass
@@ -143,11 +147,8 @@ def _split(root: Path, datalist: str | Path | None, folder: Path, test_share: fl
     if has_folds:
         parts = lists
     else:
-        share = 0.0 if lists["test"] else test_share
-        left = len(lists["training"]) * (1 - share)
-        folds = int(min(max(left / VALIDATION_CASES, 5), 20, max(left, 2)))
         bare = [{key: value for key, value in case.items() if key != "fold"} for case in lists["training"]]
-        parts = split_cases(root, bare, test_share=share, folds=folds, seed=seed)
+        parts = _assign(root, bare, 0.0 if lists["test"] else test_share, seed)
         parts["test"] += lists["test"]
     written: dict[str, Any] = described | datalist_content(root, parts, seed=seed)
     write_datalist(written, folder / "datalist.json")
@@ -155,13 +156,38 @@ def _split(root: Path, datalist: str | Path | None, folder: Path, test_share: fl
     return content | written
 
 
+def _assign(root: Path, cases: Sequence[Case], share: float, seed: int) -> dict[str, list[Case]]:
+    """Assign cases to a test set and to folds of about ten cases, as far as there are patients for both.
+
+    Of less than :data:`LEAST_TO_HOLD_OUT` patients, none is held out as test. The cases of one patient alone are for
+    training and for validation.
+    """
+    patients = _count_patients(root, cases)
+    if patients < 2:
+        return {"training": [{**case, "fold": 0} for case in cases], "test": []}
+    share = share if patients >= LEAST_TO_HOLD_OUT else 0.0
+    training = split_cases(root, cases, test_share=share, folds=2, seed=seed)["training"]
+    folds = int(min(max(len(training) / VALIDATION_CASES, 5), 20, _count_patients(root, training)))
+    return split_cases(root, cases, test_share=share, folds=folds, seed=seed)
+
+
+def _count_patients(root: Path, cases: Sequence[Case]) -> int:
+    return len({patient or number for number, patient in enumerate(patients_of(cases, root))})
+
+
 def _choose_data(plan: _Plan, root: Path, folder: Path, content: Mapping[str, Any], print_: Mapping[str, Any]) -> None:
     training, test = content["training"], content["test"]
     folds = len({item["fold"] for item in training})
+    reason = "fold 0 is for validation; the test set is for the evaluation alone"
+    if folds < 2:
+        reason = "one patient: validation on the training cases, which says nothing about others"
+        plan.overlay["fold"] = "all"
+    if not test:
+        reason += "; too few patients for a test set" if folds < LEAST_TO_HOLD_OUT else "; no test set"
     plan.choose(
         "cases",
         f"{len(training)} in {folds} folds, {len(test)} test",
-        "fold 0 is for validation; the test set is for the evaluation alone",
+        reason,
         DATA,
         dataset_dir=str(root.resolve()),
         datalist=str((folder / "datalist.json").resolve()),
@@ -283,11 +309,11 @@ def _choose_budget(
     memory: float,
 ) -> Schedule:
     folds = [case["fold"] for case in load_datalist(root, folder / "datalist.json")["training"]]
-    validation = folds.count(0)
+    validation, trains_on_all = folds.count(0), plan.overlay.get("fold") == "all"
     found = schedule(
         measured,
         hours=hours,
-        training=len(folds) - validation,
+        training=len(folds) - (0 if trains_on_all else validation),
         validation=validation,
         batch_size=plan.overlay["batch_size"],
     )

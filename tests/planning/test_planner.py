@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 from helpers.workflows import run_workflow, small_dataset
 
-from bundle.data import DatalistError
+from bundle.data import DatalistError, select_cases
 from bundle.planning import dry_run, plan_training, planner
 from bundle.planning.choices import PlanError
 
@@ -200,3 +200,40 @@ def test_a_dry_run_that_fails_is_one_line(monkeypatch: pytest.MonkeyPatch, text:
     monkeypatch.setattr("subprocess.run", lambda *_, **__: Run)
     with pytest.raises(PlanError, match=f"the dry run of the plan failed: {last}"):
         dry_run.measure({}, [], [], "cpu")
+
+
+@pytest.mark.usefixtures("answers")
+@pytest.mark.parametrize(
+    ("count", "folds", "test", "words"),
+    [
+        (1, 1, 0, "validation on the training cases"),
+        (2, 2, 0, "too few patients for a test set"),
+        (3, 3, 0, "too few patients for a test set"),
+        (4, 3, 1, "the test set is for the evaluation alone"),
+    ],
+)
+def test_few_cases_can_be_planned(count: int, folds: int, test: int, words: str, tmp_path: Path) -> None:
+    data = small_dataset(tmp_path / "data", count, 20)
+    result = plan_training(data, tmp_path / "plan", memory_gb=4, device="cpu", hours=0.2)
+    assert words in result["choices"][0]["reason"]
+    datalist = json.loads((tmp_path / "plan" / "datalist.json").read_text())
+    assert (len({item["fold"] for item in datalist["training"]}), len(datalist["test"])) == (folds, test)
+    overlay = json.loads((tmp_path / "plan" / "plan.json").read_text())
+    assert overlay.get("fold") == ("all" if count == 1 else None)
+    for split in ("training", "validation"):
+        assert select_cases(data, split, overlay["datalist"], overlay.get("fold", 0))
+
+
+@pytest.mark.usefixtures("answers")
+def test_folds_are_not_more_than_the_patients(tmp_path: Path) -> None:
+    data = small_dataset(tmp_path / "data", 8, 20)
+    items = [
+        {"image": f"images/case{n}.nii.gz", "label": f"labels/case{n}.nii.gz", "patient": f"p{n % 2}"} for n in range(8)
+    ]
+    (data / "dataset.json").write_text(json.dumps({"training": items}))
+    plan_training(data, tmp_path / "plan", memory_gb=4, device="cpu", hours=0.2)
+    folds = {
+        (item["patient"], item["fold"])
+        for item in json.loads((tmp_path / "plan" / "datalist.json").read_text())["training"]
+    }
+    assert len(folds) == 2
