@@ -79,9 +79,9 @@ def _preparation(config: dict[str, Any]) -> list[Any]:
 
 
 def _planned(config: dict[str, Any]) -> dict[str, Any]:
-    """Return the inferer of windows of an inference, with its plan."""
+    """Return the inferer of windows or crops of an inference, with its plan."""
     inferer = config["inferer"]
-    return inferer["inferer"] if inferer["_target_"].endswith("RegionInferer") else inferer
+    return inferer if inferer["_target_"].endswith("PlannedInferer") else inferer["inferer"]
 
 
 def _image_steps(config: dict[str, Any], steps: list[Any]) -> list[dict[str, Any]]:

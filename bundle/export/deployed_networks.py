@@ -101,11 +101,20 @@ class DeployedMasks(nn.Module):
         roi_size: input size of the network.
         threshold: probability above which a pixel of a single structure is labeled.
         softmax: classes are exclusive, and the first is the background.
+        mirrorings: lists of axes of the batch to mirror, the empty one for none; the scores are their mean.
     """
 
-    def __init__(self, network: nn.Module, *, roi_size: Sequence[int], threshold: float, softmax: bool) -> None:
+    def __init__(
+        self,
+        network: nn.Module,
+        *,
+        roi_size: Sequence[int],
+        threshold: float,
+        softmax: bool,
+        mirrorings: Sequence[Sequence[int]] = ((),),
+    ) -> None:
         super().__init__()
-        self.network, self.roi_size = network, list(roi_size)
+        self.network, self.roi_size, self.mirrorings = network, list(roi_size), [list(axes) for axes in mirrorings]
         self.threshold, self.softmax = threshold, softmax
 
     def forward(self, image: torch.Tensor, statistics: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
@@ -121,7 +130,9 @@ class DeployedMasks(nn.Module):
         used = torch.where(torch.isnan(statistics), torch.stack([mean, deviation], 1), statistics)
         mean, deviation = used[:, 0, :, None, None], used[:, 1, :, None, None]
         values = (image - mean) / torch.where(deviation == 0, torch.ones_like(deviation), deviation)
-        scores = resized(self.network(resized(values, self.roi_size)), image.shape[2:])
+        small = resized(values, self.roi_size)
+        mirrored = [self.network(small.flip(axes)).flip(axes) for axes in self.mirrorings]
+        scores = resized(torch.stack(mirrored).mean(0), image.shape[2:])
         if self.softmax:
             return torch.softmax(scores, 1), scores.argmax(1, keepdim=True).to(torch.uint8)
         probabilities = torch.sigmoid(scores)
@@ -139,6 +150,7 @@ class DeployedClasses(nn.Module):
         image_size: size that an image is resized to.
         roi_size: input size of the network, to which crops are resized.
         boxes: rows and columns of the crops.
+        mirror: also use every crop mirrored left to right.
         normalization: ``"subtrahend"`` and ``"divisor"`` of the channels.
         temperature: one per class.
         thresholds: probability of every class above which an image is positive.
@@ -156,17 +168,14 @@ class DeployedClasses(nn.Module):
         image_size: Sequence[int],
         roi_size: Sequence[int],
         boxes: Sequence[tuple[slice, slice]],
+        mirror: bool = False,
         normalization: Mapping[str, Sequence[float]],
         temperature: Sequence[float],
         thresholds: Sequence[float],
     ) -> None:
         super().__init__()
-        self.network, self.image_size, self.roi_size, self.boxes = (
-            network,
-            list(image_size),
-            list(roi_size),
-            list(boxes),
-        )
+        self.network, self.mirror = network, mirror
+        self.image_size, self.roi_size, self.boxes = list(image_size), list(roi_size), list(boxes)
         for name in ("subtrahend", "divisor"):
             self.register_buffer(name, torch.tensor(normalization[name]).reshape(1, -1, 1, 1), persistent=False)
         self.register_buffer("temperature", torch.tensor(list(temperature)), persistent=False)
@@ -176,6 +185,8 @@ class DeployedClasses(nn.Module):
         """Return probabilities and decisions ``(B, K)``."""
         values = (resized(image, self.image_size) - self.subtrahend) / self.divisor
         crops = [resized(values[(..., *box)], self.roi_size) for box in self.boxes]
+        if self.mirror:
+            crops += [crop.flip(-1) for crop in crops]
         logits = torch.stack([self.network(crop) for crop in crops]).mean(0)
         probabilities = torch.sigmoid(logits / self.temperature)
         return probabilities, (probabilities > self.thresholds).to(torch.uint8)

@@ -196,7 +196,8 @@ def _discs(name: str, parser: ConfigParser, network: nn.Module) -> OnnxTask:
 def _masks(name: str, parser: ConfigParser, network: nn.Module) -> OnnxTask:
     roi, softmax = list(parser.get_parsed_content("roi_size")), bool(parser["activation"].get("softmax", False))
     threshold = float(parser.get_parsed_content("threshold"))
-    module = DeployedMasks(network, roi_size=roi, threshold=threshold, softmax=softmax)
+    inferer = parser.get_parsed_content("inferer").inferer.inferer
+    module = DeployedMasks(network, roi_size=roi, threshold=threshold, softmax=softmax, mirrorings=inferer.mirrorings)
     names = structures_of(parser.get_parsed_content("label_names"))
     steps = parser["preprocessing"]["transforms"]
     load, normalize = _loader(parser, steps), parser.get_parsed_content(f"preprocessing::transforms::{len(steps) - 1}")
@@ -210,7 +211,7 @@ def _masks(name: str, parser: ConfigParser, network: nn.Module) -> OnnxTask:
     def reference(file: str) -> np.ndarray:
         data = parser.get_parsed_content("preprocessing")({"image": file})
         with torch.no_grad():
-            scores = parser.get_parsed_content("inferer").inferer(torch.as_tensor(data["image"])[None], network)
+            scores = inferer(torch.as_tensor(data["image"])[None], network)
         found = scores.argmax(1, keepdim=True) if softmax else scores.sigmoid() > threshold
         return np.asarray(found.to(torch.uint8))
 
@@ -237,7 +238,7 @@ def _masks(name: str, parser: ConfigParser, network: nn.Module) -> OnnxTask:
 
 def _classes(name: str, parser: ConfigParser, network: nn.Module) -> OnnxTask:
     names = list(parser.get_parsed_content("class_names"))
-    steps, inferer = parser["preprocessing"]["transforms"], parser.get_parsed_content("inferer").inferer
+    steps, inferer = parser["preprocessing"]["transforms"], parser.get_parsed_content("inferer").inferer.inferer
     size, temperature = list(parser.get_parsed_content("image_size")), parser.get_parsed_content("temperature")
     thresholds = parser.get_parsed_content("thresholds")
     limits = [float(thresholds[key] if isinstance(thresholds, Mapping) else thresholds) for key in names]
@@ -247,6 +248,7 @@ def _classes(name: str, parser: ConfigParser, network: nn.Module) -> OnnxTask:
         image_size=size,
         roi_size=list(inferer.roi_size),
         boxes=list(inferer.boxes(size)),
+        mirror=inferer.mirror,
         normalization=next(step for step in steps if "subtrahend" in step),
         temperature=several,
         thresholds=limits,

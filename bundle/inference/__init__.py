@@ -9,6 +9,7 @@ from .case_metrics import CaseMetrics
 from .case_record import CaseRecord
 from .clean_stop import CleanStop, Stopped
 from .completed_cases import CompletedCases
+from .feature_distance import FeatureDistanceInferer
 from .given_predictions import GivenPredictions
 from .job_progress import JobProgress
 from .plan import PlannedInferer
@@ -37,6 +38,7 @@ __all__ = [
     "CleanStop",
     "CompletedCases",
     "FeatureAssembler",
+    "FeatureDistanceInferer",
     "GivenPredictions",
     "ImplausibleResultError",
     "JobProgress",

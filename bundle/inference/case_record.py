@@ -92,10 +92,14 @@ class CaseRecord:
             files: files that were written besides the JSON, which lists their SHA-256; None for no list.
             checkpoint: file of the weights.
         """
+        judged: dict[str, Any] = {}
         if self.findings is not None:
             results = {**results, **self.findings.results}
             self.remarks += self.findings.remarks
-        judged = {} if self.plausibility is None else self.plausibility.judge_numbers(results)
+        if self.plausibility is not None:
+            judged = self.plausibility.judge_numbers(results)
+        if self.findings is not None and self.findings.flags:
+            judged["flags"] = self.findings.flags + judged.get("flags", [])
         optional = {
             "plan": self.plan,
             "files": None if files is None else {file.name: sha256_of_file(file) for file in files},

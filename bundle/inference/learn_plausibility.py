@@ -13,7 +13,7 @@ from typing import Any
 from bundle.utils.digests import sha256_of_file
 from bundle.utils.errors import FileError
 
-from .plausibility import CROP, REGION, FeatureDistribution, Reference, learn_distribution, write_reference
+from .plausibility import CROP, IMAGE, REGION, FeatureDistribution, Reference, learn_distribution, write_reference
 from .quality_estimate import learn_quality
 from .reference_numbers import Numbers, learn_ranges, result_numbers, structure_of
 
@@ -28,7 +28,7 @@ FEWEST = 3
 class _Results:
     """What the folders of runs hold: features by kind, and numbers of structures without the names of regions."""
 
-    features: dict[str, list[dict[str, float]]] = field(default_factory=lambda: {CROP: [], REGION: []})
+    features: dict[str, list[dict[str, float]]] = field(default_factory=lambda: {CROP: [], REGION: [], IMAGE: []})
     numbers: list[Numbers] = field(default_factory=list)
     scored: dict[str, list[tuple[dict[str, float], float]]] = field(default_factory=dict)
 
@@ -42,8 +42,9 @@ def learn_plausibility(results: Sequence[Path], checkpoint: Path) -> Path:
     evaluation.
 
     Args:
-        results: output folders of ``inference.json``, run on the training cases with ``--measure_features true``,
-            ``--plausible_distance null``, so that no result is removed, and for larger images ``--find_regions true``;
+        results: output folders of ``inference.json``, run on the training cases with ``--measure_features true``, and
+            for volumes ``--plausible_distance null``, so that no result is removed, for larger ones also
+            ``--find_regions true``;
             or of ``evaluate.json``, run with ``--save_labels true`` (volumes) or ``--save_masks true`` (images).
         checkpoint: weights of these results.
 
@@ -71,11 +72,10 @@ def learn_plausibility(results: Sequence[Path], checkpoint: Path) -> Path:
     path = write_reference(checkpoint, Reference(distributions, ranges, quality))
     features = found.features
     logger.info(
-        "%s: numbers learned from %d results, features learned from %d crops and %d regions",
+        "%s: numbers learned from %d results, features learned from %d crops, %d regions and %d images",
         path,
         len(found.numbers),
-        len(features[CROP]),
-        len(features[REGION]),
+        *(len(features[kind]) for kind in (CROP, REGION, IMAGE)),
     )
     for kind, distribution in distributions.items():
         distances = sorted(distribution.distance(each) for each in features[kind])
@@ -94,7 +94,7 @@ def learn_plausibility(results: Sequence[Path], checkpoint: Path) -> Path:
 
 
 def _learn_features(found: Mapping[str, list[dict[str, float]]]) -> dict[str, FeatureDistribution]:
-    sources = {CROP: found[CROP], REGION: found[REGION] and found[CROP] + found[REGION]}
+    sources = {**found, REGION: found[REGION] and found[CROP] + found[REGION]}
     return {kind: learn_distribution(features) for kind, features in sources.items() if features}
 
 
@@ -137,6 +137,7 @@ def _read_dice(path: Path) -> dict[tuple[str, str], float]:
 
 def _entries_of(record: dict[str, Any]) -> list[tuple[str, dict[str, Any]]]:
     """Return kind and entry of every result with features in the JSON of a completed case."""
-    crops = [(CROP, record["plausibility"])] if record.get("plausibility", {}).get("features") else []
+    entry = record.get("plausibility", {})
+    cases = [(entry.get("kind", CROP), entry)] if entry.get("features") else []
     regions = [(REGION, region) for region in record.get("regions", ()) if "features" in region]
-    return crops + regions
+    return cases + regions

@@ -18,6 +18,7 @@ from monai.networks.nets.resnet import ResNetBlock, ResNetBottleneck
 from torch import nn
 
 from bundle.utils.check_choice import check_choice
+from bundle.utils.parse_null import parse_null
 
 from .backbones.efficientnet_lite import InvertedResidual
 from .backbones.resnet import DEPTHS, BlockName, ResNetTrunk
@@ -99,11 +100,12 @@ class ARLNet(nn.Module):
         in_channels: channels of the input.
         out_channels: number of logits.
         trunk: ``"efficientnet_lite0"`` to ``"efficientnet_lite4"``, or a pair of one of these and its options, in place
-            of the ResNet; its gates are in the blocks that have a shortcut.
+            of the ResNet; its gates are in the blocks that have a shortcut. None, or the text ``"null"`` of a command
+            line, for the ResNet.
         depth: 14, 18, 34, 50, 101 or 152, or the numbers of blocks of the four layers. 14 has bottlenecks, as 50 has.
         block: ``"basic"`` or ``"bottleneck"``; by default that of ``depth``.
         width: factor of all published numbers of channels.
-        normalize: ``"spatial"`` or ``"channel"``, see :class:`AttentionResidual`; None for no gates.
+        normalize: ``"spatial"`` or ``"channel"``, see :class:`AttentionResidual`; None, or ``"null"``, for no gates.
         alpha_init: weight of the gates before training.
         learnable_alpha: whether the weight of every block is trained.
         act: MONAI activation option.
@@ -141,6 +143,7 @@ class ARLNet(nn.Module):
         super().__init__()
         adn: dict[str, Any] = {"act": act, "norm": norm}
         self.trunk: Trunk
+        trunk, normalize = parse_null(trunk), parse_null(normalize)
         if trunk is None:
             layers = _depth(depth)
             self.trunk = ResNetTrunk(spatial_dims, in_channels, depth=layers, block=block, width=width, **adn)

@@ -197,7 +197,7 @@ TASKS = {
         ("class_names", "image_size", "roi_size", "crop_scales"),
         random_steps=1,
         write=write_classified,
-        parameters=3_000_000,
+        parameters=6_000_000,
         size=25_000_000,
         is_explained=True,
     ),

@@ -239,8 +239,10 @@ def test_the_sample_data_is_listed(shared_data: Path) -> None:
 
 
 @pytest.mark.real_data
-def test_the_committed_split_is_that_of_the_sample_data(shared_data: Path) -> None:
+def test_the_committed_split_is_the_official_one(shared_data: Path) -> None:
     classes = ("melanoma", "seborrheic_keratosis")
-    content = prepare_classified_folder(shared_data / "skin_classification", classes=classes)
-    split = Path(ROOT, "configs", "datasets", "isic_classes_split.json")
+    content = prepare_classified_folder(
+        shared_data / "isic2017" / "classification", classes=classes, splits="labels.csv"
+    )
+    split = Path(ROOT, "configs", "datasets", "isic2017_classes_split.json")
     assert json.loads(split.read_text(encoding="utf-8")) == content

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
 import pytest
 
+from bundle import ROOT
 from bundle.data import DatalistError
+from bundle.data.image_folder import prepare_image_folder
 from bundle.data.split_table import split_by_table
 
 CASES = [{"image": f"images/{name}.jpg", "label": f"masks/{name}.png"} for name in ("a", "b", "c")]
@@ -41,3 +44,12 @@ def test_a_table_that_cannot_be_used_is_named_with_the_reason(text: str, message
 def test_a_missing_table_is_named(tmp_path: Path) -> None:
     with pytest.raises(DatalistError, match=r"split\.csv: cannot be read .*name the table with the split"):
         split_by_table(CASES, tmp_path / "split.csv")
+
+
+@pytest.mark.real_data
+@pytest.mark.parametrize(
+    ("split", "folder"), [("isic2017_masks_split", "isic2017/segmentation"), ("segpc2021_split", "segpc2021")]
+)
+def test_the_committed_splits_are_the_official_ones(split: str, folder: str, shared_data: Path) -> None:
+    content = prepare_image_folder(shared_data / folder, splits="split.csv")
+    assert json.loads(Path(ROOT, "configs", "datasets", f"{split}.json").read_text(encoding="utf-8")) == content

@@ -9,6 +9,7 @@ import logging
 import os
 import pickle
 import time
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +18,7 @@ from helpers.phantoms import meta_tensor, noise
 
 from bundle.inference.case_findings import CaseFindings
 from bundle.inference.case_record import CaseRecord, new_record, record_of_batch, record_of_data
+from bundle.inference.plausibility import Plausibility
 from bundle.io.input_checks import DimensionError
 
 
@@ -116,6 +118,20 @@ def test_findings_of_the_inferer_are_results_and_remarks() -> None:
     assert (content["voxels"], content["regions"]) == (7, [{"name": "left"}])
     assert content["remarks"] == ["a constant border was cropped", "right was not found"]
     assert findings.remarks == ["right was not found"]
+
+
+def test_flags_of_the_inferer_come_before_those_of_the_numbers() -> None:
+    class Judge(Plausibility):
+        def judge_numbers(self, result: Mapping[str, Any]) -> dict[str, Any]:
+            return {"z_scores": {}, "flags": ["margin is low"]}
+
+    flagged = CaseFindings(flags=["unlike the training images"])
+    judged = CaseRecord("a", findings=flagged, plausibility=Judge(None))
+    judged.complete({})
+    assert judged.to_json()["flags"] == ["unlike the training images", "margin is low"]
+    alone = CaseRecord("a", findings=flagged)
+    alone.complete({})
+    assert alone.to_json()["flags"] == ["unlike the training images"]
 
 
 def test_what_is_not_known_is_null_or_missing() -> None:

@@ -13,7 +13,7 @@ import pytest
 
 from bundle.inference import CaseRecord, Plausibility
 from bundle.inference.learn_plausibility import learn_plausibility
-from bundle.inference.plausibility import CROP, REGION, learn_distribution, read_reference
+from bundle.inference.plausibility import CROP, IMAGE, REGION, learn_distribution, read_reference
 from bundle.utils.errors import FileError
 
 
@@ -63,6 +63,16 @@ def test_crops_alone_give_the_distribution_of_crops(crops: Path, checkpoint: Pat
     assert read_reference(checkpoint).distributions == {CROP: learn_distribution(features(5))}
 
 
+def test_features_of_color_images_are_of_a_kind_of_their_own(tmp_path: Path, checkpoint: Path) -> None:
+    folder = tmp_path / "images"
+    measured = [{"channel_0": one, "channel_1": one * one} for one in (0.0, 1.0, 2.0, 3.0)]
+    for number, each in enumerate(measured):
+        write(folder, f"image{number}", {"plausibility": {"kind": IMAGE, "features": each}})
+    learn_plausibility([folder], checkpoint)
+    assert read_reference(checkpoint).distributions == {IMAGE: learn_distribution(measured)}
+    assert Plausibility(checkpoint).judge(IMAGE, {"channel_0": 99.0, "channel_1": 0.0})[1] is not None
+
+
 def test_regions_are_compared_with_regions_and_crops(
     crops: Path, heads: Path, checkpoint: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
@@ -71,7 +81,7 @@ def test_regions_are_compared_with_regions_and_crops(
     found = read_reference(checkpoint).distributions
     assert found[CROP] == learn_distribution(features(5))
     assert found[REGION] == learn_distribution([*features(5), *features(5, seed=1)])
-    assert "features learned from 5 crops and 5 regions" in caplog.text
+    assert "features learned from 5 crops, 5 regions and 0 images" in caplog.text
     distances = sorted(found[REGION].distance(each) for each in features(5, seed=1))
     assert f"distances of the regions: median {distances[2]:.1f}, greatest {distances[4]:.1f}" in caplog.text
 

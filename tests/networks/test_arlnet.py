@@ -212,3 +212,9 @@ def test_activation_normalization_and_dropout_can_be_named() -> None:
 def test_bad_option_is_refused_by_its_name(option: str, value: Any) -> None:
     with pytest.raises(ValueError, match=f"^{option} "):
         build(**{option: value})
+
+
+def test_the_text_null_of_a_command_line_stands_for_no_trunk_and_no_gates() -> None:
+    network = ARLNet(2, 3, 2, trunk="null", normalize="null", depth=14, width=0.0625)
+    assert isinstance(network.trunk, ResNetTrunk)
+    assert network.alphas() == []

@@ -138,3 +138,19 @@ def test_invalid_arguments_are_refused(options: dict[str, Any], message: str) ->
 def test_other_shapes_are_refused() -> None:
     with pytest.raises(ValueError, match=r"\(B, C, H, W\), got \(3, 5, 5\)"):
         ImageTilesInferer((64, 64))(torch.zeros(3, 5, 5), Contrast())
+
+
+def test_mirrored_scores_are_the_mean_over_all_mirrorings() -> None:
+    torch.manual_seed(0)
+    network, image = torch.nn.Conv2d(3, 2, 3, padding=1), torch.rand(2, 3, 32, 32)
+    mirrorings = ([], [2], [3], [2, 3])
+    with torch.no_grad():
+        expected = torch.stack([network(image.flip(axes)).flip(axes) for axes in mirrorings]).mean(0)
+        torch.testing.assert_close(ImageTilesInferer((32, 32), mirror_axes=[0, 1])(image, network), expected)
+        tiled = ImageTilesInferer((16, 16), tile_size=16, mirror_axes=[1])
+        torch.testing.assert_close(tiled(image, network).flip(3), tiled(image.flip(3), network))
+
+
+def test_an_image_has_two_axes_to_mirror() -> None:
+    with pytest.raises(ValueError, match=r"mirror_axes must be 0 for rows, 1 for columns or both, got \[2\]"):
+        ImageTilesInferer((32, 32), mirror_axes=[2])

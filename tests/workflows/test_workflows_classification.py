@@ -142,7 +142,8 @@ def test_weights_of_torchvision_go_into_the_trunk(dataset: Path, tmp_path: Path)
     source = ResNetTrunk(2, 3, depth=18, width=0.0625)
     torch.save(source.state_dict(), tmp_path / "resnet18.pth")
     options = {"dataset_dir": str(dataset), "output_dir": str(tmp_path), "pretrained": str(tmp_path / "resnet18.pth")}
-    network = make_classification("train", **options).parser.get_parsed_content("network")
+    shape = {"trunk": "null", "network_def#depth": 18, "network_def#width": 0.0625}
+    network = make_classification("train", **options, **shape).parser.get_parsed_content("network")
     assert isinstance(network, ARLNet)
     torch.testing.assert_close(network.trunk.conv1.weight, source.conv1.weight)
     torch.testing.assert_close(network.trunk.layer4[1].conv2.weight, source.layer4[1].conv2.weight)
@@ -276,20 +277,18 @@ def test_thresholds_and_temperature_are_those_of_the_metadata() -> None:
 
 def test_an_image_is_cut_and_evaluated_in_a_validation_as_in_an_inference() -> None:
     train, inference = (contract.read(f"lesion_classification/{workflow}.json") for workflow in ("train", "inference"))
-    assert train["validate"]["inferer"]["inferer"] == inference["inferer"]["inferer"]
+    crops = inference["inferer"]["inferer"]["inferer"]
+    assert train["validate"]["inferer"]["inferer"] == crops
     crop = next(step for step in train["train"]["random_transforms"] if step["_target_"].endswith("RandScaleCropd"))
-    assert (crop["spatial_size"], crop["scales"]) == (
-        inference["inferer"]["inferer"]["spatial_size"],
-        inference["inferer"]["inferer"]["scales"],
-    )
+    assert (crop["spatial_size"], crop["scales"]) == (crops["spatial_size"], crops["scales"])
     assert train["train"]["random_transforms"][-1] == inference["preprocessing"]["transforms"][-1]
 
 
-def test_the_committed_split_is_disjoint_and_has_like_shares() -> None:
-    split = read(contract.CONFIGS / "datasets" / "isic_classes_split.json")
-    folds = [[item for item in split["training"] if item["fold"] == fold] for fold in range(5)]
-    assert [len(fold) for fold in folds] == [39, 39, 38, 38, 38]
-    assert len({item["image"] for part in (*folds, split["test"]) for item in part}) == 240
-    for part in (*folds, split["test"]):
-        shares = [sum(item["classes"][name] for item in part) / len(part) for name in CLASSES]
-        assert shares == pytest.approx([1 / 3, 1 / 6], abs=0.025)
+def test_the_committed_split_is_that_of_the_challenge() -> None:
+    """Of 2000 images, 374 are melanomas and 254 keratoses; of 150, 30 and 42 (Codella et al., arXiv:1710.05006)."""
+    split = read(contract.CONFIGS / "datasets" / "isic2017_classes_split.json")
+    parts = [[item for item in split["training"] if item["fold"] == fold] for fold in (1, 0)]
+    assert [len(part) for part in parts] == [2000, 150]
+    assert not split["test"]
+    found = [[sum(item["classes"][name] for item in part) for name in CLASSES] for part in parts]
+    assert found == [[374, 254], [30, 42]]

@@ -14,7 +14,8 @@ from monai.utils import convert_to_dst_type
 from torch.nn import functional
 
 from bundle.grid.crop_border import restore_border
-from bundle.inference.windows import window_starts
+from bundle.inference.window_ensemble import Ensemble
+from bundle.inference.windows import subsets, window_starts
 from bundle.utils.parse_bool import parse_bool
 
 MIN_UNCERTAINTY = 0.05
@@ -44,9 +45,12 @@ class ImageTilesInferer(Inferer):
         context: use the scores of the complete image where they are confident; a text such as ``"false"`` is accepted.
         reach: radius of the dilation of the uncertainty in pixels at the input size of the network; in pixels of the
             file it should be less than half of the overlap of tiles, so that tiles show the border that they refine.
+        mirror_axes: axes of an image to mirror, 0 for rows and 1 for columns: scores are the mean over all mirrorings,
+            ``2 ** len(mirror_axes)`` forward passes.
 
     Raises:
-        ValueError: when a size is not positive, ``overlap`` is outside [0, 1), or ``reach`` is negative.
+        ValueError: when a size is not positive, ``overlap`` is outside [0, 1), ``reach`` is negative, or an axis is
+            neither 0 nor 1.
 
     Examples:
         >>> network = torch.nn.Conv2d(3, 1, kernel_size=3, padding=1)
@@ -63,6 +67,7 @@ class ImageTilesInferer(Inferer):
         sw_batch_size: int = 4,
         context: bool | str = True,
         reach: int = 4,
+        mirror_axes: Sequence[int] = (),
     ) -> None:
         super().__init__()
         self.roi_size = _sides("roi_size", roi_size)
@@ -71,7 +76,10 @@ class ImageTilesInferer(Inferer):
             raise ValueError(f"overlap must lie in [0, 1), got {overlap}.")
         if sw_batch_size < 1 or reach < 0:
             raise ValueError(f"sw_batch_size must be 1 or more and reach 0 or more, got {sw_batch_size} and {reach}.")
+        if not set(mirror_axes) <= {0, 1}:
+            raise ValueError(f"mirror_axes must be 0 for rows, 1 for columns or both, got {list(mirror_axes)}.")
         self.overlap, self.sw_batch_size, self.reach = overlap, sw_batch_size, reach
+        self.mirrorings = subsets([axis + 2 for axis in sorted(set(mirror_axes))])
         self.context = parse_bool("context", context)
 
     def __call__(
@@ -92,8 +100,10 @@ class ImageTilesInferer(Inferer):
             raise ValueError(f"images must have the shape (B, C, H, W), got {tuple(inputs.shape)}.")
         images = inputs.as_tensor() if isinstance(inputs, MetaTensor) else inputs
 
+        ensemble = Ensemble([network], self.mirrorings)
+
         def run(parts: torch.Tensor) -> torch.Tensor:
-            return network(parts, *args, **kwargs).detach().float()
+            return ensemble(parts, *args, **kwargs).float().clone()
 
         restored = [restore_border(self._scores(image[None], run)[0], inputs, i) for i, image in enumerate(images)]
         scores = torch.stack(restored)
