@@ -10,7 +10,8 @@ import nibabel as nib
 import numpy as np
 from monai.data import MetaTensor
 
-from bundle.io.input_checks import check_label, check_same_grid
+from bundle.io.input_checks import check_same_grid
+from bundle.io.label_classes import check_label
 from bundle.io.load_volume import LoadVolumed
 from bundle.utils.label_names import IGNORE, IGNORED
 

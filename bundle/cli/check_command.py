@@ -40,7 +40,7 @@ def run(args: argparse.Namespace) -> None:
     """Run the command; exit with 2 when there is a fault."""
     from bundle.check.check_options import check_levels, check_workers, parse_label_names
     from bundle.check.dataset_check import check_dataset
-    from bundle.inference.summary import EXIT_BAD_CASES
+    from bundle.inference.case_record import EXIT_BAD_CASES
 
     check_workers(args.workers)
     check_levels(args.levels)

@@ -38,7 +38,7 @@ def run(args: argparse.Namespace) -> None:
     from bundle.experiments.compare.comparison import compare
     from bundle.experiments.compare.comparison_options import parse_attention
     from bundle.experiments.experiment_options import parse_files, parse_overrides
-    from bundle.inference.summary import EXIT_BAD_CASES
+    from bundle.inference.case_record import EXIT_BAD_CASES
 
     content = compare(
         args.dataset_dir,

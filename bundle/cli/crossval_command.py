@@ -35,7 +35,7 @@ def run(args: argparse.Namespace) -> None:
     """Run the command; exit with 2 when a fold failed or a case was skipped."""
     from bundle.experiments.crossval.cross_validation import crossval
     from bundle.experiments.experiment_options import parse_files, parse_overrides
-    from bundle.inference.summary import EXIT_BAD_CASES
+    from bundle.inference.case_record import EXIT_BAD_CASES
 
     files = {name: getattr(args, name) for name in ("config_file", "evaluation_file", "inference_file")}
     content = crossval(

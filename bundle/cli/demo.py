@@ -76,7 +76,7 @@ def segment(image: Path, output_dir: Path) -> dict[str, Any]:
         DemoError: if the image was skipped.
         subprocess.CalledProcessError: if the inference fails.
     """
-    from bundle.inference.summary import EXIT_BAD_CASES
+    from bundle.inference.case_record import EXIT_BAD_CASES
 
     config = Path(ROOT, "configs", "inference.json")
     command = [sys.executable, "-W", "ignore", "-m", "monai.bundle", "run", "--config_file", str(config)]

@@ -74,7 +74,7 @@ def report_datalist(content: dict[str, Any], path: str | Path) -> None:
     logger.info("%s: %d training cases, %d test cases", path, len(content["training"]), len(content.get("test", [])))
     skipped = content.get("skipped", [])
     if skipped:
-        from bundle.inference.summary import EXIT_BAD_CASES
+        from bundle.inference.case_record import EXIT_BAD_CASES
 
         for case in skipped:
             logger.error("skipped: %s", case["message"])

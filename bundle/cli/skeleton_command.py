@@ -24,7 +24,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(args: argparse.Namespace) -> None:
     """Run the command; exit with 2 when cases were skipped."""
     from bundle.data.datalist import load_datalist
-    from bundle.inference.summary import EXIT_BAD_CASES
+    from bundle.inference.case_record import EXIT_BAD_CASES
     from bundle.tasks.spine.discs.skeleton import SkeletonPrior
     from bundle.utils.errors import BundleError
 

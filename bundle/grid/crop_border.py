@@ -14,13 +14,10 @@ from monai.transforms import Crop, InvertibleTransform, MapTransform
 from bundle.utils.image_remarks import add_remarks
 from bundle.utils.parse_bool import parse_bool
 
-from .constant_border import content_box
+from .constant_border import box_on_file, content_box, cropped_remark
 
 CONTENT = "content"
 """Key in the metadata: for every axis of the file the start, the stop and the size of the axis."""
-
-ROUNDING = 1e-3
-"""Largest error of an affine between two orientations of the same grid, in voxels."""
 
 OUTSIDE = -1000.0
 """Score of a structure in the border: its probability is 0, by sigmoid or softmax."""
@@ -70,14 +67,14 @@ class CropConstantBorderd(MapTransform, InvertibleTransform):
         image = d[self.source_key]
         box = content_box(image.as_tensor())
         content = _content(box, image)
-        cropped = 1 - np.prod([part.stop - part.start for part in box]) / np.prod(image.shape[1:])
+        remarks = cropped_remark(box, image.shape[1:])
         for key in self.key_iterator(d):
             d[key] = self.crop(d[key], box)
             d[key].meta[CONTENT] = content
-            if cropped:
+            if remarks:
                 d[key] = d[key].clone()
-        if cropped:
-            add_remarks(d[self.source_key], [f"a constant border, {cropped:.1%} of the image, was cropped"])
+        if remarks:
+            add_remarks(d[self.source_key], remarks)
         return d
 
     def inverse(self, data: Mapping[Hashable, Any]) -> dict[Hashable, Any]:
@@ -126,15 +123,9 @@ def restore_border(scores: torch.Tensor, image: Any, index: int = 0) -> torch.Te
 
 def _content(box: tuple[slice, ...], image: MetaTensor) -> np.ndarray:
     """Return the ranges ``(dims, 3)`` of a box of an image on the axes of its file: start, stop and size."""
-    dims = len(box)
-    ends = np.array([[part.start, part.stop - 1] for part in box]).T
-    size = np.array(image.shape[1:])
+    matrix = np.eye(len(box) + 1)
     if "original_affine" in image.meta:
         before, after = (np.asarray(matrix, dtype=float) for matrix in (image.meta["original_affine"], image.affine))
         matrix = np.linalg.solve(before, after)
-        turn = matrix[:dims, :dims].round()
-        if np.abs(matrix[:dims, :dims] - turn).max() * size.max() > ROUNDING:
-            raise ValueError("CropConstantBorderd must be used before resampling, on the grid of the file.")
-        ends = (ends @ turn.T + matrix[:dims, -1]).round().astype(int)
-        size = np.abs(turn @ size).astype(int)
-    return np.stack([ends.min(0), ends.max(0) + 1, size], axis=1)
+    ranges, size = box_on_file(box, image.shape[1:], matrix)
+    return np.array([[part.start, part.stop, count] for part, count in zip(ranges, size, strict=True)])

@@ -13,8 +13,7 @@ from typing import Protocol
 import numpy as np
 import torch
 
-SNAP = 1e-5
-"""Positions this near to a voxel, in voxels, are taken to lie on it."""
+from .axis_places import SNAP, axis_places
 
 Corners = list[tuple[torch.Tensor, torch.Tensor]]
 """For every source axis, of a list of output voxels, the source voxel below and the share of the one above."""
@@ -69,7 +68,7 @@ class AlignedGrid:
         self.order = [axis, *sorted(others, key=lambda other: -target.stride(other + 1))]
         self.target = target
         self.shape = [shape[other] for other in self.order]
-        self.axes = [_Axis(positions[other].to(target.device), shape[other]) for other in self.order]
+        self.axes = [_Axis(positions[other], shape[other], target.device) for other in self.order]
         self.blends = [place.blends for place in self.axes]
         box = target.permute(0, *(other + 1 for other in self.order))
         for number, place in enumerate(self.axes):
@@ -88,17 +87,10 @@ class AlignedGrid:
 class _Axis:
     """Where output voxels lie along one source axis: behind ``low``, at ``share`` of the way to the next voxel."""
 
-    def __init__(self, positions: torch.Tensor, count: int) -> None:
-        near = positions.round()
-        positions = torch.where((positions - near).abs() < SNAP, near, positions)
-        inside = ((positions > -1) & (positions < count)).nonzero()[:, 0]
-        self.first = int(inside[0]) if len(inside) else 0
-        clamped = positions[inside].clamp(0, count - 1)
-        self.low = clamped.floor().long()
-        self.blends = bool((clamped != self.low).any())
-        if self.blends:
-            self.low.clamp_(max=count - 2)
-        self.share = (clamped - self.low).float()
+    def __init__(self, positions: torch.Tensor, count: int, device: torch.device) -> None:
+        places = axis_places(positions.cpu().numpy(), count)
+        self.first, self.blends = places.first, places.blends
+        self.low, self.share = (torch.as_tensor(values, device=device) for values in (places.low, places.share))
 
     def part(self, begin: int, count: int, origin: int) -> _Axis:
         """Return ``count`` of the output voxels, with source voxels counted from ``origin``."""

@@ -13,12 +13,10 @@ from monai.data.utils import to_affine_nd
 from monai.transforms import Invertd, InvertibleTransform, MapTransform
 from monai.utils import ensure_tuple_rep
 
+from .axis_places import aligned_axes
 from .corner_rule import MAPS, ConfidenceMap, SlabLabels, label_dtype
 from .crop_border import content_of
 from .grids import AlignedGrid, Grid, ObliqueGrid
-
-MISALIGNED = 1e-3
-"""Axes count as aligned when their ends are off by less than this many voxels."""
 
 
 class LabelMapAssembler:
@@ -212,20 +210,11 @@ def _affine(value: Any, dims: int) -> np.ndarray:
 
 def _grid(matrix: np.ndarray, shape: Sequence[int], target: torch.Tensor, axis: int) -> Grid:
     """Return where the voxels of ``target`` lie on a grid of ``shape``, by ``matrix``."""
-    dims = len(shape)
-    order = [int(row) for row in np.abs(matrix[:dims, :dims]).argmax(0)]
-    size = target.shape[1:]
-    rest = np.abs(matrix[:dims, :dims]) * (np.array(size) - 1)
-    rest[order, range(dims)] = 0
-    if sorted(order) != list(range(dims)) or rest.max() > MISALIGNED:
-        return ObliqueGrid(matrix[:dims], shape, target, axis=axis)
-    columns = [order.index(row) for row in range(dims)]
-    steps = [torch.arange(size[column], dtype=torch.float64) for column in columns]
-    positions = [
-        step * matrix[row, column] + matrix[row, dims]
-        for row, (column, step) in enumerate(zip(columns, steps, strict=True))
-    ]
-    return AlignedGrid(positions, shape, target.permute(0, *(column + 1 for column in columns)), axis=axis)
+    axes = aligned_axes(matrix, target.shape[1:])
+    if axes is None:
+        return ObliqueGrid(matrix[: len(shape)], shape, target, axis=axis)
+    places = [torch.as_tensor(each) for each in axes.positions]
+    return AlignedGrid(places, shape, target.permute(0, *(column + 1 for column in axes.columns)), axis=axis)
 
 
 def _lies_on_original_grid(result: MetaTensor, image: MetaTensor) -> bool:

@@ -14,17 +14,14 @@ from monai.utils import ensure_tuple_rep
 from torch.nn import functional
 
 from bundle.utils.check_choice import check_choice
-from bundle.utils.lengths import is_below, rounded
 
 from .corner_rule import interpolated_labels
+from .resampled_grid import block_positions, block_sizes, positions, resampled_grid
 
 Interpolation = Literal["linear", "nearest"]
 
 CHUNK = 16
 """Slices per step, so that temporaries stay small compared with the volume."""
-
-SAME_GRID = 0.05
-"""An axis whose last voxel would move by less than this many voxels is left as it is."""
 
 
 class ResampleSpacingd(MapTransform, InvertibleTransform):
@@ -86,7 +83,7 @@ class ResampleSpacingd(MapTransform, InvertibleTransform):
         d = dict(data)
         for key in self.key_iterator(d):
             info = self.pop_transform(d[key])["extra_info"]
-            sources = [_positions(n, 1 / s) for n, s in zip(info["size"], info["scale"], strict=True)]
+            sources = [torch.as_tensor(positions(n, 1 / s)) for n, s in zip(info["size"], info["scale"], strict=True)]
             values = d[key].as_tensor()
             if values.is_floating_point() and values.shape[0] > 1:
                 restored = interpolated_labels(values, sources)
@@ -98,17 +95,14 @@ class ResampleSpacingd(MapTransform, InvertibleTransform):
     def _forward(self, image: MetaTensor, mode: str) -> MetaTensor:
         affine = np.asarray(image.affine, dtype=float)
         size = list(image.shape[1:])
-        spacing = np.linalg.norm(affine[:3, :3], axis=0)
-        scale = np.array([1.0 if new is None else new / old for new, old in zip(self.pixdim, spacing, strict=True)])
-        scale[is_below(np.abs(scale - 1) * (np.array(size) - 1), SAME_GRID)] = 1.0
-        new_size = [rounded((n - 1) / s) + 1 for n, s in zip(size, scale, strict=True)]
-        sources = [_positions(n, s) for n, s in zip(new_size, scale, strict=True)]
+        grid = resampled_grid(size, affine, self.pixdim)
+        sources = [torch.as_tensor(source) for source in grid.sources]
         values = image.as_tensor()
         if self.antialias and mode == "linear":
-            values, sources = _average_blocks(values, sources, scale)
+            values, sources = _average_blocks(values, sources, grid.scale)
         values = _interpolate(values, sources, nearest=mode == "nearest")
-        result = _with_affine(values, image, affine @ np.diag([*scale, 1.0]))
-        extra = {"size": size, "scale": scale.tolist(), "affine": affine.tolist()}
+        result = _with_affine(values, image, grid.affine)
+        extra = {"size": size, "scale": grid.scale.tolist(), "affine": affine.tolist()}
         self.push_transform(result, orig_size=tuple(size), extra_info=extra)
         return result
 
@@ -119,19 +113,15 @@ def _with_affine(values: torch.Tensor, source: MetaTensor, affine: np.ndarray) -
     return result
 
 
-def _positions(count: int, step: float) -> torch.Tensor:
-    return torch.arange(count, dtype=torch.float64) * step
-
-
 def _average_blocks(
     values: torch.Tensor, sources: Sequence[torch.Tensor], scale: np.ndarray
 ) -> tuple[torch.Tensor, list[torch.Tensor]]:
     """Return the means of blocks of as many voxels as fit into a new one, and ``sources`` in units of blocks."""
-    blocks = [min(max(int(step + SAME_GRID), 1), n) for step, n in zip(scale, values.shape[1:], strict=True)]
+    blocks = block_sizes(scale, values.shape[1:])
     if max(blocks) == 1:
         return values, list(sources)
     means = functional.avg_pool3d(values.to(torch.promote_types(values.dtype, torch.float32)), blocks)
-    return means, [(source - (size - 1) / 2) / size for source, size in zip(sources, blocks, strict=True)]
+    return means, [torch.as_tensor(source) for source in block_positions([each.numpy() for each in sources], blocks)]
 
 
 def _interpolate(values: torch.Tensor, sources: Sequence[torch.Tensor], *, nearest: bool) -> torch.Tensor:

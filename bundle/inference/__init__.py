@@ -17,8 +17,9 @@ from .plausibility import Plausibility
 from .prefetch import PrefetchLoader
 from .prepare_crop import PrepareCropd
 from .region_finder import Region, RegionFinder, load_finder
-from .region_inferer import ImplausibleResultError, NothingFoundError, RegionInferer
-from .require_crop import NotACropError, RequireCropd
+from .region_inferer import RegionInferer
+from .require_crop import RequireCropd
+from .result_errors import ImplausibleResultError, NotACropError, NothingFoundError
 from .result_features import FeatureAssembler
 from .save_in_background import SaveInBackgroundd
 from .save_segmentation import SaveSegmentationd

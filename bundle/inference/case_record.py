@@ -13,7 +13,7 @@ from typing import Any, Literal
 from bundle.io.volume_files import files_of, stem_of
 from bundle.utils.digests import sha256_of_file
 from bundle.utils.errors import FileError
-from bundle.utils.versions import versions
+from bundle.utils.versions import PACKAGES, versions
 
 from .case_findings import CaseFindings
 from .plausibility import Plausibility
@@ -22,6 +22,9 @@ logger = logging.getLogger(__name__)
 
 RECORD = "record"
 """Key of the record in the item of a dataset, in a batch, and in the data of a postprocessing transform."""
+
+EXIT_BAD_CASES = 2
+"""Exit status of a run that skipped cases."""
 
 Status = Literal["loaded", "completed", "completed earlier", "failed"]
 
@@ -44,6 +47,7 @@ class CaseRecord:
         findings: what the inferer knows of the result, see :class:`bundle.inference.RegionInferer`.
         identifiers: DICOM identifiers or BIDS entities, see :func:`bundle.io.identifiers.identifiers_of`.
         plausibility: judges the numbers of the result; None for nothing.
+        packages: packages whose versions the JSON has.
         error: class of the error of a failed case.
         message: what failed.
         results: JSON of a completed case.
@@ -65,6 +69,7 @@ class CaseRecord:
     findings: CaseFindings | None = None
     identifiers: dict[str, str] = field(default_factory=dict)
     plausibility: Plausibility | None = field(default=None, repr=False)
+    packages: Sequence[str] = PACKAGES
     error: str = ""
     message: str = ""
     results: dict[str, Any] = field(default_factory=dict)
@@ -114,7 +119,7 @@ class CaseRecord:
             "remarks": self.remarks,
             "seconds": None if self.started is None else round(time.perf_counter() - self.started, 3),
             "checkpoint": _describe_checkpoint(checkpoint),
-            "versions": versions(),
+            "versions": versions(self.packages),
             **{name: value for name, value in optional.items() if value is not None},
         }
         self.status = "completed"
@@ -160,6 +165,33 @@ def record_of_data(data: Mapping[Hashable, Any], image_key: str) -> CaseRecord:
     remarks = [remark for remark in str(meta.get("remarks", "")).split("; ") if remark]
     record.remarks += [remark for remark in remarks if remark not in record.remarks]
     return record
+
+
+def summarize(
+    records: Sequence[CaseRecord],
+    *,
+    metrics: Mapping[str, Any],
+    seconds: float,
+    review: Mapping[str, Any] | None = None,
+    stopped: bool = False,
+) -> dict[str, Any]:
+    """Return the content of ``summary.json``.
+
+    Args:
+        records: records of all cases of the run.
+        metrics: metrics of the run.
+        seconds: time that it took.
+        review: ratings by which cases were left out; None for none.
+        stopped: whether it was interrupted.
+    """
+    return {
+        "cases": [record.to_json() for record in records if record.is_completed],
+        "failures": [record.to_json() for record in records if record.status == "failed"],
+        "metrics": {name: float(value) for name, value in metrics.items()},
+        "seconds": round(seconds, 3),
+        **({} if review is None else {"review": review}),
+        **({"stopped": True} if stopped else {}),
+    }
 
 
 def _name_of(source: str) -> str:

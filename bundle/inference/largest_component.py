@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import numpy as np
-from scipy import ndimage
+
+from bundle.utils.components import find_components
 
 
 def largest_component(mask: np.ndarray) -> np.ndarray:
@@ -15,5 +16,5 @@ def largest_component(mask: np.ndarray) -> np.ndarray:
         >>> largest_component(np.array([True, False, True, True])).tolist()
         [False, False, True, True]
     """
-    components, count = ndimage.label(mask)
-    return components == np.bincount(components.ravel())[1:].argmax() + 1 if count else mask
+    components = find_components(mask)
+    return components.mask(int(components.sizes.argmax())) if len(components.sizes) else mask

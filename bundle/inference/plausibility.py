@@ -108,7 +108,21 @@ class Plausibility:
         self.limit = _parse_limit("plausible_distance", limit)
         self.flag_limit = _parse_limit("flag_limit", flag_limit)
         check_path_options(checkpoint=checkpoint)
-        reference = read_reference(Path(checkpoint)) if checkpoint else Reference()
+        self._know(read_reference(Path(checkpoint)) if checkpoint else Reference())
+
+    @classmethod
+    def of_content(cls, content: Mapping[str, Any] | None, **limits: Any) -> Plausibility:
+        """Return what judges by the content of the file of a checkpoint; None judges nothing.
+
+        Args:
+            content: the JSON.
+            limits: ``limit`` and ``flag_limit``.
+        """
+        found = cls(None, **limits)
+        found._know(_parse_reference(content) if content else Reference())
+        return found
+
+    def _know(self, reference: Reference) -> None:
         self.distributions, self.ranges, self.quality = reference.distributions, reference.ranges, reference.quality
 
     def is_known(self, kind: str) -> bool:
@@ -256,18 +270,21 @@ def read_reference(checkpoint: Path) -> Reference:
         return Reference()
     try:
         content: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
-        weights = content["weights"]
-        found = Reference(
-            {name: FeatureDistribution(**values) for name, values in content["distributions"].items()},
-            {
-                name: {number: NumberRange(**values) for number, values in numbers.items()}
-                for name, numbers in content.get("numbers", {}).items()
-            },
-            {name: QualityEstimate(**values) for name, values in content.get("quality", {}).items()},
-        )
+        weights, found = content["weights"], _parse_reference(content)
     except (ValueError, KeyError, TypeError, AttributeError) as error:
         raise FileError(path, "is damaged", "write it again by python -m bundle plausibility, or remove it") from error
     if weights != sha256_of_file(checkpoint):
         logger.warning("%s belongs to other weights than %s and is not used", path, checkpoint)
         return Reference()
     return found
+
+
+def _parse_reference(content: Mapping[str, Any]) -> Reference:
+    return Reference(
+        {name: FeatureDistribution(**values) for name, values in content["distributions"].items()},
+        {
+            name: {number: NumberRange(**values) for number, values in numbers.items()}
+            for name, numbers in content.get("numbers", {}).items()
+        },
+        {name: QualityEstimate(**values) for name, values in content.get("quality", {}).items()},
+    )

@@ -11,7 +11,6 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
-from scipy.stats import rankdata
 
 PENALTIES = np.logspace(-1, 3, 9)
 """Penalties of the regression; the one with the least leave-one-out error is taken."""
@@ -106,6 +105,8 @@ def _leave_one_out(values: np.ndarray, target: np.ndarray, penalty: float) -> tu
 
 def rank_correlation(one: Sequence[float] | np.ndarray, other: Sequence[float] | np.ndarray) -> float:
     """Return Spearman's rank correlation, 0 where one of both is constant."""
+    from scipy.stats import rankdata
+
     ranks = [rankdata(values) for values in (one, other)]
     if min(float(values.std()) for values in ranks) == 0:
         return 0.0

@@ -15,7 +15,6 @@ from monai.inferers import Inferer
 from monai.transforms import SpatialCrop
 
 from bundle.grid.corner_rule import label_dtype
-from bundle.io.input_checks import BadInputError
 from bundle.utils.label_names import structures_of
 from bundle.utils.parse_null import parse_null
 
@@ -24,20 +23,13 @@ from .largest_component import largest_component
 from .plausibility import CROP, NOTHING_LABELED, REGION, Plausibility
 from .prepare_crop import SEARCHED
 from .region_finder import Region, RegionFinder, region_box
+from .result_errors import ImplausibleResultError, NothingFoundError, implausible_crop
 from .result_features import FeatureAssembler
 from .slab import Assembler
 from .window_ensemble import Network
 from .windows import windowed_inferer
 
 logger = logging.getLogger(__name__)
-
-
-class NothingFoundError(BadInputError):
-    """An image in which no region was found."""
-
-
-class ImplausibleResultError(BadInputError):
-    """An image whose result is not plausible, so that no label map is written."""
 
 
 class RegionInferer(Inferer):
@@ -118,12 +110,7 @@ class RegionInferer(Inferer):
         self.findings.results |= {"plausibility": entry} if entry else {}
         if problem:
             self.findings.results |= _geometry(inputs)
-            raise ImplausibleResultError(
-                _file_of(inputs),
-                f"the result is not plausible ({problem})",
-                "check that the image shows the structures, its orientation and its voxel size; "
-                "plausible_distance sets the limit",
-            )
+            raise implausible_crop(_file_of(inputs), problem)
         return labels
 
     def _segment_regions(

@@ -8,14 +8,9 @@ from typing import Any
 
 from monai.transforms import Transform
 
-from bundle.io.input_checks import BadInputError
-
 from .plausibility import REGION, Plausibility
 from .region_finder import extent_mm
-
-
-class NotACropError(BadInputError):
-    """An image that is larger than the crops of one region for which the weights are meant."""
+from .result_errors import not_a_crop
 
 
 class RequireCropd(Transform):
@@ -41,14 +36,6 @@ class RequireCropd(Transform):
         """
         sizes = extent_mm(data["image"])
         if self.enabled and any(size > limit for size, limit in zip(sizes, self.largest_crop_mm, strict=True)):
-            raise NotACropError(
-                data["image"].meta["filename_or_obj"],
-                f"has a size of {_size(sizes)} mm, and the weights segment crops of one region of at most "
-                f"{_size(self.largest_crop_mm)} mm",
-                "cut the image around the region; inference.json finds the regions of larger images",
-            )
+            remedy = "cut the image around the region; inference.json finds the regions of larger images"
+            raise not_a_crop(data["image"].meta["filename_or_obj"], sizes, self.largest_crop_mm, remedy=remedy)
         return data
-
-
-def _size(sizes: Sequence[float]) -> str:
-    return " x ".join(f"{size:.0f}" for size in sizes)

@@ -24,8 +24,7 @@ from bundle.visualize.overlay import Overlay
 from .background_writer import BackgroundWriter, run_or_submit
 from .case_findings import LabelNames, flat_names
 from .case_record import RECORD, CaseRecord, record_of_data
-from .label_components import measure_components
-from .label_volumes import Measured, compare_regions, measure_volumes
+from .describe_segmentation import describe_segmentation
 
 
 class SaveSegmentationd(MapTransform):
@@ -149,32 +148,10 @@ class SaveSegmentationd(MapTransform):
         if overlay is not None:
             files.append(self.output_dir / f"{record.case}_overlay.png")
             overlay.save(files[-1])
-        measured = self._measure(record, labels, float(np.prod(spacing)), names, maps)
-        results = {
-            "output": str(target),
-            "shape": list(labels.shape),
-            "spacing_mm": [round(float(size), 6) for size in spacing],
-            "labels": measured,
-            **(compare_regions(measured, groups) if "" not in groups else {}),
-        }
+        numbers = {} if record.findings is None else record.findings.numbers
+        results = describe_segmentation(labels, spacing, groups, output=target, numbers=numbers, maps=maps)
         record.complete(results, files=files, checkpoint=self.checkpoint)
         write_json(self.output_dir / f"{record.case}.json", record.to_json())
-
-    def _measure(
-        self,
-        record: CaseRecord,
-        labels: np.ndarray,
-        voxel_mm3: float,
-        names: Mapping[str, int],
-        maps: Mapping[str, np.ndarray],
-    ) -> Measured:
-        """Return volume, components and confidence of every structure."""
-        components = measure_components(labels, voxel_mm3, names)
-        confidence = {} if record.findings is None else record.findings.numbers
-        return {
-            name: {**entry, **components[name], **confidence.get(name, {})}
-            for name, entry in measure_volumes(labels, voxel_mm3, names, maps).items()
-        }
 
 
 def _array(values: torch.Tensor, dtype: Any) -> np.ndarray:

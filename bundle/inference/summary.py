@@ -16,12 +16,9 @@ from bundle.utils.errors import BundleError
 from bundle.utils.path_options import check_path_options
 from bundle.utils.write_json import write_json
 
-from .case_record import CaseRecord
+from .case_record import EXIT_BAD_CASES, CaseRecord, summarize
 
 logger = logging.getLogger(__name__)
-
-EXIT_BAD_CASES = 2
-"""Exit status of a run that skipped cases."""
 
 
 class RunSummary:
@@ -106,7 +103,6 @@ class RunSummary:
     def _write(self, engine: Workflow, stopped: bool = False) -> None:
         for source in self.sources:
             getattr(source, "finish", lambda: None)()
-        completed = [record for record in self.records if record.is_completed]
         for record in self.failures:
             logger.error("skipped: %s", record.message)
         self._running = False
@@ -116,15 +112,11 @@ class RunSummary:
             if record.findings is not None:
                 write_json(self.output_dir / f"{record.case}.json", record.to_json())
         path = self.output_dir / "summary.json"
-        content: dict[str, Any] = {
-            "cases": [record.to_json() for record in completed],
-            "failures": [record.to_json() for record in self.failures],
-            "metrics": {name: float(value) for name, value in engine.state.metrics.items()},
-            "seconds": round(time.perf_counter() - self.started, 3),
-            **({} if self.review is None or self.review.qc is None else {"review": self.review.to_json()}),
-            **({"stopped": True} if stopped else {}),
-        }
-        write_json(path, content)
+        seconds = time.perf_counter() - self.started
+        review = None if self.review is None or self.review.qc is None else self.review.to_json()
+        metrics = engine.state.metrics
+        write_json(path, summarize(self.records, metrics=metrics, seconds=seconds, review=review, stopped=stopped))
+        completed = [record for record in self.records if record.is_completed]
         earlier = sum(record.status == "completed earlier" for record in completed)
         counts = f"{len(completed)} cases completed, " if completed else ""
         counts += f"{earlier} of them earlier, " if earlier else ""

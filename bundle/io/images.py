@@ -174,6 +174,13 @@ def read_gray_levels(file: str | Path) -> np.ndarray:
     return _gray_levels(file, _open(file))
 
 
+def color_values(pixels: np.ndarray) -> np.ndarray:
+    """Return pixels ``(H, W, 3)``, uint8 or uint16, as values from 0 to 1 with the channels first, float32."""
+    values = np.moveaxis(pixels, -1, 0).astype(np.float32, order="C")
+    values *= np.float32(1 / np.iinfo(pixels.dtype).max)
+    return values
+
+
 def upright_size(file: str | Path) -> tuple[int, int]:
     """Return height and width of the upright image, without reading its pixels.
 

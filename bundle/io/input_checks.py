@@ -6,32 +6,28 @@ and MONAI mend some of these faults silently.
 
 from __future__ import annotations
 
-from collections.abc import Collection, Sequence
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import nibabel as nib
 import numpy as np
-import torch
-from monai.data import MetaTensor
 from nibabel.openers import ImageOpener
 
 from bundle.utils.errors import FileError
 from bundle.utils.lengths import is_above, is_at_most, is_below
 
-from .label_rounding import describe_values
 from .length_units import nifti_unit
 from .volume_files import is_dicom
+
+if TYPE_CHECKING:
+    from monai.data import MetaTensor
 
 MAX_SHEAR = 1e-3
 """Largest cosine between two axes of an affine that still counts as orthogonal (ITK's order of tolerance)."""
 
 MAX_SHIFT = 0.1
 """Largest distance of two grids, at any corner and in voxels, that still counts as the same grid."""
-
-
-NO_FRACTIONS = "take the label from before it was resampled, or resample it with nearest neighbor"
-"""What to do about a label map with fractions."""
 
 
 class BadInputError(FileError):
@@ -153,8 +149,8 @@ def check_presence(file: str | Path) -> None:
         raise UnreadableFileError(file, "is empty", "copy or export it again")
 
 
-def check_voxels(file: str | Path, image: torch.Tensor) -> list[str]:
-    """Check that all voxels of a loaded image ``(C, D, H, W)`` are finite.
+def check_voxels(file: str | Path, image: Any) -> list[str]:
+    """Check that all voxels of a loaded image ``(C, D, H, W)``, an array or a tensor in main memory, are finite.
 
     Returns:
         Remarks on suspicious voxels, as sentences for the user.
@@ -162,34 +158,15 @@ def check_voxels(file: str | Path, image: torch.Tensor) -> list[str]:
     Raises:
         NonFiniteVoxelsError: with the number of voxels that are NaN or infinite.
     """
-    bad = sum(int((~torch.isfinite(slab)).sum()) for slab in image.split(16, dim=1))
+    voxels = np.asarray(image)
+    bad = sum(int((~np.isfinite(voxels[:, start : start + 16])).sum()) for start in range(0, voxels.shape[1], 16))
     if bad:
         raise NonFiniteVoxelsError(
             file,
-            f"{bad} of {image.numel()} voxels are NaN or infinite",
+            f"{bad} of {voxels.size} voxels are NaN or infinite",
             "replace them, e.g. by 0, and save the file again",
         )
-    return ["all voxels have the same value"] if image.amin() == image.amax() else []
-
-
-def check_label(
-    file: str | Path, label: torch.Tensor, classes: Collection[int], *, ignored: Collection[int] = ()
-) -> None:
-    """Check that a loaded label map holds no value but those of ``classes`` and of ignored voxels, ``ignored``.
-
-    Raises:
-        LabelValuesError: with the values that are none.
-    """
-    foreign = sorted(set(torch.unique(label).tolist()) - {float(value) for value in (*classes, *ignored)})
-    if foreign:
-        shown, has_fractions = describe_values(label.new_tensor(foreign))
-        if has_fractions:
-            raise LabelValuesError(file, f"holds the values {shown}, and fractions are no labels", NO_FRACTIONS)
-        raise LabelValuesError(
-            file,
-            f"holds the values {shown}, which are none of the classes {sorted(classes)}",
-            "map them to the classes, or set label_names to the classes of this dataset",
-        )
+    return ["all voxels have the same value"] if voxels.min() == voxels.max() else []
 
 
 def check_same_grid(

@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from pathlib import Path
 
 import torch
 from monai.data import MetaTensor
 
-from .input_checks import NO_FRACTIONS, LabelValuesError
+from .input_checks import LabelValuesError
 from .label_rounding import describe_values
 from .label_tables import HIGHEST, LabelValues, others_are_background, value_map
+
+NO_FRACTIONS = "take the label from before it was resampled, or resample it with nearest neighbor"
+"""What to do about a label map with fractions."""
 
 
 class LabelMap:
@@ -66,4 +69,24 @@ class LabelMap:
             file,
             f"holds the values {shown}, which label_values give to no structure",
             'add them to one, or let "background" be "others" there',
+        )
+
+
+def check_label(
+    file: str | Path, label: torch.Tensor, classes: Collection[int], *, ignored: Collection[int] = ()
+) -> None:
+    """Check that a loaded label map holds no value but those of ``classes`` and of ignored voxels, ``ignored``.
+
+    Raises:
+        LabelValuesError: with the values that are none.
+    """
+    foreign = sorted(set(torch.unique(label).tolist()) - {float(value) for value in (*classes, *ignored)})
+    if foreign:
+        shown, has_fractions = describe_values(label.new_tensor(foreign))
+        if has_fractions:
+            raise LabelValuesError(file, f"holds the values {shown}, and fractions are no labels", NO_FRACTIONS)
+        raise LabelValuesError(
+            file,
+            f"holds the values {shown}, which are none of the classes {sorted(classes)}",
+            "map them to the classes, or set label_names to the classes of this dataset",
         )

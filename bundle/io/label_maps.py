@@ -10,7 +10,6 @@ from typing import Any
 import nibabel as nib
 import numpy as np
 
-from bundle import __version__
 from bundle.utils.atomic_write import atomic_write
 
 from .dicom import Series, open_series
@@ -18,6 +17,7 @@ from .dicom_seg import write_dicom_seg
 from .input_checks import GridMismatchError, grid_distance
 from .itk import itk_grid, write_itk
 from .length_units import nifti_affine
+from .nifti_labels import nifti_labels
 from .output_formats import ENDINGS, check_output_format
 from .rtstruct import write_rtstruct
 from .volume_files import kind_of
@@ -66,7 +66,7 @@ def save_label_map(
         check_output_format(source, series, dicom_format)
     with atomic_write(target) as file:
         if target.name.endswith(ENDINGS["nii.gz"]):
-            nib.save(_nifti(labels, grid, reference), file)
+            nib.save(nifti_labels(labels, grid, reference), file)
         elif is_dicom_object:
             DICOM_WRITERS[dicom_format](labels, file, series, label_names or {})
         else:
@@ -89,20 +89,3 @@ def _open_source(source: str | Path) -> tuple[tuple[int, ...], np.ndarray, Serie
         series = open_series(source)
         return series.shape, series.affine, series, None
     return *itk_grid(source), None, None
-
-
-def _nifti(labels: np.ndarray, affine: np.ndarray, reference: Any) -> nib.Nifti1Image:
-    """Return a NIfTI image with the geometry of the NIfTI image ``reference`` or, where it is None, with ``affine``."""
-    if reference is None:
-        image = nib.Nifti1Image(labels, None)
-        image.header.set_sform(affine, code="scanner")
-        image.header.set_qform(affine, code="scanner")
-        image.header.set_xyzt_units("mm")
-        image.header["descrip"] = f"keyslice {__version__}".encode()
-        return image
-    header = reference.header.copy()
-    header.set_data_dtype(labels.dtype)
-    header.set_slope_inter(1, 0)
-    header["cal_max"] = header["cal_min"] = 0
-    header["descrip"] = f"keyslice {__version__}".encode()
-    return type(reference)(labels, None, header)

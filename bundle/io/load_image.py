@@ -18,7 +18,7 @@ from PIL import Image
 from bundle.utils.label_names import ignored_value
 from bundle.utils.parse_bool import parse_bool
 
-from .images import StoredImage, orientation_conflict, read_image, read_mask
+from .images import StoredImage, color_values, orientation_conflict, read_image, read_mask
 from .input_checks import GridMismatchError
 
 logger = logging.getLogger(__name__)
@@ -133,8 +133,7 @@ def _without_ignored(
 def _tensor(file: str | Path, image: StoredImage) -> MetaTensor:
     pixels = image.pixels
     if pixels.ndim == 3:
-        scale = 1 / np.iinfo(pixels.dtype).max
-        values = torch.as_tensor(np.moveaxis(pixels, -1, 0).astype(np.float32, order="C")).mul_(scale)
+        values = torch.as_tensor(color_values(pixels))
     else:
         values = torch.as_tensor(pixels[None].astype(np.float32))
     meta = {

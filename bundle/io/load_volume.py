@@ -25,13 +25,12 @@ from .input_checks import (
     ChannelsError,
     UnreadableFileError,
     check_header,
-    check_label,
     check_presence,
     check_same_grid,
     check_voxels,
 )
 from .itk import last_line, open_itk, read_itk
-from .label_classes import LabelMap
+from .label_classes import LabelMap, check_label
 from .label_rounding import round_labels
 from .label_tables import LabelValues
 from .length_units import nifti_affine

@@ -6,7 +6,8 @@ import math
 from typing import Any
 
 import numpy as np
-from scipy import ndimage
+
+from bundle.utils.components import fill_holes, find_components
 
 
 def outline_measures(mask: np.ndarray) -> dict[str, Any]:
@@ -24,13 +25,13 @@ def outline_measures(mask: np.ndarray) -> dict[str, Any]:
     if not area:
         return {**found, "box": None, "regions": 0, "perimeter_px": 0.0, "border_irregularity": math.nan}
     box, part = crop(binary)
-    regions, count = ndimage.label(part, np.ones((3, 3)))
-    largest = ndimage.binary_fill_holes(_largest(regions))
+    regions = find_components(part, corners=True)
+    largest = fill_holes(regions.mask(int(regions.sizes.argmax())))
     length = perimeter(largest)
     return {
         **found,
         "box": box,
-        "regions": int(count),
+        "regions": len(regions.sizes),
         "perimeter_px": length,
         "border_irregularity": length / perimeter(convex_hull(largest)),
     }
@@ -42,9 +43,9 @@ def one_region(mask: np.ndarray) -> np.ndarray:
     if not binary.any():
         return binary.copy()
     (x, y, width, height), part = crop(binary)
-    regions, _ = ndimage.label(part, np.ones((3, 3)))
+    regions = find_components(part, corners=True)
     result = np.zeros_like(binary)
-    result[y : y + height, x : x + width] = ndimage.binary_fill_holes(_largest(regions))
+    result[y : y + height, x : x + width] = fill_holes(regions.mask(int(regions.sizes.argmax())))
     return result
 
 
@@ -95,9 +96,3 @@ def _lower_chain(x: np.ndarray, y: np.ndarray) -> tuple[list[int], list[int]]:
 
 def _turns_up(a: tuple[int, int], b: tuple[int, int], c: tuple[int, int]) -> int:
     return (b[0] - a[0]) * (c[1] - a[1]) - (b[1] - a[1]) * (c[0] - a[0])
-
-
-def _largest(regions: np.ndarray) -> np.ndarray:
-    sizes = np.bincount(regions.ravel())
-    sizes[0] = 0
-    return regions == sizes.argmax()

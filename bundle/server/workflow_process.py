@@ -12,7 +12,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from bundle.inference.summary import EXIT_BAD_CASES
+from bundle.inference.case_record import EXIT_BAD_CASES
 from bundle.utils.write_json import write_json
 
 logger = logging.getLogger(__name__)

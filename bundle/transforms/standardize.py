@@ -11,7 +11,7 @@ from monai.data import MetaTensor
 from monai.transforms import MapTransform, NormalizeIntensity
 from monai.utils import convert_to_dst_type
 
-from bundle.grid.constant_border import Content, find_content
+from bundle.grid.constant_border import Content, excluded_remark, find_content
 from bundle.utils.image_remarks import add_remarks
 
 SLAB = 16
@@ -91,7 +91,7 @@ class StandardizeIntensityd(MapTransform):
     def _statistics(self, values: torch.Tensor) -> tuple[Statistics, list[str]]:
         content = find_content(values) if self.exclude_border else Content(values, 1.0)
         limits = None if self.percentiles is None else _percentiles(content.values, self.percentiles)
-        remarks = _border_remark(content)
+        remarks = excluded_remark(content)
         if limits is not None and limits[0] == limits[1] and bool((content.values != limits[0]).any()):
             remarks.append(f"not clipped, as more than {min(self.percentiles or ()):g} % of all voxels are equal")
             limits = None
@@ -136,7 +136,7 @@ class NormalizeContentd(MapTransform):
             else:
                 mean, deviation = _statistics(content.values)
                 d[key] = NormalizeIntensity(mean, deviation, channel_wise=True)(d[key])
-                add_remarks(d[key], _border_remark(content))
+                add_remarks(d[key], excluded_remark(content))
         return d
 
     def statistics(self, image: torch.Tensor) -> tuple[list[float], list[float]]:
@@ -161,12 +161,6 @@ def _statistics(values: torch.Tensor) -> tuple[list[float], list[float]]:
     """Return means and standard deviations of the channels."""
     channels = [channel.float().contiguous() for channel in values]
     return [float(channel.mean()) for channel in channels], [float(channel.std(unbiased=False)) for channel in channels]
-
-
-def _border_remark(content: Content) -> list[str]:
-    if content.share == 1:
-        return []
-    return [f"a constant border, {1 - content.share:.1%} of the image, does not count in the intensity statistics"]
 
 
 def _percentiles(values: torch.Tensor, percentiles: Sequence[float]) -> tuple[float, float]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import platform
+from collections.abc import Sequence
 from importlib.metadata import version
 
 from bundle import __version__
@@ -10,6 +11,6 @@ from bundle import __version__
 PACKAGES = ("monai", "torch", "numpy", "scipy", "nibabel")
 
 
-def versions() -> dict[str, str]:
+def versions(packages: Sequence[str] = PACKAGES) -> dict[str, str]:
     """Return the versions of this project, of Python and of the packages that results depend on."""
-    return {"keyslice": __version__, "python": platform.python_version(), **{name: version(name) for name in PACKAGES}}
+    return {"keyslice": __version__, "python": platform.python_version(), **{name: version(name) for name in packages}}

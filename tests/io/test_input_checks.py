@@ -12,7 +12,7 @@ import torch
 from helpers.phantoms import meta_tensor, noise, rotation, write_nifti
 
 from bundle.io import input_checks as checks
-from bundle.io.input_checks import BadInputError, check_header, check_label, check_same_grid, check_voxels
+from bundle.io.input_checks import BadInputError, check_header, check_same_grid, check_voxels
 
 RANGE = (0.2, 5.0)
 SHEARED = [[1, 0.2, 0, 0], [0, 1, 0, 0], [0, 0, 1, 0], [0, 0, 0, 1]]
@@ -206,19 +206,6 @@ def test_every_non_finite_voxel_is_counted(value: float, place: tuple[int, ...])
 def test_a_constant_image_is_remarked_on_and_an_ordinary_one_is_not() -> None:
     assert check_voxels("case.nii.gz", torch.full((1, 4, 4, 4), 3.0)) == ["all voxels have the same value"]
     assert check_voxels("case.nii.gz", torch.as_tensor(noise((1, 4, 4, 4)))) == []
-
-
-def test_label_values_outside_the_classes_are_listed() -> None:
-    label = torch.tensor([0.0, 1, 2, 5]).reshape(1, 1, 2, 2)
-    check_label("label.nii.gz", label, [0, 1, 2, 5])
-    with pytest.raises(checks.LabelValuesError, match=r"values 2, 5, which are none of the classes \[0, 1\]"):
-        check_label("label.nii.gz", label, [1, 0])
-
-
-def test_label_values_between_the_classes_are_listed_up_to_eight() -> None:
-    label = torch.linspace(0.05, 0.95, 10).reshape(1, 1, 2, 5)
-    with pytest.raises(checks.LabelValuesError, match=r"0\.05, 0\.15, .*0\.75, \.\.\.,"):
-        check_label("label.nii.gz", label, [0, 1])
 
 
 def test_different_shape_and_different_place_of_image_and_label_are_distinguished() -> None:

@@ -10,7 +10,7 @@ import torch
 from helpers.phantoms import meta_tensor
 
 from bundle.io.input_checks import LabelValuesError
-from bundle.io.label_classes import LabelMap
+from bundle.io.label_classes import LabelMap, check_label
 from bundle.io.label_tables import LabelTableError
 
 TABLE: dict[str, Any] = {"cortex": [3, "40-43"], "stem": [16]}
@@ -57,3 +57,16 @@ def test_many_foreign_values_are_cut_short() -> None:
 def test_other_names_than_those_of_the_classes_are_refused() -> None:
     with pytest.raises(LabelTableError, match="names the structures cortex, stem, the classes are cortex"):
         LabelMap(TABLE, {"cortex": 1})
+
+
+def test_label_values_outside_the_classes_are_listed() -> None:
+    label = torch.tensor([0.0, 1, 2, 5]).reshape(1, 1, 2, 2)
+    check_label("label.nii.gz", label, [0, 1, 2, 5])
+    with pytest.raises(LabelValuesError, match=r"values 2, 5, which are none of the classes \[0, 1\]"):
+        check_label("label.nii.gz", label, [1, 0])
+
+
+def test_label_values_between_the_classes_are_listed_up_to_eight() -> None:
+    label = torch.linspace(0.05, 0.95, 10).reshape(1, 1, 2, 5)
+    with pytest.raises(LabelValuesError, match=r"0\.05, 0\.15, .*0\.75, \.\.\.,"):
+        check_label("label.nii.gz", label, [0, 1])

@@ -14,6 +14,8 @@ from bundle.inference.case_record import RECORD, record_of_data
 from bundle.metrics.classification_metrics import thresholds_by_name
 from bundle.utils.write_json import write_json
 
+from .describe_classes import describe_classes
+
 
 class SaveClassesd(MapTransform):
     """Write ``<output_dir>/<case>.json``: the probability, the threshold and the decision of every class.
@@ -60,16 +62,10 @@ class SaveClassesd(MapTransform):
             if len(values) != len(self.class_names):
                 raise ValueError(f"{record.file}: has {len(values)} probabilities for {len(self.class_names)} classes.")
             shape = [int(side) for side in d[self.image_key].meta["original_size"]]
-            record.complete({"shape": shape, "classes": self._classes(values)}, files=[], checkpoint=self.checkpoint)
+            record.complete(
+                {"shape": shape, "classes": describe_classes(values, self.thresholds)},
+                files=[],
+                checkpoint=self.checkpoint,
+            )
             write_json(self.output_dir / f"{record.case}.json", record.to_json())
         return d
-
-    def _classes(self, values: Sequence[float]) -> dict[str, dict[str, Any]]:
-        return {
-            name: {
-                "probability": round(value, 6),
-                "threshold": self.thresholds[name],
-                "positive": value > self.thresholds[name],
-            }
-            for name, value in zip(self.class_names, values, strict=True)
-        }

@@ -17,10 +17,9 @@ from PIL import Image
 from bundle.grid.crop_border import content_of, restore_border
 from bundle.inference.background_writer import BackgroundWriter, run_or_submit
 from bundle.inference.case_record import RECORD, CaseRecord, record_of_data
-from bundle.io.images import EXIF_ORIENTATION, read_image, stored
+from bundle.io.images import read_image
 from bundle.io.input_checks import GridMismatchError
 from bundle.metrics.instances import measure_objects, separate_objects
-from bundle.metrics.outline import outline_measures
 from bundle.utils.atomic_write import atomic_write
 from bundle.utils.check_choice import check_choice
 from bundle.utils.label_names import structures_of
@@ -30,6 +29,7 @@ from bundle.utils.write_json import write_json
 from .image_table import OBJECT_COLUMNS, ImageTable
 from .mask_decision import MaskDecision
 from .mask_overlay import overlay
+from .mask_results import describe_mask, measure_mask, probability_maps, save_gray_png
 
 TABLE = "images.csv"
 
@@ -37,9 +37,6 @@ OBJECT_TABLE = "objects.csv"
 
 OUTPUTS: dict[str, Any] = {"postfix": "seg", "probability": True, "overlay": True, "objects": False}
 """Options of the files of an image, with their defaults."""
-
-PNG_COMPRESSION = 3
-"""Compression level of PNG: a third of the time of the default 6, for files that are a tenth larger."""
 
 
 class RestoreImageSized(MapTransform):
@@ -192,9 +189,9 @@ class SaveMaskd(MapTransform):
         save_gray_png(self.levels[classes], target, orientation)
         files = [target]
         if self.probability:
-            for ending, values in self._maps(found).items():
+            for ending, values in probability_maps(found, self.decision).items():
                 files.append(self.output_dir / f"{record.case}_probability{ending}.png")
-                save_gray_png(np.round(values * 255).astype(np.uint8), files[-1], orientation)
+                save_gray_png(values, files[-1], orientation)
         objects = separate_objects(classes > 0) if self.objects else None
         if objects is not None:
             files.append(self.output_dir / f"{record.case}_objects.png")
@@ -204,14 +201,9 @@ class SaveMaskd(MapTransform):
             drawn = Image.fromarray(overlay(read_image(record.file).pixels, classes, reference, objects=objects))
             with atomic_write(files[-1]) as file:
                 drawn.save(file, "JPEG", quality=90, subsampling=0)
-        labels = self._measures(found, classes)
+        labels = measure_mask(found, classes, self.decision)
         self.table.put(record.case, [_row(record.file, name, classes.shape, of) for name, of in labels.items()])
-        results = {
-            "output": str(target),
-            "shape": list(classes.shape),
-            "threshold": self.decision.threshold if len(found) == 1 else None,
-            "labels": labels,
-        }
+        results = describe_mask(target, found, labels, self.decision)
         if objects is not None:
             results["objects"] = self._tabulate(record.case, objects)
         record.complete(results, files=files, checkpoint=self.checkpoint)
@@ -223,38 +215,6 @@ class SaveMaskd(MapTransform):
         self.object_table.put(case, measured)
         areas = [row["area_px"] for row in measured]
         return {"count": len(areas), "median_area_px": float(np.median(areas)) if areas else None}
-
-    def _maps(self, found: np.ndarray) -> dict[str, np.ndarray]:
-        if len(found) == 1:
-            return {"": found[0]}
-        return {f"_{name}": found[value] for name, value in self.label_names.items()}
-
-    def _measures(self, found: np.ndarray, classes: np.ndarray) -> dict[str, dict[str, Any]]:
-        measures = {}
-        for name, value in self.label_names.items():
-            mask, probability = classes == value, found[self.decision.channel(value)]
-            of = outline_measures(mask)
-            mean = round(float(probability[mask].mean()), 4) if of["area_px"] else None
-            irregularity = round(of["border_irregularity"], 4) if of["area_px"] else None
-            measures[name] = {
-                "value": value,
-                **of,
-                "area_share": round(of["area_share"], 6),
-                "perimeter_px": round(of["perimeter_px"], 2),
-                "border_irregularity": irregularity,
-                "mean_probability": mean,
-            }
-        return measures
-
-
-def save_gray_png(pixels: np.ndarray, path: Path, orientation: int = 1) -> None:
-    """Write upright pixels ``(H, W)``, uint8 or uint16, as a gray PNG with an EXIF orientation."""
-    image = Image.fromarray(np.ascontiguousarray(stored(pixels, orientation)))
-    exif = image.getexif()
-    if orientation != 1:
-        exif[EXIF_ORIENTATION] = orientation
-    with atomic_write(path) as file:
-        image.save(file, "PNG", exif=exif, compress_level=PNG_COMPRESSION)
 
 
 def _original_size(meta: Mapping[str, Any]) -> tuple[int, int]:

@@ -15,7 +15,8 @@ from typing import Literal, NamedTuple, get_args
 import numpy as np
 import torch
 
-from bundle.io.input_checks import NO_FRACTIONS, LabelValuesError
+from bundle.io.input_checks import LabelValuesError
+from bundle.io.label_classes import NO_FRACTIONS
 from bundle.io.label_rounding import describe_values
 from bundle.utils.check_choice import check_choice
 

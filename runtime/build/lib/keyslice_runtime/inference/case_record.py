@@ -1,0 +1,200 @@
+"""The record of a case: its state from loading to the JSON of its results."""
+
+from __future__ import annotations
+
+import logging
+import time
+from collections.abc import Hashable, Mapping, Sequence
+from dataclasses import dataclass, field
+from functools import lru_cache
+from pathlib import Path
+from typing import Any, Literal
+
+from keyslice_runtime.io.volume_files import files_of, stem_of
+from keyslice_runtime.utils.digests import sha256_of_file
+from keyslice_runtime.utils.errors import FileError
+from keyslice_runtime.utils.versions import PACKAGES, versions
+
+from .case_findings import CaseFindings
+from .plausibility import Plausibility
+
+logger = logging.getLogger(__name__)
+
+RECORD = "record"
+"""Key of the record in the item of a dataset, in a batch, and in the data of a postprocessing transform."""
+
+EXIT_BAD_CASES = 2
+"""Exit status of a run that skipped cases."""
+
+Status = Literal["loaded", "completed", "completed earlier", "failed"]
+
+
+@dataclass
+class CaseRecord:
+    """State of one case, created by :class:`bundle.inference.CaseDataset` and completed by the transform that writes.
+
+    The record crosses worker processes and threads as one object. :meth:`to_json` is the only place that turns it into
+    JSON, for the file of the case and for ``summary.json``.
+
+    Attributes:
+        case: name, after which the files of the results are named.
+        file: image file; several files are separated by commas.
+        status: ``"loaded"``, ``"completed"``, ``"completed earlier"`` (by an earlier run) or ``"failed"``.
+        started: time at which processing started, in seconds of ``time.perf_counter``; None for unknown.
+        provenance: digests of the settings and of the input, see :class:`bundle.inference.CompletedCases`.
+        remarks: remarks on the input and the result.
+        plan: plan by which the network ran, see :class:`bundle.inference.PlannedInferer`.
+        findings: what the inferer knows of the result, see :class:`bundle.inference.RegionInferer`.
+        identifiers: DICOM identifiers or BIDS entities, see :func:`bundle.io.identifiers.identifiers_of`.
+        plausibility: judges the numbers of the result; None for nothing.
+        packages: packages whose versions the JSON has.
+        error: class of the error of a failed case.
+        message: what failed.
+        results: JSON of a completed case.
+
+    Examples:
+        >>> record = CaseRecord("scan", "in/scan.nii.gz")
+        >>> record.complete({"output": "out/scan_seg.nii.gz"})
+        >>> record.status, record.to_json()["output"]
+        ('completed', 'out/scan_seg.nii.gz')
+    """
+
+    case: str
+    file: str = ""
+    status: Status = "loaded"
+    started: float | None = None
+    provenance: dict[str, str] | None = None
+    remarks: list[str] = field(default_factory=list)
+    plan: str | None = None
+    findings: CaseFindings | None = None
+    identifiers: dict[str, str] = field(default_factory=dict)
+    plausibility: Plausibility | None = field(default=None, repr=False)
+    packages: Sequence[str] = PACKAGES
+    error: str = ""
+    message: str = ""
+    results: dict[str, Any] = field(default_factory=dict)
+
+    @property
+    def is_completed(self) -> bool:
+        """Whether there are results, of this run or of an earlier one."""
+        return self.status in ("completed", "completed earlier")
+
+    def fail(self, error: BaseException) -> None:
+        """Note the error at the root of the chain and log it."""
+        while error.__cause__ is not None and not isinstance(error, FileError):
+            error = error.__cause__
+        self.status, self.error = "failed", type(error).__name__
+        self.message = str(error) if isinstance(error, FileError) else f"{self.file}: {self.error}: {error}"
+        logger.error("case %s is skipped: %s: %s", self.case, self.error, self.message)
+
+    def complete(
+        self, results: Mapping[str, Any], *, files: Sequence[Path] | None = None, checkpoint: str | Path | None = None
+    ) -> None:
+        """Add the results.
+
+        Args:
+            results: entries of the JSON that the task has.
+            files: files that were written besides the JSON, which lists their SHA-256; None for no list.
+            checkpoint: file of the weights.
+        """
+        if self.findings is not None:
+            results = {**results, **self.findings.results}
+            self.remarks += self.findings.remarks
+        judged = {} if self.plausibility is None else self.plausibility.judge_numbers(results)
+        optional = {
+            "plan": self.plan,
+            "files": None if files is None else {file.name: sha256_of_file(file) for file in files},
+            "provenance": self.provenance,
+        }
+        self.results = {
+            "case": self.case,
+            "input": self.file,
+            **self._joined(),
+            **results,
+            **judged,
+            "remarks": self.remarks,
+            "seconds": None if self.started is None else round(time.perf_counter() - self.started, 3),
+            "checkpoint": _describe_checkpoint(checkpoint),
+            "versions": versions(self.packages),
+            **{name: value for name, value in optional.items() if value is not None},
+        }
+        self.status = "completed"
+
+    def to_json(self) -> dict[str, Any]:
+        """Return the content of the JSON of a completed case, or the entry of a failed one in ``summary.json``."""
+        if self.status == "failed":
+            found = {} if self.findings is None else self.findings.results
+            error = {"error": self.error, "message": self.message}
+            return {"case": self.case, "file": self.file, **self._joined(), **error, **found}
+        return {**self.results, **({"completed_earlier": True} if self.status == "completed earlier" else {})}
+
+    def _joined(self) -> dict[str, Any]:
+        return {"identifiers": self.identifiers} if self.identifiers else {}
+
+
+def new_record(case: Mapping[str, Any]) -> CaseRecord:
+    """Return the record of a case of a datalist, with ``"image"`` and ``"case"``, whose processing starts now."""
+    file = ", ".join(files_of(case.get("image", "")))
+    return CaseRecord(str(case.get("case", Path(file).name)), file, started=time.perf_counter())
+
+
+def record_of_batch(batch: Mapping[str, Any]) -> CaseRecord:
+    """Return the record in a batch of one case; a batch of another dataset than ``CaseDataset`` gets a new one."""
+    if RECORD in batch:
+        return batch[RECORD]
+    file = getattr(batch.get("image"), "meta", {}).get("filename_or_obj", [""])
+    return CaseRecord(str(batch.get("case", ["?"])[0]), str(file[0]))
+
+
+def record_of_data(data: Mapping[Hashable, Any], image_key: str) -> CaseRecord:
+    """Return the record in the data of a postprocessing transform, or a new one, with the remarks on the image.
+
+    Loaders such as :class:`bundle.io.LoadVolumed` leave their remarks in the metadata, as ``"remarks"`` separated by
+    ``"; "``; they are read here alone.
+    """
+    meta = data[image_key].meta
+    source = str(meta["filename_or_obj"])
+    record = data.get(RECORD)
+    if record is None:
+        record = CaseRecord(str(data.get("case", _name_of(source))))
+    record.file = source
+    remarks = [remark for remark in str(meta.get("remarks", "")).split("; ") if remark]
+    record.remarks += [remark for remark in remarks if remark not in record.remarks]
+    return record
+
+
+def summarize(
+    records: Sequence[CaseRecord], *, metrics: Mapping[str, Any], seconds: float, stopped: bool = False
+) -> dict[str, Any]:
+    """Return the content of ``summary.json``.
+
+    Args:
+        records: records of all cases of the run.
+        metrics: metrics of the run.
+        seconds: time that it took.
+        stopped: whether it was interrupted.
+    """
+    return {
+        "cases": [record.to_json() for record in records if record.is_completed],
+        "failures": [record.to_json() for record in records if record.status == "failed"],
+        "metrics": {name: float(value) for name, value in metrics.items()},
+        "seconds": round(seconds, 3),
+        **({"stopped": True} if stopped else {}),
+    }
+
+
+def _name_of(source: str) -> str:
+    name, path = stem_of(source), Path(source)
+    return path.stem if name == path.name and not path.is_dir() else name
+
+
+def _describe_checkpoint(checkpoint: str | Path | None) -> dict[str, str] | None:
+    if not checkpoint:
+        return None
+    return {"path": str(checkpoint), "sha256": _sha256(str(checkpoint), Path(checkpoint).stat().st_mtime_ns)}
+
+
+@lru_cache(maxsize=8)
+def _sha256(path: str, changed: int) -> str:
+    """Hash a file; ``changed``, its time of change, keeps a rewritten file from being answered from the cache."""
+    return sha256_of_file(path)

@@ -1,0 +1,110 @@
+"""File formats of volumes, detected from names and first bytes."""
+
+from __future__ import annotations
+
+import os
+import re
+from collections.abc import Sequence
+from pathlib import Path
+
+NIFTI = (".nii.gz", ".nii")
+ITK = (".nrrd", ".nhdr", ".mha", ".mhd")
+ARCHIVE = (".zip",)
+DICOM_OBJECT = (".dcm",)
+"""Endings of DICOM SEG objects and RT Structure Sets, which are read as labels of a listed image."""
+
+ENDINGS = (*NIFTI, *ITK, *ARCHIVE)
+"""Endings of the files in a folder that count as volumes."""
+
+DETACHED = (".nhdr", ".mhd")
+"""Endings of headers whose voxels lie in another file."""
+
+VOXELS = re.compile(rb"^(?:ElementDataFile|data ?file)\s*[=:]\s*(\S.*?)\s*$", re.IGNORECASE | re.MULTILINE)
+"""The line of a detached header that names the file with the voxels."""
+
+HEADER_BYTES = 1 << 16
+
+UNREAD = (
+    *(".mgz", ".mgh", ".hdr", ".img", ".img.gz", ".mnc", ".gipl", ".gipl.gz", ".mif", ".mif.gz"),
+    *(".nii.bz2", ".nii.zst", ".nrrd.gz", ".mha.gz"),
+)
+"""Endings of volumes of formats that are not read; a list of cases names them, so that they are reported."""
+
+
+def kind_of(path: str | Path) -> str:
+    """Return the kind of a volume by its name.
+
+    Returns:
+        ``"dicom"`` for a folder or an archive, ``"itk"`` for NRRD and MetaImage, ``"dicom object"`` for one DICOM file,
+        ``"nifti"`` for the rest.
+    """
+    name = Path(path).name.lower()
+    if name.endswith(ARCHIVE) or Path(path).is_dir():
+        return "dicom"
+    if name.endswith(DICOM_OBJECT):
+        return "dicom object"
+    return "itk" if name.endswith(ITK) else "nifti"
+
+
+def files_of(image: str | Path | Sequence[str | Path]) -> list[str]:
+    """Return the files of an image: one, or one per channel."""
+    return [str(image)] if isinstance(image, str | Path) else [str(file) for file in image]
+
+
+def content_files(path: Path) -> list[Path]:
+    """Return the files that a path consists of: those directly in a DICOM folder, a header and the voxels it names."""
+    if path.is_dir():
+        return _files_in(path)
+    is_header = path.name.lower().endswith(DETACHED) and path.is_file()
+    return [path, *_voxels_of(path)] if is_header else [path]
+
+
+def stem_of(path: str | Path) -> str:
+    """Return the name of a volume without the ending of its kind."""
+    path = Path(path)
+    for ending in ENDINGS:
+        if path.name.lower().endswith(ending):
+            return path.name[: -len(ending)]
+    return path.name
+
+
+def _voxels_of(header: Path) -> list[Path]:
+    """Return the file of voxels that a header names or all files of its folder if it does not name exactly one."""
+    with open(header, "rb") as stream:
+        named = VOXELS.search(stream.read(HEADER_BYTES))
+    voxels = header.parent / os.fsdecode(named[1]) if named else header.parent
+    return [voxels] if os.path.isfile(voxels) else _files_in(header.parent)
+
+
+def _files_in(folder: Path) -> list[Path]:
+    return [file for file in folder.iterdir() if file.is_file() and not file.name.startswith(".")]
+
+
+def volumes_in(folder: Path) -> list[Path]:
+    """List the volumes of a folder but the hidden ones, such as the ``._a.nii.gz`` that macOS adds to archives."""
+    return sorted(
+        file
+        for file in folder.glob("*")
+        if file.name.lower().endswith(ENDINGS) and not file.name.startswith(".") and not file.is_dir()
+    )
+
+
+def unread_volumes_in(folder: Path) -> list[Path]:
+    """List the volumes of a folder that are of formats that are not read, but the voxels of a header that is listed."""
+    found = sorted(file for file in folder.glob("*") if file.name.lower().endswith(UNREAD) and not file.is_dir())
+    headers = {file.stem for file in found if file.suffix.lower() == ".hdr"}
+    voxels = (".img", ".img.gz")
+    return [
+        file
+        for file in found
+        if not file.name.startswith(".")
+        and not (file.name.lower().endswith(voxels) and file.name.split(".img")[0] in headers)
+    ]
+
+
+def is_dicom(file: Path) -> bool:
+    """Return whether a file has the mark of DICOM behind its preamble."""
+    if not file.is_file():
+        return False
+    with open(file, "rb") as stream:
+        return stream.read(132)[128:] == b"DICM"

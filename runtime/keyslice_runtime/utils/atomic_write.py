@@ -1,0 +1,28 @@
+"""Atomic writing of files: a reader sees a file complete or not at all."""
+
+from __future__ import annotations
+
+import os
+import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+
+@contextmanager
+def atomic_write(target: Path) -> Iterator[Path]:
+    """Yield a path to write to and rename that file to ``target`` at the end; processes do not share the path."""
+    partial = target.with_name(f".partial_{os.getpid()}_{target.name}")
+    try:
+        yield partial
+        os.replace(partial, target)
+    finally:
+        partial.unlink(missing_ok=True)
+
+
+def atomic_copy(source: Path, target: Path) -> None:
+    """Copy a file to ``target`` atomically, flushed to the disk; a file there is replaced."""
+    with atomic_write(target) as partial:
+        shutil.copyfile(source, partial)
+        with open(partial, "rb") as stream:
+            os.fsync(stream.fileno())
