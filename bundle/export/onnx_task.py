@@ -15,6 +15,7 @@ from torch import nn
 
 from bundle import ROOT
 from bundle.inference import SlabInferer
+from bundle.inference.plausibility import read_reference_content
 from bundle.utils.errors import BundleError
 from bundle.utils.label_names import structures_of
 from bundle.workflow.model_folder import ModelFolder
@@ -31,6 +32,10 @@ NORMALIZING = ("StandardizeIntensityd", "NormalizeContentd", "NormalizeIntensity
 
 class ExportError(BundleError):
     """A model that cannot be exported; the message says why."""
+
+
+NORMALIZATION = {"percentiles": None, "exclude_border": True, "tolerance": 0.0}
+"""Options of these steps that a user of the graph must know, with their defaults."""
 
 
 @dataclass(frozen=True)
@@ -102,7 +107,7 @@ def open_task(model: str, root: str | Path = ROOT) -> OnnxTask:
     return BUILDERS[name](name, parser, network)
 
 
-OFF = {"find_regions": False, "plausible_distance": None, "measure_features": False, "plan": "fp32"}
+OFF = {"find_regions": False, "measure_features": False, "plan": "fp32"}
 """Options of the inference that do not concern the network; a config without them ignores them."""
 
 
@@ -149,6 +154,7 @@ def _volumes(name: str, parser: ConfigParser, network: nn.Module) -> OnnxTask:
             "orientation": "RAS",
             "window": roi,
             "overlap": parser.get_parsed_content("overlap"),
+            **_about(parser, "plausible_distance", "largest_crop_mm"),
         },
         with_statistics,
         reference,
@@ -229,6 +235,7 @@ def _masks(name: str, parser: ConfigParser, network: nn.Module) -> OnnxTask:
             "levels": list(parser.get_parsed_content("levels")),
             "threshold": threshold,
             "network_size": roi,
+            **_about(parser, "single_region"),
         },
         with_statistics,
         reference,
@@ -273,6 +280,7 @@ def _classes(name: str, parser: ConfigParser, network: nn.Module) -> OnnxTask:
             "class_names": names,
             "thresholds": dict(zip(names, limits, strict=True)),
             "temperature": several,
+            **_about(parser),
         },
         _loader(parser, steps),
         reference,
@@ -287,6 +295,18 @@ BUILDERS: dict[str, Callable[[str, ConfigParser, nn.Module], OnnxTask]] = {
     "lesion_classification": _classes,
 }
 """What makes an :class:`OnnxTask`, by the name of the task."""
+
+
+def _about(parser: ConfigParser, *options: str) -> dict[str, Any]:
+    """Return what :mod:`bundle.runtime` must know of a model: preprocessing, options, and its plausible results."""
+    normalization: dict[str, Any] = parser.get("normalization") or parser["preprocessing"]["transforms"][-1]
+    kept = {name: normalization.get(name, value) for name, value in NORMALIZATION.items()}
+    names = ("crop_border", "flag_limit", *options)
+    known = read_reference_content(Path(str(parser.get_parsed_content("checkpoint"))))
+    return {
+        "preprocessing": {**{name: parser.get_parsed_content(name) for name in names}, **kept},
+        "plausibility": known,
+    }
 
 
 def _loader(parser: ConfigParser, steps: Sequence[Any]) -> Callable[[str], Arrays]:

@@ -9,6 +9,24 @@ import numpy as np
 from .largest_component import largest_component
 
 
+def result_features(
+    labels: np.ndarray, affine: np.ndarray, label_names: Mapping[str, int], *, probability: float
+) -> dict[str, float]:
+    """Return the features of a result, rounded, see :class:`.FeatureAssembler`.
+
+    Args:
+        labels: label map ``(D, H, W)``.
+        affine: from its voxels to the world in mm.
+        label_names: value of every structure by its name.
+        probability: sum of the highest probability over all labeled voxels.
+    """
+    features = measure_labels(labels, affine, label_names)
+    voxels = int((labels > 0).sum())
+    if voxels:
+        features["confidence"] = probability / voxels
+    return {name: round(float(value), 4) for name, value in features.items()}
+
+
 def measure_labels(labels: np.ndarray, affine: np.ndarray, label_names: Mapping[str, int]) -> dict[str, float]:
     """Return the features of a label map ``(D, H, W)`` without ``confidence``, see :class:`.FeatureAssembler`."""
     steps = affine[:3, :3]

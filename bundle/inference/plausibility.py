@@ -143,6 +143,12 @@ class Plausibility:
         is_plausible = self.limit is None or distance <= self.limit
         return distance, None if is_plausible else self._problem(distribution, features, distance)
 
+    def judge_entry(self, kind: str, features: Mapping[str, float]) -> tuple[str | None, dict[str, Any]]:
+        """Return why a result is not plausible, None if it is or is not judged, and the entry of the JSON."""
+        distance, problem = self.judge(kind, features)
+        plausible = None if distance is None or self.limit is None else problem is None
+        return problem, {"plausible": plausible, "distance": distance, "limit": self.limit, "features": dict(features)}
+
     def judge_numbers(self, result: Mapping[str, Any]) -> dict[str, Any]:
         """Return what the JSON of a case gets: z-scores of its numbers, flags in words, and the Dice to be expected.
 
@@ -265,18 +271,28 @@ def read_reference(checkpoint: Path) -> Reference:
     Raises:
         FileError: when the file is damaged.
     """
+    content = read_reference_content(checkpoint)
+    return Reference() if content is None else _parse_reference(content)
+
+
+def read_reference_content(checkpoint: Path) -> dict[str, Any] | None:
+    """Return the content of the file of a checkpoint; None without a file, or where it is one of other weights.
+
+    Raises:
+        FileError: when the file is damaged.
+    """
     path = plausibility_file(checkpoint)
     if not path.is_file() or not checkpoint.is_file():
-        return Reference()
+        return None
     try:
         content: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
-        weights, found = content["weights"], _parse_reference(content)
+        weights, _ = content["weights"], _parse_reference(content)
     except (ValueError, KeyError, TypeError, AttributeError) as error:
         raise FileError(path, "is damaged", "write it again by python -m bundle plausibility, or remove it") from error
     if weights != sha256_of_file(checkpoint):
         logger.warning("%s belongs to other weights than %s and is not used", path, checkpoint)
-        return Reference()
-    return found
+        return None
+    return content
 
 
 def _parse_reference(content: Mapping[str, Any]) -> Reference:

@@ -178,10 +178,7 @@ class RegionInferer(Inferer):
         """Return why the last result is not plausible, None if it is or is not judged, and the entry of the JSON."""
         if self.plausibility is None or not isinstance(self.label_map, FeatureAssembler) or not self.label_map.enabled:
             return None, {}
-        features, limit = self.label_map.features, self.plausibility.limit
-        distance, problem = self.plausibility.judge(kind, features)
-        plausible = None if distance is None or limit is None else problem is None
-        return problem, {"plausible": plausible, "distance": distance, "limit": limit, "features": features}
+        return self.plausibility.judge_entry(kind, self.label_map.features)
 
     def _numbers(self, prefix: str = "") -> dict[str, dict[str, float]]:
         """Return the confidence of every structure of the last result."""

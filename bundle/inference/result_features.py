@@ -12,7 +12,7 @@ from bundle.utils.label_names import structures_of
 from bundle.utils.parse_bool import parse_bool
 
 from .confidence_numbers import ConfidenceNumbers
-from .label_features import cut_center, measure_labels
+from .label_features import cut_center, result_features
 from .plausibility import Plausibility
 from .slab import Assembler, Writer
 
@@ -98,9 +98,5 @@ class _Measured:
         image = self.image
         affine = np.asarray(image.affine, dtype=float) if isinstance(image, MetaTensor) else np.eye(4)
         affine = affine.reshape(-1, 4, 4)[0]
-        features = measure_labels(labels, affine, self.owner.label_names)
         self.owner.cut_center_mm = cut_center(labels, affine)
-        voxels = int((labels > 0).sum())
-        if voxels:
-            features["confidence"] = self.probability / voxels
-        self.owner.features = {name: round(float(value), 4) for name, value in features.items()}
+        self.owner.features = result_features(labels, affine, self.owner.label_names, probability=self.probability)

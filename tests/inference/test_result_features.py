@@ -12,8 +12,8 @@ from scipy import ndimage
 
 from bundle.grid import LabelMapAssembler
 from bundle.inference import FeatureAssembler, Plausibility
+from bundle.inference.label_features import measure_labels
 from bundle.inference.plausibility import CROP, FeatureDistribution
-from bundle.inference.result_features import measure_labels
 
 NAMES = {"anterior": 1, "posterior": 2}
 AFFINE = rotation(10, -20, 30) @ np.diag([1.0, 1.5, 2.0, 1.0])

@@ -1,0 +1,1 @@
+"""Runtime of exported models: from a file to its results by NumPy and ONNX Runtime, without PyTorch and MONAI."""

@@ -1,0 +1,92 @@
+"""Segmentation and classification of color images, from the file to the results and the JSON of the case."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from bundle.grid.constant_border import content_box, cropped_remark
+from bundle.inference.case_record import CaseRecord
+from bundle.io.images import color_values, read_image
+from bundle.tasks.classification.describe_classes import describe_classes
+from bundle.tasks.images.mask_decision import MaskDecision
+from bundle.tasks.images.mask_results import describe_mask, measure_mask, probability_maps, save_gray_png
+from bundle.utils.label_names import structures_of
+
+from .intensity import color_statistics
+from .onnx_model import OnnxModel
+
+
+class MaskSegmentation:
+    """Segment color images.
+
+    Args:
+        model: exported model.
+    """
+
+    def __init__(self, model: OnnxModel) -> None:
+        self.model, self.options = model, model.about["preprocessing"]
+        names = structures_of(model.about["label_names"])
+        single_region = bool(self.options["single_region"])
+        self.decision = MaskDecision(names, threshold=model.about["threshold"], single_region=single_region)
+        self.levels = np.array([0, *model.about["levels"]], dtype=np.uint8)
+
+    def __call__(self, record: CaseRecord, output_dir: Path) -> None:
+        """Segment the image of a record, write the files of the case, and complete the record.
+
+        Raises:
+            BadInputError: when the image cannot be used.
+        """
+        values, box, orientation = _load(record, crop_border=self.options["crop_border"])
+        inside = values[(slice(None), *box)]
+        statistics = color_statistics(inside, self.options["tolerance"])
+        record.remarks += statistics.remarks
+        inputs = {"image": np.ascontiguousarray(inside[None]), "statistics": statistics.row}
+        probabilities = self.model.run(["probabilities"], inputs)[0][0]
+        found = np.zeros((len(probabilities), *values.shape[1:]), np.float32)
+        if len(found) > 1:
+            found[0] = 1
+        found[(slice(None), *box)] = probabilities
+        classes = self.decision.classes(found)
+        files = [output_dir / f"{record.case}_seg.png"]
+        save_gray_png(self.levels[classes], files[0], orientation)
+        for ending, pixels in probability_maps(found, self.decision).items():
+            files.append(output_dir / f"{record.case}_probability{ending}.png")
+            save_gray_png(pixels, files[-1], orientation)
+        results = describe_mask(files[0], found, measure_mask(found, classes, self.decision), self.decision)
+        record.complete(results, files=files, checkpoint=self.model.path)
+
+
+class Classification:
+    """Classify color images.
+
+    Args:
+        model: exported model.
+    """
+
+    def __init__(self, model: OnnxModel) -> None:
+        self.model, self.options = model, model.about["preprocessing"]
+
+    def __call__(self, record: CaseRecord, output_dir: Path) -> None:
+        """Classify the image of a record, and complete the record.
+
+        Raises:
+            BadInputError: when the image cannot be used.
+        """
+        values, box, _ = _load(record, crop_border=self.options["crop_border"])
+        inside = np.ascontiguousarray(values[(None, slice(None), *box)])
+        probabilities = self.model.run(["probabilities"], {"image": inside})[0][0].tolist()
+        classes = describe_classes(probabilities, self.model.about["thresholds"])
+        results: dict[str, Any] = {"shape": list(values.shape[1:]), "classes": classes}
+        record.complete(results, files=[], checkpoint=self.model.path)
+
+
+def _load(record: CaseRecord, *, crop_border: bool) -> tuple[np.ndarray, tuple[slice, ...], int]:
+    """Return the values of an image ``(3, H, W)``, the box of its content, and its EXIF orientation."""
+    image = read_image(record.file)
+    values = color_values(image.pixels)
+    box = content_box(values) if crop_border else tuple(slice(0, size) for size in values.shape[1:])
+    record.remarks += [*image.remarks, *cropped_remark(box, values.shape[1:])]
+    return values, box, image.orientation
