@@ -51,16 +51,17 @@ bench: $(VENV)/.test  ## print the ratios of docs/benchmarks.md anew
 	$(BIN)/python benchmarks/memory.py
 	$(BIN)/python benchmarks/image_case.py
 	$(BIN)/python benchmarks/resample.py
+	$(BIN)/python benchmarks/runtime.py
 	$(BIN)/python benchmarks/share.py
 	$(BIN)/python benchmarks/whole_head.py
 
 docs: $(VENV)/.test  ## write the documentation site to site/
 	NO_MKDOCS_2_WARNING=1 $(BIN)/python -m mkdocs build --strict
 
-wheel: $(VENV)/.test  ## write the wheel and the source distribution to dist/
+wheel: $(VENV)/.test  ## write the wheels of both packages, and the source distribution, to dist/
 	rm -rf dist
 	$(BIN)/python -c 'from setuptools.build_meta import build_sdist; build_sdist("dist")'
-	$(BIN)/pip wheel --quiet --no-deps --no-build-isolation --wheel-dir dist dist/keyslice-*.tar.gz
+	$(BIN)/pip wheel --quiet --no-deps --no-build-isolation --wheel-dir dist dist/keyslice-*.tar.gz ./runtime
 
 label-server: $(LABEL)/.label  ## start the MONAI Label server on the MNI152 template
 	test -d "$(SAMPLE)" || { $(LABEL_BIN)/python -W ignore -m bundle demo --output_dir demo && mkdir -p "$(SAMPLE)" && cp demo/image/*.nii.gz "$(SAMPLE)"; }

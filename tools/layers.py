@@ -24,7 +24,7 @@ LAYERS = (
     ("inference",),
     ("tasks.images", "tasks.spine"),
     ("tasks.classification",),
-    ("explain", "phantoms.spine", "phantoms.volumes"),
+    ("explain", "phantoms.spine", "phantoms.volumes", "runtime"),
     ("check", "experiments", "export", "review", "server"),
     ("planning",),
     ("cli",),

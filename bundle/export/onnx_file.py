@@ -15,6 +15,7 @@ import numpy as np
 import torch
 
 from bundle import __version__
+from bundle.runtime.model_format import METADATA
 from bundle.utils.digests import sha256_of_file
 from bundle.utils.versions import versions
 from bundle.utils.write_json import write_json
@@ -25,9 +26,6 @@ logger = logging.getLogger(__name__)
 
 MODEL, TEST, REPORT = "model.onnx", "test_vector.npz", "report.json"
 """Files of an export: the graph, inputs with the answers of PyTorch, and the comparison."""
-
-METADATA = "keyslice"
-"""Key of the JSON in the metadata of the graph."""
 
 TOLERANCE = 1e-3
 """Largest difference of the answers to the test vector."""

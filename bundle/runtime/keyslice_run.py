@@ -20,15 +20,13 @@ from bundle.io.volume_files import unread_volumes_in, volumes_in
 from bundle.utils.errors import BundleError
 from bundle.utils.write_json import write_json
 
+from .model_format import CLASSES, MASKS, VOLUMES
 from .onnx_model import ModelError, OnnxModel
 
 logger = logging.getLogger("keyslice-run")
 
 PACKAGES = ("onnxruntime", "numpy", "nibabel", "pillow")
 """Packages whose versions the JSON has."""
-
-VOLUMES, MASKS, CLASSES = "volumes", ("lesion_segmentation", "cell_segmentation"), "lesion_classification"
-"""Names of the tasks."""
 
 EXIT_BAD_OPTION = 2
 

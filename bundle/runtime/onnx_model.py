@@ -12,8 +12,7 @@ import onnxruntime
 
 from bundle.utils.errors import FileError
 
-METADATA = "keyslice"
-"""Key of the JSON in the metadata of a graph."""
+from .model_format import METADATA
 
 ERRORS_ONLY = 3
 """Level of the log of ONNX Runtime that leaves out warnings."""

@@ -1,0 +1,11 @@
+"""What an exported model is called in its file, shared by the export and the runtime."""
+
+from __future__ import annotations
+
+METADATA = "keyslice"
+"""Key of the JSON in the metadata of a graph."""
+
+VOLUMES = "volumes"
+MASKS = ("lesion_segmentation", "cell_segmentation")
+CLASSES = "lesion_classification"
+"""Names of the tasks."""

@@ -1,0 +1,67 @@
+"""The command runs over all images of a folder; a bad one does not end it."""
+
+from __future__ import annotations
+
+import json
+import logging
+from pathlib import Path
+
+import numpy as np
+import pytest
+from helpers.onnx_models import write_class_model, write_volume_model
+from helpers.phantoms import noise, write_nifti
+from PIL import Image
+
+from bundle.runtime import keyslice_run
+from bundle.runtime.keyslice_run import main
+
+
+@pytest.fixture(autouse=True)
+def _keep_logging(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(keyslice_run.logging, "basicConfig", lambda **_: None)
+
+
+def test_a_bad_image_is_skipped_and_the_others_go_on(tmp_path: Path) -> None:
+    write_nifti(tmp_path / "in" / "sub-01_T1w.nii.gz", noise((8, 9, 10)) * 30)
+    write_nifti(tmp_path / "in" / "nan.nii.gz", np.full((8, 9, 10), np.nan, np.float32))
+    (tmp_path / "in" / "scan.mgz").write_text("another format")
+    model = write_volume_model(tmp_path / "model.onnx")
+    assert main([str(model), str(tmp_path / "in"), str(tmp_path / "out"), "--threads", "1"]) == 2
+    summary = json.loads((tmp_path / "out" / "summary.json").read_text())
+    assert [case["case"] for case in summary["cases"]] == ["sub-01_T1w"]
+    assert summary["cases"][0]["identifiers"] == {"sub": "01"}
+    assert set(summary["cases"][0]["versions"]) == {"keyslice", "python", *keyslice_run.PACKAGES}
+    assert {case["error"] for case in summary["failures"]} == {"NonFiniteVoxelsError", "UnreadableFileError"}
+    assert sorted(file.name for file in (tmp_path / "out").glob("*.json")) == ["sub-01_T1w.json", "summary.json"]
+
+
+def test_a_folder_of_images_is_classified(tmp_path: Path) -> None:
+    for name in ("a.png", "b.jpg"):
+        (tmp_path / "in").mkdir(exist_ok=True)
+        Image.fromarray(np.random.default_rng(0).integers(0, 255, (20, 30, 3)).astype(np.uint8)).save(
+            tmp_path / "in" / name
+        )
+    assert main([str(write_class_model(tmp_path / "m.onnx")), str(tmp_path / "in"), str(tmp_path / "out")]) == 0
+    assert len(json.loads((tmp_path / "out" / "summary.json").read_text())["cases"]) == 2
+
+
+def test_a_missing_image_is_a_failed_case(tmp_path: Path) -> None:
+    assert (
+        main([str(write_volume_model(tmp_path / "m.onnx")), str(tmp_path / "none.nii.gz"), str(tmp_path / "out")]) == 2
+    )
+    assert "does not exist" in json.loads((tmp_path / "out" / "summary.json").read_text())["failures"][0]["message"]
+
+
+def test_an_empty_folder_and_a_missing_model_are_one_line(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    (tmp_path / "in").mkdir()
+    assert main([str(write_volume_model(tmp_path / "m.onnx")), str(tmp_path / "in"), str(tmp_path / "out")]) == 2
+    assert main([str(tmp_path / "none.onnx"), str(tmp_path / "in"), str(tmp_path / "out")]) == 2
+    assert [record.levelno for record in caplog.records] == [logging.ERROR] * 2
+    assert "the folder holds no image" in caplog.text
+    assert "does not exist" in caplog.text
+
+
+def test_another_task_is_an_error(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    model = write_volume_model(tmp_path / "m.onnx", task="disc_labeling")
+    assert main([str(model), str(tmp_path / "a.nii.gz"), str(tmp_path / "out")]) == 2
+    assert "is of the task disc_labeling, which is not run here" in caplog.text
