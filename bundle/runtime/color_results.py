@@ -15,7 +15,7 @@ from bundle.tasks.images.mask_decision import MaskDecision
 from bundle.tasks.images.mask_results import describe_mask, measure_mask, probability_maps, save_gray_png
 from bundle.utils.label_names import structures_of
 
-from .intensity import color_statistics
+from .image_statistics import color_statistics
 from .onnx_model import OnnxModel
 
 

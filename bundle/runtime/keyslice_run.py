@@ -133,7 +133,3 @@ def _process(process: Callable[[CaseRecord, Path], None], record: CaseRecord, ou
         record.fail(error)
     if record.is_completed or record.findings is not None:
         write_json(output / f"{record.case}.json", record.to_json())
-
-
-if __name__ == "__main__":
-    sys.exit(main())

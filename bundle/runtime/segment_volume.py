@@ -19,7 +19,7 @@ from bundle.io.nifti_labels import nifti_labels
 from bundle.utils.atomic_write import atomic_write
 from bundle.utils.label_names import structures_of
 
-from .intensity import volume_statistics
+from .image_statistics import volume_statistics
 from .label_assembly import LabelAssembly, ResultNumbers
 from .onnx_model import OnnxModel
 from .volume_image import VolumeImage, load_volume, resample

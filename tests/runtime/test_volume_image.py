@@ -16,7 +16,14 @@ from bundle.runtime.volume_image import VolumeImage, load_volume, resample
 
 
 @pytest.mark.parametrize("affine", AFFINES.values(), ids=AFFINES)
-@pytest.mark.parametrize("resampling", [{"pixdim": [1.0, 1.0, 1.0]}, {"pixdim": [4.0, None, 4.0], "antialias": True}])
+@pytest.mark.parametrize(
+    "resampling",
+    [
+        {"pixdim": [1.0, 1.0, 1.0]},
+        {"pixdim": [4.0, None, 4.0], "antialias": True},
+        {"pixdim": [None] * 3, "antialias": True},
+    ],
+)
 def test_an_image_is_that_of_the_workflow(affine: np.ndarray, resampling: dict, tmp_path: Path) -> None:
     voxels = np.pad(noise((17, 22, 13)), ((2, 0), (1, 3), (0, 4)), constant_values=-7)
     file = write_nifti(tmp_path / "a.nii.gz", voxels, affine)

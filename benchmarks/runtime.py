@@ -1,0 +1,82 @@
+"""CPU time and peak memory of ``keyslice-run`` on one image, compared with the workflow; alternating cold processes.
+
+Exports the shipped hippocampus model, which takes minutes, or takes that of ``--model``, and runs both on ``--image``,
+by default a crop with noise. ``--plan`` is that of the workflow; with ``auto``, it has measured its plan before. One
+thread:
+
+    python benchmarks/runtime.py --image CROP.nii.gz --repeats 5
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import runpy
+import subprocess
+import sys
+import tempfile
+from pathlib import Path
+from typing import Any
+
+import nibabel as nib
+import numpy as np
+
+ROOT = Path(__file__).resolve().parent.parent
+RUN = "import sys; from keyslice_runtime.runtime.keyslice_run import main; sys.exit(main())"
+
+
+def cost(command: list[str], python_path: Path) -> tuple[float, float]:
+    """Return CPU seconds and peak memory in MB of a process."""
+    environment = {**os.environ, "PYTHONPATH": str(python_path), "OMP_NUM_THREADS": "1"}
+    words = [sys.executable, "-W", "ignore", *command]
+    process = subprocess.Popen(words, cwd=ROOT, env=environment, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE)
+    text = process.stderr.read() if process.stderr else b""
+    _, status, used = os.wait4(process.pid, 0)
+    if status:
+        raise SystemExit(text.decode())
+    return used.ru_utime + used.ru_stime, used.ru_maxrss / 1024
+
+
+def agreement(folders: list[Path]) -> float:
+    """Return the share of equal labels of the label maps of two folders."""
+    shares = []
+    for file in folders[0].glob("*_seg.nii.gz"):
+        images: list[Any] = [nib.load(folder / file.name) for folder in folders]
+        found, wanted = (np.asarray(image.dataobj) for image in images)
+        shares.append(float((found == wanted).mean()))
+    return min(shares)
+
+
+def main() -> None:
+    """Measure and print."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--image", type=Path, help="image to segment (default: a crop with noise)")
+    parser.add_argument("--model", type=Path, help="model.onnx of python -m bundle export volumes (default: export it)")
+    parser.add_argument("--plan", default="auto", help="plan of the workflow (default: auto)")
+    parser.add_argument("--repeats", type=int, default=3, help="repeats of each (default: 3)")
+    args = parser.parse_args()
+    with tempfile.TemporaryDirectory() as name:
+        folder = Path(name)
+        runpy.run_path(str(ROOT / "runtime" / "setup.py"))["write_package"](folder)
+        image, extra = args.image, []
+        if image is None:
+            image, extra = folder / "crop.nii.gz", ["--plausible_distance", "null"]
+            voxels = np.random.default_rng(0).normal(100, 30, (36, 50, 36)).astype(np.float32)
+            nib.save(nib.Nifti1Image(voxels, np.eye(4)), image)
+        model = args.model or folder / "model" / "model.onnx"
+        if args.model is None:
+            cost(["-m", "bundle", "export", "volumes", str(model.parent)], ROOT)
+        folders = [folder / "runtime", folder / "workflow"]
+        runtime = ["-c", RUN, str(model), str(image), str(folders[0]), "--threads", "1"]
+        workflow = ["-m", "monai.bundle", "run", "--config_file", "configs/inference.json", "--input", str(image)]
+        workflow += ["--output_dir", str(folders[1]), "--device", "cpu", "--plan", args.plan, *extra]
+        cost(workflow, ROOT)
+        costs = [(cost(runtime, folder), cost(workflow, ROOT)) for _ in range(args.repeats)]
+        for number, what in enumerate(("CPU-s", "MB at the peak")):
+            own, other = (min(pair[side][number] for pair in costs) for side in (0, 1))
+            print(f"keyslice-run: {own:.2f} {what}; workflow: {other:.2f}; ratio {own / other:.3f}")
+        print(f"equal labels: {agreement(folders):.6f}")
+
+
+if __name__ == "__main__":
+    main()
