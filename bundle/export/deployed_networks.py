@@ -59,6 +59,22 @@ class DeployedVolumes(nn.Module):
         return scores, probabilities, scores.argmax(1, keepdim=True).to(torch.uint8), used
 
 
+class DeployedFinder(nn.Module):
+    """Find regions in a standardized volume ``(1, 1, D, H, W)`` on a coarse grid, of sizes that the network takes.
+
+    Args:
+        network: network that returns logits.
+    """
+
+    def __init__(self, network: nn.Module) -> None:
+        super().__init__()
+        self.network = network
+
+    def forward(self, image: torch.Tensor) -> torch.Tensor:
+        """Return probabilities ``(1, K, D, H, W)``."""
+        return torch.softmax(self.network(image), 1)
+
+
 class DeployedDiscs(nn.Module):
     """Compute the heat maps of discs in a volume ``(1, 1, R, A, S)``, and their peaks.
 

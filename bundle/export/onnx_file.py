@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import contextlib
 import json
 import logging
@@ -15,7 +16,7 @@ import numpy as np
 import torch
 
 from bundle import __version__
-from bundle.runtime.model_format import METADATA
+from bundle.runtime.model_format import FINDER, METADATA
 from bundle.utils.digests import sha256_of_file
 from bundle.utils.versions import versions
 from bundle.utils.write_json import write_json
@@ -26,6 +27,9 @@ logger = logging.getLogger(__name__)
 
 MODEL, TEST, REPORT = "model.onnx", "test_vector.npz", "report.json"
 """Files of an export: the graph, inputs with the answers of PyTorch, and the comparison."""
+
+COARSE = (1, 1, 64, 80, 48)
+"""Size at which the graph that finds regions is traced; multiples of 16, and no two the same."""
 
 TOLERANCE = 1e-3
 """Largest difference of the answers to the test vector."""
@@ -100,26 +104,42 @@ def _write_graph(task: OnnxTask, path: Path) -> None:
     import onnx
 
     shapes = tuple(dict.fromkeys(axes, torch.export.Dim.DYNAMIC) for axes in task.dynamic)
+    proto = _exported(task.module, task.example, shapes, inputs=task.inputs, outputs=task.outputs)
+    for name, values in task.defaults.items():
+        proto.graph.initializer.append(onnx.numpy_helper.from_array(values, name))
+    metadata = {"task": task.name, "version": __version__, **task.metadata, "inputs": list(task.inputs)}
+    properties = {METADATA: json.dumps(metadata)}
+    if task.finder is not None:
+        size = dict.fromkeys((2, 3, 4), torch.export.Dim.DYNAMIC)
+        finder = _exported(task.finder, (torch.randn(COARSE),), (size,), inputs=["image"], outputs=["probabilities"])
+        properties[FINDER] = base64.b64encode(finder.SerializeToString()).decode()
+    onnx.helper.set_model_props(proto, properties)
+    proto.producer_name, proto.producer_version = "keyslice", __version__
+    proto.graph.doc_string = f"{task.name}: {task.metadata['axes']}"
+    onnx.checker.check_model(proto)
+    onnx.save(proto, str(path))
+
+
+def _exported(
+    module: torch.nn.Module,
+    example: tuple[torch.Tensor, ...],
+    shapes: tuple[Any, ...],
+    *,
+    inputs: Sequence[str],
+    outputs: Sequence[str],
+) -> Any:
     with _quiet():
         program = torch.onnx.export(
-            task.module,
-            task.example,
-            input_names=list(task.inputs),
-            output_names=list(task.outputs),
+            module,
+            example,
+            input_names=list(inputs),
+            output_names=list(outputs),
             dynamic_shapes=shapes,
             dynamo=True,
             verbose=False,
         )
     assert program is not None  # noqa: S101 - by its type, for exports to a file
-    proto = program.model_proto
-    for name, values in task.defaults.items():
-        proto.graph.initializer.append(onnx.numpy_helper.from_array(values, name))
-    metadata = {"task": task.name, "version": __version__, **task.metadata, "inputs": list(task.inputs)}
-    onnx.helper.set_model_props(proto, {METADATA: json.dumps(metadata)})
-    proto.producer_name, proto.producer_version = "keyslice", __version__
-    proto.graph.doc_string = f"{task.name}: {task.metadata['axes']}"
-    onnx.checker.check_model(proto)
-    onnx.save(proto, str(path))
+    return program.model_proto
 
 
 def _write_test_vector(task: OnnxTask, session: Any, path: Path) -> float:

@@ -21,7 +21,14 @@ from bundle.utils.label_names import structures_of
 from bundle.workflow.model_folder import ModelFolder
 from bundle.workflow.model_settings import use_model
 
-from .deployed_networks import STATISTICS, DeployedClasses, DeployedDiscs, DeployedMasks, DeployedVolumes
+from .deployed_networks import (
+    STATISTICS,
+    DeployedClasses,
+    DeployedDiscs,
+    DeployedFinder,
+    DeployedMasks,
+    DeployedVolumes,
+)
 
 Arrays = dict[str, np.ndarray]
 
@@ -52,6 +59,7 @@ class OnnxTask:
         example: inputs to trace the module with, of sizes at which nothing is special.
         metadata: what a user of the graph must know.
         defaults: values of inputs that may be omitted.
+        finder: finds the regions of a larger image; None for none.
         load: reads a file and returns the inputs.
         reference: reads a file and returns the outputs of the workflow, for comparison.
     """
@@ -67,6 +75,7 @@ class OnnxTask:
     load: Callable[[str], Arrays]
     reference: Callable[[str], np.ndarray]
     defaults: Arrays = field(default_factory=dict)
+    finder: nn.Module | None = None
 
     def run(self, session: Any, inputs: Arrays) -> np.ndarray:
         """Return the compared output of a session; of a volume that is larger than the window, window by window."""
@@ -116,6 +125,7 @@ def _volumes(name: str, parser: ConfigParser, network: nn.Module) -> OnnxTask:
         raise ExportError("nested regions cannot be exported; export a model of exclusive classes.")
     normalization = _normalization(parser, "normalization", "StandardizeIntensityd")
     roi, names = list(parser.get_parsed_content("roi_size")), parser.get_parsed_content("label_names")
+    finder, about_finder = _finder(parser)
     module = DeployedVolumes(network, roi_size=roi, percentiles=normalization.get("percentiles"))
     channels = int(parser.get_parsed_content("network_def#in_channels"))
     example = torch.randn(2, channels, *(size + 16 for size in roi))
@@ -155,11 +165,35 @@ def _volumes(name: str, parser: ConfigParser, network: nn.Module) -> OnnxTask:
             "window": roi,
             "overlap": parser.get_parsed_content("overlap"),
             **_about(parser, "plausible_distance", "largest_crop_mm"),
+            "finder": about_finder,
         },
         with_statistics,
         reference,
         {"statistics": unknown.numpy()},
+        finder,
     )
+
+
+def _finder(parser: ConfigParser) -> tuple[nn.Module | None, dict[str, Any] | None]:
+    """Return the network that finds regions, and what the runtime must know of it; None for weights that need none."""
+    parser["find_regions"] = "auto"
+    parser.parse(reset=True)
+    found = parser.get_parsed_content("finder")
+    parser["find_regions"] = False
+    parser.parse(reset=True)
+    if not found.enabled:
+        return None, None
+    resampling, normalization = parser["finder"]["preprocessing"]["transforms"]
+    return DeployedFinder(found.network).eval(), {
+        "regions": found.regions,
+        "spacing_mm": resampling["pixdim"],
+        "antialias": resampling.get("antialias", False),
+        **{name: normalization.get(name, NORMALIZATION[name]) for name in ("percentiles", "exclude_border")},
+        "size_mm": found.size_mm,
+        "divisor": found.divisor,
+        "min_volume_mm3": found.min_volume_mm3,
+        "offsets": parser.get_parsed_content("region_offsets"),
+    }
 
 
 def _discs(name: str, parser: ConfigParser, network: nn.Module) -> OnnxTask:

@@ -10,13 +10,14 @@ from .case_record import CaseRecord
 from .clean_stop import CleanStop, Stopped
 from .completed_cases import CompletedCases
 from .feature_distance import FeatureDistanceInferer
+from .found_regions import Region
 from .given_predictions import GivenPredictions
 from .job_progress import JobProgress
 from .plan import PlannedInferer
 from .plausibility import Plausibility
 from .prefetch import PrefetchLoader
 from .prepare_crop import PrepareCropd
-from .region_finder import Region, RegionFinder, load_finder
+from .region_finder import RegionFinder, load_finder
 from .region_inferer import RegionInferer
 from .require_crop import RequireCropd
 from .result_errors import ImplausibleResultError, NotACropError, NothingFoundError

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -20,43 +19,9 @@ from bundle.utils.option_checks import check_sizes_mm
 from bundle.utils.parse_bool import parse_bool
 from bundle.utils.parse_null import parse_null
 
-from .largest_component import largest_component
+from .found_regions import Region, box_around, measure_regions, paddings
 from .plausibility import REGION, Plausibility
 from .window_ensemble import Network
-
-ROUNDING = 1e-3
-"""Largest error of a position that is computed from an affine, in voxels."""
-
-
-@dataclass(frozen=True)
-class Region:
-    """A region that was found, or is missing.
-
-    Attributes:
-        name: name of the region.
-        center_mm: center in world coordinates, mm; None for a region that is missing.
-        volume_mm3: volume of its largest connected component on the coarse grid.
-        probability: mean probability of the region within it.
-        cut: whether it touches the border of the image.
-    """
-
-    name: str
-    center_mm: tuple[float, ...] | None = None
-    volume_mm3: float = 0.0
-    probability: float = 0.0
-    cut: bool = False
-
-    @property
-    def found(self) -> bool:
-        """Whether the region is there."""
-        return self.center_mm is not None
-
-    def to_json(self) -> dict[str, Any]:
-        """Return the attributes as they stand in the JSON of a case."""
-        if not self.found:
-            return {"name": self.name, "found": False}
-        finder = {"volume_mm3": self.volume_mm3, "probability": self.probability}
-        return {"name": self.name, "found": True, "center_mm": self.center_mm, "cut": self.cut, "finder": finder}
 
 
 class RegionFinder:
@@ -137,31 +102,15 @@ class RegionFinder:
             )
         coarse = self.preprocessing({"image": image})["image"]
         values = coarse.as_tensor()
-        sides = [((-size) % self.divisor // 2, (-size) % self.divisor) for size in values.shape[1:]]
-        padding = [pad for low, both in reversed(sides) for pad in (low, both - low)]
+        sides = paddings(values.shape[1:], self.divisor)
+        padding = [pad for pair in reversed(sides) for pad in pair]
         padded = functional.pad(values[None], padding, value=float(values.min()))
         with torch.no_grad():
             scores = torch.softmax(self.network(padded)[0].float(), dim=0)
         inner = tuple(slice(low, low + size) for (low, _), size in zip(sides, values.shape[1:], strict=True))
         scores = scores[(slice(None), *inner)]
-        labels = scores.argmax(0)
         affine = np.asarray(coarse.affine, dtype=float)
-        return [self._region(name, labels == value, scores[value], affine) for name, value in self.regions.items()]
-
-    def _region(self, name: str, mask: torch.Tensor, probability: torch.Tensor, affine: np.ndarray) -> Region:
-        component = largest_component(mask.cpu().numpy())
-        points = np.argwhere(component)
-        volume = len(points) * abs(float(np.linalg.det(affine[:3, :3])))
-        if not len(points) or volume < self.min_volume_mm3:
-            return Region(name)
-        center = affine[:3, :3] @ ((points.min(0) + points.max(0)) / 2) + affine[:3, 3]
-        return Region(
-            name,
-            center_mm=tuple(round(float(value), 2) for value in center),
-            volume_mm3=round(volume, 1),
-            probability=round(float(probability.cpu().numpy()[component].mean()), 4),
-            cut=bool((points.min(0) == 0).any() or (points.max(0) == np.array(mask.shape) - 1).any()),
-        )
+        return measure_regions(scores.cpu().numpy(), affine, self.regions, min_volume_mm3=self.min_volume_mm3)
 
 
 def load_finder(
@@ -211,10 +160,4 @@ def region_box(image: MetaTensor, center_mm: Sequence[float], size_mm: Sequence[
         center_mm: center in world coordinates.
         size_mm: size of the box along the axes of the image.
     """
-    affine = np.asarray(image.affine, dtype=float)
-    center = np.linalg.solve(affine[:3, :3], np.asarray(center_mm) - affine[:3, 3])
-    half = np.asarray(size_mm) / np.linalg.norm(affine[:3, :3], axis=0) / 2
-    size = np.array(image.shape[-3:])
-    low = np.clip(np.ceil(center - half - ROUNDING), 0, size - 1).astype(int)
-    high = np.clip(np.floor(center + half + ROUNDING), 0, size - 1).astype(int) + 1
-    return tuple(slice(int(start), int(stop)) for start, stop in zip(low, high, strict=True))
+    return box_around(np.asarray(image.affine, dtype=float), image.shape[-3:], center_mm, size_mm)

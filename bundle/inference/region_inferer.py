@@ -19,11 +19,11 @@ from bundle.utils.label_names import structures_of
 from bundle.utils.parse_null import parse_null
 
 from .case_findings import CaseFindings
-from .largest_component import largest_component
+from .found_regions import Region, not_labeled, nothing_found, nothing_plausible, raised_labels, remarks_on
 from .plausibility import CROP, NOTHING_LABELED, REGION, Plausibility
 from .prepare_crop import SEARCHED
-from .region_finder import Region, RegionFinder, region_box
-from .result_errors import ImplausibleResultError, NothingFoundError, implausible_crop
+from .region_finder import RegionFinder, region_box
+from .result_errors import implausible_crop
 from .result_features import FeatureAssembler
 from .slab import Assembler
 from .window_ensemble import Network
@@ -120,14 +120,10 @@ class RegionInferer(Inferer):
         regions = finder(image)
         found = [region for region in regions if region.found]
         entries = {region.name: region.to_json() for region in regions}
-        findings = self.findings = CaseFindings({}, {"regions": list(entries.values())}, _remarks_on(regions))
+        findings = self.findings = CaseFindings({}, {"regions": list(entries.values())}, remarks_on(regions))
         if not found:
             findings.results |= _geometry(inputs)
-            raise NothingFoundError(
-                _file_of(image),
-                _nothing_found(list(finder.regions)),
-                "check that the image shows them and that its orientation is right",
-            )
+            raise nothing_found(_file_of(image), list(finder.regions))
         result: torch.Tensor | None = None
         problems = []
         for part, region in enumerate(found):
@@ -142,15 +138,10 @@ class RegionInferer(Inferer):
                 findings.numbers |= self._numbers(f"{region.name}_")
                 result = _merged(result, labels, offset, self._least_maps())
             else:
-                problems.append(f"{region.name}: the result is not plausible and is not labeled ({problem})")
+                problems.append(not_labeled(region, problem))
         if result is None:
             findings.results |= _geometry(inputs)
-            raise ImplausibleResultError(
-                _file_of(image),
-                "; ".join(problems),
-                "check that the image shows the structures, its orientation and its contrast; "
-                "plausible_distance sets the limit",
-            )
+            raise nothing_plausible(_file_of(image), problems)
         findings.remarks += problems
         return result
 
@@ -201,12 +192,6 @@ class RegionInferer(Inferer):
         return cast(MetaTensor, collate_meta_tensor([prepared["image"]]))
 
 
-def _remarks_on(regions: list[Region]) -> list[str]:
-    missing = [f"{region.name} was not found" for region in regions if not region.found]
-    cut = [f"{region.name} touches the border of the image and may be incomplete" for region in regions if region.cut]
-    return missing + cut
-
-
 def _merged(result: torch.Tensor | None, labels: torch.Tensor, offset: int, least: Sequence[bool]) -> torch.Tensor:
     """Add a region to those before it: its largest connected component to the label map, and its confidence maps.
 
@@ -216,10 +201,7 @@ def _merged(result: torch.Tensor | None, labels: torch.Tensor, offset: int, leas
         offset: summand of its label values.
         least: of every confidence map, whether the least value counts where regions overlap, or else the greatest.
     """
-    values = labels[0, 0].cpu().numpy()
-    box = _bounding_box(values > 0)
-    kept = largest_component(values[box] > 0)
-    raised = np.where(kept, values[box].astype(np.int64) + offset, 0)
+    box, raised = raised_labels(labels[0, 0].cpu().numpy(), offset)
     labels = labels.to(torch.promote_types(labels.dtype, label_dtype(int(raised.max()) + 1)))
     added = torch.as_tensor(raised, dtype=labels.dtype, device=labels.device)
     labels[0, 0] = 0
@@ -250,19 +232,6 @@ def _checked_offsets(
     if len(set(values)) < len(values):
         raise ValueError(f"region_offsets must give every structure of every region another value, got {known}.")
     return dict(known)
-
-
-def _nothing_found(names: Sequence[str]) -> str:
-    return f"{names[0]} was not found" if len(names) == 1 else f"neither {' nor '.join(names)} was found"
-
-
-def _bounding_box(mask: np.ndarray) -> tuple[slice, ...]:
-    """Return the ranges of the voxels of a mask ``(D, H, W)``; of a large one in a fifth of scipy's time."""
-    box: list[slice] = []
-    for axis in range(mask.ndim):
-        found = np.flatnonzero(mask[tuple(box)].any(axis=tuple(other for other in range(mask.ndim) if other != axis)))
-        box.append(slice(int(found[0]), int(found[-1]) + 1))
-    return tuple(box)
 
 
 def _geometry(inputs: Any) -> dict[str, Any]:

@@ -14,8 +14,9 @@ from helpers.phantoms import meta_tensor
 from monai.data import MetaTensor
 
 from bundle.inference import Plausibility, load_finder
+from bundle.inference.found_regions import Region
 from bundle.inference.plausibility import CROP, REGION, FeatureDistribution
-from bundle.inference.region_finder import Region, RegionFinder, extent_mm, region_box
+from bundle.inference.region_finder import RegionFinder, extent_mm, region_box
 from bundle.io.input_checks import BadInputError
 from bundle.networks import WeightsError
 from bundle.utils.describe import describe
