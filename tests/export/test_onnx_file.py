@@ -4,17 +4,21 @@ from __future__ import annotations
 
 import json
 import logging
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import onnxruntime
 import pytest
+import torch
 from helpers.model_folders import write_model
 from helpers.phantoms import write_case
 
 from bundle.cli import main as commands
 from bundle.export import onnx_file
-from bundle.export.onnx_task import ExportError
+from bundle.export.deployed_networks import DeployedFinder
+from bundle.export.onnx_task import ExportError, open_task
+from bundle.runtime.onnx_model import OnnxModel
 
 pytestmark = pytest.mark.slow
 
@@ -65,6 +69,15 @@ def test_a_graph_that_answers_otherwise_is_refused(exported: Path, monkeypatch: 
     monkeypatch.setattr(onnx_file, "_write_graph", lambda *_: None)
     with pytest.raises(ExportError, match="the answer to the test vector differs by 1"):
         onnx_file.export_onnx(str(exported / "mine"), exported / "out")
+
+
+def test_the_file_holds_the_network_that_finds_regions(exported: Path) -> None:
+    task = open_task(str(exported / "mine"))
+    finder = DeployedFinder(torch.nn.Conv3d(1, 3, 3, padding=1))
+    onnx_file._write_graph(replace(task, finder=finder), exported / "with_finder.onnx")
+    image = torch.randn(1, 1, 32, 16, 48)
+    found = OnnxModel(exported / "with_finder.onnx", threads=1).find(image.numpy())
+    np.testing.assert_allclose(found, finder(image).detach().numpy(), atol=1e-5)
 
 
 def test_maps_agree_where_they_differ_by_little() -> None:

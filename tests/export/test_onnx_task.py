@@ -57,6 +57,20 @@ def test_a_model_folder_is_exported_with_its_settings(tmp_path: Path) -> None:
     assert task.metadata["window"] == [16, 16, 16]
 
 
+def test_weights_of_regions_are_exported_with_their_finder(tmp_path: Path) -> None:
+    task = open_task("volumes")
+    assert task.finder is not None
+    probabilities = task.finder(torch.zeros(1, 1, 16, 32, 16))
+    assert torch.allclose(probabilities.sum(1), torch.ones(1, 16, 32, 16), atol=1e-5)
+    assert task.metadata["finder"]["regions"] == {"left": 1, "right": 2}
+    assert task.metadata["finder"]["offsets"] == {"left": 10, "right": 20}
+    assert task.metadata["finder"]["percentiles"] == [0.5, 99.5]
+    assert set(task.metadata["plausibility"]["distributions"]) == {"crop", "region"}
+    write_model(tmp_path / "m")
+    own = open_task(str(tmp_path / "m"))
+    assert (own.finder, own.metadata["finder"], own.metadata["plausibility"]) == (None, None, None)
+
+
 def test_an_unknown_model_is_refused() -> None:
     with pytest.raises(ExportError, match="'knees' is neither a model folder nor one of volumes, disc_labeling"):
         open_task("knees")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import json
 from pathlib import Path
 from typing import Any
@@ -11,6 +12,7 @@ import onnx
 import torch
 from onnx import TensorProto, helper, numpy_helper
 
+from bundle.runtime.model_format import FINDER as FINDER_KEY
 from bundle.runtime.model_format import METADATA
 
 SLOPES, OFFSETS = (0.0, 1.0, 2.0), (0.0, -10.0, -30.0)
@@ -107,6 +109,68 @@ def write_class_model(path: Path, **about: Any) -> Path:
     return _write(path, [node], inputs, outputs, {"axes": np.array([2, 3])}, {**known, **about})
 
 
+REGIONS = {"left": 1, "right": 2}
+FINDER: dict[str, Any] = {
+    "regions": REGIONS,
+    "spacing_mm": [2.0, 2.0, 2.0],
+    "antialias": True,
+    "percentiles": [0.5, 99.5],
+    "exclude_border": True,
+    "size_mm": [14.0, 14.0, 16.0],
+    "divisor": 16,
+    "min_volume_mm3": 0.0,
+    "offsets": {"left": 10, "right": 20},
+}
+
+
+def write_head_model(path: Path, **about: Any) -> Path:
+    """Write a model with a finder: regions are positive and negative values, parts have values about 10 and 20."""
+    nodes = [
+        helper.make_node("Abs", ["image"], ["size"]),
+        helper.make_node("Sub", ["size", "values"], ["from"]),
+        helper.make_node("Abs", ["from"], ["distance"]),
+        helper.make_node("Sub", ["five", "distance"], ["scores"]),
+    ]
+    values = np.array([0, 10, 20], np.float32).reshape(1, 3, 1, 1, 1)
+    inputs = [
+        helper.make_tensor_value_info("image", TensorProto.FLOAT, ["n", 1, "r", "a", "s"]),
+        helper.make_tensor_value_info("statistics", TensorProto.DOUBLE, ["m", 4]),
+    ]
+    outputs = [helper.make_tensor_value_info("scores", TensorProto.FLOAT, ["n", 3, "r", "a", "s"])]
+    finder = _write(path.with_name("finder.onnx"), *_finder_graph(), {})
+    known = {**VOLUMES, "finder": FINDER, "label_names": {"background": 0, "rear": 1, "front": 2}}
+    constants = {"values": values, "five": np.array(5, np.float32)}
+    embedded = {FINDER_KEY: base64.b64encode(finder.read_bytes()).decode()}
+    finder.unlink()
+    return _write(path, nodes, inputs, outputs, constants, {**known, **about}, embedded)
+
+
+class HeadFinder(torch.nn.Module):
+    """The network that finds regions in a model of :func:`write_head_model`; its scores are logits."""
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        left, right = (x / 4).clamp(0, 1), (-x / 4).clamp(0, 1)
+        return torch.cat([1 - left - right, left, right], dim=1)
+
+
+def _finder_graph() -> tuple[Any, ...]:
+    nodes = [
+        helper.make_node("Mul", ["image", "quarter"], ["scaled"]),
+        helper.make_node("Clip", ["scaled", "zero", "one"], ["left"]),
+        helper.make_node("Neg", ["scaled"], ["mirrored"]),
+        helper.make_node("Clip", ["mirrored", "zero", "one"], ["right"]),
+        helper.make_node("Add", ["left", "right"], ["both"]),
+        helper.make_node("Sub", ["one", "both"], ["none"]),
+        helper.make_node("Concat", ["none", "left", "right"], ["logits"], axis=1),
+        helper.make_node("Softmax", ["logits"], ["probabilities"], axis=1),
+    ]
+    shape = [1, 1, "r", "a", "s"]
+    inputs = [helper.make_tensor_value_info("image", TensorProto.FLOAT, shape)]
+    outputs = [helper.make_tensor_value_info("probabilities", TensorProto.FLOAT, [1, 3, *shape[2:]])]
+    constants = {name: np.array(value, np.float32) for name, value in {"quarter": 0.25, "zero": 0, "one": 1}.items()}
+    return nodes, inputs, outputs, constants
+
+
 def _write(
     path: Path,
     nodes: list[Any],
@@ -114,11 +178,12 @@ def _write(
     outputs: list[Any],
     constants: dict[str, Any],
     about: dict[str, Any],
+    properties: dict[str, str] | None = None,
 ) -> Path:
     initializers = [numpy_helper.from_array(value, name) for name, value in constants.items()]
     graph = helper.make_graph(nodes, "small", inputs, outputs, initializers)
     model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 18)], ir_version=9)
-    helper.set_model_props(model, {METADATA: json.dumps(about)})
+    helper.set_model_props(model, {METADATA: json.dumps(about), **(properties or {})})
     path.parent.mkdir(parents=True, exist_ok=True)
     onnx.save(model, str(path))
     return path
