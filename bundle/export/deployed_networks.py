@@ -7,6 +7,7 @@ labels. Only operations that ONNX has are used.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from typing import Any
 
 import torch
 from torch import nn
@@ -170,6 +171,8 @@ class DeployedClasses(nn.Module):
         normalization: ``"subtrahend"`` and ``"divisor"`` of the channels.
         temperature: one per class.
         thresholds: probability of every class above which an image is positive.
+        feature_level: feature of the trunk of the network whose means are returned, too, by which images unlike the
+            training images are recognized (:class:`bundle.inference.FeatureDistanceInferer`); None for none.
     """
 
     subtrahend: torch.Tensor
@@ -188,24 +191,29 @@ class DeployedClasses(nn.Module):
         normalization: Mapping[str, Sequence[float]],
         temperature: Sequence[float],
         thresholds: Sequence[float],
+        feature_level: int | None = None,
     ) -> None:
         super().__init__()
-        self.network, self.mirror = network, mirror
+        self.network, self.mirror, self.feature_level = network, mirror, feature_level
         self.image_size, self.roi_size, self.boxes = list(image_size), list(roi_size), list(boxes)
         for name in ("subtrahend", "divisor"):
             self.register_buffer(name, torch.tensor(normalization[name]).reshape(1, -1, 1, 1), persistent=False)
         self.register_buffer("temperature", torch.tensor(list(temperature)), persistent=False)
         self.register_buffer("thresholds", torch.tensor(list(thresholds)), persistent=False)
 
-    def forward(self, image: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
-        """Return probabilities and decisions ``(B, K)``."""
+    def forward(self, image: torch.Tensor) -> tuple[torch.Tensor, ...]:
+        """Return probabilities and decisions ``(B, K)``, and the means of a feature ``(B, C)``."""
         values = (resized(image, self.image_size) - self.subtrahend) / self.divisor
         crops = [resized(values[(..., *box)], self.roi_size) for box in self.boxes]
         if self.mirror:
             crops += [crop.flip(-1) for crop in crops]
         logits = torch.stack([self.network(crop) for crop in crops]).mean(0)
         probabilities = torch.sigmoid(logits / self.temperature)
-        return probabilities, (probabilities > self.thresholds).to(torch.uint8)
+        decisions = (probabilities > self.thresholds).to(torch.uint8)
+        if self.feature_level is None:
+            return probabilities, decisions
+        trunk: Any = self.network.trunk
+        return probabilities, decisions, trunk(crops[0])[self.feature_level].flatten(2).mean(2)
 
 
 def resized(maps: torch.Tensor, size: Sequence[int]) -> torch.Tensor:

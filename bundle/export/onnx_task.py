@@ -15,7 +15,8 @@ from torch import nn
 
 from bundle import ROOT
 from bundle.inference import SlabInferer
-from bundle.inference.plausibility import read_reference_content
+from bundle.inference.feature_distance import LEVEL
+from bundle.inference.plausibility import IMAGE, read_reference_content
 from bundle.utils.errors import BundleError
 from bundle.utils.label_names import structures_of
 from bundle.workflow.model_folder import ModelFolder
@@ -283,6 +284,7 @@ def _classes(name: str, parser: ConfigParser, network: nn.Module) -> OnnxTask:
     size, temperature = list(parser.get_parsed_content("image_size")), parser.get_parsed_content("temperature")
     thresholds = parser.get_parsed_content("thresholds")
     limits = [float(thresholds[key] if isinstance(thresholds, Mapping) else thresholds) for key in names]
+    is_known = parser.get_parsed_content("plausibility").is_known(IMAGE)
     several = list(temperature) if isinstance(temperature, Sequence) else [float(temperature)] * len(names)
     module = DeployedClasses(
         network,
@@ -293,6 +295,7 @@ def _classes(name: str, parser: ConfigParser, network: nn.Module) -> OnnxTask:
         normalization=next(step for step in steps if "subtrahend" in step),
         temperature=several,
         thresholds=limits,
+        feature_level=LEVEL if is_known else None,
     )
 
     def reference(file: str) -> np.ndarray:
@@ -305,7 +308,7 @@ def _classes(name: str, parser: ConfigParser, network: nn.Module) -> OnnxTask:
         name,
         module,
         ("image",),
-        ("probabilities", "labels"),
+        ("probabilities", "labels", *(["image_features"] if is_known else [])),
         "labels",
         ((0, 2, 3),),
         (torch.rand(2, 3, size[0] + 40, size[1] + 24),),
@@ -314,7 +317,7 @@ def _classes(name: str, parser: ConfigParser, network: nn.Module) -> OnnxTask:
             "class_names": names,
             "thresholds": dict(zip(names, limits, strict=True)),
             "temperature": several,
-            **_about(parser),
+            **_about(parser, "plausible_distance"),
         },
         _loader(parser, steps),
         reference,

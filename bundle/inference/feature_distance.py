@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any
@@ -15,9 +14,8 @@ from torch import nn
 from bundle.utils.parse_bool import parse_bool
 
 from .case_findings import CaseFindings
+from .judge_image import judge_image
 from .plausibility import IMAGE, Plausibility
-
-logger = logging.getLogger(__name__)
 
 LEVEL = 2
 """Feature of the trunk that is compared, at stride 8: textures, whose means differ most between kinds of images."""
@@ -82,27 +80,10 @@ class FeatureDistanceInferer(Inferer):
             if not features:
                 trunk(_example_of(self.inferer)(inputs))
         means = features[0][0].float().flatten(1).mean(1).tolist()
-        self._judge({f"channel_{number}": round(value, 5) for number, value in enumerate(means)}, inputs)
+        self.findings = judge_image(
+            means, self.plausibility, file=_file_of(inputs), writes_features=self.writes_features
+        )
         return scores
-
-    def _judge(self, features: dict[str, float], inputs: torch.Tensor) -> None:
-        distance, problem, limit = None, None, None
-        if self.plausibility is not None:
-            limit = self.plausibility.limit
-            distance, problem = self.plausibility.judge(IMAGE, features)
-        entry: dict[str, Any] = {
-            "kind": IMAGE,
-            "plausible": None if distance is None or limit is None else problem is None,
-            "distance": distance,
-            "limit": limit,
-        }
-        self.findings = CaseFindings(results={"plausibility": entry})
-        if self.writes_features:
-            entry["features"] = features
-        if problem is not None:
-            words = f"the image is unlike the training images: distance {distance:g}, limit {limit:g}"
-            self.findings.flags.append(words)
-            logger.warning("%s: %s", _file_of(inputs), words)
 
 
 @contextmanager

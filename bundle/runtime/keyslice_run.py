@@ -122,7 +122,7 @@ def _task(model: OnnxModel, plausibility: Plausibility) -> Callable[[CaseRecord,
     if task in MASKS or task == CLASSES:
         from .color_results import Classification, MaskSegmentation
 
-        return Classification(model) if task == CLASSES else MaskSegmentation(model)
+        return Classification(model, plausibility) if task == CLASSES else MaskSegmentation(model)
     raise ModelError(model.path, f"is of the task {task}, which is not run here", "use it by ONNX Runtime")
 
 

@@ -16,7 +16,9 @@ from bundle.export.deployed_networks import (
     resized,
     standardization,
 )
-from bundle.inference import SlabInferer
+from bundle.inference import FeatureDistanceInferer, SlabInferer
+from bundle.inference.feature_distance import LEVEL
+from bundle.networks import ARLNet
 from bundle.tasks.classification import CropAverageInferer
 from bundle.tasks.images import ImageTilesInferer
 from bundle.tasks.spine import SagittalSlabsd
@@ -101,6 +103,20 @@ def test_classes_are_those_of_the_inferer() -> None:
     probabilities, decisions = module(image)
     torch.testing.assert_close(probabilities, wanted, rtol=0, atol=1e-5)
     assert torch.equal(decisions.bool(), probabilities > 0.5)
+
+
+def test_the_means_of_a_feature_are_those_that_are_compared_with_the_training_images() -> None:
+    network = ARLNet(2, 3, 2, trunk="efficientnet_lite0").eval()
+    inferer = CropAverageInferer((64, 64), scales=[0.8])
+    options = {"boxes": list(inferer.boxes([80, 96])), "temperature": [1.0, 1.0], "thresholds": [0.5, 0.5]}
+    normalization = {"subtrahend": [0.5] * 3, "divisor": [0.5] * 3}
+    options |= {"normalization": normalization, "feature_level": LEVEL}
+    module = DeployedClasses(network, image_size=[80, 96], roi_size=[64, 64], **options)
+    image = values(1, 3, 80, 96) / 300
+    measuring = FeatureDistanceInferer(inferer, enabled=True)
+    measuring((image - 0.5) / 0.5, network)
+    wanted = list(measuring.findings.results["plausibility"]["features"].values())
+    torch.testing.assert_close(module(image)[2][0], torch.tensor(wanted), rtol=0, atol=2e-5)
 
 
 def test_maps_of_discs_are_those_of_the_slabs() -> None:

@@ -95,10 +95,14 @@ def write_mask_model(path: Path, **about: Any) -> Path:
 
 
 def write_class_model(path: Path, **about: Any) -> Path:
-    """Write a model of three classes whose probabilities are the means of the channels."""
-    node = helper.make_node("ReduceMean", ["image", "axes"], ["probabilities"], keepdims=0)
+    """Write a model of three classes whose probabilities, and features, are the means of the channels."""
+    nodes = [
+        helper.make_node("ReduceMean", ["image", "axes"], ["probabilities"], keepdims=0),
+        helper.make_node("Identity", ["probabilities"], ["image_features"]),
+    ]
     inputs = [helper.make_tensor_value_info("image", TensorProto.FLOAT, ["n", 3, "h", "w"])]
-    outputs = [helper.make_tensor_value_info("probabilities", TensorProto.FLOAT, ["n", 3])]
+    names = ("probabilities", "image_features")
+    outputs = [helper.make_tensor_value_info(name, TensorProto.FLOAT, ["n", 3]) for name in names]
     known = {
         "task": "lesion_classification",
         "version": "0.2.0",
@@ -106,7 +110,7 @@ def write_class_model(path: Path, **about: Any) -> Path:
         "thresholds": {"red": 0.5, "green": 0.5, "blue": 0.5},
         "preprocessing": {"crop_border": True, "flag_limit": 4.0},
     }
-    return _write(path, [node], inputs, outputs, {"axes": np.array([2, 3])}, {**known, **about})
+    return _write(path, nodes, inputs, outputs, {"axes": np.array([2, 3])}, {**known, **about})
 
 
 REGIONS = {"left": 1, "right": 2}

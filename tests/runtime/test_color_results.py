@@ -77,3 +77,18 @@ def test_classes_have_probability_threshold_and_decision(tmp_path: Path) -> None
     assert found["classes"]["red"]["probability"] == pytest.approx(pixels[..., 0].mean() / 255, abs=1e-4)
     assert [entry["positive"] for entry in found["classes"].values()] == [True, False, False]
     assert found["shape"] == [30, 44]
+
+
+@pytest.mark.parametrize(("limit", "plausible"), [(1.0, False), (1e6, True)])
+def test_an_image_unlike_the_training_images_is_flagged(limit: float, plausible: bool, tmp_path: Path) -> None:
+    write_image(tmp_path / "in" / "skin.png")
+    names = ["channel_0", "channel_1", "channel_2"]
+    image = {"cases": 9, "names": names, "mean": [0.1] * 3, "covariance": (np.eye(3) * 1e-4).tolist()}
+    about = {
+        "plausibility": {"weights": "", "distributions": {"image": image}},
+        "preprocessing": {"crop_border": True, "flag_limit": 4.0, "plausible_distance": limit},
+    }
+    found = run(tmp_path, write_class_model(tmp_path / "model.onnx", **about))
+    assert found["plausibility"]["plausible"] is plausible
+    assert any("unlike the training images" in flag for flag in found.get("flags", [])) is not plausible
+    assert "classes" in found
