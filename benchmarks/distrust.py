@@ -55,9 +55,9 @@ def upper_half(image: Any) -> Any:
 
 
 def wrapped(image: Any) -> Any:
-    """Return an image whose brighter half wraps around, as in a format with too few bits."""
+    """Return an image whose brighter intensities wrap around, as in a format with one bit too few."""
     values = np.asarray(image.dataobj).astype(np.float32)
-    return nib.Nifti1Image(values % np.percentile(values, 70), image.affine)
+    return nib.Nifti1Image(values % (np.percentile(values, 99.5) / 2), image.affine)
 
 
 def upside_down(image: Any) -> Any:

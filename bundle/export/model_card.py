@@ -46,6 +46,7 @@ def model_card(metadata: dict[str, Any]) -> str:
         *(f"  - {limitation}" for limitation in metadata["limitations"]),
         "",
         *_metrics(metadata["eval_metrics"]),
+        *_reliability(metadata),
         "References:",
         "",
         *(f"- {reference}" for reference in metadata["references"]),
@@ -71,6 +72,28 @@ def _metrics(evaluation: dict[str, Any]) -> list[str]:
         *rows,
         "",
         f"Reproduce: `{evaluation['command']}`",
+        "",
+    ]
+
+
+def _reliability(metadata: dict[str, Any]) -> list[str]:
+    """Return the reliability of the estimate of the Dice, if it was measured with these weights."""
+    found = metadata.get("reliability", {})
+    if found.get("weights") != metadata["weights"]["sha256"]:
+        return []
+    rows = [
+        f"| {name} | {_interval(values['rank_correlation'])} | {values['predicted']:.3f} | {values['reached']:.3f} "
+        f"| {values['mean_error']:.3f} |"
+        for name, values in found["structures"].items()
+    ]
+    return [
+        f"Dice estimated without a reference (`predicted_dice`): {found['cases']}. {found['note']}",
+        "",
+        "| structure | rank correlation with the reached Dice | mean predicted | mean reached | mean absolute error |",
+        "|---|---|---|---|---|",
+        *rows,
+        "",
+        f"Reproduce: `{found['command']}`",
         "",
     ]
 

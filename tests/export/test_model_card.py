@@ -21,3 +21,10 @@ def test_a_card_has_what_a_user_must_know() -> None:
     for text in (metadata["weights"]["sha256"], metadata["intended_use"], *metadata["limitations"], "CC-BY-SA 4.0"):
         assert text in card
     assert "| anterior |" in card
+
+
+def test_the_reliability_is_that_of_these_weights() -> None:
+    metadata = json.loads(Path(ROOT, "configs", "metadata.json").read_text(encoding="utf-8"))
+    assert "| structure | rank correlation with the reached Dice |" in model_card(metadata)
+    metadata["reliability"]["weights"] = "others"
+    assert "rank correlation" not in model_card(metadata)
