@@ -71,7 +71,7 @@ def arguments(command: str, folder: Path) -> list[str]:
     module = words[2:] if words[:2] == ["python", "-m"] else ["torch.distributed.run", *words[1:]]
     if "--count" in module:
         module[module.index("--count") + 1] = "5"
-    if re.search(r" run --config_file (OUT/hippocampus/)?configs/inference\.json", command):
+    if re.search(r" (run --config_file (OUT/hippocampus/)?|cohort )configs/inference\.json", command):
         module += ACCEPT_PHANTOMS
     if "disc_labeling/train.json" in command:
         module += SMALL_DISC_TRAINING

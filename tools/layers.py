@@ -18,14 +18,14 @@ BEGIN, END = "<!-- layers: begin (python tools/layers.py) -->\n", "<!-- layers: 
 
 LAYERS = (
     ("utils",),
-    ("attention", "grid", "io", "losses", "metrics", "visualize", "workflow"),
+    ("attention", "cluster", "grid", "io", "losses", "metrics", "visualize", "workflow"),
     ("data", "networks", "training", "transforms"),
     ("legacy",),
     ("inference",),
     ("tasks.images", "tasks.spine"),
     ("tasks.classification",),
     ("explain", "phantoms.spine", "phantoms.volumes", "runtime"),
-    ("check", "experiments", "export", "review", "server"),
+    ("check", "cohort", "experiments", "export", "review", "server"),
     ("planning",),
     ("cli",),
 )

@@ -7,6 +7,7 @@ from pathlib import Path
 
 from bundle import ROOT
 
+from .cluster_options import add_cluster_options, cluster_options
 from .output_paths import output_folder
 
 HELP = "train attention mechanisms under the same budget and compare them"
@@ -31,6 +32,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--split_seed", type=int, help="assign cases to new folds with this seed")
     for option, file in (("--config_file", "train.json"), ("--evaluation_file", "evaluate.json")):
         parser.add_argument(option, default=str(Path(ROOT, "configs", file)), help=f"default: configs/{file}")
+    add_cluster_options(parser)
 
 
 def run(args: argparse.Namespace) -> None:
@@ -44,6 +46,7 @@ def run(args: argparse.Namespace) -> None:
         args.dataset_dir,
         args.output_dir,
         command=args.command_line,
+        cluster=cluster_options(args),
         attention=parse_attention(args.attention),
         config_file=parse_files(args.config_file),
         evaluation_file=parse_files(args.evaluation_file),

@@ -7,6 +7,7 @@ from pathlib import Path
 
 from bundle import ROOT
 
+from .cluster_options import add_cluster_options, cluster_options
 from .output_paths import output_folder
 
 HELP = "train and score all folds, and make an ensemble of them"
@@ -29,6 +30,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--split_seed", type=int, help="assign cases to new folds with this seed")
     parser.add_argument("--epochs", type=int, help="epochs of every training (default: those of the config)")
     parser.add_argument("--nproc", type=int, default=1, help="processes that train a fold, one per GPU (default: 1)")
+    add_cluster_options(parser)
 
 
 def run(args: argparse.Namespace) -> None:
@@ -42,6 +44,7 @@ def run(args: argparse.Namespace) -> None:
         args.dataset_dir,
         args.output_dir,
         command=args.command_line,
+        cluster=cluster_options(args),
         overrides=parse_overrides(args.overrides),
         **{name: None if text is None else parse_files(text) for name, text in files.items()},
         **{name: getattr(args, name) for name in ("model", "datalist", "folds", "split_seed", "epochs", "nproc")},

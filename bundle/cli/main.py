@@ -19,6 +19,7 @@ from . import (
     average_command,
     card_command,
     check_command,
+    cohort_command,
     compare_command,
     convert_command,
     crossval_command,
@@ -35,6 +36,7 @@ from . import (
     report_command,
     root_command,
     skeleton_command,
+    summarize_command,
 )
 
 DESCRIPTION = "Commands for what a config cannot do. Workflows run with python -m monai.bundle run."
@@ -47,6 +49,8 @@ COMMANDS = {
     "discs": discs_command,
     "check": check_command,
     "plan": plan_command,
+    "cohort": cohort_command,
+    "summarize": summarize_command,
     "report": report_command,
     "label": label_command,
     "compare": compare_command,

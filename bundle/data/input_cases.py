@@ -3,21 +3,28 @@
 from __future__ import annotations
 
 import logging
+import os
 from collections.abc import Sequence
+from functools import cache
 from pathlib import Path
 
 from bundle.io.dicom_headers import series_in
-from bundle.io.volume_files import files_of, is_dicom, unread_volumes_in, volumes_in
+from bundle.io.remote_files import is_remote, list_remote
+from bundle.io.volume_files import ENDINGS, files_of, is_dicom, unread_volumes_in, volumes_in
 from bundle.utils.parse_bool import parse_bool
 from bundle.utils.path_options import check_path_options
 
 from .case_names import name_cases, name_images
 from .datalist_file import Case, DatalistError, read_datalist, read_section
 from .input_folders import bids_images, images_below, matching_files
+from .lazy_cases import MANIFESTS, FolderCases, ManifestCases, has_unique_names, local_files, path_in
 from .modalities import describe_missing, find_images, find_other_volumes
 from .pairing import images_in, unread_images_in
 
 logger = logging.getLogger(__name__)
+
+MANY = 1000
+"""Files of a folder above which their cases are made when they are asked for."""
 
 LABEL_MAP = "_seg.dcm"
 """How the names of label maps in DICOM end."""
@@ -29,12 +36,14 @@ def list_cases(
     *,
     modalities: Sequence[str] | None = None,
     recursive: bool | int | str = False,
-) -> list[Case]:
+) -> Sequence[Case]:
     """List the cases to segment.
 
     Args:
         input: a volume (NIfTI, NRRD, MetaImage, or a zip archive with a DICOM series), a folder, a pattern with ``*``
-            for several of these, or a ``dataset.json`` in MSD form (its ``test`` section; paths relative to the file).
+            for several of these, a ``dataset.json`` in MSD form (its ``test`` section; paths relative to the file), or
+            a manifest (CSV or JSON lines, see :class:`bundle.data.lazy_cases.ManifestCases`). A file or a folder may
+            be an address such as ``s3://bucket/folder``, see :mod:`bundle.io.remote_files`.
             Of a folder, the volumes directly in it are listed, with those of formats that are not read, and the DICOM
             series in it or at any depth below, each series of a folder as a case; of a BIDS dataset, the volumes in its
             ``anat`` folders. Other volumes in folders below are logged.
@@ -56,11 +65,17 @@ def list_cases(
     if not str(input):
         raise DatalistError("input is not set; pass --input with a volume, a folder of them, or a dataset.json.")
     path = Path(str(input))
-    if modalities is not None and len(modalities) > 1 and path.is_dir():
+    cases: Sequence[Case]
+    if is_remote(str(input)):
+        cases = _list_remote(str(input))
+    elif path.suffix.lower() in MANIFESTS:
+        cases = ManifestCases(path)
+    elif modalities is not None and len(modalities) > 1 and path.is_dir():
         cases = _list_channels(path, modalities, output_dir)
     else:
         cases = _list_volumes(path, output_dir, recursive=parse_bool("recursive", recursive))
-    return _require_outside(cases, output_dir)
+    _require_outside(cases, output_dir)
+    return cases
 
 
 def list_images(
@@ -104,10 +119,12 @@ def list_images(
             raise DatalistError(f"{path}: the section 'test' lists no image.")
     else:
         found = [{"image": str(file)} for file in _files(path)]
-    return _require_outside(name_images(found), output_dir)
+    cases = name_images(found)
+    _require_outside(cases, output_dir)
+    return cases
 
 
-def _list_channels(root: Path, modalities: Sequence[str], output_dir: str | Path | None) -> list[Case]:
+def _list_channels(root: Path, modalities: Sequence[str], output_dir: str | Path | None) -> Sequence[Case]:
     """List images of several files, and all that is beside them and of no image."""
     images = find_images(root, modalities)
     gaps = [describe_missing(image) for image in images if image.missing]
@@ -145,11 +162,28 @@ def _is_result(file: Path, output_dir: str | Path | None) -> bool:
     return output_dir is not None and file.parent.resolve() == Path(str(output_dir)).resolve()
 
 
-def _list_volumes(path: Path, output_dir: str | Path | None, *, recursive: bool = False) -> list[Case]:
+def _list_remote(address: str) -> Sequence[Case]:
+    if address.lower().endswith(ENDINGS):
+        return name_cases([{"image": address}])
+    names = [name for name in list_remote(address) if name.lower().endswith(ENDINGS)]
+    if not names:
+        raise DatalistError(f"{address}: holds no {', '.join(ENDINGS)} file.")
+    return _files_of_folder(address, names)
+
+
+def _files_of_folder(folder: str, names: Sequence[str]) -> Sequence[Case]:
+    """Return the cases of files of one folder, with little memory where there are many of different names."""
+    if len(names) > MANY and has_unique_names(names):
+        return FolderCases(folder, names)
+    return name_cases({"image": path_in(folder, name)} for name in names)
+
+
+def _list_volumes(path: Path, output_dir: str | Path | None, *, recursive: bool = False) -> Sequence[Case]:
     if path.is_dir():
         images = [*_volumes_of_any_format(path), *_series(path, output_dir)]
         images += bids_images(path) if not images and not recursive else []
-        deeper = [file for file in images_below(path, _volumes_of_any_format, output_dir) if file not in images]
+        known = set(images)
+        deeper = [file for file in images_below(path, _volumes_of_any_format, output_dir) if file not in known]
         if recursive:
             images, deeper = [*images, *deeper], []
         if not images:
@@ -158,6 +192,8 @@ def _list_volumes(path: Path, output_dir: str | Path | None, *, recursive: bool 
                 f"{_hint(deeper)}; pass --input FILE_OR_FOLDER."
             )
         _log_deeper(path, deeper, "volumes")
+        if all(image.parent == path for image in images):
+            return _files_of_folder(str(path), [image.name for image in images])
         return name_cases({"image": str(image)} for image in images)
     if path.suffix.lower() == ".json":
         items = read_section(read_datalist(path), "test", path)
@@ -196,16 +232,18 @@ def _holds_results(folder: Path, output_dir: str | Path | None) -> bool:
     return all(file.name.endswith(LABEL_MAP) for file in folder.glob("*") if is_dicom(file))
 
 
-def _require_outside(cases: list[Case], output_dir: str | Path | None) -> list[Case]:
-    """Return the cases.
+def _require_outside(cases: Sequence[Case], output_dir: str | Path | None) -> None:
+    """Check that no image lies in the folder of the results, which could overwrite it or be taken for input later.
 
     Raises:
-        DatalistError: when an image lies in the folder of the results, which could overwrite
-            it or be taken for input later.
+        DatalistError: when one does.
     """
+    if output_dir is None:
+        return
+    target, resolve = Path(str(output_dir)).resolve(), cache(lambda parent: Path(parent).resolve())
     for case in cases:
-        for file in files_of(case["image"]):
-            image = Path(file).resolve()
-            if output_dir is not None and Path(str(output_dir)).resolve() in (image.parent, image):
+        for file in local_files(case):
+            parent, name = os.path.split(file)
+            image = Path(file).resolve() if os.path.islink(file) or name == ".." else resolve(parent) / name
+            if target in (image.parent, image):
                 raise DatalistError(f"{file}: lies in output_dir, among the results; pass another --output_dir.")
-    return cases

@@ -6,10 +6,11 @@ import json
 import logging
 import time
 import traceback
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, TypeVar
 
+from bundle.cluster.connection import ClusterOptions
 from bundle.utils.write_json import write_json
 
 from .experiment_configs import root_cause
@@ -26,7 +27,11 @@ ERROR = "error.txt"
 
 
 def run_all(
-    folders: Mapping[T, Path], run: Callable[[T], Result], describe: Callable[[Result], str]
+    folders: Mapping[T, Path],
+    run: Callable[[T], Result],
+    describe: Callable[[Result], str],
+    *,
+    cluster: ClusterOptions | None = None,
 ) -> tuple[list[Result], list[dict[str, str]]]:
     """Run what has no result yet; a run that fails is recorded, and the others continue.
 
@@ -34,28 +39,41 @@ def run_all(
         folders: folder of every run.
         run: runs one of them and returns its result.
         describe: returns the words about a result for the log.
+        cluster: where they run; None for one after another in this process.
 
     Returns:
-        The results, and the names and errors of the runs that failed.
+        The results, and the names and errors of the runs that failed, in the order of the folders.
     """
-    results, failed, seconds = [], [], []
-    for number, (key, folder) in enumerate(folders.items(), start=1):
-        if (folder / RESULT).is_file():
-            results.append(read_result(folder))
-            continue
-        started = time.monotonic()
-        try:
-            result = run(key)
-        except Exception as error:
-            failed.append(_record_error(folder, error))
-            logger.error("run %d/%d %s failed: %s", number, len(folders), folder.name, failed[-1]["error"])
+    results = {key: read_result(folder) for key, folder in folders.items() if (folder / RESULT).is_file()}
+    failed: dict[T, dict[str, str]] = {}
+    left = {key: folder for key, folder in folders.items() if key not in results}
+    started, ended, total = time.monotonic(), len(results), len(folders)
+    for number, (key, state, content) in enumerate(_run(left, run, cluster), start=1):
+        seconds, name = time.monotonic() - started, folders[key].name
+        if state == "failed":
+            failed[key] = content
+            logger.error("run %d/%d %s failed: %s", ended + number, total, name, content["error"])
         else:
-            results.append(result)
-            seconds.append(time.monotonic() - started)
-            left = sum(seconds) / len(seconds) * (len(folders) - number)
-            message = "run %d/%d %s: %s, %.0f s, about %.0f s left"
-            logger.info(message, number, len(folders), folder.name, describe(result), seconds[-1], left)
-    return results, failed
+            results[key] = content
+            words = describe(content), seconds, seconds / number * (len(left) - number)
+            logger.info("run %d/%d %s: %s, %.0f s, about %.0f s left", ended + number, total, name, *words)
+    return [results[key] for key in folders if key in results], [failed[key] for key in folders if key in failed]
+
+
+def _run(
+    folders: Mapping[T, Path], run: Callable[[T], Result], cluster: ClusterOptions | None
+) -> Iterator[tuple[T, str, dict[str, Any]]]:
+    """Yield every run, whether it is completed or failed, and its result or error."""
+    if cluster is not None and not cluster.is_local:
+        from .cluster_runs import run_on_cluster
+
+        yield from run_on_cluster(folders, run, cluster)
+        return
+    for key, folder in folders.items():
+        try:
+            yield key, "completed", run(key)
+        except Exception as error:
+            yield key, "failed", record_error(folder, error)
 
 
 def write_result(result: Result, folder: Path) -> None:
@@ -75,8 +93,14 @@ def skipped_cases(results: Sequence[Result]) -> list[str]:
     return sorted({failure["message"] for result in results for failure in result["failures"]})
 
 
-def _record_error(folder: Path, error: Exception) -> dict[str, str]:
+def record_error(folder: Path, error: BaseException) -> dict[str, str]:
+    """Write the traceback of a run that failed, and return its name and error."""
     folder.mkdir(parents=True, exist_ok=True)
     (folder / ERROR).write_text("".join(traceback.format_exception(error)), encoding="utf-8")
+    return describe_failure(folder, error)
+
+
+def describe_failure(folder: Path, error: BaseException) -> dict[str, str]:
+    """Return name and error of a run that failed."""
     cause = root_cause(error)
     return {"run": folder.name, "error": f"{type(cause).__name__}: {cause}"}

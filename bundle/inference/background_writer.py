@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from concurrent.futures import Future, ThreadPoolExecutor, wait
+from functools import partial
 from threading import BoundedSemaphore
 from typing import Any
 
 from .case_record import CaseRecord
+from .claims import Claim
 
 
 class BackgroundWriter:
@@ -58,14 +60,27 @@ class BackgroundWriter:
         except Exception as error:
             record.fail(error)
         finally:
+            record.settle()
             self._free.release()
             if self.on_written is not None:
                 self.on_written(record.case)
 
 
 def run_or_submit(writer: BackgroundWriter | None, record: CaseRecord, job: Callable[[], Any]) -> None:
-    """Run a job in the background, or at once where there is no writer."""
+    """Run a job in the background, or at once where there is no writer.
+
+    Raises:
+        ClaimLostError: in the background, or here, if another process has taken the case over: nothing is written then.
+    """
+    if record.claim is not None:
+        job = partial(_run_claimed, record.claim, job)
     if writer is None:
         job()
+        record.settle()
     else:
         writer.submit(record, job)
+
+
+def _run_claimed(claim: Claim, job: Callable[[], Any]) -> None:
+    claim.require()
+    job()

@@ -12,6 +12,8 @@ import torch
 from monai.data import CacheDataset, Dataset, list_data_collate
 
 from bundle.io.identifiers import identifiers_of
+from bundle.io.remote_files import fetch, is_remote
+from bundle.io.volume_files import files_of
 from bundle.utils.memory import available_memory, process_share, share_heap
 from bundle.utils.parse_bool import parse_bool
 
@@ -64,22 +66,44 @@ class CaseDataset(Dataset):
         self._identify(record)
         record.plausibility = self.plausibility
         try:
-            if self.completed is not None:
-                earlier = self.completed.find(case)
-                if earlier is not None:
-                    record.status, record.results = "completed earlier", earlier
-                    return {RECORD: record}
-                record.provenance = self.completed.provenance(case["image"])
-            item = self.transform(dict(case))
+            if self.completed is not None and self._find_earlier(record, case, self.completed):
+                return {RECORD: record}
+            item = self.transform({**case, **_fetch(record, case)})
             self._identify(record, getattr(item.get("image"), "meta", None))
             return {**item, RECORD: record}
         except Exception as error:
             record.fail(error)
             return {RECORD: record}
 
+    def _find_earlier(self, record: CaseRecord, case: Case, completed: CompletedCases) -> bool:
+        """Return whether another run, or another process of this one, has completed the case or failed in it."""
+        earlier = completed.find(case)
+        if earlier is not None and "error" in earlier:
+            record.status, record.error, record.message = "failed", earlier["error"], earlier["message"]
+            return True
+        record.folder = completed.output_dir
+        if earlier is not None:
+            record.status, record.results = "completed earlier", earlier
+            return True
+        record.provenance = completed.provenance(case["image"])
+        record.claim = completed.claim_of(record.case)
+        if record.claim is not None:
+            record.claim.check_attempts()
+        return False
+
     def _identify(self, record: CaseRecord, meta: Mapping[str, Any] | None = None) -> None:
         if self.identifiers:
             record.identifiers = identifiers_of(record.file, meta)
+
+
+def _fetch(record: CaseRecord, case: Case) -> Case:
+    """Copy the files of a case at addresses to this machine until the case is settled; return what changes in it."""
+    files = files_of(case.get("image", ""))
+    if not any(map(is_remote, files)):
+        return {}
+    record.address = record.file
+    record.temporary, copies = fetch(files)
+    return {"image": str(copies[0]) if len(copies) == 1 else [str(copy) for copy in copies]}
 
 
 class Uncached:

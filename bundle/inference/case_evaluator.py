@@ -77,6 +77,7 @@ class CaseEvaluator(SupervisedEvaluator):
             except Exception as error:
                 record.findings = getattr(self.inferer, "findings", None)
                 record.fail(error)
+        record.settle()
         engine.state.batch = []
         return []
 

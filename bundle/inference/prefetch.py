@@ -9,6 +9,8 @@ from typing import Any
 
 from monai.data import DataLoader
 
+from .shared_cases import SharedCases
+
 _END = object()
 
 
@@ -20,6 +22,9 @@ class PrefetchLoader(DataLoader):
     iteration, and cases are missing without a word). When the iteration is left early, the batch in the making is
     waited for and no further one is begun.
 
+    Cases of a dataset that resumes are shared with other processes that write to the same folder, see
+    :class:`bundle.inference.shared_cases.SharedCases`.
+
     Args:
         dataset: dataset to load from.
         ahead: batches to load ahead; 0 loads each one when it is requested.
@@ -30,6 +35,11 @@ class PrefetchLoader(DataLoader):
     """
 
     def __init__(self, dataset: Any, *, ahead: int = 1, **kwargs: Any) -> None:
+        completed = getattr(dataset, "completed", None)
+        self.shared: SharedCases | None = None
+        if completed is not None and completed.enabled:
+            is_separate = ahead > 0 and not kwargs.get("num_workers")
+            self.shared = kwargs["sampler"] = SharedCases(dataset.data, completed, one_by_one=is_separate)
         super().__init__(dataset, **kwargs)
         if ahead < 0:
             raise ValueError(f"ahead must be 0 or more batches, got {ahead}.")
@@ -37,6 +47,8 @@ class PrefetchLoader(DataLoader):
 
     def __iter__(self) -> Iterator[Any]:  # type: ignore[override]
         """Yield the batches in order."""
+        if self.shared is not None:
+            self.shared.completed.claims.open()
         if not self.ahead:
             yield from super().__iter__()
             return
@@ -49,6 +61,8 @@ class PrefetchLoader(DataLoader):
                     yield batch
                     del batch
             finally:
+                if self.shared is not None:
+                    self.shared.stop()
                 pool.shutdown(cancel_futures=True)
 
 

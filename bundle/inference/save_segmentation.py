@@ -18,7 +18,6 @@ from bundle.io.output_formats import DICOM_PACKAGES, ENDINGS
 from bundle.utils.check_choice import check_choice
 from bundle.utils.label_names import structures_of
 from bundle.utils.parse_bool import parse_bool
-from bundle.utils.write_json import write_json
 from bundle.visualize.overlay import Overlay
 
 from .background_writer import BackgroundWriter, run_or_submit
@@ -151,7 +150,7 @@ class SaveSegmentationd(MapTransform):
         numbers = {} if record.findings is None else record.findings.numbers
         results = describe_segmentation(labels, spacing, groups, output=target, numbers=numbers, maps=maps)
         record.complete(results, files=files, checkpoint=self.checkpoint)
-        write_json(self.output_dir / f"{record.case}.json", record.to_json())
+        record.write(self.output_dir)
 
 
 def _array(values: torch.Tensor, dtype: Any) -> np.ndarray:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 import time
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +17,9 @@ from bundle.utils.path_options import check_path_options
 from bundle.utils.write_json import write_json
 
 from .case_record import EXIT_BAD_CASES, CaseRecord, summarize
+from .completed_cases import CompletedCases
+from .result_folder import SUMMARY, read_results, write_summary
+from .result_tables import ResultTable, write_table
 
 logger = logging.getLogger(__name__)
 
@@ -27,6 +30,10 @@ class RunSummary:
     A case that failed after the network also has a separate JSON with what is known of its result
     (:class:`bundle.inference.CaseFindings`). An interrupted run leaves a summary of the completed cases, with
     ``"stopped"``.
+
+    Where the dataset of the engine has ``completed``, every failed case has a JSON, and the file holds all cases in the
+    folder, those of other runs and processes too; it is derived from the JSONs of the cases
+    (:mod:`bundle.inference.result_folder`).
 
     Args:
         output_dir: folder to write to; created when missing.
@@ -50,6 +57,8 @@ class RunSummary:
         check_path_options(output_dir=output_dir)
         self.review = review
         self.output_dir, self.sources, self.enabled = Path(str(output_dir)), list(sources), enabled
+        self.completed: CompletedCases | None = None
+        self._tables: list[ResultTable] = []
         self._running = False
         self._awaited = False
         self.started = time.perf_counter()
@@ -69,9 +78,35 @@ class RunSummary:
         if engine not in self.sources:
             self.sources.append(engine)
         self._awaited = True
+        self.completed = getattr(getattr(getattr(engine, "data_loader", None), "dataset", None), "completed", None)
         engine.add_event_handler(Events.STARTED, self._start)
         engine.add_event_handler(Events.COMPLETED, self._write)
         engine.add_event_handler(Events.TERMINATE, self._write_stopped)
+
+    def add_table(self, table: ResultTable, folder: Path, engine: Workflow) -> None:
+        """Write a table at the end of the run of ``engine``, to which this handler is attached.
+
+        Args:
+            table: the table.
+            folder: folder to write to, where it is not derived from all results in the folder of the summary.
+            engine: the engine.
+        """
+        if self.completed is not None:
+            self._tables.append(table)
+            return
+
+        def write(_: Workflow) -> None:
+            write_table(table, folder, self.results())
+
+        for event in (Events.COMPLETED, Events.TERMINATE):
+            engine.add_event_handler(event, write)
+
+    def results(self) -> Iterator[dict[str, Any]]:
+        """Yield the JSONs of the completed and the failed cases."""
+        if self.completed is not None:
+            yield from (content for _, content in read_results(self.output_dir))
+            return
+        yield from (record.to_json() for record in self.records if record.is_completed or record.status == "failed")
 
     def exit(self) -> None:
         """End the process with status 2 if cases failed; for the ``finalize`` section of a config.
@@ -106,18 +141,33 @@ class RunSummary:
         for record in self.failures:
             logger.error("skipped: %s", record.message)
         self._running = False
-        if not self.enabled:
+        if self.enabled:
+            self._write_file(engine, stopped=stopped)
+        if self.completed is not None:
+            self.completed.claims.close()
+        if self.enabled:
+            self._log_counts()
+
+    def _write_file(self, engine: Workflow, *, stopped: bool) -> None:
+        content = summarize(
+            [] if self.completed is not None else self.records,
+            metrics=engine.state.metrics,
+            seconds=time.perf_counter() - self.started,
+            review=None if self.review is None or self.review.qc is None else self.review.to_json(),
+            stopped=stopped,
+        )
+        if self.completed is not None:
+            more = {name: value for name, value in content.items() if name not in ("cases", "failures")}
+            write_summary(self.output_dir, tables=self._tables, more=more)
             return
         for record in self.failures:
             if record.findings is not None:
                 write_json(self.output_dir / f"{record.case}.json", record.to_json())
-        path = self.output_dir / "summary.json"
-        seconds = time.perf_counter() - self.started
-        review = None if self.review is None or self.review.qc is None else self.review.to_json()
-        metrics = engine.state.metrics
-        write_json(path, summarize(self.records, metrics=metrics, seconds=seconds, review=review, stopped=stopped))
+        write_json(self.output_dir / SUMMARY, content)
+
+    def _log_counts(self) -> None:
         completed = [record for record in self.records if record.is_completed]
         earlier = sum(record.status == "completed earlier" for record in completed)
         counts = f"{len(completed)} cases completed, " if completed else ""
         counts += f"{earlier} of them earlier, " if earlier else ""
-        logger.info("%s%d skipped; summary in %s", counts, len(self.failures), path)
+        logger.info("%s%d skipped; summary in %s", counts, len(self.failures), self.output_dir / SUMMARY)

@@ -2,21 +2,16 @@
 
 from __future__ import annotations
 
-import csv
-import logging
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from ignite.engine import Events
 from monai.engines import Workflow
 
-from bundle.utils.atomic_write import atomic_write
 from bundle.utils.parse_bool import parse_bool
 
+from .result_tables import ResultTable
 from .summary import RunSummary
-
-logger = logging.getLogger(__name__)
 
 VOLUMES_CSV = "volumes.csv"
 
@@ -28,7 +23,8 @@ class VolumesTable:
     """Write ``<output_dir>/volumes.csv`` at the end of a run: one row per case, skipped ones with their error.
 
     A row has the name of the case, its file, its identifiers, error, remarks and flags, and the :data:`COLUMNS` of
-    every structure. An interrupted run writes the rows of the cases before it.
+    every structure. An interrupted run writes the rows of the cases before it. The table of a run that resumes has all
+    cases of the folder, see :class:`bundle.inference.RunSummary`. Without a case with volumes there is no table.
 
     Args:
         output_dir: folder to write to; created if missing.
@@ -40,26 +36,13 @@ class VolumesTable:
     """
 
     def __init__(self, output_dir: str | Path, *, summary: RunSummary, enabled: bool | int | str = True) -> None:
-        self.path, self.summary = Path(str(output_dir)) / VOLUMES_CSV, summary
+        self.output_dir, self.summary = Path(str(output_dir)), summary
         self.enabled = parse_bool("volumes_csv", enabled)
 
     def attach(self, engine: Workflow) -> None:
         """Write the table at the end of a run of ``engine``."""
         if self.enabled:
-            for event in (Events.COMPLETED, Events.TERMINATE):
-                engine.add_event_handler(event, self._write)
-
-    def _write(self) -> None:
-        records = self.summary.records
-        rows = [_row(record.to_json()) for record in records if record.is_completed or record.status == "failed"]
-        if not rows:
-            return
-        self.path.parent.mkdir(parents=True, exist_ok=True)
-        with atomic_write(self.path) as file, open(file, "w", newline="", encoding="utf-8") as stream:
-            writer = csv.DictWriter(stream, _columns(rows))
-            writer.writeheader()
-            writer.writerows(rows)
-        logger.info("volumes of %d cases written to %s", len(rows), self.path)
+            self.summary.add_table(VOLUMES, self.output_dir, engine)
 
 
 def _row(case: Mapping[str, Any]) -> dict[str, Any]:
@@ -76,9 +59,16 @@ def _row(case: Mapping[str, Any]) -> dict[str, Any]:
     }
 
 
-def _columns(rows: Iterable[Mapping[str, Any]]) -> list[str]:
+def _rows(case: Mapping[str, Any]) -> list[dict[str, Any]]:
+    return [_row(case)]
+
+
+def _has_volumes(case: Mapping[str, Any]) -> bool:
+    return any("volume_mm3" in structure for structure in case.get("labels", {}).values())
+
+
+def _columns(names: Sequence[str]) -> list[str]:
     """Return the columns of all rows: those of the case, then those of the structures, number by number."""
-    names = dict.fromkeys(name for row in rows for name in row)
     fixed = [name for name in names if _rank(name) < 0]
     order = ["case", "input", *(name for name in fixed if name not in ("case", "input", "error", "remarks", "flags"))]
     return [*order, "error", "remarks", "flags", *sorted((name for name in names if _rank(name) >= 0), key=_rank)]
@@ -88,3 +78,7 @@ def _rank(name: str) -> int:
     """Return the place of the longest number that a column ends with; -1 for a column of the case."""
     found = [column for column in COLUMNS if name.endswith(f"_{column}")]
     return COLUMNS.index(max(found, key=len)) if found else -1
+
+
+VOLUMES = ResultTable(VOLUMES_CSV, _rows, _columns, _has_volumes)
+"""The table, as it is derived from the results in a folder."""

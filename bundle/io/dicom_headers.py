@@ -13,7 +13,7 @@ from monai.utils import optional_import
 
 from .input_checks import UnreadableFileError
 from .itk import require
-from .volume_files import SERIES_UID, is_dicom
+from .volume_files import ENDINGS, SERIES_UID, is_dicom
 
 logger = logging.getLogger(__name__)
 
@@ -93,13 +93,18 @@ def series_in(folder: Path) -> list[Path]:
     """
     found = []
     for parent in folders_below(folder):
-        files = [file for file in sorted(parent.iterdir()) if not file.name.startswith(".") and is_dicom(file)]
+        files = [file for file in sorted(parent.iterdir()) if _may_be_dicom(file.name) and is_dicom(file)]
         if any(_may_be_image(file) for file in files):
             uids = _volume_uids(files)
             found += [parent / uid for uid in uids] if len(uids) > 1 else [parent]
         elif files:
             logger.info("%s: skipped, its %d DICOM files are not images.", parent, len(files))
     return found
+
+
+def _may_be_dicom(name: str) -> bool:
+    """Return False for hidden files and those that are volumes of another format by their names."""
+    return not name.startswith(".") and not name.lower().endswith(ENDINGS)
 
 
 def _volume_uids(files: Sequence[Path]) -> list[str]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import re
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 NIFTI = (".nii.gz", ".nii")
@@ -102,16 +102,24 @@ def _files_in(folder: Path) -> list[Path]:
 
 def volumes_in(folder: Path) -> list[Path]:
     """List the volumes of a folder but the hidden ones, such as the ``._a.nii.gz`` that macOS adds to archives."""
-    return sorted(
-        file
-        for file in folder.glob("*")
-        if file.name.lower().endswith(ENDINGS) and not file.name.startswith(".") and not file.is_dir()
-    )
+    return [folder / name for name in volume_names(folder)]
+
+
+def volume_names(folder: Path) -> list[str]:
+    """List the names of the volumes of a folder, see :func:`volumes_in`."""
+    return sorted(name for name in _names_with(folder, ENDINGS) if not name.startswith("."))
+
+
+def _names_with(folder: Path, endings: tuple[str, ...]) -> Iterator[str]:
+    """Yield the names of the files with an ending; nothing of a path that is no folder."""
+    if folder.is_dir():
+        with os.scandir(folder) as entries:
+            yield from (entry.name for entry in entries if entry.name.lower().endswith(endings) and not entry.is_dir())
 
 
 def unread_volumes_in(folder: Path) -> list[Path]:
     """List the volumes of a folder that are of formats that are not read, but the voxels of a header that is listed."""
-    found = sorted(file for file in folder.glob("*") if file.name.lower().endswith(UNREAD) and not file.is_dir())
+    found = sorted(folder / name for name in _names_with(folder, UNREAD))
     headers = {file.stem for file in found if file.suffix.lower() == ".hdr"}
     voxels = (".img", ".img.gz")
     return [

@@ -10,6 +10,7 @@ import pytest
 from helpers.workflows import small_dataset
 
 import bundle.cli.main as commands
+from bundle.cluster.connection import ClusterOptions
 from bundle.experiments.crossval import cross_validation
 from bundle.experiments.crossval.crossval_plan import TRAIN
 
@@ -40,6 +41,7 @@ def test_options_and_overrides_are_passed_on(monkeypatch: pytest.MonkeyPatch) ->
     options = called(monkeypatch)
     files = "['a/train.json','b.json']"
     words = ["--folds", "3", "--epochs", "7", "--config_file", files, "--nproc", "2", "--network_def#channels", "[4,8]"]
+    words += ["--workers", "2"]
     assert run(Path("data"), Path("out"), *words) == 0
     assert options.pop("command").startswith("python -m bundle crossval --dataset_dir data --output_dir out --folds 3")
     assert options == {
@@ -55,6 +57,7 @@ def test_options_and_overrides_are_passed_on(monkeypatch: pytest.MonkeyPatch) ->
         },
         **{"config_file": ["a/train.json", "b.json"], "evaluation_file": None, "inference_file": None},
         "overrides": {"network_def#channels": [4, 8]},
+        "cluster": ClusterOptions(workers=2),
     }
 
 

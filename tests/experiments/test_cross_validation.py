@@ -256,3 +256,17 @@ def test_without_test_cases_the_page_states_that_the_ensemble_was_not_scored(tmp
     assert f"- a case was skipped: {message}" in page
     assert read(tmp_path / "out")["test"] is None
     assert (tmp_path / "out" / "ensemble.pt").is_file()
+
+
+@pytest.mark.slow
+def test_five_folds_on_two_workers_have_the_numbers_of_one_after_the_other(tmp_path: Path) -> None:
+    folder = small_dataset(tmp_path / "data", count=5)
+    for name, options in (("one", ()), ("two", ("--workers", "2"))):
+        assert run(folder, tmp_path / name, "--folds", "5", *options) == 0
+    one, two = (read(tmp_path / name) for name in ("one", "two"))
+    for name in ("out_of_fold", "folds", "plan"):
+        assert one[name] == two[name]
+    assert rows_of(tmp_path / "one") == rows_of(tmp_path / "two")
+    networks = [torch.load(tmp_path / name / "ensemble.pt", weights_only=True) for name in ("one", "two")]
+    states = [network.get("model", network) for network in networks]
+    assert all(torch.equal(value, states[1][key]) for key, value in states[0].items())

@@ -6,6 +6,7 @@ import logging
 from pathlib import Path
 from typing import Any
 
+import fsspec
 import numpy as np
 import pytest
 import torch
@@ -13,7 +14,7 @@ from helpers.phantoms import noise, write_case, write_nifti
 from monai.data import DataLoader, MetaTensor
 from monai.transforms import Compose, RandGaussianNoised
 
-from bundle.inference import CaseCacheDataset, CaseDataset, collate_cases
+from bundle.inference import CaseCacheDataset, CaseDataset, CompletedCases, collate_cases
 from bundle.inference.case_dataset import _size_of
 from bundle.io import LoadVolumed
 
@@ -166,3 +167,37 @@ def test_a_negative_budget_is_refused(cases: list, size: float) -> None:
 def test_all_arrays_of_a_case_count() -> None:
     item = {"image": torch.zeros(10), "points": [np.zeros(3), (torch.zeros(2, dtype=torch.uint8),)], "case": "a"}
     assert _size_of(item) == 40 + 24 + 2
+
+
+def test_an_image_at_an_address_is_copied_until_its_case_is_settled(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The JSON has the address; a state of the file is part of the provenance."""
+    monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
+    image = write_nifti(tmp_path / "in" / "a.nii.gz", noise((8, 8, 8)))
+    system = fsspec.filesystem("memory")
+    system.pipe("/scans/a.nii.gz", image.read_bytes())
+    system.pipe("/scans/b.nii.gz", image.read_bytes())
+    completed = CompletedCases(tmp_path / "out")
+    addresses = [
+        "memory://scans/a.nii.gz",
+        ["memory://scans/a.nii.gz", "memory://scans/b.nii.gz"],
+        "memory://scans/no.nii",
+    ]
+    cases = [{"case": name, "image": address} for name, address in zip("abc", addresses, strict=True)]
+    dataset = CaseDataset(cases, Compose([LoadVolumed("image")]), completed=completed)
+    item = dataset[0]
+    np.testing.assert_array_equal(item["image"][0].numpy(), noise((8, 8, 8)))
+    record = item["record"]
+    (copy,) = tmp_path.glob("keyslice-*")
+    record.complete({})
+    assert record.to_json()["input"] == "memory://scans/a.nii.gz"
+    before = record.to_json()["provenance"]["input"]
+    record.settle()
+    assert not copy.exists()
+    assert dataset[1]["image"].shape == (2, 8, 8, 8)
+    failed = dataset[2]["record"]
+    assert (failed.status, failed.error) == ("failed", "RemoteFileError")
+    assert failed.to_json()["file"] == "memory://scans/no.nii"
+    system.pipe("/scans/a.nii.gz", b"other")
+    assert completed.provenance("memory://scans/a.nii.gz")["input"] != before

@@ -154,18 +154,23 @@ def test_it_is_otherwise_monai_s_evaluator(cases: list) -> None:
 
 def test_a_case_that_an_earlier_run_completed_is_not_run_again(cases: list, tmp_path: Path) -> None:
     class Completed:
+        output_dir = tmp_path / "out"
+
         def find(self, case: dict[str, Any]) -> dict[str, Any] | None:
             return {"case": "a"} if case["case"] == "a" else None
 
         def provenance(self, image: str) -> dict[str, str]:
             return {"settings": "s", "input": "i"}
 
+        def claim_of(self, case: str) -> None:
+            return None
+
     engine = evaluator([cases[0], cases[3]], tmp_path / "out")
     engine.data_loader.dataset.completed = Completed()
     engine.run()
-    content = json.loads((tmp_path / "out" / "summary.json").read_text())
-    assert [case.get("completed_earlier", False) for case in content["cases"]] == [True, False]
-    assert content["cases"][1]["provenance"] == {"settings": "s", "input": "i"}
+    assert [record.status for record in engine.records] == ["completed earlier", "completed"]
+    content = json.loads((tmp_path / "out" / "d.json").read_text())
+    assert content["provenance"] == {"settings": "s", "input": "i"}
     assert not (tmp_path / "out" / "a.json").exists()
 
 

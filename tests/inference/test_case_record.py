@@ -18,6 +18,7 @@ from helpers.phantoms import meta_tensor, noise
 
 from bundle.inference.case_findings import CaseFindings
 from bundle.inference.case_record import CaseRecord, new_record, record_of_batch, record_of_data
+from bundle.inference.claims import Claims
 from bundle.inference.plausibility import Plausibility
 from bundle.io.input_checks import DimensionError
 
@@ -159,10 +160,52 @@ def test_a_failed_case_keeps_what_is_known_of_its_result() -> None:
     assert record.to_json()["plausibility"] == {"distance": 30.0}
 
 
-def test_a_case_of_an_earlier_run_is_marked_in_its_json() -> None:
+def test_a_case_of_an_earlier_run_has_the_json_of_that_run() -> None:
     record = CaseRecord("a", status="completed earlier", results={"case": "a"})
     assert record.is_completed
-    assert record.to_json() == {"case": "a", "completed_earlier": True}
+    assert record.to_json() == {"case": "a"}
+
+
+def test_a_failed_case_of_a_run_that_resumes_has_a_json_with_its_provenance(tmp_path: Path) -> None:
+    record = CaseRecord("a", "in/a.nii.gz", folder=tmp_path, provenance={"settings": "s", "input": "i"})
+    record.settle()
+    assert list(tmp_path.iterdir()) == []
+    record.fail(ValueError("bad"))
+    record.settle()
+    content = json.loads((tmp_path / "a.json").read_text())
+    assert content == record.to_json()
+    assert (content["error"], content["provenance"]) == ("ValueError", {"settings": "s", "input": "i"})
+
+
+def test_a_failure_after_the_json_was_written_replaces_it(tmp_path: Path) -> None:
+    claims = Claims(tmp_path)
+    record = CaseRecord("a", folder=tmp_path, claim=claims.take("a"))
+    record.complete({"labels": {}})
+    record.write(tmp_path)
+    record.fail(ValueError("no figure"))
+    record.settle()
+    assert json.loads((tmp_path / "a.json").read_text())["error"] == "ValueError"
+    assert claims.take("a") is not None
+    claims.close()
+
+
+def test_what_another_process_has_completed_is_not_written_again(tmp_path: Path) -> None:
+    claims = Claims(tmp_path)
+    record = CaseRecord("a", folder=tmp_path, claim=claims.take("a"))
+    (tmp_path / "a.json").write_text("theirs")
+    record.fail(ValueError("bad"))
+    record.settle()
+    assert record.status == "taken over"
+    assert (tmp_path / "a.json").read_text() == "theirs"
+    claims.close()
+
+
+def test_a_failure_that_cannot_be_written_is_logged(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    (tmp_path / "a.json").mkdir()
+    record = CaseRecord("a", folder=tmp_path)
+    record.fail(ValueError("bad"))
+    record.settle()
+    assert f"a: the failure cannot be written to {tmp_path}" in caplog.text
 
 
 def test_a_record_crosses_processes() -> None:

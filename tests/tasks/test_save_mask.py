@@ -146,7 +146,9 @@ def test_touching_objects_are_numbered_measured_and_drawn(case: dict[str, Any], 
     disks = [(rows - 15) ** 2 + (columns - center) ** 2 < 9**2 for center in (14, 30)]
     pred = torch.as_tensor(disks[0] | disks[1])[None].float()
     record = save(case, tmp_path, pred, outputs={"objects": "true"})["record"].to_json()
-    assert record["objects"] == {"count": 2, "median_area_px": pytest.approx(float(pred.sum()) / 2, abs=10)}
+    objects = record["objects"]
+    assert (objects["count"], objects["median_area_px"]) == (2, pytest.approx(float(pred.sum()) / 2, abs=10))
+    assert [each["object"] for each in objects["measured"]] == [1, 2]
     with Image.open(tmp_path / "out" / "ISIC_0000001_objects.png") as image:
         numbers = np.asarray(image)
     assert sorted(np.unique(numbers).tolist()) == [0, 1, 2]
@@ -160,7 +162,7 @@ def test_touching_objects_are_numbered_measured_and_drawn(case: dict[str, Any], 
     drawn = np.asarray(Image.open(tmp_path / "out" / "ISIC_0000001_overlay.jpg"))
     assert drawn[15, 22].min() > 150
     empty = save(case, tmp_path, torch.zeros(1, *SIZE), outputs={"objects": True})["record"].to_json()
-    assert empty["objects"] == {"count": 0, "median_area_px": None}
+    assert empty["objects"] == {"count": 0, "median_area_px": None, "measured": []}
 
 
 def test_with_a_reference_the_overlay_shows_false_negatives(case: dict[str, Any], tmp_path: Path) -> None:

@@ -11,6 +11,7 @@ import logging
 from pathlib import Path
 from typing import Any
 
+from bundle.cluster.connection import ClusterOptions
 from bundle.experiments.experiment_folder import open_output
 from bundle.experiments.experiment_runs import skipped_cases
 
@@ -25,13 +26,21 @@ __all__ = ["compare", "parse_attention"]
 logger = logging.getLogger(__name__)
 
 
-def compare(dataset_dir: str | Path, output_dir: str | Path, *, command: str = "", **options: Any) -> dict[str, Any]:
+def compare(
+    dataset_dir: str | Path,
+    output_dir: str | Path,
+    *,
+    command: str = "",
+    cluster: ClusterOptions | None = None,
+    **options: Any,
+) -> dict[str, Any]:
     """Train, evaluate and compare mechanisms; runs that ``output_dir`` already holds are not repeated.
 
     Args:
         dataset_dir: folder of the dataset, see :func:`bundle.data.load_datalist`.
         output_dir: folder for ``comparison.md``, ``comparison.json``, ``comparison.csv`` and the single runs.
         command: command line, for the tables.
+        cluster: where the trainings run; None for one after another in this process.
         options: as for :func:`bundle.experiments.compare.comparison_plan.plan_comparison`.
 
     Returns:
@@ -44,7 +53,7 @@ def compare(dataset_dir: str | Path, output_dir: str | Path, *, command: str = "
     output = Path(output_dir)
     plan = plan_comparison(dataset_dir, **options)
     open_output(plan.content(), output, KIND, datalist=plan.datalist)
-    results, failed = run_comparison(plan, output)
+    results, failed = run_comparison(plan, output, cluster)
     content = {
         "command": command,
         "plan": {key: value for key, value in plan.content().items() if key not in ("train", "evaluation", "datalist")},

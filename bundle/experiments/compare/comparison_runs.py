@@ -15,6 +15,7 @@ import torch
 from monai.bundle import ConfigParser
 from torch import nn
 
+from bundle.cluster.connection import ClusterOptions
 from bundle.experiments.config_runner import read_failures, run_evaluation, run_training
 from bundle.experiments.experiment_folder import DATALIST
 from bundle.experiments.experiment_runs import Result, run_all, write_result
@@ -27,7 +28,9 @@ SHARED = ("train#preprocessing", "train#dataset", "validate#preprocessing", "val
 QUIET = ("bundle.training", "bundle.inference", "bundle.data", "ignite")
 
 
-def run_comparison(plan: ComparisonPlan, output: Path) -> tuple[list[Result], list[dict[str, str]]]:
+def run_comparison(
+    plan: ComparisonPlan, output: Path, cluster: ClusterOptions | None = None
+) -> tuple[list[Result], list[dict[str, str]]]:
     """Run what has no result yet, see :func:`bundle.experiments.experiment_runs.run_all`."""
     shared: dict[int, dict[str, Any]] = {}
 
@@ -38,7 +41,7 @@ def run_comparison(plan: ComparisonPlan, output: Path) -> tuple[list[Result], li
             return run_one(plan, run, output, shared.setdefault(run.fold, {}))
 
     folders = {run: output / "runs" / run.name for run in plan.runs()}
-    return run_all(folders, run_next, lambda result: f"mean Dice {mean_dice(result):.4f}")
+    return run_all(folders, run_next, lambda result: f"mean Dice {mean_dice(result):.4f}", cluster=cluster)
 
 
 def run_one(plan: ComparisonPlan, run: Run, output: Path, shared: dict[str, Any]) -> Result:

@@ -11,6 +11,7 @@ import logging
 from pathlib import Path
 from typing import Any
 
+from bundle.cluster.connection import ClusterOptions
 from bundle.experiments.experiment_folder import open_output
 from bundle.experiments.experiment_runs import RESULT, Result, read_result, skipped_cases
 from bundle.utils.write_json import write_json
@@ -26,7 +27,14 @@ __all__ = ["crossval"]
 logger = logging.getLogger(__name__)
 
 
-def crossval(dataset_dir: str | Path, output_dir: str | Path, *, command: str = "", **options: Any) -> dict[str, Any]:
+def crossval(
+    dataset_dir: str | Path,
+    output_dir: str | Path,
+    *,
+    command: str = "",
+    cluster: ClusterOptions | None = None,
+    **options: Any,
+) -> dict[str, Any]:
     """Train and score all folds; what ``output_dir`` already holds is not repeated.
 
     Args:
@@ -34,6 +42,7 @@ def crossval(dataset_dir: str | Path, output_dir: str | Path, *, command: str = 
         output_dir: folder for ``crossval.json``, ``crossval.csv`` and ``crossval.md``, the folds, and, when all of them
             are trained, ``ensemble.pt`` with the overlays ``ensemble.json`` and ``ensemble_evaluate.json``.
         command: command line, for the tables.
+        cluster: where the folds are trained; None for one after another in this process.
         options: as for :func:`bundle.experiments.crossval.crossval_plan.plan_crossval`.
 
     Returns:
@@ -46,7 +55,7 @@ def crossval(dataset_dir: str | Path, output_dir: str | Path, *, command: str = 
     output = Path(output_dir)
     plan = plan_crossval(dataset_dir, **options)
     open_output(plan.content(), output, KIND, datalist=plan.new_datalist)
-    results, failed = run_folds(plan, output)
+    results, failed = run_folds(plan, output, cluster)
     ensemble = None if failed else _ensemble(plan, output)
     content = {
         "command": command,

@@ -14,6 +14,7 @@ from monai.bundle import ConfigParser
 from monai.bundle.utils import merge_kv
 
 from bundle import ROOT
+from bundle.cluster.connection import ClusterOptions
 from bundle.experiments.config_runner import read_failures, run_evaluation, run_training
 from bundle.experiments.experiment_folder import DATALIST
 from bundle.experiments.experiment_options import ExperimentError
@@ -27,10 +28,12 @@ MULTI_GPU = Path(ROOT, "configs", "multi_gpu_train.json")
 LOGGING = Path(ROOT, "configs", "logging.conf")
 
 
-def run_folds(plan: CrossvalPlan, output: Path) -> tuple[list[Result], list[dict[str, str]]]:
+def run_folds(
+    plan: CrossvalPlan, output: Path, cluster: ClusterOptions | None = None
+) -> tuple[list[Result], list[dict[str, str]]]:
     """Run the folds that have no result yet, see :func:`bundle.experiments.experiment_runs.run_all`."""
     folders = {fold: output / f"fold{fold}" for fold in plan.folds}
-    return run_all(folders, lambda fold: run_fold(plan, fold, output), _describe)
+    return run_all(folders, lambda fold: run_fold(plan, fold, output), _describe, cluster=cluster)
 
 
 def run_fold(plan: CrossvalPlan, fold: int, output: Path) -> Result:

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-import csv
 import logging
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -12,14 +11,28 @@ from ignite.engine import Events
 from monai.engines import Workflow
 
 from bundle.inference import RunSummary
+from bundle.inference.result_tables import ResultTable, write_table
 from bundle.tasks.images.isic_submission import TABLES, check_confidences, write_confidences
-from bundle.utils.atomic_write import atomic_write
 from bundle.utils.check_choice import check_choice
 
 logger = logging.getLogger(__name__)
 
 PREDICTIONS = "predictions.csv"
 SUBMISSION = "submission.csv"
+
+
+def _rows(case: Mapping[str, Any]) -> list[dict[str, Any]]:
+    """Return the row of a case: the probabilities of the classes, and then the decisions."""
+    classes: Mapping[str, Mapping[str, Any]] = case.get("classes", {})
+    if not classes:
+        return []
+    probabilities = {name: f"{each['probability']:.6f}" for name, each in classes.items()}
+    decisions = {f"{name}_positive": int(each["positive"]) for name, each in classes.items()}
+    return [{"case": case["case"], "input": case["input"], **probabilities, **decisions}]
+
+
+PREDICTIONS_TABLE = ResultTable(PREDICTIONS, _rows, list, lambda case: "classes" in case)
+"""The table, as it is derived from the results in a folder."""
 
 
 class ClassTables:
@@ -59,29 +72,20 @@ class ClassTables:
 
     def attach(self, engine: Workflow) -> None:
         """Write the tables at the end of a run of ``engine``."""
+        if self.summary is not None:
+            self.summary.add_table(PREDICTIONS_TABLE, self.output_dir, engine)
         for event in (Events.COMPLETED, Events.TERMINATE):
-            engine.add_event_handler(event, lambda evaluator: self._write(self.summary or evaluator))
+            engine.add_event_handler(event, lambda evaluator: self._write(evaluator))
 
-    def _write(self, source: Any) -> None:
-        records = [record.to_json() for record in source.records if record.is_completed]
-        if not records:
-            return
-        self.output_dir.mkdir(parents=True, exist_ok=True)
-        with (
-            atomic_write(self.output_dir / PREDICTIONS) as file,
-            open(file, "w", newline="", encoding="utf-8") as stream,
-        ):
-            writer = csv.writer(stream)
-            writer.writerow(["case", "input", *self.class_names, *(f"{name}_positive" for name in self.class_names)])
-            writer.writerows(self._row(record) for record in records)
-        logger.info("%d predictions written to %s", len(records), self.output_dir / PREDICTIONS)
-        if self.challenge is not None:
-            self._submit(self.output_dir / SUBMISSION, self.challenge, records)
-
-    def _row(self, record: dict[str, Any]) -> list[Any]:
-        found = [record["classes"][name] for name in self.class_names]
-        probabilities = (f"{each['probability']:.6f}" for each in found)
-        return [record["case"], record["input"], *probabilities, *(int(each["positive"]) for each in found)]
+    def _write(self, evaluator: Any) -> None:
+        if self.summary is None:
+            cases = [record.to_json() for record in evaluator.records if record.is_completed]
+            write_table(PREDICTIONS_TABLE, self.output_dir, cases)
+        elif self.challenge is not None:
+            cases = [case for case in self.summary.results() if "classes" in case]
+        if self.challenge is not None and cases:
+            self.output_dir.mkdir(parents=True, exist_ok=True)
+            self._submit(self.output_dir / SUBMISSION, self.challenge, cases)
 
     def _submit(self, path: Path, challenge: str, records: Sequence[dict[str, Any]]) -> None:
         confidences = {

@@ -12,7 +12,6 @@ from monai.transforms import MapTransform
 
 from bundle.inference.case_record import RECORD, record_of_data
 from bundle.metrics.classification_metrics import thresholds_by_name
-from bundle.utils.write_json import write_json
 
 from .describe_classes import describe_classes
 
@@ -67,5 +66,5 @@ class SaveClassesd(MapTransform):
                 files=[],
                 checkpoint=self.checkpoint,
             )
-            write_json(self.output_dir / f"{record.case}.json", record.to_json())
+            record.write(self.output_dir)
         return d

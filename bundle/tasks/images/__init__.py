@@ -2,6 +2,7 @@
 
 from .image_augment import AugmentImaged
 from .image_metrics_handler import ImageMetrics
+from .image_table import ImageTables
 from .image_tiles import ImageTilesInferer
 from .mask_response import MaskResponsed
 from .pack_image import PackImaged, UnpackImaged
@@ -13,6 +14,7 @@ from .save_mask import RestoreImageSized, SaveMaskd
 __all__ = [
     "AugmentImaged",
     "ImageMetrics",
+    "ImageTables",
     "ImageTilesInferer",
     "MaskResponsed",
     "PackImaged",

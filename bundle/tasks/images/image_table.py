@@ -7,6 +7,10 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from monai.engines import Workflow
+
+from bundle.inference import RunSummary
+from bundle.inference.result_tables import ResultTable
 from bundle.utils.atomic_write import atomic_write
 
 COLUMNS = (
@@ -40,6 +44,10 @@ OBJECT_COLUMNS = (
     "box_height",
 )
 """Columns of the table of single objects, such as cells."""
+
+TABLE = "images.csv"
+
+OBJECT_TABLE = "objects.csv"
 
 
 class ImageTable:
@@ -97,3 +105,67 @@ def _text(value: Any) -> str:
     if value is None or value != value:
         return ""
     return f"{value:.6g}" if isinstance(value, float) else str(value)
+
+
+def structure_rows(case: Mapping[str, Any]) -> list[dict[str, Any]]:
+    """Return the rows of the structures of an image from its JSON."""
+    labels: Mapping[str, Mapping[str, Any]] = case.get("labels", {})
+    return [_structure_row(case, name, measures) for name, measures in labels.items() if "area_share" in measures]
+
+
+def object_rows(case: Mapping[str, Any]) -> list[dict[str, Any]]:
+    """Return the rows of the objects of an image from its JSON."""
+    return list(case["objects"].get("measured", ())) if "objects" in case else []
+
+
+def _structure_row(case: Mapping[str, Any], name: str, measures: Mapping[str, Any]) -> dict[str, Any]:
+    box = measures["box"] or [None] * 4
+    return {
+        **measures,
+        "structure": name,
+        "input": case["input"],
+        "height": case["shape"][0],
+        "width": case["shape"][1],
+        "area_percent": 100 * measures["area_share"],
+        **dict(zip(("box_x", "box_y", "box_width", "box_height"), box, strict=True)),
+    }
+
+
+def _texts(case: Mapping[str, Any], rows: Sequence[Mapping[str, Any]], columns: Sequence[str]) -> list[dict[str, Any]]:
+    return [{name: _text(row.get(name)) for name in columns} | {"case": case["case"]} for row in rows]
+
+
+IMAGES = ResultTable(
+    TABLE,
+    lambda case: _texts(case, structure_rows(case), COLUMNS),
+    list,
+    lambda case: bool(structure_rows(case)),
+)
+"""The table of structures, as it is derived from the results in a folder."""
+
+OBJECTS = ResultTable(
+    OBJECT_TABLE,
+    lambda case: _texts(case, object_rows(case), OBJECT_COLUMNS),
+    lambda names: list(OBJECT_COLUMNS),
+    lambda case: "objects" in case,
+)
+"""The table of objects, as it is derived from the results in a folder."""
+
+
+class ImageTables:
+    """Write ``images.csv`` and ``objects.csv`` at the end of a run, from all results in the folder.
+
+    While a single process runs, :class:`.SaveMaskd` updates the files after every image.
+
+    Args:
+        output_dir: folder of the results.
+        summary: summary of the run, attached before this handler.
+    """
+
+    def __init__(self, output_dir: str | Path, *, summary: RunSummary) -> None:
+        self.output_dir, self.summary = Path(str(output_dir)), summary
+
+    def attach(self, engine: Workflow) -> None:
+        """Write the tables at the end of a run of ``engine``."""
+        for table in (IMAGES, OBJECTS):
+            self.summary.add_table(table, self.output_dir, engine)

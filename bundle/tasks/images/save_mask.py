@@ -24,16 +24,11 @@ from bundle.utils.atomic_write import atomic_write
 from bundle.utils.check_choice import check_choice
 from bundle.utils.label_names import structures_of
 from bundle.utils.parse_bool import parse_bool
-from bundle.utils.write_json import write_json
 
-from .image_table import OBJECT_COLUMNS, ImageTable
+from .image_table import OBJECT_COLUMNS, OBJECT_TABLE, TABLE, ImageTable, object_rows, structure_rows
 from .mask_decision import MaskDecision
 from .mask_overlay import overlay
 from .mask_results import describe_mask, measure_mask, probability_maps, save_gray_png
-
-TABLE = "images.csv"
-
-OBJECT_TABLE = "objects.csv"
 
 OUTPUTS: dict[str, Any] = {"postfix": "seg", "probability": True, "overlay": True, "objects": False}
 """Options of the files of an image, with their defaults."""
@@ -202,19 +197,20 @@ class SaveMaskd(MapTransform):
             with atomic_write(files[-1]) as file:
                 drawn.save(file, "JPEG", quality=90, subsampling=0)
         labels = measure_mask(found, classes, self.decision)
-        self.table.put(record.case, [_row(record.file, name, classes.shape, of) for name, of in labels.items()])
         results = describe_mask(target, found, labels, self.decision)
         if objects is not None:
-            results["objects"] = self._tabulate(record.case, objects)
+            results["objects"] = _describe_objects(objects)
+        self._tabulate({"case": record.case, "input": record.file, **results}, is_shared=record.claim is not None)
         record.complete(results, files=files, checkpoint=self.checkpoint)
-        write_json(self.output_dir / f"{record.case}.json", record.to_json())
+        record.write(self.output_dir)
 
-    def _tabulate(self, case: str, objects: np.ndarray) -> dict[str, Any]:
-        """Write the rows of the objects of an image, and return what its JSON says of them."""
-        measured = measure_objects(objects)
-        self.object_table.put(case, measured)
-        areas = [row["area_px"] for row in measured]
-        return {"count": len(areas), "median_area_px": float(np.median(areas)) if areas else None}
+    def _tabulate(self, case: Mapping[str, Any], *, is_shared: bool) -> None:
+        """Write the rows of a case; where processes share the folder, :class:`.ImageTables` does at the end."""
+        if is_shared:
+            return
+        self.table.put(case["case"], structure_rows(case))
+        if "objects" in case:
+            self.object_table.put(case["case"], object_rows(case))
 
 
 def _original_size(meta: Mapping[str, Any]) -> tuple[int, int]:
@@ -222,14 +218,9 @@ def _original_size(meta: Mapping[str, Any]) -> tuple[int, int]:
     return height, width
 
 
-def _row(source: str, name: str, shape: Sequence[int], measures: Mapping[str, Any]) -> dict[str, Any]:
-    box = measures["box"] or [None] * 4
-    return {
-        **measures,
-        "structure": name,
-        "input": source,
-        "height": shape[0],
-        "width": shape[1],
-        "area_percent": 100 * measures["area_share"],
-        **dict(zip(("box_x", "box_y", "box_width", "box_height"), box, strict=True)),
-    }
+def _describe_objects(objects: np.ndarray) -> dict[str, Any]:
+    """Return what the JSON says of the objects of an image."""
+    measured = measure_objects(objects)
+    areas = [row["area_px"] for row in measured]
+    median = float(np.median(areas)) if areas else None
+    return {"count": len(areas), "median_area_px": median, "measured": [dict(row) for row in measured]}

@@ -16,7 +16,6 @@ from bundle.io.label_maps import save_label_map, source_grid
 from bundle.io.output_formats import DICOM_PACKAGES, ENDINGS
 from bundle.utils.check_choice import check_choice
 from bundle.utils.parse_bool import parse_bool
-from bundle.utils.write_json import write_json
 
 from .disc_decode import NUMBERING
 from .discs.disc_csv import write_disc_csv
@@ -105,7 +104,7 @@ class SaveDiscsd(MapTransform):
             results = describe_discs(discs, image=record.file, affine=affine)
             results |= {} if certainty is None else certainty.describe()
             record.complete(results, files=files, checkpoint=self.checkpoint)
-            write_json(self.output_dir / f"{record.case}.json", record.to_json())
+            record.write(self.output_dir)
         return d
 
     def _write(

@@ -1,0 +1,1 @@
+"""Dask clusters: connection to a scheduler, and tasks whose worker may die."""

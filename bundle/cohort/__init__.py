@@ -1,0 +1,1 @@
+"""Inference over many cases on many machines, and the summary of the results in a folder."""

@@ -1,0 +1,121 @@
+"""Inference of a cohort: every case once, in this process or on the workers of a cluster."""
+
+from __future__ import annotations
+
+import logging
+import time
+from collections import Counter
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import suppress
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+from tqdm import tqdm
+
+from bundle.cluster.connection import ClusterOptions, connect
+from bundle.cluster.task_stream import TaskStream
+from bundle.data.datalist_file import Case
+from bundle.inference.claims import Claims
+from bundle.inference.result_folder import Counts
+from bundle.utils.errors import BundleError
+
+from .case_runner import Request, compute_case, create_inference, forget_runners
+from .summarize import summarize
+
+logger = logging.getLogger(__name__)
+
+PATHS = ("input", "model", "config_file")
+"""Options that are paths, besides checkpoints and files."""
+
+WAIT = 2.0
+"""Seconds between two looks at cases that other processes compute."""
+
+
+class CohortError(BundleError):
+    """A cohort that cannot be computed; the message names the reason."""
+
+
+def run_cohort(
+    config_files: Sequence[str],
+    output_dir: str | Path,
+    *,
+    options: Mapping[str, Any] | None = None,
+    cluster: ClusterOptions | None = None,
+) -> Counts:
+    """Compute all cases that have no result yet, and write the summary and the tables.
+
+    Args:
+        config_files: inference config of a task, and overlays.
+        output_dir: folder of the results, on a file system that all workers share.
+        options: further values by config id, such as ``input``.
+        cluster: where the cases are computed; None for this process.
+
+    Returns:
+        The numbers of completed and failed cases.
+
+    Raises:
+        ClusterError: if the cluster cannot be used.
+        CohortError: if the workers cannot run the config.
+        DatalistError: if the input cannot be used.
+    """
+    folder = Path(output_dir).absolute()
+    folder.mkdir(parents=True, exist_ok=True)
+    values = {name: _absolute(name, value) for name, value in (options or {}).items()}
+    request = Request(
+        tuple(_absolute("config_file", file) for file in config_files), {**values, "output_dir": str(folder)}
+    )
+    if cluster is None or cluster.is_local:
+        create_inference(request).run()
+    else:
+        _run_on_cluster(request, folder, cluster)
+    return summarize(folder)
+
+
+def _run_on_cluster(request: Request, folder: Path, options: ClusterOptions) -> None:
+    cases: list[Case] = create_inference(request).parser.get_parsed_content("dataset#data")
+    claims = Claims(folder)
+    claims.open()  # the start of the run: cases that fail from now on are not tried again
+    try:
+        with connect(options) as client:
+            stream = TaskStream(client, partial(compute_case, request), resources=options.resources)
+            try:
+                _follow(stream, cases)
+            finally:
+                with suppress(Exception):
+                    client.run(forget_runners)
+    finally:
+        claims.close()
+
+
+def _follow(stream: TaskStream, cases: Sequence[Case]) -> None:
+    """Compute cases, and show the progress."""
+    counts: Counter[str] = Counter()
+    with tqdm(total=len(cases), unit="case", disable=None, dynamic_ncols=True) as bar:
+        for case, outcome in _outcomes(stream, cases):
+            if isinstance(outcome, BaseException):
+                raise CohortError(f"{case['case']}: {type(outcome).__name__}: {outcome}") from outcome
+            counts[outcome] += 1
+            bar.set_postfix_str(f"{counts['failed']} failed, {stream.workers} workers")
+            bar.update()
+
+
+def _outcomes(stream: TaskStream, cases: Iterable[Case]) -> Iterator[tuple[Case, Any]]:
+    """Yield cases with their outcomes; those that other processes compute are asked for again."""
+    left: Iterable[Case] = cases
+    while left:
+        taken = []
+        for case, outcome in stream.run(left):
+            if outcome == "taken":
+                taken.append(case)
+            else:
+                yield case, outcome
+        left = taken
+        if taken:
+            time.sleep(WAIT)
+
+
+def _absolute(name: str, value: Any) -> Any:
+    """Return the value of an option for processes in other folders: paths are absolute."""
+    is_path = name in PATHS or name.endswith(("checkpoint", "_file"))
+    return str(Path(value).absolute()) if is_path and isinstance(value, str | Path) and Path(value).exists() else value

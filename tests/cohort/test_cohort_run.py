@@ -1,0 +1,146 @@
+"""A cohort has every result once, equal to those of one process, whatever happens to its workers."""
+
+from __future__ import annotations
+
+import json
+import signal
+import threading
+import time
+from pathlib import Path
+from typing import Any
+
+import pytest
+from helpers.dask_clusters import processes, use_threads
+from helpers.jobs import write_cases
+from helpers.workflows import SMALL
+
+from bundle import ROOT
+from bundle.cluster.connection import ClusterOptions
+from bundle.cohort import cohort_run
+from bundle.cohort.cohort_run import CohortError, run_cohort
+from bundle.inference.claims import Claims
+from bundle.inference.result_folder import Counts
+
+CONFIG = str(Path(ROOT, "configs", "inference.json"))
+OPTIONS = {**SMALL, "plan": "fp32", "overlay": False, "plausible_distance": None, "find_regions": False}
+
+
+def cohort(folder: Path, out: Path, weights: str, cluster: ClusterOptions | None = None, **more: Any) -> Counts:
+    options = {**OPTIONS, "checkpoint": weights, "input": str(folder), **more}
+    return run_cohort([CONFIG], out, options=options, cluster=cluster)
+
+
+def comparable(folder: Path) -> dict[str, Any]:
+    """Return what two runs have in common: label maps bit by bit, and the results without their times and folders."""
+    found: dict[str, Any] = {path.name: path.read_bytes() for path in folder.glob("*.nii.gz")}
+    for path in folder.glob("case*.json"):
+        record = json.loads(path.read_text())
+        found[path.name] = {
+            key: value for key, value in record.items() if key not in ("seconds", "output", "provenance")
+        }
+    return found
+
+
+def test_in_this_process_and_on_a_cluster_the_results_are_equal(
+    tmp_path: Path, weights: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    write_cases(tmp_path / "in", 3)
+    (tmp_path / "in" / "case01.nii.gz").write_bytes(b"no volume")
+    assert cohort(tmp_path / "in", tmp_path / "one", weights) == Counts(2, 1)
+    use_threads(monkeypatch)
+    monkeypatch.chdir(tmp_path)
+    assert cohort(Path("in"), tmp_path / "two", weights, ClusterOptions(workers=1)) == Counts(2, 1)
+    assert comparable(tmp_path / "one") == comparable(tmp_path / "two")
+    files = [{path.name for path in (tmp_path / name).iterdir()} for name in ("one", "two")]
+    assert files[0] == files[1]
+    before = (tmp_path / "two" / "volumes.csv").read_bytes()
+    assert cohort(tmp_path / "in", tmp_path / "two", weights) == Counts(2, 1)
+    assert (tmp_path / "two" / "volumes.csv").read_bytes() == before
+
+
+def test_cases_of_other_processes_are_asked_for_again(
+    tmp_path: Path, weights: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    write_cases(tmp_path / "in", 2)
+    use_threads(monkeypatch)
+    monkeypatch.setattr(cohort_run, "WAIT", 0.05)
+    other = Claims(tmp_path / "out")
+    claim = other.take("case00")
+    assert claim is not None
+    threading.Timer(3, claim.release).start()
+    assert cohort(tmp_path / "in", tmp_path / "out", weights, ClusterOptions(workers=1)) == Counts(2, 0)
+    other.close()
+
+
+def test_workers_that_cannot_run_the_config_end_the_cohort(
+    tmp_path: Path, weights: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    write_cases(tmp_path / "in", 1)
+    use_threads(monkeypatch)
+    with pytest.raises(CohortError, match=r"case00: .*none.pt does not exist"):
+        cohort(tmp_path / "in", tmp_path / "out", str(tmp_path / "none.pt"), ClusterOptions(workers=1))
+
+
+class Watch(threading.Thread):
+    """Note every state in which a result is seen."""
+
+    def __init__(self, folder: Path) -> None:
+        super().__init__(daemon=True)
+        self.folder, self.seen, self.ended = folder, {}, threading.Event()  # type: ignore[var-annotated]
+
+    def run(self) -> None:
+        while not self.ended.wait(0.02):
+            for path in self.folder.glob("case*.json"):
+                status = path.stat()
+                self.seen.setdefault(path.name, set()).add((status.st_ino, status.st_mtime_ns))
+
+
+@pytest.mark.slow
+def test_workers_are_killed_and_paused_and_every_result_is_there_once(tmp_path: Path, weights: str) -> None:
+    names = write_cases(tmp_path / "in", 300)
+    for name in (names[7], names[250]):
+        (tmp_path / "in" / f"{name}.nii.gz").write_bytes(b"no volume")
+    assert cohort(tmp_path / "in", tmp_path / "one", weights) == Counts(298, 2)
+    out = tmp_path / "out"
+    watch = Watch(out)
+    watch.start()
+
+    def disturb(workers: list[Any]) -> None:
+        while len(list(out.glob("case*.json"))) < 60:
+            time.sleep(0.05)
+        workers[0].send_signal(signal.SIGSTOP)
+        time.sleep(3)
+        workers[1].kill()
+        time.sleep(10)
+        workers[0].send_signal(signal.SIGCONT)
+
+    with processes(tmp_path, 3) as (address, workers):
+        thread = threading.Thread(target=disturb, args=(workers,))
+        thread.start()
+        counts = cohort(tmp_path / "in", out, weights, ClusterOptions(scheduler=address))
+        thread.join()
+    watch.ended.set()
+    watch.join()
+    assert counts == Counts(298, 2)
+    assert comparable(out) == comparable(tmp_path / "one")
+    assert {name: len(states) for name, states in watch.seen.items() if len(states) > 1} == {}
+    summaries = [json.loads((folder / "summary.json").read_text()) for folder in (out, tmp_path / "one")]
+    assert [[case["case"] for case in each["failures"]] for each in summaries] == [[names[7], names[250]]] * 2
+    assert {path.name for path in out.iterdir()} == {path.name for path in (tmp_path / "one").iterdir()}
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("gigabytes", [0, 3])
+def test_a_case_that_kills_its_worker_twice_is_recorded_and_the_others_continue(
+    gigabytes: float, tmp_path: Path, weights: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("PYTHONPATH", f"{ROOT}:{Path(ROOT, 'tests')}")
+    write_cases(tmp_path / "in", 8)
+    (tmp_path / "in" / "case03.nii.gz").rename(tmp_path / "in" / "case03_killer.nii.gz")
+    killer = {"_target_": "helpers.killer.Killd", "word": "killer", "gigabytes": gigabytes}
+    cluster = ClusterOptions(workers=2, memory_limit="2GB")
+    more = {"preprocessing#transforms#1": killer, "preprocessing#transforms#2": killer}
+    assert cohort(tmp_path / "in", tmp_path / "out", weights, cluster, **more) == Counts(7, 1)
+    (failure,) = json.loads((tmp_path / "out" / "summary.json").read_text())["failures"]
+    assert (failure["case"], failure["error"]) == ("case03_killer", "ProcessDeathError")
+    assert "2 processes ended while they computed it" in failure["message"]
