@@ -11,30 +11,14 @@ import torch
 from monai.config import KeysCollection
 from monai.transforms import MapTransform
 
-from bundle.utils.lengths import is_above
-
-from .discs.disc_points import Disc, point_of
-from .discs.level_certainty import LevelCertainty, number_discs
-from .discs.peak_candidates import Candidates, find_candidates, peak_widths
+from .discs.disc_points import Disc
+from .discs.level_certainty import LevelCertainty
 from .discs.skeleton import SkeletonPrior
-from .discs.snap import share_candidates, snap_candidates
 from .sagittal_slab import SLAB_POSITIONS
-from .slab_geometry import pixels_to_world, voxel_size
+from .skeleton_decoder import SkeletonDecoder, disc_position
 
 NUMBERING = "numbering"
 """Key of the certainty of the numbering of a case."""
-
-PEAKS: dict[str, Any] = {"threshold": 0.35, "count": 4, "min_distance": 8.0}
-"""Default options of :func:`bundle.tasks.spine.discs.find_candidates`."""
-
-MAX_WIDTH = 4.8
-"""Largest standard deviation of the peak of a single disc in pixels; the targets of the training have 3 or 4."""
-
-SLAB_FRACTION = 0.5
-"""Fraction of the highest response to a disc above which a slab counts for its position between left and right."""
-
-MIN_WEIGHT = 1e-6
-"""Minimum weight of every slab, so that the mean position is defined without any response."""
 
 
 class SlabDecoderd(MapTransform):
@@ -85,20 +69,11 @@ class SlabDecoderd(MapTransform):
         The second value is the certainty of their numbering, None if unknown.
         """
 
-    def values_at(self, maps: torch.Tensor, pixels: np.ndarray) -> np.ndarray:
-        """Return the values ``(..., n)`` of maps ``(..., a, s)`` at the cells of pixels ``(n, 2)``."""
-        rows, columns = ((pixels + 0.5) / self.stride - 0.5).round().astype(int).T
-        found = maps[..., rows.clip(0, maps.shape[-2] - 1), columns.clip(0, maps.shape[-1] - 1)]
-        return np.asarray(found.double().numpy())
-
     def position(
         self, maps: torch.Tensor, pixel: np.ndarray, affine: np.ndarray, positions: Sequence[float]
     ) -> tuple[float, float, float]:
         """Return R, A and S in mm of a disc at a pixel ``(2,)``, by the maps ``(N, a, s)`` of its level."""
-        response = self.values_at(maps, pixel[None])[:, 0]
-        weight = (response - SLAB_FRACTION * response.max()).clip(min=MIN_WEIGHT)
-        lateral = float(np.average(positions, weights=weight)) / float(np.linalg.norm(affine[:3, 0]))
-        return point_of(pixels_to_world(pixel[None], affine, lateral)[0])
+        return disc_position(maps.numpy(), pixel, affine, positions, stride=self.stride)
 
 
 class DecodeDiscsd(SlabDecoderd):
@@ -117,7 +92,7 @@ class DecodeDiscsd(SlabDecoderd):
         image_key: key of the slabs ``(N, 1, A, S)``, see :class:`bundle.tasks.spine.SagittalSlabsd`.
         stride: pixels of a slab per cell of the maps.
         peaks: ``threshold``, ``count`` per level and ``min_distance`` of the peaks that are candidates, see
-            :func:`bundle.tasks.spine.discs.find_candidates`; defaults in :data:`PEAKS`.
+            :func:`bundle.tasks.spine.discs.find_candidates`; defaults in :data:`.skeleton_decoder.PEAKS`.
         snap_mm: largest distance by which a wide candidate is moved to the nearest disc of any level; 0 moves none.
         search: options of :func:`bundle.tasks.spine.discs.search_skeleton`.
         thoracic_vertebrae: expected number, 11, 12 or 13.
@@ -154,43 +129,18 @@ class DecodeDiscsd(SlabDecoderd):
         super().__init__(
             keys, first_level=first_level, image_key=image_key, stride=stride, allow_missing_keys=allow_missing_keys
         )
-        self.skeleton, self.snap_mm = skeleton, snap_mm
-        self.peaks, self.search = {**PEAKS, **(peaks or {})}, dict(search or {})
-        self.vertebrae = {"thoracic": thoracic_vertebrae, "lumbar": lumbar_vertebrae}
-        skeleton.with_counts(**self.vertebrae)
+        self.decoder = SkeletonDecoder(
+            skeleton,
+            first_level=first_level,
+            stride=stride,
+            peaks=peaks,
+            snap_mm=snap_mm,
+            search=search,
+            vertebrae={"thoracic": thoracic_vertebrae, "lumbar": lumbar_vertebrae},
+        )
 
     def decode(
         self, maps: torch.Tensor, affine: np.ndarray, positions: Sequence[float]
     ) -> tuple[list[Disc], LevelCertainty | None]:
         """Return the discs in maps ``(N, C, a, s)`` of slabs, and the certainty of their numbering."""
-        size = voxel_size(affine)[1:]
-        highest = maps.amax(dim=0).clamp(0.0, 1.0)
-
-        def response(channel: int, places: np.ndarray) -> np.ndarray:
-            return self.values_at(highest[channel], places / size)
-
-        snapped = self._candidates_by_level(maps, size)
-        candidates = share_candidates(snapped, response, distance=self.peaks["min_distance"] * float(size.min()))
-        levels = range(self.first_level, self.first_level + len(candidates))
-        match, certainty = number_discs(
-            candidates, levels, self.skeleton, response, expected=self.vertebrae, **self.search
-        )
-        discs = []
-        for channel, chosen in enumerate(match.choice):
-            if chosen is not None:
-                pixel = candidates[channel].positions[chosen] / size
-                position = self.position(maps[:, channel], pixel, affine, positions)
-                discs.append(Disc(levels[channel], position, float(candidates[channel].confidence[chosen])))
-        return discs, certainty
-
-    def _candidates_by_level(self, maps: torch.Tensor, size: np.ndarray) -> list[Candidates]:
-        """Return the candidates per level, in mm along the axes of the slabs."""
-        highest = maps.amax(dim=0)
-        found = find_candidates(highest, fit="gaussian", stride=self.stride, **self.peaks)
-        widths = peak_widths(highest, found, stride=self.stride)
-        total = maps.clamp(min=0).sum(dim=1).amax(dim=0, keepdim=True)
-        options = {**self.peaks, "count": 2 * maps.shape[1]}
-        (peaks,) = find_candidates(total, fit="gaussian", stride=self.stride, **options)
-        in_mm = [Candidates(each.positions * size, each.confidence) for each in (*found, peaks)]
-        is_wide = [is_above(width, MAX_WIDTH) for width in widths]
-        return snap_candidates(in_mm[:-1], in_mm[-1], reach=self.snap_mm, movable=is_wide)
+        return self.decoder.decode(maps.numpy(), affine, positions)

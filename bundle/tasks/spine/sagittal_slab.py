@@ -16,10 +16,10 @@ from monai.data import MetaTensor
 from monai.transforms import MapTransform, Randomizable
 
 from bundle.utils.check_choice import check_choice
-from bundle.utils.lengths import is_at_least, is_at_most
 
 from .midline import find_midline
 from .slab_geometry import voxel_size
+from .slab_places import slab_affine, slab_places, slab_weights, slice_weights
 
 SlabCenter = Literal["symmetry", "points"]
 """Center of a slab: the plane of symmetry of the image, or the median of the annotated points."""
@@ -173,21 +173,13 @@ class SagittalSlabsd(MapTransform):
 
     def weights(self, volume: MetaTensor) -> np.ndarray:
         """Return the share of every slice of a volume ``(1, R, A, S)`` in every slab, ``(N, R)``."""
-        shares = np.zeros((0, volume.shape[1]))
-        for place in self._places(volume)[1]:
-            slices, weights, _ = _slice_weights(volume, place, self.thickness)
-            row = np.zeros((1, volume.shape[1]))
-            row[0, slices] = weights
-            shares = np.concatenate([shares, row])
-        return shares
+        count, spacing = volume.shape[1], float(voxel_size(volume.affine)[0])
+        return slab_weights(count, spacing, self._places(volume)[1], self.thickness)
 
     def _places(self, volume: MetaTensor) -> tuple[float, list[float]]:
         """Return the middle of a volume and the positions of the slabs within it, in slices."""
-        spacing = float(voxel_size(volume.affine)[0])
-        middle, last = _middle(volume), volume.shape[1] - 1
-        places = [middle + offset / spacing for offset in self.offsets]
-        inside = [place for place in places if is_at_least(place, -0.5) and is_at_most(place, last + 0.5)]
-        return middle, inside or [middle]
+        middle, spacing = _middle(volume), float(voxel_size(volume.affine)[0])
+        return middle, slab_places(volume.shape[1], spacing, middle, self.offsets)
 
     def _slabs(self, volume: MetaTensor) -> MetaTensor:
         spacing = float(voxel_size(volume.affine)[0])
@@ -220,28 +212,14 @@ def _middle(volume: MetaTensor, points: np.ndarray | None = None) -> float:
 
 def _average(volume: MetaTensor, place: float, thickness: float) -> tuple[torch.Tensor, float]:
     """Return the mean ``(1, 1, A, S)`` of a band about ``place``, cut at the border of the volume, and its middle."""
-    slices, weights, middle = _slice_weights(volume, place, thickness)
+    spacing = float(voxel_size(volume.affine)[0])
+    slices, weights, middle = slice_weights(volume.shape[1], spacing, place, thickness)
     values = volume.as_tensor()[:, slices].float()
     scale = torch.as_tensor(weights, dtype=values.dtype, device=values.device)
     return torch.einsum("crxy,r->cxy", values, scale)[:, None], middle
 
 
-def _slice_weights(volume: MetaTensor, place: float, thickness: float) -> tuple[slice, np.ndarray, float]:
-    """Return the slices of a band, their shares in its mean, and its middle."""
-    count = volume.shape[1]
-    half = thickness / voxel_size(volume.affine)[0] / 2
-    place = min(max(place, 0.0), count - 1.0)
-    low, high = max(place - half, -0.5), min(place + half, count - 0.5)
-    first, last = round(np.floor(low + 0.5)), min(round(np.ceil(high + 0.5)), count)
-    slices = np.arange(first, last)
-    weights = np.minimum(slices + 0.5, high) - np.maximum(slices - 0.5, low)
-    return slice(first, last), weights / weights.sum(), (low + high) / 2
-
-
 def _as_slab(slabs: torch.Tensor, volume: MetaTensor, place: float, thickness: float) -> MetaTensor:
     result = MetaTensor(slabs, meta=volume.meta, applied_operations=volume.applied_operations)
-    affine = np.asarray(volume.affine, dtype=float).copy()
-    affine[:3, 3] += place * affine[:3, 0]
-    affine[:3, 0] *= thickness / np.linalg.norm(affine[:3, 0])
-    result.affine = torch.as_tensor(affine)
+    result.affine = torch.as_tensor(slab_affine(np.asarray(volume.affine, dtype=float), place, thickness))
     return result

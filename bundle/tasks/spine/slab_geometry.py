@@ -6,11 +6,14 @@ The affine of a slab is that of a volume ``(R, A, S)`` of one slice: its pixels 
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import TYPE_CHECKING
 
 import numpy as np
-import torch
 
 from bundle.utils.lengths import is_at_least, is_at_most
+
+if TYPE_CHECKING:
+    import torch
 
 
 def voxel_size(affine: np.ndarray | torch.Tensor) -> np.ndarray:

@@ -9,18 +9,23 @@ The threshold is absolute. Dividing a channel by its maximum, as the stacked hou
 
 from __future__ import annotations
 
+import itertools
 import math
 from dataclasses import dataclass
-from typing import Literal, get_args
+from typing import TYPE_CHECKING, Any, Literal, get_args
 
 import numpy as np
-import torch
-from torch.nn import functional
 
 from bundle.utils.check_choice import check_choice
 from bundle.utils.lengths import is_below
 
+if TYPE_CHECKING:
+    import torch
+
 Fit = Literal["centroid", "gaussian"]
+
+TINY = float(np.finfo(np.float32).tiny)
+"""Smallest value of which a logarithm is taken."""
 
 BASELINE = 0.1
 """The weight of a cell in the centroid is its value above this fraction of the peak."""
@@ -88,10 +93,10 @@ def find_candidates(
         >>> [round(float(pixel), 1) for pixel in found.positions[0]]
         [20.5, 33.0]
     """
-    maps = torch.as_tensor(heatmaps).detach().to("cpu", torch.float32)
+    maps = _array(heatmaps).astype(np.float32)
     if maps.ndim != 3 or 0 in maps.shape:
-        raise ValueError(f"heat maps must be (C, H, W), got shape {tuple(maps.shape)}.")
-    if not bool(maps.isfinite().all()):
+        raise ValueError(f"heat maps must be (C, H, W), got shape {maps.shape}.")
+    if not np.isfinite(maps).all():
         raise ValueError("the heat maps hold NaN or Inf; check the weights of the network and its input.")
     if min(threshold, radius) <= 0 or min(count, stride) < 1 or min_distance < 0:
         raise ValueError(
@@ -126,8 +131,7 @@ def peak_widths(
         >>> round(float(width[0]), 1)
         6.0
     """
-    maps = torch.as_tensor(heatmaps).detach().to("cpu", torch.float64).clamp(min=torch.finfo(torch.float32).tiny)
-    logs = functional.pad(maps.log(), [1] * 4, value=torch.nan).numpy()
+    logs = _padded_logs(_array(heatmaps))
     widths = []
     for channel, found in zip(logs, candidates, strict=True):
         rows, columns = (((found.positions + 0.5) / stride - 0.5).round().astype(int) + 1).T
@@ -142,56 +146,80 @@ def peak_widths(
     return widths
 
 
+def _array(maps: Any) -> np.ndarray:
+    """Return maps, an array or a tensor on any device, as an array."""
+    return maps.detach().cpu().double().numpy() if hasattr(maps, "detach") else np.asarray(maps)
+
+
+def _padded_logs(maps: np.ndarray) -> np.ndarray:
+    """Return the logarithms of maps ``(C, H, W)`` with a border of NaN, float64."""
+    logs = np.log(maps.astype(np.float64).clip(min=TINY))
+    return np.pad(logs, ((0, 0), (1, 1), (1, 1)), constant_values=np.nan)
+
+
+def _is_maximum(maps: np.ndarray) -> np.ndarray:
+    """Return the cells that none of their eight neighbors exceeds; of equal neighbors, the first in row order."""
+    height, width = maps.shape[1:]
+    padded = np.pad(maps, ((0, 0), (1, 1), (1, 1)), constant_values=-np.inf)
+    found = np.ones(maps.shape, dtype=bool)
+    for row, column in itertools.product((-1, 0, 1), repeat=2):
+        neighbor = padded[:, 1 + row : 1 + row + height, 1 + column : 1 + column + width]
+        if (row, column) < (0, 0):
+            found &= maps > neighbor
+        elif (row, column) > (0, 0):
+            found &= maps >= neighbor
+    return found
+
+
 def _highest_maxima(
-    maps: torch.Tensor, count: int, threshold: float, min_distance: float
-) -> tuple[torch.Tensor, torch.Tensor]:
+    maps: np.ndarray, count: int, threshold: float, min_distance: float
+) -> tuple[np.ndarray, np.ndarray]:
     """Return cells ``(C, count, 2)`` and heights ``(C, count)`` of maxima, -1 where a channel has no further one."""
     height, width = maps.shape[1:]
-    _, index = functional.max_pool2d(maps, 3, stride=1, padding=1, return_indices=True)
-    cell = torch.arange(height * width).reshape(height, width)
-    remaining = maps.masked_fill((index != cell) | (maps < threshold), -1.0)
-    rows, columns = torch.arange(height)[None, :, None], torch.arange(width)[None, None, :]
+    remaining = np.where(_is_maximum(maps) & (maps >= np.float32(threshold)), maps, np.float32(-1))
+    rows, columns = np.arange(height)[None, :, None], np.arange(width)[None, None, :]
     cells, heights = [], []
     for _ in range(count):
-        peak, where = remaining.flatten(1).max(1)
-        row, column = where // width, where % width
-        cells.append(torch.stack([row, column], 1))
-        heights.append(peak)
+        where = remaining.reshape(len(maps), -1).argmax(1)
+        heights.append(remaining.reshape(len(maps), -1)[np.arange(len(maps)), where])
+        row, column = np.divmod(where, width)
+        cells.append(np.stack([row, column], 1))
         distance = (rows - row[:, None, None]) ** 2 + (columns - column[:, None, None]) ** 2
-        remaining = remaining.masked_fill(is_below(distance, min_distance**2) | (distance == 0), -1.0)
-    return torch.stack(cells, 1), torch.stack(heights, 1)
+        remaining[is_below(distance, min_distance**2) | (distance == 0)] = -1
+    return np.stack(cells, 1), np.stack(heights, 1)
 
 
-def _centroids(maps: torch.Tensor, cells: torch.Tensor, radius: int) -> torch.Tensor:
+def _centroids(maps: np.ndarray, cells: np.ndarray, radius: int) -> np.ndarray:
     """Return the weighted centroids ``(C, count, 2)`` around cells ``(C, count, 2)``, in cells, float64."""
-    padded = functional.pad(maps, [radius] * 4).double()
-    offsets = torch.arange(-radius, radius + 1)
+    padded = np.pad(maps, ((0, 0), (radius, radius), (radius, radius))).astype(np.float64)
+    offsets = np.arange(-radius, radius + 1)
     rows = cells[..., 0, None] + radius + offsets
     columns = cells[..., 1, None] + radius + offsets
-    channel = torch.arange(len(maps))[:, None, None, None]
+    channel = np.arange(len(maps))[:, None, None, None]
     window = padded[channel, rows[..., :, None], columns[..., None, :]]
     peak = window[..., radius, radius][..., None, None]
-    weight = (window - BASELINE * peak).clamp(min=0)
-    total = weight.sum((-2, -1)).clamp(min=torch.finfo(torch.float64).tiny)
+    weight = (window - BASELINE * peak).clip(min=0)
+    total = weight.sum((-2, -1)).clip(min=np.finfo(np.float64).tiny)
     row = (weight.sum(-1) * offsets).sum(-1) / total
     column = (weight.sum(-2) * offsets).sum(-1) / total
-    return cells + torch.stack([row, column], -1)
+    return cells + np.stack([row, column], -1)
 
 
-def _gaussian_peaks(maps: torch.Tensor, cells: torch.Tensor) -> torch.Tensor:
+def _gaussian_peaks(maps: np.ndarray, cells: np.ndarray) -> np.ndarray:
     """Return the peaks ``(C, count, 2)`` of Gaussians at cells ``(C, count, 2)``; at a border, the cell center."""
-    logs = functional.pad(maps.double().clamp(min=torch.finfo(torch.float32).tiny).log(), [1] * 4, value=torch.nan)
-    channel = torch.arange(len(maps))[:, None]
+    logs = _padded_logs(maps)
+    channel = np.arange(len(maps))[:, None]
     row, column = cells[..., 0] + 1, cells[..., 1] + 1
     here = logs[channel, row, column]
     steps = []
     for down, right in ((1, 0), (0, 1)):
         before, after = logs[channel, row - down, column - right], logs[channel, row + down, column + right]
-        steps.append(0.5 * (before - after) / (before - 2 * here + after))
-    return cells + torch.stack(steps, -1).nan_to_num(nan=0.0)
+        with np.errstate(divide="ignore", invalid="ignore"):
+            steps.append(0.5 * (before - after) / (before - 2 * here + after))
+    return cells + np.nan_to_num(np.stack(steps, -1), nan=0.0)
 
 
-def _by_channel(places: torch.Tensor, heights: torch.Tensor, threshold: float) -> list[Candidates]:
-    found = (heights >= threshold).numpy()
-    values = zip(places.numpy(), heights.clamp(max=1.0).double().numpy(), found, strict=True)
+def _by_channel(places: np.ndarray, heights: np.ndarray, threshold: float) -> list[Candidates]:
+    found = heights >= np.float32(threshold)
+    values = zip(places, heights.clip(max=1.0).astype(np.float64), found, strict=True)
     return [Candidates(position[keep], confidence[keep]) for position, confidence, keep in values]
