@@ -88,14 +88,18 @@ class DeployedDiscs(nn.Module):
         super().__init__()
         self.network, self.percentiles = network, percentiles
 
-    def forward(self, image: torch.Tensor, weights: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+    def forward(
+        self, image: torch.Tensor, weights: torch.Tensor, statistics: torch.Tensor
+    ) -> tuple[torch.Tensor, torch.Tensor]:
         """Return maps ``(N, C, a, s)`` and peaks ``(C, 3)``: response, row and column of the cell in the highest map.
 
         Args:
             image: raw values, axes R, A, S.
             weights: share of every slice in every slab ``(N, R)``; the rows have the sum 1.
+            statistics: ``(1, 4)``, those of the image without a constant border; NaN for those of the image.
         """
-        low, high, mean, scale = standardization(image, self.percentiles)[0].unbind()
+        known = standardization(image, self.percentiles)
+        low, high, mean, scale = torch.where(torch.isnan(statistics), known, statistics.double())[0].unbind()
         values = ((torch.minimum(torch.maximum(image[0, 0].double(), low), high) - mean) * scale).float()
         slabs = torch.einsum("nr,ras->nas", weights, values)[:, None]
         maps = self.network(slabs)

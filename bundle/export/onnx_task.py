@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -17,6 +18,7 @@ from bundle import ROOT
 from bundle.inference import SlabInferer
 from bundle.inference.feature_distance import LEVEL
 from bundle.inference.plausibility import IMAGE, read_reference_content
+from bundle.transforms.standardize import Statistics
 from bundle.utils.errors import BundleError
 from bundle.utils.label_names import structures_of
 from bundle.workflow.model_folder import ModelFolder
@@ -144,9 +146,7 @@ def _volumes(name: str, parser: ConfigParser, network: nn.Module) -> OnnxTask:
 
     def with_statistics(file: str) -> Arrays:
         image = load(file)["image"]
-        used = normalize.statistics(torch.as_tensor(image[0]))
-        low, high = used.limits or (image.min(), image.max())
-        return {"image": image, "statistics": np.array([[low, high, used.mean, used.scale]])}
+        return {"image": image, "statistics": _row(normalize.statistics(torch.as_tensor(image[0])), image)}
 
     return OnnxTask(
         name,
@@ -204,9 +204,13 @@ def _discs(name: str, parser: ConfigParser, network: nn.Module) -> OnnxTask:
     parser["_volume"] = {"_target_": "Compose", "transforms": steps[:-1]}
     load = _loader(parser, steps)
 
+    normalize = parser.get_parsed_content(f"preprocessing::transforms::{len(steps) - 2}")
+    unknown = torch.full((1, STATISTICS), float("nan"), dtype=torch.float64)
+
     def with_weights(file: str) -> Arrays:
-        standardized = parser.get_parsed_content("_volume")({"image": file})["image"]
-        return {**load(file), "weights": slabs.weights(standardized).astype(np.float32)}
+        standardized, image = parser.get_parsed_content("_volume")({"image": file})["image"], load(file)["image"]
+        statistics = _row(normalize.statistics(torch.as_tensor(image[0])), image)
+        return {"image": image, "weights": slabs.weights(standardized).astype(np.float32), "statistics": statistics}
 
     def reference(file: str) -> np.ndarray:
         data = parser.get_parsed_content("preprocessing")({"image": file})
@@ -217,20 +221,27 @@ def _discs(name: str, parser: ConfigParser, network: nn.Module) -> OnnxTask:
     return OnnxTask(
         name,
         module,
-        ("image", "weights"),
+        ("image", "weights", "statistics"),
         ("maps", "peaks"),
         "maps",
-        ((2, 3, 4), (0, 1)),
-        (torch.randn(1, 1, 9, 160, 128), torch.full((5, 9), 1 / 9)),
+        ((2, 3, 4), (0, 1), ()),
+        (torch.randn(1, 1, 9, 160, 128), torch.full((5, 9), 1 / 9), unknown),
         {
             "axes": "1, channel, R, A, S",
             "levels": list(range(first, first + count)),
             "spacing_mm": list(parser.get_parsed_content("pixdim")),
             "orientation": "RAS",
             "stride": 4,
+            "spacing_range_mm": list(parser.get_parsed_content("spacing_range")),
+            "slab_mm": parser.get_parsed_content("slab_mm"),
+            "slab_offsets_mm": list(parser.get_parsed_content("slab_offsets_mm")),
+            "vertebrae": {name: parser.get_parsed_content(f"{name}_vertebrae") for name in ("thoracic", "lumbar")},
+            "skeleton": json.loads(Path(parser.get_parsed_content("skeleton_file")).read_text(encoding="utf-8")),
+            **_about(parser, step=steps[-2]),
         },
         with_weights,
         reference,
+        {"statistics": unknown.numpy()},
     )
 
 
@@ -334,9 +345,15 @@ BUILDERS: dict[str, Callable[[str, ConfigParser, nn.Module], OnnxTask]] = {
 """What makes an :class:`OnnxTask`, by the name of the task."""
 
 
-def _about(parser: ConfigParser, *options: str) -> dict[str, Any]:
+def _row(used: Statistics, image: np.ndarray) -> np.ndarray:
+    """Return the input ``statistics`` of a volume."""
+    low, high = used.limits or (image.min(), image.max())
+    return np.array([[low, high, used.mean, used.scale]])
+
+
+def _about(parser: ConfigParser, *options: str, step: Mapping[str, Any] | None = None) -> dict[str, Any]:
     """Return what :mod:`bundle.runtime` must know of a model: preprocessing, options, and its plausible results."""
-    normalization: dict[str, Any] = parser.get("normalization") or parser["preprocessing"]["transforms"][-1]
+    normalization = step or parser.get("normalization") or parser["preprocessing"]["transforms"][-1]
     kept = {name: normalization.get(name, value) for name, value in NORMALIZATION.items()}
     names = ("crop_border", "flag_limit", *options)
     known = read_reference_content(Path(str(parser.get_parsed_content("checkpoint"))))

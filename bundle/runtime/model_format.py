@@ -11,4 +11,5 @@ FINDER = "keyslice_finder"
 VOLUMES = "volumes"
 MASKS = ("lesion_segmentation", "cell_segmentation")
 CLASSES = "lesion_classification"
+DISCS = "disc_labeling"
 """Names of the tasks."""

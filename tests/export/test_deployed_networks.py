@@ -125,12 +125,17 @@ def test_maps_of_discs_are_those_of_the_slabs() -> None:
     prepared = StandardizeIntensityd("image", percentiles=[1.0, 99.0])({"image": volume})["image"]
     cut = SagittalSlabsd("image", offsets=(-6.0, 0.0, 6.0))
     weights = torch.as_tensor(cut.weights(prepared)).float()
-    maps, peaks = DeployedDiscs(network, percentiles=[1.0, 99.0])(volume.as_tensor()[None], weights)
+    module = DeployedDiscs(network, percentiles=[1.0, 99.0])
+    maps, peaks = module(volume.as_tensor()[None], weights, UNKNOWN)
     wanted = network(cut({"image": prepared})["image"].as_tensor())
     torch.testing.assert_close(maps, wanted, rtol=0, atol=1e-5)
     highest = maps.amax(0)
     for channel, (response, row, column) in enumerate(peaks.tolist()):
         assert response == highest[channel].max() == highest[channel, int(row), int(column)]
+    given = torch.tensor([[10.0, 200.0, 50.0, 0.1]], dtype=torch.float64)
+    standardized = (volume.as_tensor()[0].clamp(10, 200) - 50) * 0.1
+    wanted = network(torch.einsum("nr,ras->nas", weights, standardized)[:, None])
+    torch.testing.assert_close(module(volume.as_tensor()[None], weights, given)[0], wanted, rtol=0, atol=1e-4)
 
 
 @pytest.mark.parametrize(("old", "new"), [((51, 40), (25, 26)), ((10, 9), (25, 26)), ((20, 20), (20, 20))])

@@ -191,3 +191,27 @@ def _write(
     path.parent.mkdir(parents=True, exist_ok=True)
     onnx.save(model, str(path))
     return path
+
+
+def write_disc_model(path: Path, maps: np.ndarray, skeleton: dict[str, Any]) -> Path:
+    """Write a model of discs that returns the same heat maps ``(N, C, a, s)`` for every image."""
+    node = helper.make_node("Identity", ["known"], ["maps"])
+    inputs = [
+        helper.make_tensor_value_info("image", TensorProto.FLOAT, [1, 1, "r", "a", "s"]),
+        helper.make_tensor_value_info("weights", TensorProto.FLOAT, ["n", "r"]),
+        helper.make_tensor_value_info("statistics", TensorProto.DOUBLE, ["m", 4]),
+    ]
+    outputs = [helper.make_tensor_value_info("maps", TensorProto.FLOAT, maps.shape)]
+    about = {
+        "task": "disc_labeling",
+        "levels": list(range(2, 26)),
+        "spacing_mm": [None, 1.5, 1.5],
+        "spacing_range_mm": [0.2, 10.0],
+        "stride": 4,
+        "slab_mm": 6.0,
+        "slab_offsets_mm": [-12.0, -6.0, 0.0, 6.0, 12.0],
+        "vertebrae": {"thoracic": 12, "lumbar": 5},
+        "skeleton": skeleton,
+        "preprocessing": {"crop_border": True, "percentiles": [1.0, 99.0], "exclude_border": True, "flag_limit": None},
+    }
+    return _write(path, [node], inputs, outputs, {"known": maps}, about)

@@ -62,6 +62,6 @@ def test_an_empty_folder_and_a_missing_model_are_one_line(tmp_path: Path, caplog
 
 
 def test_another_task_is_an_error(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
-    model = write_volume_model(tmp_path / "m.onnx", task="disc_labeling")
+    model = write_volume_model(tmp_path / "m.onnx", task="knees")
     assert main([str(model), str(tmp_path / "a.nii.gz"), str(tmp_path / "out")]) == 2
-    assert "is of the task disc_labeling, which is not run here" in caplog.text
+    assert "is of the task knees, which is not run here" in caplog.text

@@ -13,10 +13,10 @@ from monai.transforms import MapTransform
 from bundle.io.label_maps import source_grid
 
 from .disc_decode import NUMBERING
+from .disc_files import split_by_grid
 from .discs.disc_json import describe_discs
 from .discs.disc_label_map import draw_label_map
 from .discs.levels import Numbering, disc_value
-from .save_discs import split_by_grid
 
 
 class DiscResponsed(MapTransform):

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Hashable, Mapping, Sequence
-from dataclasses import replace
+from collections.abc import Hashable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -18,18 +17,9 @@ from bundle.utils.check_choice import check_choice
 from bundle.utils.parse_bool import parse_bool
 
 from .disc_decode import NUMBERING
-from .discs.disc_csv import write_disc_csv
-from .discs.disc_json import describe_discs
-from .discs.disc_label_map import draw_label_map, write_sidecar
-from .discs.disc_points import Disc, point_of
-from .discs.disc_pois import write_disc_pois
-from .discs.level_certainty import LevelCertainty
-from .discs.levels import NUMBERINGS, Numbering, disc_value
-from .discs.markups import SIGNS, CoordinateSystem, write_markups
-from .slab_geometry import world_to_voxels
-
-POSTFIX = "label-discs_dlabel"
-"""Suffix of the label map of a case, as in BIDS derivatives."""
+from .disc_files import DiscFiles
+from .discs.levels import NUMBERINGS, Numbering
+from .discs.markups import SIGNS, CoordinateSystem
 
 
 class SaveDiscsd(MapTransform):
@@ -91,57 +81,19 @@ class SaveDiscsd(MapTransform):
         for key in self.key_iterator(d):
             d[RECORD] = record = record_of_data(d, self.image_key)
             shape, affine = source_grid(record.file)
-            discs, outside = split_by_grid(d[key], shape, affine)
-            record.remarks += [f"{disc.name} was found outside the image and skipped" for disc in outside]
-            record.remarks += [] if discs else ["no disc was found"]
-            missing = [disc.name for disc in discs if disc_value(disc.value, self.numbering) is None]
-            if missing:
-                record.remarks.append(f"not in the label map: {', '.join(missing)} ({self.numbering} has no value)")
-            certainty: LevelCertainty | None = d.get(NUMBERING)
-            if certainty is not None and certainty.reasons:
-                record.remarks.append(f"numbering uncertain: {'; '.join(certainty.reasons)}")
-            files = self._write(record.case, discs, record.file, affine, shape)
-            results = describe_discs(discs, image=record.file, affine=affine)
-            results |= {} if certainty is None else certainty.describe()
-            record.complete(results, files=files, checkpoint=self.checkpoint)
+            files = DiscFiles(
+                self.output_dir,
+                case=record.case,
+                numbering=self.numbering,
+                coordinate_system=self.coordinate_system,
+                ending=ENDINGS[self.output_format],
+                save_pois=self.save_pois,
+            )
+
+            def save(voxels: np.ndarray, target: Path, source: str = record.file, grid: np.ndarray = affine) -> None:
+                save_label_map(voxels, target, source=source, affine=grid)
+
+            written, results = files.write(record, d[key], d.get(NUMBERING), (shape, affine), save)
+            record.complete(results, files=written, checkpoint=self.checkpoint)
             record.write(self.output_dir)
         return d
-
-    def _write(
-        self, case: str, discs: Sequence[Disc], source: str, affine: np.ndarray, shape: Sequence[int]
-    ) -> list[Path]:
-        """Write all files except the JSON of the case."""
-        self.output_dir.mkdir(parents=True, exist_ok=True)
-        discs_on_map = [disc for disc in discs if disc_value(disc.value, self.numbering) is not None]
-        labels = self.output_dir / f"{case}_{POSTFIX}{ENDINGS[self.output_format]}"
-        voxels = draw_label_map(discs_on_map, shape, affine, numbering=self.numbering)
-        save_label_map(voxels, labels, source=source, affine=affine)
-        sidecar = write_sidecar(labels, numbering=self.numbering)
-        table, markups = self.output_dir / f"{case}.csv", self.output_dir / f"{case}.mrk.json"
-        write_disc_csv(discs, table, affine=affine, numbering=self.numbering)
-        write_markups(discs, markups, coordinate_system=self.coordinate_system)
-        if not self.save_pois:
-            return [labels, sidecar, table, markups]
-        pois = self.output_dir / f"{case}_poi.json"
-        write_disc_pois(discs, pois, affine=affine, shape=shape)
-        return [labels, sidecar, table, markups, pois]
-
-
-def split_by_grid(discs: Sequence[Disc], shape: Sequence[int], affine: np.ndarray) -> tuple[list[Disc], list[Disc]]:
-    """Return the discs in a grid, and the other discs.
-
-    A disc less than a voxel outside to the left or right is moved into the outermost slice: its position there is
-    interpolated between slabs.
-    """
-    inside: list[Disc] = []
-    outside: list[Disc] = []
-    limits = np.array(shape) - 1
-    side = int(np.abs(affine[0, :3] / np.linalg.norm(affine[:3, :3], axis=0)).argmax())
-    for disc in discs:
-        voxel = world_to_voxels(np.array([disc.position]), affine)[0]
-        if -1 < voxel[side] < 0 or limits[side] < voxel[side] < limits[side] + 1:
-            voxel[side] = np.clip(voxel[side], 0, limits[side])
-            disc = replace(disc, position=point_of(affine[:3, :3] @ voxel + affine[:3, 3]))
-        nearest = np.rint(voxel)
-        (inside if ((nearest >= 0) & (nearest <= limits)).all() else outside).append(disc)
-    return inside, outside

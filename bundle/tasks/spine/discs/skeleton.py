@@ -13,6 +13,7 @@ import logging
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -190,6 +191,19 @@ class SkeletonPrior:
             content = json.loads(Path(path).read_text(encoding="utf-8"))
         except (OSError, ValueError) as error:
             raise SkeletonFileError(path, f"cannot be read as JSON ({error})") from error
+        return cls.of_content(content, path)
+
+    @classmethod
+    def of_content(cls, content: Any, path: str | Path) -> SkeletonPrior:
+        """Return the prior of the content of a file that :meth:`save` wrote.
+
+        Args:
+            content: the JSON.
+            path: where it is from, for the error.
+
+        Raises:
+            SkeletonFileError: when it holds no skeleton.
+        """
         if not isinstance(content, dict) or content.get("format") != FORMAT:
             raise SkeletonFileError(path, f'is not a skeleton prior (it lacks "format": "{FORMAT}")')
         try:
