@@ -3,9 +3,8 @@
     python benchmarks/planning.py RAW [RAW ...] --memory 4G
 
 For every folder, ``python -m bundle plan`` chooses and measures, and ``configs/train.json`` runs one epoch of
-``--iterations`` steps and a validation. Printed are the peak of the resident memory, the CPU seconds of a step and the
-wall seconds of the epoch, predicted and measured, with their ratios. Wall time is that of a machine with other jobs or
-without; compare it on an idle one.
+``--iterations`` steps and a validation. Printed are the peak of the resident memory and the wall seconds of the epoch,
+predicted and measured, with their ratios. The seconds can be compared only if nothing else runs on the machine.
 
 ``--single IMAGE[,IMAGE...]:LABEL:CHANNEL[,CHANNEL...]`` makes such a folder of ``--copies`` copies of one labeled
 volume, whose channels are the images.
