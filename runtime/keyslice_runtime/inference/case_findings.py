@@ -17,13 +17,15 @@ class CaseFindings:
         label_names: values in the label map by region and structure.
         results: entries of the JSON of the case.
         remarks: remarks on the result.
+        flags: why the result is suspicious, in words.
         numbers: confidence of every structure by its full name, see
             :class:`bundle.inference.confidence_numbers.ConfidenceNumbers`.
     """
 
-    label_names: LabelNames
+    label_names: LabelNames = field(default_factory=dict)
     results: dict[str, Any] = field(default_factory=dict)
     remarks: list[str] = field(default_factory=list)
+    flags: list[str] = field(default_factory=list)
     numbers: dict[str, dict[str, float]] = field(default_factory=dict)
 
 

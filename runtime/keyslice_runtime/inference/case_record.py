@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import shutil
 import time
 from collections.abc import Hashable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -14,8 +15,10 @@ from keyslice_runtime.io.volume_files import files_of, stem_of
 from keyslice_runtime.utils.digests import sha256_of_file
 from keyslice_runtime.utils.errors import FileError
 from keyslice_runtime.utils.versions import PACKAGES, versions
+from keyslice_runtime.utils.write_json import write_json
 
 from .case_findings import CaseFindings
+from .claims import Claim, ClaimLostError
 from .plausibility import Plausibility
 
 logger = logging.getLogger(__name__)
@@ -26,7 +29,7 @@ RECORD = "record"
 EXIT_BAD_CASES = 2
 """Exit status of a run that skipped cases."""
 
-Status = Literal["loaded", "completed", "completed earlier", "failed"]
+Status = Literal["loaded", "completed", "completed earlier", "taken over", "failed"]
 
 
 @dataclass
@@ -39,7 +42,8 @@ class CaseRecord:
     Attributes:
         case: name, after which the files of the results are named.
         file: image file; several files are separated by commas.
-        status: ``"loaded"``, ``"completed"``, ``"completed earlier"`` (by an earlier run) or ``"failed"``.
+        status: ``"loaded"``, ``"completed"``, ``"completed earlier"`` (by an earlier run, or by another process),
+            ``"taken over"`` (by another process, after this one was taken for ended) or ``"failed"``.
         started: time at which processing started, in seconds of ``time.perf_counter``; None for unknown.
         provenance: digests of the settings and of the input, see :class:`bundle.inference.CompletedCases`.
         remarks: remarks on the input and the result.
@@ -48,6 +52,11 @@ class CaseRecord:
         identifiers: DICOM identifiers or BIDS entities, see :func:`bundle.io.identifiers.identifiers_of`.
         plausibility: judges the numbers of the result; None for nothing.
         packages: packages whose versions the JSON has.
+        folder: folder of a run that resumes, which has a JSON of every failed case, too; None for another run.
+        claim: right of this process to compute the case; None where it shares the folder with no other.
+        address: address of the image file, where ``file`` is a copy of it; empty otherwise.
+        temporary: folder of this copy, which is removed when the case is settled.
+        is_written: whether the JSON has been written.
         error: class of the error of a failed case.
         message: what failed.
         results: JSON of a completed case.
@@ -70,6 +79,11 @@ class CaseRecord:
     identifiers: dict[str, str] = field(default_factory=dict)
     plausibility: Plausibility | None = field(default=None, repr=False)
     packages: Sequence[str] = PACKAGES
+    folder: Path | None = None
+    claim: Claim | None = None
+    address: str = ""
+    temporary: Path | None = None
+    is_written: bool = False
     error: str = ""
     message: str = ""
     results: dict[str, Any] = field(default_factory=dict)
@@ -83,6 +97,10 @@ class CaseRecord:
         """Note the error at the root of the chain and log it."""
         while error.__cause__ is not None and not isinstance(error, FileError):
             error = error.__cause__
+        if isinstance(error, ClaimLostError):
+            self.status = "taken over"
+            logger.warning("%s", error)
+            return
         self.status, self.error = "failed", type(error).__name__
         self.message = str(error) if isinstance(error, FileError) else f"{self.file}: {self.error}: {error}"
         logger.error("case %s is skipped: %s: %s", self.case, self.error, self.message)
@@ -97,10 +115,14 @@ class CaseRecord:
             files: files that were written besides the JSON, which lists their SHA-256; None for no list.
             checkpoint: file of the weights.
         """
+        judged: dict[str, Any] = {}
         if self.findings is not None:
             results = {**results, **self.findings.results}
             self.remarks += self.findings.remarks
-        judged = {} if self.plausibility is None else self.plausibility.judge_numbers(results)
+        if self.plausibility is not None:
+            judged = self.plausibility.judge_numbers(results)
+        if self.findings is not None and self.findings.flags:
+            judged["flags"] = self.findings.flags + judged.get("flags", [])
         optional = {
             "plan": self.plan,
             "files": None if files is None else {file.name: sha256_of_file(file) for file in files},
@@ -108,7 +130,7 @@ class CaseRecord:
         }
         self.results = {
             "case": self.case,
-            "input": self.file,
+            "input": self.address or self.file,
             **self._joined(),
             **results,
             **judged,
@@ -125,8 +147,42 @@ class CaseRecord:
         if self.status == "failed":
             found = {} if self.findings is None else self.findings.results
             error = {"error": self.error, "message": self.message}
-            return {"case": self.case, "file": self.file, **self._joined(), **error, **found}
-        return {**self.results, **({"completed_earlier": True} if self.status == "completed earlier" else {})}
+            more = {**found, **({"provenance": self.provenance} if self.provenance else {})}
+            return {"case": self.case, "file": self.address or self.file, **self._joined(), **error, **more}
+        return self.results
+
+    def write(self, folder: Path) -> None:
+        """Write the JSON of the case.
+
+        Raises:
+            ClaimLostError: when another process has the right to do so, or has done so.
+        """
+        path = folder / f"{self.case}.json"
+        if self.claim is None or self.is_written:
+            write_json(path, self.to_json())
+        else:
+            self.claim.commit(path, self.to_json())
+        self.is_written = True
+
+    def settle(self) -> None:
+        """End the work on the case, once: write the JSON of a failed one, give back the claim, forget the results.
+
+        Without ``folder``, nothing but the removal of a copy is done.
+        """
+        if self.temporary is not None and self.status != "loaded":
+            shutil.rmtree(self.temporary, ignore_errors=True)
+        if self.folder is None or self.status == "loaded":
+            return
+        if self.status == "failed":
+            try:
+                self.write(self.folder)
+            except ClaimLostError as error:
+                self.fail(error)
+            except OSError as error:
+                logger.error("%s: the failure cannot be written to %s: %s", self.case, self.folder, error)
+        if self.claim is not None:
+            self.claim.release()
+        self.results, self.folder = {}, None
 
     def _joined(self) -> dict[str, Any]:
         return {"identifiers": self.identifiers} if self.identifiers else {}
@@ -164,7 +220,12 @@ def record_of_data(data: Mapping[Hashable, Any], image_key: str) -> CaseRecord:
 
 
 def summarize(
-    records: Sequence[CaseRecord], *, metrics: Mapping[str, Any], seconds: float, stopped: bool = False
+    records: Sequence[CaseRecord],
+    *,
+    metrics: Mapping[str, Any],
+    seconds: float,
+    review: Mapping[str, Any] | None = None,
+    stopped: bool = False,
 ) -> dict[str, Any]:
     """Return the content of ``summary.json``.
 
@@ -172,6 +233,7 @@ def summarize(
         records: records of all cases of the run.
         metrics: metrics of the run.
         seconds: time that it took.
+        review: ratings by which cases were left out; None for none.
         stopped: whether it was interrupted.
     """
     return {
@@ -179,6 +241,7 @@ def summarize(
         "failures": [record.to_json() for record in records if record.status == "failed"],
         "metrics": {name: float(value) for name, value in metrics.items()},
         "seconds": round(seconds, 3),
+        **({} if review is None else {"review": review}),
         **({"stopped": True} if stopped else {}),
     }
 

@@ -22,8 +22,9 @@ from .reference_numbers import NumberRange, flag, result_numbers, structure_of
 
 logger = logging.getLogger(__name__)
 
-CROP, REGION = "crop", "region"
-"""Kinds of results: of an image that is the crop of one region, and of a region that was found in a larger image."""
+CROP, REGION, IMAGE = "crop", "region", "image"
+"""What is judged: the result of a volume that is the crop of one region, that of a region that was found in a larger
+volume, and a color image itself."""
 
 ENDING = "_plausibility.json"
 """End of the name of the file next to the weights: ``model.pt`` has ``model_plausibility.json``."""
@@ -64,7 +65,7 @@ class FeatureDistribution:
 
     def distance(self, features: Mapping[str, float]) -> float:
         """Return the Mahalanobis distance of features; :data:`NO_DISTANCE` of a result without a labeled voxel."""
-        if not features["volume_mm3"] > 0:
+        if _is_unlabeled(features):
             return NO_DISTANCE
         difference = np.array([features[name] for name in self.names]) - self.mean
         return float(np.sqrt(difference @ np.linalg.solve(np.array(self.covariance), difference)))
@@ -88,7 +89,7 @@ class Plausibility:
         flag_limit: greatest z-score of a number that is not flagged; None, or ``"null"``, flags nothing.
 
     Attributes:
-        distributions: distributions by :data:`CROP` and :data:`REGION`.
+        distributions: distributions by :data:`CROP`, :data:`REGION` and :data:`IMAGE`.
         ranges: distribution of every number by structure.
         quality: estimate of the Dice by structure.
 
@@ -195,10 +196,14 @@ def _parse_limit(name: str, value: float | str | None) -> float | None:
     return number
 
 
+def _is_unlabeled(features: Mapping[str, float]) -> bool:
+    return features.get("volume_mm3") == 0
+
+
 def _has_features(distribution: FeatureDistribution, features: Mapping[str, float]) -> bool:
     """Return whether a result has the features of a distribution, or no labeled voxel; log if it has not."""
     missing = [name for name in distribution.names if name not in features]
-    if missing and features["volume_mm3"] > 0:
+    if missing and not _is_unlabeled(features):
         logger.warning("a result is not judged: label_names differ from those of the training (%s)", missing[0])
         return False
     return True
@@ -241,7 +246,7 @@ class Reference:
     """What is known of the results of weights, the content of their file.
 
     Attributes:
-        distributions: distributions of the features by :data:`CROP` and :data:`REGION`.
+        distributions: distributions of the features by :data:`CROP`, :data:`REGION` and :data:`IMAGE`.
         ranges: distribution of every number by structure.
         quality: estimate of the Dice by structure.
     """

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import re
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 NIFTI = (".nii.gz", ".nii")
@@ -31,15 +31,32 @@ UNREAD = (
 """Endings of volumes of formats that are not read; a list of cases names them, so that they are reported."""
 
 
+SERIES_UID = re.compile(r"[0-2](?:\.\d+){3,}")
+"""A SeriesInstanceUID, which can follow a folder or archive as if it were a file in it."""
+
+
+def split_uid(path: str | Path) -> tuple[Path, str | None]:
+    """Return the folder or archive of a DICOM series and, if the path ends with one, its SeriesInstanceUID.
+
+    Examples:
+        >>> split_uid("scan.nii.gz")
+        (PosixPath('scan.nii.gz'), None)
+    """
+    path = Path(path)
+    is_uid = SERIES_UID.fullmatch(path.name) is not None and not path.exists()
+    is_series = is_uid and (path.parent.is_dir() or path.parent.name.lower().endswith(ARCHIVE))
+    return (path.parent, path.name) if is_series else (path, None)
+
+
 def kind_of(path: str | Path) -> str:
     """Return the kind of a volume by its name.
 
     Returns:
-        ``"dicom"`` for a folder or an archive, ``"itk"`` for NRRD and MetaImage, ``"dicom object"`` for one DICOM file,
-        ``"nifti"`` for the rest.
+        ``"dicom"`` for a folder or an archive, or a series in one, ``"itk"`` for NRRD and MetaImage, ``"dicom object"``
+        for one DICOM file, ``"nifti"`` for the rest.
     """
     name = Path(path).name.lower()
-    if name.endswith(ARCHIVE) or Path(path).is_dir():
+    if name.endswith(ARCHIVE) or Path(path).is_dir() or split_uid(path)[1] is not None:
         return "dicom"
     if name.endswith(DICOM_OBJECT):
         return "dicom object"
@@ -53,8 +70,11 @@ def files_of(image: str | Path | Sequence[str | Path]) -> list[str]:
 
 def content_files(path: Path) -> list[Path]:
     """Return the files that a path consists of: those directly in a DICOM folder, a header and the voxels it names."""
-    if path.is_dir():
-        return _files_in(path)
+    folder, uid = split_uid(path)
+    if folder.is_dir():
+        return _files_in(folder)
+    if uid is not None:
+        return [folder]
     is_header = path.name.lower().endswith(DETACHED) and path.is_file()
     return [path, *_voxels_of(path)] if is_header else [path]
 
@@ -82,16 +102,24 @@ def _files_in(folder: Path) -> list[Path]:
 
 def volumes_in(folder: Path) -> list[Path]:
     """List the volumes of a folder but the hidden ones, such as the ``._a.nii.gz`` that macOS adds to archives."""
-    return sorted(
-        file
-        for file in folder.glob("*")
-        if file.name.lower().endswith(ENDINGS) and not file.name.startswith(".") and not file.is_dir()
-    )
+    return [folder / name for name in volume_names(folder)]
+
+
+def volume_names(folder: Path) -> list[str]:
+    """List the names of the volumes of a folder, see :func:`volumes_in`."""
+    return sorted(name for name in _names_with(folder, ENDINGS) if not name.startswith("."))
+
+
+def _names_with(folder: Path, endings: tuple[str, ...]) -> Iterator[str]:
+    """Yield the names of the files with an ending; nothing of a path that is no folder."""
+    if folder.is_dir():
+        with os.scandir(folder) as entries:
+            yield from (entry.name for entry in entries if entry.name.lower().endswith(endings) and not entry.is_dir())
 
 
 def unread_volumes_in(folder: Path) -> list[Path]:
     """List the volumes of a folder that are of formats that are not read, but the voxels of a header that is listed."""
-    found = sorted(file for file in folder.glob("*") if file.name.lower().endswith(UNREAD) and not file.is_dir())
+    found = sorted(folder / name for name in _names_with(folder, UNREAD))
     headers = {file.stem for file in found if file.suffix.lower() == ".hdr"}
     voxels = (".img", ".img.gz")
     return [

@@ -9,6 +9,8 @@ import numpy as np
 
 from keyslice_runtime.grid.constant_border import content_box, cropped_remark
 from keyslice_runtime.inference.case_record import CaseRecord
+from keyslice_runtime.inference.judge_image import judge_image
+from keyslice_runtime.inference.plausibility import IMAGE, Plausibility
 from keyslice_runtime.io.images import color_values, read_image
 from keyslice_runtime.tasks.classification.describe_classes import describe_classes
 from keyslice_runtime.tasks.images.mask_decision import MaskDecision
@@ -64,10 +66,11 @@ class Classification:
 
     Args:
         model: exported model.
+        plausibility: knows the training images.
     """
 
-    def __init__(self, model: OnnxModel) -> None:
-        self.model, self.options = model, model.about["preprocessing"]
+    def __init__(self, model: OnnxModel, plausibility: Plausibility) -> None:
+        self.model, self.options, self.plausibility = model, model.about["preprocessing"], plausibility
 
     def __call__(self, record: CaseRecord, output_dir: Path) -> None:
         """Classify the image of a record, and complete the record.
@@ -77,7 +80,11 @@ class Classification:
         """
         values, box, _ = _load(record, crop_border=self.options["crop_border"])
         inside = np.ascontiguousarray(values[(None, slice(None), *box)])
-        probabilities = self.model.run(["probabilities"], {"image": inside})[0][0].tolist()
+        is_known = self.plausibility.is_known(IMAGE)
+        outputs = ["probabilities", "image_features"] if is_known else ["probabilities"]
+        probabilities, *features = (found[0].tolist() for found in self.model.run(outputs, {"image": inside}))
+        if is_known:
+            record.findings = judge_image(features[0], self.plausibility, file=record.file)
         classes = describe_classes(probabilities, self.model.about["thresholds"])
         results: dict[str, Any] = {"shape": list(values.shape[1:]), "classes": classes}
         record.complete(results, files=[], checkpoint=self.model.path)

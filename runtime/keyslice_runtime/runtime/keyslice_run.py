@@ -20,7 +20,7 @@ from keyslice_runtime.io.volume_files import unread_volumes_in, volumes_in
 from keyslice_runtime.utils.errors import BundleError
 from keyslice_runtime.utils.write_json import write_json
 
-from .model_format import CLASSES, MASKS, VOLUMES
+from .model_format import CLASSES, DISCS, MASKS, VOLUMES
 from .onnx_model import ModelError, OnnxModel
 
 logger = logging.getLogger("keyslice-run")
@@ -80,7 +80,7 @@ def run_model(
     process = _task(opened, plausibility)
     records = []
     output.mkdir(parents=True, exist_ok=True)
-    for case in list_inputs(Path(input_path), is_volume=opened.about["task"] == VOLUMES):
+    for case in list_inputs(Path(input_path), is_volume=opened.about["task"] in (VOLUMES, DISCS)):
         record = new_record(case)
         record.packages, record.plausibility = PACKAGES, plausibility
         record.identifiers = identifiers_of(record.file)
@@ -122,7 +122,11 @@ def _task(model: OnnxModel, plausibility: Plausibility) -> Callable[[CaseRecord,
     if task in MASKS or task == CLASSES:
         from .color_results import Classification, MaskSegmentation
 
-        return Classification(model) if task == CLASSES else MaskSegmentation(model)
+        return Classification(model, plausibility) if task == CLASSES else MaskSegmentation(model)
+    if task == DISCS:
+        from .disc_labels import DiscLabeling
+
+        return DiscLabeling(model)
     raise ModelError(model.path, f"is of the task {task}, which is not run here", "use it by ONNX Runtime")
 
 

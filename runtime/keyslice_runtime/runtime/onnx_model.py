@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import json
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -12,7 +13,7 @@ import onnxruntime
 
 from keyslice_runtime.utils.errors import FileError
 
-from .model_format import METADATA
+from .model_format import FINDER, METADATA
 
 ERRORS_ONLY = 3
 """Level of the log of ONNX Runtime that leaves out warnings."""
@@ -53,6 +54,12 @@ class OnnxModel:
     def run(self, outputs: Sequence[str], inputs: Mapping[str, np.ndarray]) -> list[np.ndarray]:
         """Return outputs of the graph."""
         return list(self.session.run(list(outputs), dict(inputs)))
+
+    def find(self, image: np.ndarray) -> np.ndarray:
+        """Return the probabilities ``(1, K, D, H, W)`` of the graph that finds regions on a coarse grid."""
+        graph = self.session.get_modelmeta().custom_metadata_map[FINDER]
+        finder = self._open(base64.b64decode(graph))
+        return np.asarray(finder.run(["probabilities"], {"image": image})[0])
 
     def _open(self, model: str | bytes) -> onnxruntime.InferenceSession:
         options = onnxruntime.SessionOptions()

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import nibabel as nib
 import numpy as np
@@ -11,7 +12,15 @@ import numpy as np
 from keyslice_runtime.inference.case_findings import CaseFindings, flat_names
 from keyslice_runtime.inference.case_record import CaseRecord
 from keyslice_runtime.inference.describe_segmentation import describe_segmentation
-from keyslice_runtime.inference.plausibility import CROP, REGION, Plausibility
+from keyslice_runtime.inference.found_regions import (
+    box_around,
+    not_labeled,
+    nothing_found,
+    nothing_plausible,
+    raised_labels,
+    remarks_on,
+)
+from keyslice_runtime.inference.plausibility import CROP, NOTHING_LABELED, REGION, Plausibility
 from keyslice_runtime.inference.result_errors import implausible_crop, not_a_crop
 from keyslice_runtime.io.label_table import write_label_table
 from keyslice_runtime.io.length_units import nifti_affine
@@ -19,11 +28,28 @@ from keyslice_runtime.io.nifti_labels import nifti_labels
 from keyslice_runtime.utils.atomic_write import atomic_write
 from keyslice_runtime.utils.label_names import structures_of
 
+from .find_regions import CoarseFinder
 from .image_statistics import volume_statistics
 from .label_assembly import LabelAssembly, ResultNumbers
 from .onnx_model import OnnxModel
 from .volume_image import VolumeImage, load_volume, resample
 from .window_scores import blend_windows, run_axis
+
+
+class Result(NamedTuple):
+    """Result of a network.
+
+    Attributes:
+        labels: label map on the grid of the file.
+        numbers: confidence and features.
+        affine: affine of the grid of the network.
+        remarks: remarks on the intensities.
+    """
+
+    labels: np.ndarray
+    numbers: ResultNumbers
+    affine: np.ndarray
+    remarks: list[str]
 
 
 class VolumeSegmentation:
@@ -52,31 +78,90 @@ class VolumeSegmentation:
             crop_border=self.options["crop_border"],
         )
         record.remarks += image.remarks
-        labels = self._segment(record, image)
+        labels = (
+            self._segment_regions(record, image) if self._is_searched(record, image) else self._segment(record, image)
+        )
         write_segmentation(record, labels, output_dir, self.model.path)
 
-    def _segment(self, record: CaseRecord, image: VolumeImage) -> np.ndarray:
+    def _is_searched(self, record: CaseRecord, image: VolumeImage) -> bool:
+        """Return whether regions are to be found in an image.
+
+        Raises:
+            NotACropError: if they are, and the model has no finder.
+        """
         largest = self.options["largest_crop_mm"]
-        if self.plausibility.is_known(REGION) and any(np.array(image.extent_mm) > largest):
+        is_large = self.plausibility.is_known(REGION) and any(np.array(image.extent_mm) > largest)
+        if is_large and not self.about.get("finder"):
             raise not_a_crop(record.file, image.extent_mm, largest, remedy="cut the image around the region")
+        return is_large
+
+    def _segment(self, record: CaseRecord, image: VolumeImage) -> np.ndarray:
         findings = record.findings = CaseFindings({"": self.label_names})
-        labels, numbers, affine = self._infer(record, image)
-        findings.numbers = numbers.structures()
-        if self.plausibility.distributions:
-            problem, entry = self.plausibility.judge_entry(CROP, numbers.features(affine))
-            findings.results["plausibility"] = entry
-            if problem:
-                findings.results |= {"shape": list(image.file_shape), "spacing_mm": _spacing(image).tolist()}
-                raise implausible_crop(record.file, problem)
+        result = self._infer(image)
+        record.remarks += result.remarks
+        findings.numbers = result.numbers.structures()
+        problem, entry = self._judge(CROP, result)
+        findings.results |= {"plausibility": entry} if entry else {}
+        if problem:
+            findings.results |= _geometry(image)
+            raise implausible_crop(record.file, problem)
+        return result.labels
+
+    def _segment_regions(self, record: CaseRecord, image: VolumeImage) -> np.ndarray:
+        """Segment every region that is found, as :class:`bundle.inference.RegionInferer` does."""
+        finder = CoarseFinder(self.model)
+        regions = finder(image)
+        entries = {region.name: region.to_json() for region in regions}
+        findings = record.findings = CaseFindings({}, {"regions": list(entries.values())}, remarks_on(regions))
+        found = [region for region in regions if region.found]
+        if not found:
+            findings.results |= _geometry(image)
+            raise nothing_found(record.file, list(entries))
+        labels = np.zeros(image.file_shape, np.uint8, order="F")
+        problems = []
+        for region in found:
+            result = self._segment_region(image, region.center_mm or (), finder.size_mm)
+            problem, entry = self._judge(REGION, result)
+            if problem is None and not result.labels.any():
+                problem, entry = NOTHING_LABELED, {**entry, "plausible": False}
+            entries[region.name] |= entry
+            if problem is not None:
+                problems.append(not_labeled(region, problem))
+                continue
+            offset = finder.offsets[region.name]
+            findings.label_names[region.name] = {name: value + offset for name, value in self.label_names.items()}
+            numbers = result.numbers.structures()
+            findings.numbers |= {f"{region.name}_{name}": values for name, values in numbers.items()}
+            box, raised = raised_labels(result.labels, offset)
+            part = labels[box]
+            part[part == 0] = raised[part == 0]
+        if not findings.label_names:
+            findings.results |= _geometry(image)
+            raise nothing_plausible(record.file, problems)
+        findings.remarks += problems
         return labels
 
-    def _infer(self, record: CaseRecord, image: VolumeImage) -> tuple[np.ndarray, ResultNumbers, np.ndarray]:
-        """Return the label map of an image on the grid of its file, numbers on it, and the affine of the network."""
+    def _segment_region(self, image: VolumeImage, center_mm: Sequence[float], size_mm: Sequence[float]) -> Result:
+        """Segment the box around a point; once more around its labels if these reach the border of the box."""
+
+        def infer(center: Sequence[float]) -> Result:
+            return self._infer(image.part(box_around(image.affine, image.values.shape[1:], center, size_mm)))
+
+        result = infer(center_mm)
+        center = result.numbers.cut_center(result.affine)
+        return result if center is None else infer(center)
+
+    def _judge(self, kind: str, result: Result) -> tuple[str | None, dict[str, Any]]:
+        """Return why a result is not plausible, None if it is or is not judged, and the entry of the JSON."""
+        if not self.plausibility.distributions:
+            return None, {}
+        return self.plausibility.judge_entry(kind, result.numbers.features(result.affine))
+
+    def _infer(self, image: VolumeImage) -> Result:
         fine = resample(image, self.about["spacing_mm"])
         statistics = volume_statistics(
             fine.values, self.options["percentiles"], exclude_border=self.options["exclude_border"]
         )
-        record.remarks += [remark for remark in statistics.remarks if remark not in record.remarks]
 
         def network(part: np.ndarray) -> np.ndarray:
             inputs = {"image": np.ascontiguousarray(part[None]), "statistics": statistics.row}
@@ -89,7 +174,7 @@ class VolumeSegmentation:
         for scores in blend_windows(fine.values, network, window=window, overlap=self.about["overlap"]):
             assembly.add(scores)
             numbers.add(scores)
-        return assembly.labels, numbers, fine.affine
+        return Result(assembly.labels, numbers, fine.affine, statistics.remarks)
 
 
 def write_segmentation(record: CaseRecord, labels: np.ndarray, output_dir: Path, checkpoint: Path) -> None:
@@ -114,6 +199,7 @@ def write_segmentation(record: CaseRecord, labels: np.ndarray, output_dir: Path,
     record.complete(results, files=[target, table], checkpoint=checkpoint)
 
 
-def _spacing(image: VolumeImage) -> np.ndarray:
-    """Return the voxel size of the file in mm, rounded."""
-    return np.linalg.norm(image.file_affine[:3, :3], axis=0).round(6)
+def _geometry(image: VolumeImage) -> dict[str, Any]:
+    """Return size and voxel size of the file of an image, for the JSON of a refused case."""
+    spacing = np.linalg.norm(image.file_affine[:3, :3], axis=0)
+    return {"shape": list(image.file_shape), "spacing_mm": [round(float(size), 6) for size in spacing]}

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import shutil
+import uuid
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -11,8 +12,11 @@ from pathlib import Path
 
 @contextmanager
 def atomic_write(target: Path) -> Iterator[Path]:
-    """Yield a path to write to and rename that file to ``target`` at the end; processes do not share the path."""
-    partial = target.with_name(f".partial_{os.getpid()}_{target.name}")
+    """Yield a path to write to and rename that file to ``target`` at the end.
+
+    No other process, on this machine or another, is given the same path.
+    """
+    partial = target.with_name(f".partial_{uuid.uuid4().hex[:12]}_{target.name}")
     try:
         yield partial
         os.replace(partial, target)

@@ -41,13 +41,18 @@ def check_path_options(**paths: Any) -> None:
         )
 
 
+def is_command() -> bool:
+    """Return whether this process is the command ``python -m monai.bundle``."""
+    return Path(sys.argv[0]).parts[-3:] == COMMAND
+
+
 def _has_separator(path: str) -> bool:
     return "::" in path and not Path(path).exists()
 
 
 def _on_command_line(name: str, arguments: Sequence[str]) -> str | None:
     """Return the text of an option of ``monai.bundle``; None where it is not given or is an expression."""
-    if Path(arguments[0]).parts[-3:] != COMMAND:
+    if not is_command():
         return None
     found = [value for option, value in pairwise(arguments) if _option(option) == name]
     found += [argument.partition("=")[2] for argument in arguments if _option(argument.partition("=")[0]) == name]

@@ -20,14 +20,15 @@ def write_json(path: str | Path, content: Any, *, indent: int = 2) -> None:
         indent: spaces of each level.
     """
     Path(path).parent.mkdir(parents=True, exist_ok=True)
-    text = json.dumps(_finite(content), indent=indent)
+    text = json.dumps(finite(content), indent=indent)
     with atomic_write(Path(path)) as file:
         file.write_text(text + "\n", encoding="utf-8")
 
 
-def _finite(value: Any) -> Any:
+def finite(value: Any) -> Any:
+    """Return a value with None for NaN and infinity, at any depth."""
     if isinstance(value, Mapping):
-        return {key: _finite(item) for key, item in value.items()}
+        return {key: finite(item) for key, item in value.items()}
     if isinstance(value, list | tuple):
-        return [_finite(item) for item in value]
+        return [finite(item) for item in value]
     return None if isinstance(value, float) and not math.isfinite(value) else value
