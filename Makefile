@@ -77,7 +77,7 @@ configs: $(VENV)/.demo  ## write the workflows in configs/ from tools/config_sou
 	$(BIN)/python tools/make_configs.py
 
 clean:           ## remove what the targets made
-	rm -rf $(VENV) $(LABEL) build demo dist runs site
+	rm -rf $(VENV) $(LABEL) build demo dist runs site runtime/build runtime/keyslice_runtime
 
 # torch goes first and by itself, so that no other package chooses its build.
 $(VENV)/.torch: constraints.txt

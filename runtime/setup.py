@@ -66,6 +66,7 @@ def _imported(module: Path, source: Path) -> list[Path]:
 def _version() -> str:
     """Return the version, after the package was written; a source distribution holds it already."""
     if SOURCE.is_dir():
+        shutil.rmtree(HERE / "build", ignore_errors=True)  # modules that are gone would stay in the wheel
         write_package(HERE)
     text = (HERE / NAME / "__init__.py").read_text(encoding="utf-8")
     return re.search(r'__version__ = "(.+)"', text)[1]
