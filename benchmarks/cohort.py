@@ -28,7 +28,6 @@ from bundle import ROOT
 from bundle.cluster.connection import ClusterOptions, connect
 from bundle.cluster.task_stream import TaskStream
 from bundle.cohort.case_runner import Request, compute_case, create_inference, forget_runners
-from bundle.cohort.summarize import summarize
 from bundle.data import list_cases
 from bundle.inference.claims import Claims
 
@@ -150,15 +149,27 @@ def listing(folder: Path, count: int) -> None:
         print(f"list of {count} files, {name}: {_measured('list', path)}")
 
 
+SUMMARIZE = """
+import sys, time
+from bundle.cohort.summarize import summarize
+clock = time.monotonic()
+summarize(sys.argv[1])
+peak = next(int(line.split()[1]) / 1024 for line in open("/proc/self/status") if line.startswith("VmHWM"))
+print(f"{time.process_time():.1f} s of CPU, {time.monotonic() - clock:.1f} s, peak memory {peak:.0f} MB")
+"""
+"""Without the imports of this script, as the command runs."""
+
+
 def _measured(what: str, path: Path) -> str:
-    command = [sys.executable, "-W", "ignore", __file__, "--measure", what, str(path)]
+    start = ["-c", SUMMARIZE] if what == "summary" else [__file__, "--measure", what]
+    command = [sys.executable, "-W", "ignore", *start, str(path)]
     return subprocess.run(command, check=True, capture_output=True, text=True).stdout.strip()
 
 
-def measure(what: str, path: Path) -> None:
-    """Print CPU time, time and memory of one step in this process."""
+def measure(path: Path) -> None:
+    """Print CPU time, time and memory of a list in this process."""
     before, busy, clock = _peak(), time.process_time(), time.monotonic()
-    found: Any = summarize(path) if what == "summary" else list_cases(path)
+    found: Any = list_cases(path)
     busy, clock = time.process_time() - busy, time.monotonic() - clock
     print(
         f"{busy:.1f} s of CPU, {clock:.1f} s, peak memory {_peak():.0f} MB, {_peak() - before:.0f} MB more than before"
@@ -180,7 +191,7 @@ def main() -> None:
     parser.add_argument("--measure", nargs=2, metavar=("STEP", "PATH"), help="measure one step in this process")
     args = parser.parse_args()
     if args.measure:
-        measure(args.measure[0], Path(args.measure[1]))
+        measure(Path(args.measure[1]))
         return
     with tempfile.TemporaryDirectory() as name:
         summary(Path(name, "results"), args.results)

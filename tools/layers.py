@@ -18,7 +18,7 @@ BEGIN, END = "<!-- layers: begin (python tools/layers.py) -->\n", "<!-- layers: 
 
 LAYERS = (
     ("utils",),
-    ("attention", "cluster", "grid", "io", "losses", "metrics", "visualize", "workflow"),
+    ("attention", "cluster", "grid", "io", "losses", "metrics", "results", "visualize", "workflow"),
     ("data", "networks", "training", "transforms"),
     ("legacy",),
     ("inference",),

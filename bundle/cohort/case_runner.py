@@ -56,7 +56,8 @@ def create_inference(request: Request, **parts: Any) -> Any:
         request: config and options.
         parts: further values by config id.
     """
-    values = {**request.options, "resume": True, **parts}
+    given = {name: "null" if value is None else value for name, value in request.options.items()}
+    values = {**given, "resume": True, **parts}  # monai 1.6.1 drops options that are None
     files = list(request.config_files)
     logging.getLogger("monai.bundle").setLevel(logging.ERROR)  # it would log all options for every worker
     with warnings.catch_warnings():

@@ -17,7 +17,7 @@ from bundle.cluster.connection import ClusterOptions, connect
 from bundle.cluster.task_stream import TaskStream
 from bundle.data.datalist_file import Case
 from bundle.inference.claims import Claims
-from bundle.inference.result_folder import Counts
+from bundle.results.result_folder import Counts
 from bundle.utils.errors import BundleError
 
 from .case_runner import Request, compute_case, create_inference, forget_runners

@@ -5,10 +5,10 @@ from __future__ import annotations
 import logging
 from pathlib import Path
 
-from bundle.inference.result_folder import SUMMARY, Counts, write_summary
-from bundle.inference.volumes_table import VOLUMES
-from bundle.tasks.classification.class_tables import PREDICTIONS_TABLE
-from bundle.tasks.images.image_table import IMAGES, OBJECTS
+from bundle.results.class_rows import PREDICTIONS_TABLE
+from bundle.results.image_rows import IMAGES, OBJECTS
+from bundle.results.result_folder import SUMMARY, Counts, write_summary
+from bundle.results.volume_rows import VOLUMES
 
 logger = logging.getLogger(__name__)
 

@@ -12,14 +12,14 @@ from ignite.engine import Events
 from monai.engines import Workflow
 
 from bundle.data.case_review import CaseReview
+from bundle.results.result_folder import SUMMARY, read_results, write_summary
+from bundle.results.result_tables import ResultTable, write_table
 from bundle.utils.errors import BundleError
 from bundle.utils.path_options import check_path_options
 from bundle.utils.write_json import write_json
 
 from .case_record import EXIT_BAD_CASES, CaseRecord, summarize
 from .completed_cases import CompletedCases
-from .result_folder import SUMMARY, read_results, write_summary
-from .result_tables import ResultTable, write_table
 
 logger = logging.getLogger(__name__)
 
@@ -33,7 +33,7 @@ class RunSummary:
 
     Where the dataset of the engine has ``completed``, every failed case has a JSON, and the file holds all cases in the
     folder, those of other runs and processes too; it is derived from the JSONs of the cases
-    (:mod:`bundle.inference.result_folder`).
+    (:mod:`bundle.results.result_folder`).
 
     Args:
         output_dir: folder to write to; created when missing.

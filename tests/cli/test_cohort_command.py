@@ -10,7 +10,7 @@ import pytest
 from bundle.cli.main import main
 from bundle.cluster.connection import ClusterOptions
 from bundle.cohort import cohort_run
-from bundle.inference.result_folder import Counts
+from bundle.results.result_folder import Counts
 
 
 @pytest.mark.parametrize("failed", [0, 1])

@@ -19,7 +19,7 @@ from bundle.cluster.connection import ClusterOptions
 from bundle.cohort import cohort_run
 from bundle.cohort.cohort_run import CohortError, run_cohort
 from bundle.inference.claims import Claims
-from bundle.inference.result_folder import Counts
+from bundle.results.result_folder import Counts
 
 CONFIG = str(Path(ROOT, "configs", "inference.json"))
 OPTIONS = {**SMALL, "plan": "fp32", "overlay": False, "plausible_distance": None, "find_regions": False}

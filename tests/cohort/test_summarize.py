@@ -12,7 +12,7 @@ import pytest
 from helpers.finished_run import write_run
 
 from bundle.cohort.summarize import summarize
-from bundle.inference.result_folder import Counts
+from bundle.results.result_folder import Counts
 from bundle.review import write_report
 from bundle.utils.write_json import write_json
 

@@ -6,7 +6,8 @@ import csv
 import math
 from pathlib import Path
 
-from bundle.tasks.images.image_table import COLUMNS, ImageTable
+from bundle.results.image_rows import COLUMNS
+from bundle.tasks.images.image_table import ImageTable
 
 
 def rows(path: Path) -> list[tuple[str, str, str]]:

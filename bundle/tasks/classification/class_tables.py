@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -11,28 +11,14 @@ from ignite.engine import Events
 from monai.engines import Workflow
 
 from bundle.inference import RunSummary
-from bundle.inference.result_tables import ResultTable, write_table
+from bundle.results.class_rows import PREDICTIONS_TABLE
+from bundle.results.result_tables import write_table
 from bundle.tasks.images.isic_submission import TABLES, check_confidences, write_confidences
 from bundle.utils.check_choice import check_choice
 
 logger = logging.getLogger(__name__)
 
-PREDICTIONS = "predictions.csv"
 SUBMISSION = "submission.csv"
-
-
-def _rows(case: Mapping[str, Any]) -> list[dict[str, Any]]:
-    """Return the row of a case: the probabilities of the classes, and then the decisions."""
-    classes: Mapping[str, Mapping[str, Any]] = case.get("classes", {})
-    if not classes:
-        return []
-    probabilities = {name: f"{each['probability']:.6f}" for name, each in classes.items()}
-    decisions = {f"{name}_positive": int(each["positive"]) for name, each in classes.items()}
-    return [{"case": case["case"], "input": case["input"], **probabilities, **decisions}]
-
-
-PREDICTIONS_TABLE = ResultTable(PREDICTIONS, _rows, list, lambda case: "classes" in case)
-"""The table, as it is derived from the results in a folder."""
 
 
 class ClassTables:

@@ -20,12 +20,13 @@ from bundle.inference.case_record import RECORD, CaseRecord, record_of_data
 from bundle.io.images import read_image
 from bundle.io.input_checks import GridMismatchError
 from bundle.metrics.instances import measure_objects, separate_objects
+from bundle.results.image_rows import OBJECT_COLUMNS, OBJECT_TABLE, TABLE, object_rows, structure_rows
 from bundle.utils.atomic_write import atomic_write
 from bundle.utils.check_choice import check_choice
 from bundle.utils.label_names import structures_of
 from bundle.utils.parse_bool import parse_bool
 
-from .image_table import OBJECT_COLUMNS, OBJECT_TABLE, TABLE, ImageTable, object_rows, structure_rows
+from .image_table import ImageTable
 from .mask_decision import MaskDecision
 from .mask_overlay import overlay
 from .mask_results import describe_mask, measure_mask, probability_maps, save_gray_png

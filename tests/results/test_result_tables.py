@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from bundle.inference.result_tables import ResultTable, write_table
+from bundle.results.result_tables import ResultTable, write_table
 
 TABLE = ResultTable(
     "numbers.csv",

@@ -10,9 +10,9 @@ from typing import Any
 
 import pytest
 
-from bundle.inference import result_folder
-from bundle.inference.result_folder import Counts, read_results, write_summary
-from bundle.inference.result_tables import ResultTable
+from bundle.results import result_folder
+from bundle.results.result_folder import Counts, read_results, write_summary
+from bundle.results.result_tables import ResultTable
 from bundle.utils.errors import FileError
 from bundle.utils.write_json import write_json
 
