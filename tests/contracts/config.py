@@ -55,7 +55,7 @@ OVERLAYS = (
 DISC_NETWORK_OVERLAYS = ("candidates", "hourglass_plain", "shape_unet")
 """Overlays of disc labeling."""
 
-IMAGE_NETWORK_OVERLAYS = ("attention_deeplabv3plus", "contextual_attention_unet", "deeplabv3plus", "trunk_unet")
+IMAGE_NETWORK_OVERLAYS = ("attention_deeplabv3plus", "contextual_attention_unet", "deeplabv3plus", "unet")
 """Overlays of the segmentation of lesions."""
 
 ALLOWED_EXPRESSIONS = (

@@ -22,7 +22,10 @@ from bundle.experiments.crossval.crossval_plan import CrossvalPlan, plan_crossva
 from bundle.experiments.experiment_folder import DATALIST
 from bundle.phantoms.volumes.volume_phantoms import write_volume_phantoms
 
-PICTURES = {"roi_size": [32, 32], "network_def#channels": [4, 8], "batch_size": 2, "amp": False}
+PICTURES = {
+    **{"network_def#trunk": ["efficientnet_lite0", {"width": 0.25}], "network_def#channels": [8, 8, 8, 8]},
+    **{"roi_size": [64, 64], "batch_size": 2, "amp": False, "pretrained": False},
+}
 TASKS: dict[str, dict[str, Any]] = {
     "lesion_segmentation": PICTURES,
     "cell_segmentation": PICTURES,

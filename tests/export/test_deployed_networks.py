@@ -77,24 +77,32 @@ def test_every_image_of_a_batch_has_its_own_statistics() -> None:
     torch.testing.assert_close(together, torch.cat([module(image, UNKNOWN)[0] for image in (one, other)]))
 
 
-@pytest.mark.parametrize("classes", [1, 3])
-def test_masks_are_those_of_the_inferer(classes: int) -> None:
+@pytest.mark.parametrize(("classes", "axes"), [(1, []), (3, [0, 1])])
+def test_masks_are_those_of_the_inferer(classes: int, axes: list[int]) -> None:
     network, image = nn.Conv2d(3, classes, 3, padding=1), values(3, 60, 45) / 300
-    module = DeployedMasks(network, roi_size=[32, 40], threshold=0.4, softmax=classes > 1)
+    inferer = ImageTilesInferer((32, 40), mirror_axes=axes)
+    options = {"threshold": 0.4, "softmax": classes > 1, "mirrorings": inferer.mirrorings}
+    module = DeployedMasks(network, roi_size=[32, 40], **options)
     probabilities, labels = module(image[None], UNKNOWN_CHANNELS)
     prepared = NormalizeContentd("image")({"image": image})["image"]
-    scores = ImageTilesInferer((32, 40))(prepared[None], network)
+    scores = inferer(prepared[None], network)
     wanted = scores.softmax(1) if classes > 1 else scores.sigmoid()
     torch.testing.assert_close(probabilities, wanted, rtol=0, atol=1e-5)
     decided = wanted.argmax(1, keepdim=True) if classes > 1 else wanted > 0.4
     assert float((labels == decided).double().mean()) > 0.999
 
 
-def test_classes_are_those_of_the_inferer() -> None:
+@pytest.mark.parametrize("mirror", [False, True])
+def test_classes_are_those_of_the_inferer(mirror: bool) -> None:
     network = nn.Sequential(nn.Conv2d(3, 4, 3), nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(4, 2))
-    inferer = CropAverageInferer((24, 24), scales=[0.8])
+    inferer = CropAverageInferer((24, 24), scales=[0.8], mirror=mirror)
     normalization = {"subtrahend": [0.5, 0.4, 0.3], "divisor": [0.2, 0.3, 0.4]}
-    options = {"boxes": list(inferer.boxes([40, 48])), "temperature": [2.0, 1.0], "thresholds": [0.5, 0.5]}
+    options = {
+        "mirror": mirror,
+        "boxes": list(inferer.boxes([40, 48])),
+        "temperature": [2.0, 1.0],
+        "thresholds": [0.5, 0.5],
+    }
     module = DeployedClasses(network, image_size=[40, 48], roi_size=[24, 24], normalization=normalization, **options)
     image = values(2, 3, 70, 50) / 300
     small = functional.interpolate(image, size=(40, 48), mode="bilinear", antialias=True)

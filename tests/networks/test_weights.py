@@ -34,7 +34,7 @@ def refusal(checkpoint: str | Path) -> str:
     return str(caught.value)
 
 
-@pytest.mark.parametrize("key", [None, "model", "network"])
+@pytest.mark.parametrize("key", [None, "model", "average", "network"])
 @pytest.mark.parametrize("kind", [Path, str])
 def test_state_dict_is_loaded_bare_or_under_its_key(key: str | None, kind: type, tmp_path: Path) -> None:
     source, target = network(), network()
@@ -42,6 +42,12 @@ def test_state_dict_is_loaded_bare_or_under_its_key(key: str | None, kind: type,
     checkpoint = saved(state if key is None else {key: state, "epoch": 3}, tmp_path)
     assert load_weights(target, kind(checkpoint)) is target
     assert all(torch.equal(value, state[name]) for name, value in target.state_dict().items())
+
+
+def test_of_the_last_state_of_a_training_the_moving_average_is_loaded(tmp_path: Path) -> None:
+    newest, average, target = network(), network(), network()
+    load_weights(target, saved({"network": newest.state_dict(), "average": average.state_dict(), "epoch": 3}, tmp_path))
+    assert all(torch.equal(value, average.state_dict()[name]) for name, value in target.state_dict().items())
 
 
 def test_no_checkpoint_leaves_the_weights_as_they_are() -> None:

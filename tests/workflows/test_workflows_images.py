@@ -17,8 +17,19 @@ from monai.bundle import create_workflow
 from monai.bundle.config_parser import ConfigParser
 from PIL import Image
 
-SMALL = {"roi_size": [32, 32], "network_def#channels": [4, 8]}
-TRAINING = {"batch_size": 2, "amp": False, "val_interval": 1}
+UNET = {
+    "_target_": "bundle.networks.AttentionUNet",
+    "spatial_dims": 2,
+    "in_channels": 3,
+    "out_channels": 1,
+    "channels": [4, 8],
+    "attention": "se",
+    "norm": "batch",
+}
+"""A network that learns in seconds what a drawn lesion is."""
+
+SMALL: dict[str, Any] = {"roi_size": [32, 32], "network_def": UNET}
+TRAINING = {"batch_size": 2, "amp": False, "val_interval": 1, "pretrained": False, "weight_average": 0.5}
 TASKS = ("lesion_segmentation", "cell_segmentation")
 SMALL_NETWORKS = {
     "attention_deeplabv3plus": {
@@ -33,7 +44,7 @@ SMALL_NETWORKS = {
         "head": {"context_channels": 4, "boundary_channels": 4},
         "attention": ["se", {"reduction": 2}],
     },
-    "trunk_unet": {"channels": [8, 8, 8, 8]},
+    "unet": {"channels": [4, 8]},
     "deeplabv3plus": {
         "trunk": ["resnet", {"width": 0.0625, "depth": [1, 1, 1, 1]}],
         "aspp": {"channels": 8},
@@ -122,7 +133,7 @@ def test_a_resumed_training_ends_bit_equal_to_an_uninterrupted_one(dataset: Path
 
 
 def test_the_preview_shows_augmented_images(dataset: Path, tmp_path: Path) -> None:
-    options = {**SMALL, "dataset_dir": str(dataset), "output_dir": str(tmp_path)}
+    options = {**SMALL, "dataset_dir": str(dataset), "output_dir": str(tmp_path), "pretrained": False}
     make_workflow([f"{TASKS[0]}/train.json"], **options).parser.get_parsed_content("preview")
     with Image.open(tmp_path / "preview.png") as sheet:
         assert sheet.width > 4 * sheet.height / 5
@@ -183,9 +194,10 @@ def test_parts_of_cells_are_distinguished(tmp_path: Path) -> None:
         mask = np.array(Image.open(path))
         mask[(mask > 0) & (np.arange(mask.shape[1]) < mask.shape[1] // 2)[None]] = 128
         Image.fromarray(mask).save(path)
-    options = {"dataset_dir": str(dataset), "output_dir": str(tmp_path / "out"), "epochs": 1}
+    network = {"network_def": {**UNET, "out_channels": 3}}
+    options = {"dataset_dir": str(dataset), "output_dir": str(tmp_path / "out"), "epochs": 1, **network}
     run_images("cell_segmentation", "train", "parts", **TRAINING, **options)
-    options = {"checkpoint": str(tmp_path / "out" / "model.pt"), "input": str(dataset / "images")}
+    options = {"checkpoint": str(tmp_path / "out" / "model.pt"), "input": str(dataset / "images"), **network}
     run_images("cell_segmentation", "inference", "parts", output_dir=str(tmp_path / "found"), **options)
     names = {path.name for path in (tmp_path / "found").iterdir()}
     assert {"lesion0_seg.png", "lesion0_probability_nucleus.png"} <= names
