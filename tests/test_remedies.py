@@ -29,6 +29,7 @@ ELSEWHERE = {
     *("nproc_per_node", "standalone"),  # torchrun
     *("args_file", "logging_file", "bundle_root"),  # monai.bundle
     *("group_normnumber", "layer_order", "model", "se", "se_", "use_spatial_attention"),  # the original project
+    "threads",  # keyslice-run
     *("app", "conf", "host", "port", "uvicorn_app", "studies"),  # MONAI Label
     *("id", "no"),  # parts of sentences: --id VALUE stands for any id
 }

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from helpers.image_cases import draw_lesion
+from helpers.image_cases import draw_skin
 from monai.bundle import create_workflow
 from PIL import Image
 
@@ -90,8 +90,8 @@ def dice(one: np.ndarray, other: np.ndarray) -> float:
 
 
 def test_size_and_kind_of_a_file_hardly_matter(tmp_path: Path) -> None:
-    """A drawn spot as color, gray, with a transparent layer, turned by EXIF, large and narrow."""
-    pixels, mask = draw_lesion(300, 400, seed=3)
+    """A drawn lesion as color, gray, with a transparent layer, turned by EXIF, large and narrow."""
+    pixels, mask = draw_skin(300, 400, seed=3)
     inside, image = mask > 0, Image.fromarray(pixels)
     source = tmp_path / "in"
     source.mkdir()
