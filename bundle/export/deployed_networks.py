@@ -123,6 +123,8 @@ class DeployedMasks(nn.Module):
         threshold: probability above which a pixel of a single structure is labeled.
         softmax: classes are exclusive, and the first is the background.
         mirrorings: lists of axes of the batch to mirror, the empty one for none; the scores are their mean.
+        feature_level: feature of the trunk of the network whose means are returned, too, by which images unlike the
+            training images are recognized (:class:`bundle.inference.FeatureDistanceInferer`); None for none.
     """
 
     def __init__(
@@ -133,13 +135,14 @@ class DeployedMasks(nn.Module):
         threshold: float,
         softmax: bool,
         mirrorings: Sequence[Sequence[int]] = ((),),
+        feature_level: int | None = None,
     ) -> None:
         super().__init__()
         self.network, self.roi_size, self.mirrorings = network, list(roi_size), [list(axes) for axes in mirrorings]
-        self.threshold, self.softmax = threshold, softmax
+        self.threshold, self.softmax, self.feature_level = threshold, softmax, feature_level
 
-    def forward(self, image: torch.Tensor, statistics: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
-        """Return probabilities ``(B, K, H, W)`` and labels ``(B, 1, H, W)``.
+    def forward(self, image: torch.Tensor, statistics: torch.Tensor) -> tuple[torch.Tensor, ...]:
+        """Return probabilities ``(B, K, H, W)``, labels ``(B, 1, H, W)``, and the means of a feature ``(B, C)``.
 
         Args:
             image: raw values.
@@ -154,10 +157,10 @@ class DeployedMasks(nn.Module):
         small = resized(values, self.roi_size)
         mirrored = [self.network(small.flip(axes)).flip(axes) for axes in self.mirrorings]
         scores = resized(torch.stack(mirrored).mean(0), image.shape[2:])
-        if self.softmax:
-            return torch.softmax(scores, 1), scores.argmax(1, keepdim=True).to(torch.uint8)
-        probabilities = torch.sigmoid(scores)
-        return probabilities, (probabilities > self.threshold).to(torch.uint8)
+        probabilities = torch.softmax(scores, 1) if self.softmax else torch.sigmoid(scores)
+        found = scores.argmax(1, keepdim=True) if self.softmax else probabilities > self.threshold
+        features = [] if self.feature_level is None else [_feature_means(self.network, small, self.feature_level)]
+        return probabilities, found.to(torch.uint8), *features
 
 
 class DeployedClasses(nn.Module):
@@ -214,10 +217,15 @@ class DeployedClasses(nn.Module):
         logits = torch.stack([self.network(crop) for crop in crops]).mean(0)
         probabilities = torch.sigmoid(logits / self.temperature)
         decisions = (probabilities > self.thresholds).to(torch.uint8)
-        if self.feature_level is None:
-            return probabilities, decisions
-        trunk: Any = self.network.trunk
-        return probabilities, decisions, trunk(crops[0])[self.feature_level].flatten(2).mean(2)
+        features = [] if self.feature_level is None else [_feature_means(self.network, crops[0], self.feature_level)]
+        return probabilities, decisions, *features
+
+
+def _feature_means(network: nn.Module, images: torch.Tensor, level: int) -> torch.Tensor:
+    """Return the means ``(B, C)`` of the channels of a feature of the trunk of a network."""
+    trunk: Any = network.trunk
+    means: torch.Tensor = trunk(images)[level].flatten(2).mean(2)
+    return means
 
 
 def resized(maps: torch.Tensor, size: Sequence[int]) -> torch.Tensor:

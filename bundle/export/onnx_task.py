@@ -249,7 +249,15 @@ def _masks(name: str, parser: ConfigParser, network: nn.Module) -> OnnxTask:
     roi, softmax = list(parser.get_parsed_content("roi_size")), bool(parser["activation"].get("softmax", False))
     threshold = float(parser.get_parsed_content("threshold"))
     inferer = parser.get_parsed_content("inferer").inferer.inferer
-    module = DeployedMasks(network, roi_size=roi, threshold=threshold, softmax=softmax, mirrorings=inferer.mirrorings)
+    is_known = parser.get_parsed_content("plausibility").is_known(IMAGE)
+    module = DeployedMasks(
+        network,
+        roi_size=roi,
+        threshold=threshold,
+        softmax=softmax,
+        mirrorings=inferer.mirrorings,
+        feature_level=LEVEL if is_known else None,
+    )
     names = structures_of(parser.get_parsed_content("label_names"))
     steps = parser["preprocessing"]["transforms"]
     load, normalize = _loader(parser, steps), parser.get_parsed_content(f"preprocessing::transforms::{len(steps) - 1}")
@@ -271,7 +279,7 @@ def _masks(name: str, parser: ConfigParser, network: nn.Module) -> OnnxTask:
         name,
         module,
         ("image", "statistics"),
-        ("probabilities", "labels"),
+        ("probabilities", "labels", *(["image_features"] if is_known else [])),
         "labels",
         ((0, 2, 3), ()),
         (torch.rand(2, 3, roi[0] + 40, roi[1] + 24), unknown),
@@ -281,7 +289,7 @@ def _masks(name: str, parser: ConfigParser, network: nn.Module) -> OnnxTask:
             "levels": list(parser.get_parsed_content("levels")),
             "threshold": threshold,
             "network_size": roi,
-            **_about(parser, "single_region"),
+            **_about(parser, "single_region", "plausible_distance"),
         },
         with_statistics,
         reference,

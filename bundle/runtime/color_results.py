@@ -26,10 +26,11 @@ class MaskSegmentation:
 
     Args:
         model: exported model.
+        plausibility: knows the training images.
     """
 
-    def __init__(self, model: OnnxModel) -> None:
-        self.model, self.options = model, model.about["preprocessing"]
+    def __init__(self, model: OnnxModel, plausibility: Plausibility) -> None:
+        self.model, self.options, self.plausibility = model, model.about["preprocessing"], plausibility
         names = structures_of(model.about["label_names"])
         single_region = bool(self.options["single_region"])
         self.decision = MaskDecision(names, threshold=model.about["threshold"], single_region=single_region)
@@ -46,7 +47,7 @@ class MaskSegmentation:
         statistics = color_statistics(inside, self.options["tolerance"])
         record.remarks += statistics.remarks
         inputs = {"image": np.ascontiguousarray(inside[None]), "statistics": statistics.row}
-        probabilities = self.model.run(["probabilities"], inputs)[0][0]
+        probabilities = _run(self.model, inputs, record, self.plausibility)
         found = np.zeros((len(probabilities), *values.shape[1:]), np.float32)
         if len(found) > 1:
             found[0] = 1
@@ -80,14 +81,19 @@ class Classification:
         """
         values, box, _ = _load(record, crop_border=self.options["crop_border"])
         inside = np.ascontiguousarray(values[(None, slice(None), *box)])
-        is_known = self.plausibility.is_known(IMAGE)
-        outputs = ["probabilities", "image_features"] if is_known else ["probabilities"]
-        probabilities, *features = (found[0].tolist() for found in self.model.run(outputs, {"image": inside}))
-        if is_known:
-            record.findings = judge_image(features[0], self.plausibility, file=record.file)
-        classes = describe_classes(probabilities, self.model.about["thresholds"])
+        probabilities = _run(self.model, {"image": inside}, record, self.plausibility)
+        classes = describe_classes(probabilities.tolist(), self.model.about["thresholds"])
         results: dict[str, Any] = {"shape": list(values.shape[1:]), "classes": classes}
         record.complete(results, files=[], checkpoint=self.model.path)
+
+
+def _run(model: OnnxModel, inputs: dict[str, np.ndarray], record: CaseRecord, plausibility: Plausibility) -> np.ndarray:
+    """Return the probabilities of one image; flag an image unlike the training images in its record."""
+    if not plausibility.is_known(IMAGE):
+        return model.run(["probabilities"], inputs)[0][0]
+    probabilities, features = (found[0] for found in model.run(["probabilities", "image_features"], inputs))
+    record.findings = judge_image(features.tolist(), plausibility, file=record.file)
+    return probabilities
 
 
 def _load(record: CaseRecord, *, crop_border: bool) -> tuple[np.ndarray, tuple[slice, ...], int]:

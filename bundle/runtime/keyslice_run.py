@@ -122,7 +122,8 @@ def _task(model: OnnxModel, plausibility: Plausibility) -> Callable[[CaseRecord,
     if task in MASKS or task == CLASSES:
         from .color_results import Classification, MaskSegmentation
 
-        return Classification(model, plausibility) if task == CLASSES else MaskSegmentation(model)
+        color_task = Classification if task == CLASSES else MaskSegmentation
+        return color_task(model, plausibility)
     if task == DISCS:
         from .disc_labels import DiscLabeling
 

@@ -18,7 +18,7 @@ from bundle.export.deployed_networks import (
 )
 from bundle.inference import FeatureDistanceInferer, SlabInferer
 from bundle.inference.feature_distance import LEVEL
-from bundle.networks import ARLNet
+from bundle.networks import ARLNet, TrunkUNet
 from bundle.tasks.classification import CropAverageInferer
 from bundle.tasks.images import ImageTilesInferer
 from bundle.tasks.spine import SagittalSlabsd
@@ -125,6 +125,16 @@ def test_the_means_of_a_feature_are_those_that_are_compared_with_the_training_im
     measuring((image - 0.5) / 0.5, network)
     wanted = list(measuring.findings.results["plausibility"]["features"].values())
     torch.testing.assert_close(module(image)[2][0], torch.tensor(wanted), rtol=0, atol=2e-5)
+
+
+def test_the_means_of_a_feature_of_a_segmentation_are_those_that_are_compared() -> None:
+    network = TrunkUNet(2, 3, 1, trunk=("efficientnet_lite0", {"width": 0.25}), channels=(8, 8, 8, 8)).eval()
+    module = DeployedMasks(network, roi_size=[64, 64], threshold=0.5, softmax=False, feature_level=LEVEL)
+    image = values(3, 80, 96) / 300
+    measuring = FeatureDistanceInferer(ImageTilesInferer((64, 64)), enabled=True)
+    measuring(NormalizeContentd("image")({"image": image})["image"][None], network)
+    wanted = list(measuring.findings.results["plausibility"]["features"].values())
+    torch.testing.assert_close(module(image[None], UNKNOWN_CHANNELS)[2][0], torch.tensor(wanted), rtol=0, atol=2e-5)
 
 
 def test_maps_of_discs_are_those_of_the_slabs() -> None:

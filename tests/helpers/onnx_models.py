@@ -61,19 +61,24 @@ def write_volume_model(path: Path, **about: Any) -> Path:
 
 
 def write_mask_model(path: Path, **about: Any) -> Path:
-    """Write a model of one structure whose probability is the first channel of the normalized image, from 0 to 1."""
+    """Write a model of one structure whose probability is the first channel of the normalized image, from 0 to 1.
+
+    Its features are the means of the channels.
+    """
     nodes = [
         helper.make_node("Gather", ["statistics", "zero"], ["mean"], axis=1),
         helper.make_node("Gather", ["mean", "zero"], ["red"], axis=1),
         helper.make_node("Slice", ["image", "starts", "ends", "axes"], ["first"]),
         helper.make_node("Sub", ["first", "red"], ["difference"]),
         helper.make_node("Clip", ["difference", "low", "high"], ["probabilities"]),
+        helper.make_node("ReduceMean", ["image", "spatial"], ["image_features"], keepdims=0),
     ]
     constants = {
         "zero": np.array(0),
         "starts": np.array([0]),
         "ends": np.array([1]),
         "axes": np.array([1]),
+        "spatial": np.array([2, 3]),
         "low": np.array(0, np.float32),
         "high": np.array(1, np.float32),
     }
@@ -81,7 +86,10 @@ def write_mask_model(path: Path, **about: Any) -> Path:
         helper.make_tensor_value_info("image", TensorProto.FLOAT, ["n", 3, "h", "w"]),
         helper.make_tensor_value_info("statistics", TensorProto.FLOAT, [1, 2, 3]),
     ]
-    outputs = [helper.make_tensor_value_info("probabilities", TensorProto.FLOAT, ["n", 1, "h", "w"])]
+    outputs = [
+        helper.make_tensor_value_info("probabilities", TensorProto.FLOAT, ["n", 1, "h", "w"]),
+        helper.make_tensor_value_info("image_features", TensorProto.FLOAT, ["n", 3]),
+    ]
     preprocessing = {"crop_border": True, "flag_limit": 4.0, "single_region": False, "tolerance": 0.0}
     known = {
         "task": "lesion_segmentation",

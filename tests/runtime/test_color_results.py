@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +14,8 @@ from helpers.onnx_models import write_class_model, write_mask_model
 from PIL import Image
 
 from bundle.runtime.keyslice_run import run_model
+
+PREPROCESSING = {"crop_border": True, "flag_limit": 4.0, "single_region": False, "tolerance": 0.0}
 
 
 def write_image(path: Path, *, border: int = 0, orientation: int = 1) -> np.ndarray:
@@ -60,7 +63,7 @@ def test_several_classes_have_a_probability_each(tmp_path: Path) -> None:
     about = {"label_names": {"nucleus": 1, "cytoplasm": 2}, "levels": [255, 128], "task": "cell_segmentation"}
     model = onnx.load(str(write_mask_model(tmp_path / "model.onnx", **about)))
     model.graph.node.extend([onnx.helper.make_node("Concat", ["one", "one", "one"], ["three"], axis=1)])
-    model.graph.node[4].output[0], model.graph.node[5].output[0] = "one", "probabilities"
+    model.graph.node[4].output[0], model.graph.node[6].output[0] = "one", "probabilities"
     model.graph.output[0].type.tensor_type.shape.dim[1].dim_value = 3
     onnx.save(model, str(tmp_path / "model.onnx"))
     found = run(tmp_path, tmp_path / "model.onnx")
@@ -79,16 +82,19 @@ def test_classes_have_probability_threshold_and_decision(tmp_path: Path) -> None
     assert found["shape"] == [30, 44]
 
 
+@pytest.mark.parametrize("write", [write_class_model, write_mask_model])
 @pytest.mark.parametrize(("limit", "plausible"), [(1.0, False), (1e6, True)])
-def test_an_image_unlike_the_training_images_is_flagged(limit: float, plausible: bool, tmp_path: Path) -> None:
+def test_an_image_unlike_the_training_images_is_flagged(
+    limit: float, plausible: bool, write: Callable[..., Path], tmp_path: Path
+) -> None:
     write_image(tmp_path / "in" / "skin.png")
     names = ["channel_0", "channel_1", "channel_2"]
     image = {"cases": 9, "names": names, "mean": [0.1] * 3, "covariance": (np.eye(3) * 1e-4).tolist()}
     about = {
         "plausibility": {"weights": "", "distributions": {"image": image}},
-        "preprocessing": {"crop_border": True, "flag_limit": 4.0, "plausible_distance": limit},
+        "preprocessing": {**PREPROCESSING, "plausible_distance": limit},
     }
-    found = run(tmp_path, write_class_model(tmp_path / "model.onnx", **about))
+    found = run(tmp_path, write(tmp_path / "model.onnx", **about))
     assert found["plausibility"]["plausible"] is plausible
     assert any("unlike the training images" in flag for flag in found.get("flags", [])) is not plausible
-    assert "classes" in found
+    assert {"classes", "labels"} & found.keys()
