@@ -110,7 +110,11 @@ def connect(options: ClusterOptions) -> Iterator[Client]:
 
 def _local_cluster(distributed: Any, options: ClusterOptions) -> Any:
     dask = _require("dask")
-    with dask.config.set({"distributed.worker.daemon": False}):  # a training may start processes that load its cases
+    settings = {
+        "distributed.worker.daemon": False,  # a training may start processes that load its cases
+        "distributed.nanny.pre-spawn-environ.MALLOC_TRIM_THRESHOLD_": None,  # or memory is not reused between windows
+    }
+    with dask.config.set(settings):
         return distributed.LocalCluster(
             n_workers=options.workers,
             threads_per_worker=1,

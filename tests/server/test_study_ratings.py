@@ -33,6 +33,11 @@ def test_other_tables_need_the_folder(rows: list[str], message: str, tmp_path: P
         find_studies(write(tmp_path / "qc.csv", *rows))
 
 
+def test_without_a_table_the_folder_is_needed() -> None:
+    with pytest.raises(StudiesError, match="--studies is missing"):
+        find_studies(None)
+
+
 @pytest.mark.parametrize(("kind", "ending"), [(VOLUME, ".nii.gz"), (IMAGE, ".JPG")])
 def test_ratings_have_the_ids_of_the_images(kind: str, ending: str, tmp_path: Path) -> None:
     for name in "abc":
