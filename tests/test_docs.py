@@ -31,7 +31,7 @@ SMALL_DISC_TRAINING = [
 
 SMALL_IMAGE_TRAINING = [
     *("--epochs", "1", "--val_interval", "1", "--batch_size", "2", "--device", "cpu"),
-    *("--roi_size", "[32, 32]", "--network_def#channels", "[4, 8]"),
+    *("--roi_size", "[64, 64]"),
 ]
 
 SMALL_CLASS_TRAINING = [

@@ -19,6 +19,10 @@ WORDS = {NUMBER: (*ANYWHERE, "all"), SWITCH: (*ANYWHERE, "true", "false", "0", "
 """Words that may stand for a number, a Boolean or a dictionary."""
 
 
+OR_FILES = ("pretrained",)
+"""Options that are true, false or a file."""
+
+
 class OptionValueError(BundleError):
     """An option with a word where a number, a Boolean or a dictionary is expected."""
 
@@ -39,7 +43,7 @@ def check_option_values(options: Mapping[str, Any], config_files: Sequence[str])
     defaults = {name: value for file in config_files for name, value in ConfigParser.load_config_file(file).items()}
     for name, value in options.items():
         default = defaults.get(name)
-        kind = _expected(default)
+        kind = None if name in OR_FILES else _expected(default)
         if kind is None or not isinstance(value, str) or value.startswith(EXPRESSIONS) or value.lower() in WORDS[kind]:
             continue
         if kind != NUMBER or not _is_number(value):

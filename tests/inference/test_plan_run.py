@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ctypes
+import os
 import sys
 from typing import Any
 
@@ -146,6 +147,8 @@ def test_the_allocator_is_left_alone_where_it_is_another_one(monkeypatch: pytest
         def __init__(self, name: str) -> None:
             pass
 
+    for name in [name for name in os.environ if name.startswith("MALLOC_") or name == "GLIBC_TUNABLES"]:
+        monkeypatch.delenv(name)
     monkeypatch.setattr(plan_run.ctypes, "CDLL", Library)
     monkeypatch.setattr(sys, "platform", "linux")
     assert not reuse_memory()

@@ -13,7 +13,15 @@ from bundle.workflow.option_values import OptionValueError, check_option_values
 
 @pytest.fixture
 def files(tmp_path: Path) -> list[str]:
-    first = {"epochs": 80, "amp": True, "name": "x", "fold": 0, "labels": {"a": 1}, "net": {"_target_": "x"}}
+    first = {
+        "epochs": 80,
+        "amp": True,
+        "name": "x",
+        "pretrained": True,
+        "fold": 0,
+        "labels": {"a": 1},
+        "net": {"_target_": "x"},
+    }
     contents: dict[str, Any] = {"a.json": first, "b.json": {"epochs": 3}}
     for name, content in contents.items():
         (tmp_path / name).write_text(json.dumps(content))
@@ -24,7 +32,7 @@ def files(tmp_path: Path) -> list[str]:
     ("name", "value"),
     [
         *[("epochs", value) for value in (5, "5", "1e3", "$2 * 3", "@fold", None, "null", "auto")],
-        *[("fold", "all"), ("name", "anything"), ("other", "anything")],
+        *[("fold", "all"), ("name", "anything"), ("other", "anything"), ("pretrained", "resnet50.pth")],
         *[("labels", {"b": 2}), ("labels", "null"), ("net", "x")],
         *[("amp", value) for value in (False, "false", "True", "0", "auto", "$1 > 0")],
     ],

@@ -16,6 +16,8 @@ from helpers.workflows import run_workflow, small_dataset
 from bundle.data import select_cases, select_images
 
 NO_WEIGHTS = {"checkpoint": "none.pt"}
+UNUSED = {"roi_size": [32, 32], "network_def#channels": [8, 8, 8, 8]}
+"""A small network of images, which no evaluation of given masks runs."""
 
 
 def metrics(folder: Path) -> Any:
@@ -43,7 +45,7 @@ def test_masks_equal_to_the_reference_have_dice_1(tmp_path: Path) -> None:
     for case in select_images(data, "all"):
         shutil.copy(case["label"], predictions / f"{case['case']}_mask.png")
     options = {"dataset_dir": str(data), "predictions": str(predictions), "output_dir": str(tmp_path / "out")}
-    run_workflow("lesion_segmentation/evaluate.json", **options, **NO_WEIGHTS, roi_size=[32, 32])
+    run_workflow("lesion_segmentation/evaluate.json", **options, **NO_WEIGHTS, **UNUSED)
     assert metrics(tmp_path / "out")["per_image"]["lesion"]["dice"]["mean"] == 1.0
 
 
@@ -83,7 +85,7 @@ def test_cases_that_were_rated_as_failed_are_not_evaluated(task: str, tmp_path: 
     (tmp_path / "qc.csv").write_text(f"case,input,rating\n{failed['case']},{failed['image']},fail\n")
     options = {"dataset_dir": data, "predictions": tmp_path / "predictions", "output_dir": tmp_path / "out"}
     options["qc"] = tmp_path / "qc.csv"
-    size = {} if task == "volumes" else {"roi_size": [32, 32]}
+    size = {} if task == "volumes" else UNUSED
     config = "evaluate.json" if task == "volumes" else "lesion_segmentation/evaluate.json"
     run_workflow(config, **{name: str(path) for name, path in options.items()}, **NO_WEIGHTS, **size)
     summary = json.loads((tmp_path / "out" / "summary.json").read_text())

@@ -205,7 +205,7 @@ def test_without_a_file_of_plausible_results_a_head_is_a_crop_and_needs_no_finde
         ({"region_size_mm": [39, 55]}, "region_size_mm must be three positive sizes in mm, got [39, 55]"),
         ({"region_size_mm": "null"}, "region_size_mm must be three positive sizes in mm, got 'null'"),
         ({"largest_crop_mm": [64, 80, 0]}, "largest_crop_mm must be three positive sizes in mm, got [64, 80, 0]"),
-        ({"plausible_distance": "far"}, "plausible_distance must be above 0, or null, got 'far'"),
+        ({"plausible_distance": "far"}, "--plausible_distance must be a number, got 'far'"),
         ({"plausible_distance": 0}, "plausible_distance must be above 0, or null, got 0"),
         ({"measure_features": "yes"}, "measure_features must be auto, true or false, got 'yes'"),
     ],
