@@ -28,7 +28,7 @@ def is_remote(path: str | Path) -> bool:
     """Return whether a path is an address.
 
     Examples:
-        >>> is_remote("s3://bucket/scan.nii.gz"), is_remote("/data/scan.nii.gz")
+        >>> is_remote("s3://bucket/scan.nii.gz"), is_remote("images/scan.nii.gz")
         (True, False)
     """
     return isinstance(path, str) and ADDRESS.match(path) is not None

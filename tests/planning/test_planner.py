@@ -177,12 +177,6 @@ def test_a_dry_run_measures_steps_and_memory(dataset: Path, tmp_path: Path) -> N
     assert all(found[name] > 0 for name in found if name != "amp")
 
 
-def test_a_gpu_is_asked_for_its_memory_and_takes_bfloat16(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("torch.cuda.max_memory_allocated", lambda _: 7)
-    assert dry_run._peak_bytes("cuda") == 7
-    assert dry_run._prefers_bfloat16(None, "cuda")
-
-
 def test_a_dry_run_is_a_process_of_its_own(monkeypatch: pytest.MonkeyPatch) -> None:
     def answer(command: list[str], **_: Any) -> Any:
         request = json.loads(Path(command[-1]).read_text())
