@@ -8,10 +8,12 @@ import sys
 from pathlib import Path
 from typing import Any
 
+import torch
 from helpers.phantoms import write_case
 from monai.bundle import create_workflow
 
 from bundle import ROOT
+from bundle.networks import AttentionUNet
 
 SMALL = {"network_def#channels": [4, 8], "roi_size": [16, 16, 16], "device": "cpu"}
 """Overrides under which a workflow takes seconds."""
@@ -53,3 +55,12 @@ def command_line(*arguments: str, cwd: str | Path = ROOT, python: tuple[str, ...
 def small_options() -> list[str]:
     """Return :data:`SMALL` as options of the command line."""
     return [part for name, value in SMALL.items() for part in (f"--{name}", str(value))]
+
+
+def save_small_weights(folder: Path) -> str:
+    """Write weights of the small network that answer to intensities, so that label maps are not empty."""
+    torch.manual_seed(5)
+    network = AttentionUNet(3, 1, 3, channels=SMALL["network_def#channels"], spatial_size=SMALL["roi_size"])
+    path = folder / "model.pt"
+    torch.save(network.state_dict(), path)
+    return str(path)

@@ -12,20 +12,22 @@ import pytest
 import torch
 from helpers.phantoms import ball, noise, orientation_affine, rotation, write_nifti
 from helpers.warm_python import warm_command_line
-from helpers.workflows import SMALL, command_line, make_workflow, run_workflow, small_dataset, small_options
+from helpers.workflows import (
+    command_line,
+    make_workflow,
+    run_workflow,
+    save_small_weights,
+    small_dataset,
+    small_options,
+)
 
 from bundle import ROOT
-from bundle.networks import AttentionUNet
 
 
 @pytest.fixture(scope="module")
 def checkpoint(tmp_path_factory: pytest.TempPathFactory) -> str:
     """Weights of the small network that answer to intensities, so that label maps are not empty."""
-    torch.manual_seed(5)
-    network = AttentionUNet(3, 1, 3, channels=SMALL["network_def#channels"], spatial_size=SMALL["roi_size"])
-    path = tmp_path_factory.mktemp("weights") / "model.pt"
-    torch.save(network.state_dict(), path)
-    return str(path)
+    return save_small_weights(tmp_path_factory.mktemp("weights"))
 
 
 def segment(image: Path, output: Path, checkpoint: str, **overrides: object) -> nib.Nifti1Image:

@@ -11,25 +11,19 @@ import nibabel as nib
 import numpy as np
 import pydicom
 import pytest
-import torch
 from helpers.dicom_files import LPS, write_series, zipped
 from helpers.jobs import CONFIG, start_job, wait_for, write_cases
 from helpers.phantoms import noise, rotation, write_nifti
-from helpers.workflows import SMALL, run_workflow
+from helpers.workflows import run_workflow, save_small_weights
 
 from bundle.io.dicom import open_series
 from bundle.io.itk import write_itk
-from bundle.networks import AttentionUNet
 
 
 @pytest.fixture(scope="module")
 def checkpoint(tmp_path_factory: pytest.TempPathFactory) -> str:
     """Weights of the small network that answer to intensities, so that label maps are not empty."""
-    torch.manual_seed(5)
-    network = AttentionUNet(3, 1, 3, channels=SMALL["network_def#channels"], spatial_size=SMALL["roi_size"])
-    path = tmp_path_factory.mktemp("weights") / "model.pt"
-    torch.save(network.state_dict(), path)
-    return str(path)
+    return save_small_weights(tmp_path_factory.mktemp("weights"))
 
 
 def segment(source: Path, output: Path, *, config: str = CONFIG, **options: Any) -> None:

@@ -8,11 +8,8 @@ from typing import Any
 import nibabel as nib
 import numpy as np
 import pytest
-import torch
 from helpers.phantoms import ball, noise, orientation_affine, rotation, write_nifti
-from helpers.workflows import SMALL, run_workflow
-
-from bundle.networks import AttentionUNet
+from helpers.workflows import run_workflow, save_small_weights
 
 OURS = {
     "_target_": "bundle.inference.SlabInferer",
@@ -27,11 +24,7 @@ RESTORE = {"_target_": "bundle.grid.RestoreGridd", "keys": "pred", "transform": 
 
 @pytest.fixture(scope="module")
 def checkpoint(tmp_path_factory: pytest.TempPathFactory) -> str:
-    torch.manual_seed(5)
-    network = AttentionUNet(3, 1, 3, channels=SMALL["network_def#channels"], spatial_size=SMALL["roi_size"])
-    path = tmp_path_factory.mktemp("weights") / "model.pt"
-    torch.save(network.state_dict(), path)
-    return str(path)
+    return save_small_weights(tmp_path_factory.mktemp("weights"))
 
 
 def segment(image: Path, output: Path, checkpoint: str, inferer: dict[str, Any], **overrides: Any) -> nib.Nifti1Image:

@@ -10,21 +10,15 @@ from pathlib import Path
 import nibabel as nib
 import numpy as np
 import pytest
-import torch
 from helpers.jobs import CONFIG, start_job, wait_for, write_cases
-from helpers.workflows import SMALL, run_workflow
+from helpers.workflows import run_workflow, save_small_weights
 
 from bundle.cohort.summarize import summarize
-from bundle.networks import AttentionUNet
 
 
 @pytest.fixture(scope="module")
 def checkpoint(tmp_path_factory: pytest.TempPathFactory) -> str:
-    torch.manual_seed(5)
-    network = AttentionUNet(3, 1, 3, channels=SMALL["network_def#channels"], spatial_size=SMALL["roi_size"])
-    path = tmp_path_factory.mktemp("weights") / "model.pt"
-    torch.save(network.state_dict(), path)
-    return str(path)
+    return save_small_weights(tmp_path_factory.mktemp("weights"))
 
 
 def computed(text: str) -> int:
