@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import itertools
+
 import numpy as np
 import pytest
 
@@ -36,23 +38,22 @@ def gaps() -> NeighborGaps:
     """Two candidates per level, in random places; each level follows those above."""
     follows = CHANNEL[:, None] < CHANNEL
     precision = gap_precision(prior(np.array([4.0, 1.0])), [0, 1, 2], 3.0)[CHANNEL][:, CHANNEL]
-    return NeighborGaps(POSITION, MEANS[CHANNEL], precision, follows)
+    return NeighborGaps(POSITION, MEANS[CHANNEL], precision, follows, 2)
 
 
 def test_a_gap_costs_its_squared_deviation_in_the_size_of_the_body(gaps: NeighborGaps) -> None:
     scale = np.array([1.0, 1.3])
-    costs = gaps.costs(scale, slice(4, 6))
+    costs = gaps.costs(scale, slice(0, 4), slice(4, 6))
     assert costs.shape == (4, 2, 2)
     distance = np.linalg.norm(POSITION[5] - POSITION[1])
     np.testing.assert_allclose(costs[1, 1, 1], ((distance / 1.3 - 70) / 5) ** 2)
 
 
-def test_no_gap_costs_less_than_the_bound_of_its_scale(gaps: NeighborGaps) -> None:
-    scale = np.random.default_rng(1).uniform(0.6, 1.6, 200)
-    bounds, step = gaps.least(scale)
-    bound = bounds[step]
-    assert np.isinf(bound[:, :2]).all()
-    for nodes in (slice(2, 4), slice(4, 6)):
-        least = gaps.costs(scale, nodes).min(0).T
-        assert (bound[:, nodes] <= least + 1e-9).all()
-        assert (bound[:, nodes] > least - 3).mean() > 0.5
+def test_gaps_of_consecutive_levels_are_those_of_their_candidates(gaps: NeighborGaps) -> None:
+    scale = np.array([0.8, 1.0, 1.3])
+    for upper, lower in itertools.product(range(2), repeat=2):
+        costs = gaps.adjacent(scale, upper, lower)
+        assert costs.shape == (3, 2)
+        for level in range(2):
+            nodes = slice(2 * level + upper, 2 * level + upper + 1), slice(2 * level + 2 + lower, 2 * level + 3 + lower)
+            np.testing.assert_allclose(costs[:, level], gaps.costs(scale, *nodes)[0, 0])

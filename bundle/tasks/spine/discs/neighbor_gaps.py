@@ -2,15 +2,11 @@
 
 from __future__ import annotations
 
-import itertools
 from collections.abc import Sequence
 
 import numpy as np
 
 from .skeleton import SkeletonPrior
-
-SCALE_STEPS = 16
-"""Number of intervals of the scale for which lower bounds are computed."""
 
 
 class NeighborGaps:
@@ -21,42 +17,49 @@ class NeighborGaps:
         means: ``(N, 2)`` position of the level of each candidate in the mean body, in mm.
         precision: ``(N, N)`` inverse of the standard deviation of the gap between the levels of two candidates.
         follows: ``(N, N)`` whether the second candidate may follow the first one; else the cost is infinite.
+        most: number K of candidates of each channel; the candidates are in order of their channels.
     """
 
-    def __init__(self, position: np.ndarray, means: np.ndarray, precision: np.ndarray, follows: np.ndarray) -> None:
+    def __init__(
+        self, position: np.ndarray, means: np.ndarray, precision: np.ndarray, follows: np.ndarray, most: int
+    ) -> None:
         self.distance = _distances(position) * precision
         expected = _distances(means) * precision
         self.expected = np.where(follows | follows.T, expected, np.inf)
-        self.follows = follows
+        channels = len(position) // most
+        upper, lower = np.arange(channels - 1), np.arange(1, channels)
+        shape = (channels, most, channels, most)
+        self._adjacent = [
+            np.ascontiguousarray(table.reshape(shape)[upper, :, lower].transpose(1, 2, 0))
+            for table in (self.distance, self.expected)
+        ]
 
-    def costs(self, scale: np.ndarray, nodes: slice) -> np.ndarray:
-        """Return the cost ``(J, K, H)`` of a gap from any of the J candidates before ``nodes`` to each of these.
+    def costs(self, scale: np.ndarray, before: slice, nodes: slice) -> np.ndarray:
+        """Return the cost ``(J, K, H)`` of a gap from each of J candidates to each of the K candidates of a channel.
 
         Args:
             scale: ``(H,)`` scales.
-            nodes: the K candidates of a channel.
+            before: the J candidates.
+            nodes: the K candidates.
         """
-        before = slice(0, nodes.start)
         rest = self.distance[before, nodes, None] * (1 / scale)
         rest -= self.expected[before, nodes, None]
         rest *= rest
         return rest
 
-    def least(self, scale: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        """Return lower bounds of the cost of the gap to the best predecessor, by interval of the scale.
+    def adjacent(self, scale: np.ndarray, upper: int, lower: int) -> np.ndarray:
+        """Return the cost ``(H, C - 1)`` of the gaps between one candidate of each channel and one of the next.
 
-        Returns:
-            Bounds ``(steps, N)``, infinite without a predecessor, and the interval ``(H,)`` of every scale.
+        Args:
+            scale: ``(H,)`` scales.
+            upper: which of the K candidates of a channel is the upper one.
+            lower: which of the K candidates of the next channel is the lower one.
         """
-        if not len(scale):
-            return np.empty((0, len(self.distance))), np.empty(0, dtype=int)
-        edges = np.geomspace(scale.min(), scale.max(), SCALE_STEPS + 1)
-        edges[-1] = scale.max()
-        bounds = np.empty((SCALE_STEPS, len(self.distance)))
-        for step, (low, high) in enumerate(itertools.pairwise(edges)):
-            rest = np.maximum(self.distance / high - self.expected, self.expected - self.distance / low)
-            bounds[step] = np.where(self.follows, np.maximum(rest, 0.0) ** 2, np.inf).min(0)
-        return bounds, np.clip(np.searchsorted(edges, scale, side="right") - 1, 0, SCALE_STEPS - 1)
+        distance, expected = self._adjacent
+        rest = (1 / scale)[:, None] * distance[upper, lower]
+        rest -= expected[upper, lower]
+        rest *= rest
+        return rest
 
 
 def gap_precision(prior: SkeletonPrior, rows: Sequence[int], min_spread: float) -> np.ndarray:
@@ -78,4 +81,4 @@ def gap_precision(prior: SkeletonPrior, rows: Sequence[int], min_spread: float) 
 
 
 def _distances(points: np.ndarray) -> np.ndarray:
-    return np.linalg.norm(points[:, None] - points, axis=2)
+    return np.hypot(*(points[:, None] - points).transpose(2, 0, 1))

@@ -7,27 +7,30 @@ other discs do not depend on each other, so the optimum is found anchor pair by 
 
 :func:`search_skeleton` allows any two discs as anchors, omits a disc where that costs less, requires that the discs
 follow each other downward, and compares the distance of consecutive discs with the one that the prior expects. For each
-pair of anchors, the best candidate of every channel that is in order with the anchors, and the best of the candidates
-that it may follow, give a lower bound of the cost; pairs are solved in the order of their bounds, by a shortest path
-over the candidates in order of level, until the next bound exceeds the best cost found.
+pair of anchors, the best candidate of every channel that is in order with the anchors gives a lower bound of the cost.
+The pairs of the lowest bounds are solved by a shortest path over the candidates in order of level. The others get a
+higher bound, which includes the distances of discs of consecutive channels; it also limits how many channels in a row
+may be without a disc. Those that may still be better than the best cost found are solved.
 """
 
 from __future__ import annotations
 
 import itertools
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import partial
 
 import numpy as np
 
-from .neighbor_gaps import NeighborGaps, gap_precision
+from .neighbor_gaps import gap_precision
 from .peak_candidates import Candidates
 from .skeleton import SkeletonPrior
+from .skeleton_problem import SkeletonProblem
 
 CHUNK = 512
 """Maximum number of anchor pairs that are computed at once, which limits the memory."""
 
-FIRST_BATCH = 16
+FIRST_BATCH = 8
 """Number of anchor pairs in the first batch, whose best cost limits the others."""
 
 MISSING = 20.0
@@ -120,7 +123,7 @@ def search_skeleton(
         return SkeletonMatch((None,) * len(levels), missing * covered)
     rows = [row_of[levels[channel]] for channel in used]
     spread = np.maximum(prior.spread[rows], min_spread)
-    problem = _Problem(
+    problem = SkeletonProblem(
         [candidates[channel] for channel in used],
         prior.means[rows],
         spread,
@@ -129,7 +132,7 @@ def search_skeleton(
         confidence_weight=confidence_weight,
         min_gap=min_gap,
     )
-    cost, choice, scale, anchors = problem.solve(scale_range)
+    cost, choice, scale, anchors = _solve(problem, scale_range)
     full: list[int | None] = [None] * len(levels)
     for channel, index in choice.items():
         full[used[channel]] = index
@@ -179,167 +182,51 @@ def anchored_search(
     return choice, float(np.sqrt(total[pair]))
 
 
-class _Problem:
-    """Candidates of all channels as one list of nodes, padded to K per channel; costs are relative to all missing."""
+def _solve(
+    problem: SkeletonProblem, scale_range: Sequence[float] | None
+) -> tuple[float, dict[int, int], float | None, tuple[int, ...]]:
+    """Return the relative cost, the candidate of every channel that has one, the scale and the anchors."""
+    single = int(problem.penalty.argmin())
+    best, winner, chain = float(problem.penalty.flat[single]), -1, [single]
+    pairs, scale = problem.pairs(scale_range)
+    (bound,) = _in_chunks(lambda *part: (problem.bounds(*part),), pairs, scale)
+    omitted = np.full(len(pairs), problem.channels)
+    left = np.argsort(bound, kind="stable")
+    size = FIRST_BATCH
+    while len(left := left[bound[left] <= best + ROUNDING]):
+        batch, left = np.sort(left[:size]), left[size:]
+        paths, previous = problem.paths(pairs[batch], scale[batch], int(omitted[batch].max()))
+        total = paths.min(0)
+        first = int(total.argmin())
+        if (total[first], batch[first]) < (best, winner):
+            best, winner = float(total[first]), int(batch[first])
+            chain = _trace(paths[:, first], previous[:, first])
+        left = left[bound[left] <= best + ROUNDING]
+        if size == FIRST_BATCH:
+            bounds = partial(problem.gap_bounds, limit=best + ROUNDING)
+            bound[left], omitted[left] = _in_chunks(bounds, pairs[left], scale[left])
+            left = left[np.argsort(bound[left], kind="stable")]
+        size = CHUNK
+    choice = {n // problem.most: n % problem.most for n in chain}
+    if winner < 0:
+        return best, choice, None, ()
+    return best, choice, float(scale[winner]), tuple(int(n) // problem.most for n in pairs[winner])
 
-    def __init__(
-        self,
-        candidates: Sequence[Candidates],
-        means: np.ndarray,
-        spread: np.ndarray,
-        precision: np.ndarray,
-        *,
-        missing: float,
-        confidence_weight: float,
-        min_gap: float,
-    ) -> None:
-        self.channels, self.most = len(candidates), max(map(len, candidates))
-        shape = (self.channels, self.most)
-        self.position = np.zeros((*shape, 2))
-        valid = np.zeros(shape, dtype=bool)
-        confidence = np.zeros(shape)
-        for channel, found in enumerate(candidates):
-            self.position[channel, : len(found)] = found.positions
-            confidence[channel, : len(found)] = found.confidence
-            valid[channel, : len(found)] = True
-        self.means, self.weight = means, spread**-2.0
-        self.penalty = np.where(valid, confidence_weight * (1 - np.minimum(confidence, 1)) - missing, np.inf)
-        self.channel = np.repeat(np.arange(self.channels), self.most)
-        height = self.position[..., 1].ravel()
-        descent = height[:, None] - height
-        above = (self.channel[:, None] < self.channel) & (descent >= min_gap) & (descent > 0)
-        above &= valid.ravel()[:, None] & valid.ravel()
-        self.above = above
-        self.conflict = np.where(above | above.T, 0.0, np.inf)
-        apart = precision[self.channel][:, self.channel]
-        self.gaps = NeighborGaps(self.position.reshape(-1, 2), means[self.channel], apart, above)
 
-    def solve(self, scale_range: Sequence[float] | None) -> tuple[float, dict[int, int], float | None, tuple[int, ...]]:
-        """Return the relative cost, the candidate of every channel that has one, the scale and the anchors."""
-        single = int(self.penalty.argmin())
-        best: tuple[float, int] = (float(self.penalty.flat[single]), -1)
-        pairs, scale = self._pairs(scale_range)
-        bound = self._bounds(pairs, scale)
-        left = np.argsort(bound, kind="stable")
-        size = FIRST_BATCH
-        while len(left := left[bound[left] <= best[0] + ROUNDING]):
-            batch, left = np.sort(left[:size]), left[size:]
-            total = self._paths(pairs[batch], scale[batch])[0].min(0)
-            first = int(total.argmin())
-            best = min(best, (float(total[first]), int(batch[first])))
-            if size == FIRST_BATCH:
-                left = left[bound[left] <= best[0] + ROUNDING]
-                bound[left] = self._gap_bounds(pairs[left], scale[left])
-                left = left[np.argsort(bound[left], kind="stable")]
-            size = CHUNK
-        if best[1] < 0:
-            return best[0], {single // self.most: single % self.most}, None, ()
-        winner = slice(best[1], best[1] + 1)
-        chain = _trace(*self._paths(pairs[winner], scale[winner], trace=True))
-        choice = {n // self.most: n % self.most for n in chain}
-        return best[0], choice, float(scale[best[1]]), tuple(int(n) // self.most for n in pairs[best[1]])
-
-    def _pairs(self, scale_range: Sequence[float] | None) -> tuple[np.ndarray, np.ndarray]:
-        """Return the nodes ``(H, 2)`` of all pairs that may be anchors and the scales ``(H,)`` that they fix."""
-        upper, lower = np.nonzero(self.above)
-        position = self.position.reshape(-1, 2)
-        distance = np.hypot(*(position[lower] - position[upper]).T)
-        scale = distance / np.hypot(*(self.means[self.channel[lower]] - self.means[self.channel[upper]]).T)
-        low, high = scale_range or (0.0, np.inf)
-        keep = (scale >= low) & (scale <= high)
-        pairs, scale = np.stack([upper[keep], lower[keep]], 1), scale[keep]
-        order = np.lexsort((pairs[:, 1], pairs[:, 0], self.channel[pairs[:, 1]], self.channel[pairs[:, 0]]))
-        return pairs[order], scale[order]
-
-    def _bounds(self, pairs: np.ndarray, scale: np.ndarray) -> np.ndarray:
-        """Return a lower bound of the cost of the best assignment for every pair of anchors, without gaps."""
-        bounds = [np.empty(0)]
-        for start in range(0, len(pairs), CHUNK):
-            part = slice(start, start + CHUNK)
-            costs = self._costs(pairs[part], scale[part])
-            best = np.minimum(costs.min(0), 0.0).sum(1)
-            bounds.append(best + self._anchor_cost(pairs[part], scale[part]))
-        return np.concatenate(bounds)
-
-    def _gap_bounds(self, pairs: np.ndarray, scale: np.ndarray) -> np.ndarray:
-        """Return a higher lower bound, with the gap of every disc to the best of the candidates that it may follow.
-
-        The first disc, which is the upper anchor or above it, follows none.
-        """
-        bounds = [np.empty(0)]
-        least, step = self.gaps.least(scale)
-        by_channel = np.ascontiguousarray(least.reshape(-1, self.channels, self.most).transpose(2, 0, 1))
-        for start in range(0, len(pairs), CHUNK):
-            part = slice(start, start + CHUNK)
-            two = pairs[part]
-            costs = self._costs(two, scale[part])
-            first = np.minimum(costs.min(0), 0.0)
-            costs += by_channel[:, step[part]]
-            later = np.minimum(costs.min(0), 0.0)
-            is_above = np.arange(self.channels) < self.channel[two[:, :1]]
-            gain = np.where(is_above, first - later, 0.0).min(1)
-            gaps = least[step[part, None], two]
-            upward = np.minimum(0.0, np.where(is_above, later, 0.0).sum(1) + gain + gaps[:, 0])
-            downward = np.where(is_above, 0.0, later).sum(1) + gaps[:, 1]
-            bounds.append(upward + downward + self._anchor_cost(two, scale[part]))
-        return np.concatenate(bounds)
-
-    def _costs(self, pairs: np.ndarray, scale: np.ndarray) -> np.ndarray:
-        """Return the cost of each candidate, ``(K, H, C)``; infinite for those out of order with the anchors."""
-        inverse = 1 / scale[:, None]
-        shift = self._shift(pairs[:, 0], scale) * inverse
-        total = np.repeat(self.penalty.T[:, None, :], len(pairs), axis=1)
-        for axis in (0, 1):
-            root = np.sqrt(self.weight[:, axis])
-            rest = (self.position[..., axis].T * root)[:, None, :] * inverse
-            rest -= (shift[:, axis, None] + self.means[:, axis]) * root
-            rest *= rest
-            total += rest
-        conflict = (self.conflict[pairs[:, 0]] + self.conflict[pairs[:, 1]]).reshape(-1, self.channels, self.most)
-        total += conflict.transpose(2, 0, 1)
-        return total
-
-    def _shift(self, origin: np.ndarray, scale: np.ndarray) -> np.ndarray:
-        return self.position.reshape(-1, 2)[origin] - scale[:, None] * self.means[self.channel[origin]]
-
-    def _anchor_cost(self, pairs: np.ndarray, scale: np.ndarray) -> np.ndarray:
-        """Return the cost of the two anchors, ``(H,)``; the upper one is at its expected position."""
-        lower = pairs[:, 1]
-        channel = self.channel[lower]
-        target = self._shift(pairs[:, 0], scale) + scale[:, None] * self.means[channel]
-        rest = (self.position.reshape(-1, 2)[lower] - target) / scale[:, None]
-        penalty = self.penalty.ravel()
-        return (rest**2 * self.weight[channel]).sum(1) + penalty[pairs[:, 0]] + penalty[lower]
-
-    def _paths(self, pairs: np.ndarray, scale: np.ndarray, *, trace: bool = False) -> tuple[np.ndarray, np.ndarray]:
-        """Return the minimum cost ``(N, H)`` of a chain of candidates through both anchors that ends at a node.
-
-        The second value is the predecessor of every node, -1 for none; it is computed if ``trace``.
-        """
-        row = np.arange(len(pairs))
-        paths = self._costs(pairs, scale).transpose(2, 0, 1).reshape(-1, len(pairs))
-        paths[pairs[:, 0], row] = 0.0  # the cost of both anchors is that of the lower one
-        paths[pairs[:, 1], row] = self._anchor_cost(pairs, scale)
-        previous = np.full(paths.shape, -1)
-        anchors = self.channel[pairs]
-        for channel in range(1, self.channels):
-            nodes = slice(channel * self.most, (channel + 1) * self.most)
-            before = self.gaps.costs(scale, nodes)
-            before += paths[: nodes.start, None]
-            least = before.min(0)
-            opening = np.where(channel <= anchors[:, 0], 0.0, np.inf)
-            if trace:
-                previous[nodes] = np.where(opening <= least, -1, before.argmin(0))
-            paths[nodes] += np.minimum(opening, least)
-            paths[: nodes.start, (anchors == channel).any(1)] = np.inf
-        return paths, previous
+def _in_chunks(
+    function: Callable[..., tuple[np.ndarray, ...]], pairs: np.ndarray, scale: np.ndarray
+) -> list[np.ndarray]:
+    """Return the results of a function of pairs and their scales."""
+    starts = range(0, max(len(pairs), 1), CHUNK)
+    parts = [function(pairs[start : start + CHUNK], scale[start : start + CHUNK]) for start in starts]
+    return [np.concatenate(values) for values in zip(*parts, strict=True)]
 
 
 def _trace(paths: np.ndarray, previous: np.ndarray) -> list[int]:
-    """Return the nodes of the best chain of a single pair of anchors, from its end to its start."""
-    nodes = [int(paths[:, 0].argmin())]
-    while previous[nodes[-1], 0] >= 0:
-        nodes.append(int(previous[nodes[-1], 0]))
+    """Return the nodes of the best chain of one pair of anchors, from its end to its start."""
+    nodes = [int(paths.argmin())]
+    while previous[nodes[-1]] >= 0:
+        nodes.append(int(previous[nodes[-1]]))
     return nodes
 
 
