@@ -3,11 +3,12 @@
     python benchmarks/planning.py RAW [RAW ...] --memory 4G
 
 For every folder, ``python -m bundle plan`` chooses and measures, and ``configs/train.json`` runs one epoch of
-``--iterations`` steps and a validation. Printed are the peak of the resident memory and the wall seconds of the epoch,
-predicted and measured, with their ratios. The seconds can be compared only if nothing else runs on the machine.
+``--iterations`` steps and a validation. Printed are the peak of the resident memory, and the seconds of the epoch on
+the clock and of CPU time, predicted and measured, with their ratios. Those on the clock can be compared only if nothing
+else runs on the machine; the CPU time also holds the start of the epoch and the saving of the weights.
 
 ``--single IMAGE[,IMAGE...]:LABEL:CHANNEL[,CHANNEL...]`` makes such a folder of ``--copies`` copies of one labeled
-volume, whose channels are the images.
+volume, whose channels are the images. ``--phantoms NAME[,LAYOUT]`` makes a phantom in the layout of a dataset.
 """
 
 from __future__ import annotations
@@ -26,15 +27,27 @@ import nibabel as nib
 import numpy as np
 
 from bundle import ROOT
+from bundle.phantoms.volumes.volume_phantoms import write_volume_phantoms
 
 ENVIRONMENT = {**os.environ, "PYTHONPATH": ROOT, "OMP_NUM_THREADS": "1"}
 PEAK = """
-import atexit, resource, runpy, sys
-atexit.register(lambda: print("PEAK", resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024**2, flush=True))
+import atexit, resource, runpy, sys, time
+from ignite.engine import Engine
+run, busy = Engine.run, []
+def timed(*args, **kwargs):
+    start = time.process_time()
+    try:
+        return run(*args, **kwargs)
+    finally:
+        busy.append(time.process_time() - start)
+Engine.run = timed
+def report():
+    print("PEAK", resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024**2, busy[-1], flush=True)
+atexit.register(report)
 sys.argv = ["monai.bundle", *sys.argv[1:]]
 runpy.run_module("monai.bundle", run_name="__main__")
 """
-"""Runs ``monai.bundle`` and prints the peak of its memory in GB."""
+"""Runs ``monai.bundle`` and prints the peak of its memory in GB and the CPU seconds of the trainer, which ends last."""
 
 
 def write_copies(folder: Path, text: str, copies: int) -> Path:
@@ -80,15 +93,20 @@ def compare(dataset: Path, out: Path, memory: str, iterations: int) -> None:
     options = ["--epochs", "1", "--iterations_per_epoch", str(iterations), "--val_interval", "1", "--warmup", "0"]
     configs = f"['configs/train.json','{plan}']"
     shown = run(["-c", PEAK, "run", "--config_file", configs, "--output_dir", str(out / "model"), *options])
-    peak = float(next(line for line in shown.splitlines() if line.startswith("PEAK")).split()[1])
+    line = next(line for line in shown.splitlines() if line.startswith("PEAK"))
+    peak, busy = map(float, line.split()[1:])
     with open(out / "model" / "curves.csv", newline="", encoding="utf-8") as stream:
         seconds = float(next(csv.DictReader(stream))["seconds"])
-    expected = iterations * measured["step_seconds"] + validation * measured["validation_seconds"]
+    expected, expected_cpu = (
+        iterations * measured[f"step_{name}"] + validation * measured[f"validation_{name}"]
+        for name in ("seconds", "cpu_seconds")
+    )
     print(
         f"{dataset.name}: patch {overlay['roi_size']}, spacing {overlay['pixdim']}; "
         f"peak {chosen['predicted']['peak_gb']:.2f} GB predicted, {peak:.2f} measured, "
         f"ratio {chosen['predicted']['peak_gb'] / peak:.2f}; "
-        f"epoch {expected:.1f} s predicted, {seconds:.1f} measured, ratio {expected / seconds:.2f}",
+        f"epoch {expected:.1f} s predicted, {seconds:.1f} measured, ratio {expected / seconds:.2f}; "
+        f"CPU {expected_cpu:.1f} s predicted, {busy:.1f} measured, ratio {expected_cpu / busy:.2f}",
         flush=True,
     )
 
@@ -98,6 +116,8 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("datasets", nargs="*", type=Path)
     parser.add_argument("--single", action="append", default=[], metavar="IMAGES:LABEL:CHANNELS")
+    parser.add_argument("--phantoms", action="append", default=[], metavar="NAME[,LAYOUT]")
+    parser.add_argument("--size", type=int, default=64, help="voxels per side of phantoms (default: %(default)s)")
     parser.add_argument("--copies", type=int, default=4)
     parser.add_argument("--memory", default="4G")
     parser.add_argument("--iterations", type=int, default=8)
@@ -107,6 +127,10 @@ def main() -> None:
         for number, text in enumerate(args.single):
             name = Path(text.split(":")[1]).name.split(".")[0]
             datasets.append(write_copies(Path(folder, f"{number}_{name}"), text, args.copies))
+        for text in args.phantoms:
+            name, _, layout = text.partition(",")
+            datasets.append(Path(folder, f"{name}_{layout or 'released'}"))
+            write_volume_phantoms(name, datasets[-1], layout=layout or "released", count=6, size=args.size, seed=0)
         for number, dataset in enumerate(datasets):
             compare(dataset.resolve(), Path(folder, f"out{number}"), args.memory, args.iterations)
 

@@ -4,22 +4,34 @@ from __future__ import annotations
 
 import logging
 import os
-from collections.abc import Sequence
-from functools import cache
+from collections.abc import Callable, Iterator, Sequence
+from functools import lru_cache
+from itertools import chain
 from pathlib import Path
+from typing import NamedTuple
 
 from bundle.io.dicom_headers import series_in
 from bundle.io.remote_files import is_remote, list_remote
-from bundle.io.volume_files import ENDINGS, files_of, is_dicom, unread_volumes_in, volumes_in
+from bundle.io.volume_files import ENDINGS, files_of, is_dicom, stem_of, volume_names, volumes_in
+from bundle.utils.packed_names import PackedNames
 from bundle.utils.parse_bool import parse_bool
 from bundle.utils.path_options import check_path_options
 
 from .case_names import name_cases, name_images
 from .datalist_file import Case, DatalistError, read_datalist, read_section
-from .input_folders import bids_images, images_below, matching_files
-from .lazy_cases import MANIFESTS, FolderCases, ManifestCases, has_unique_names, local_files, path_in
+from .input_folders import ListNames, Unlisted, bids_names, matching_files, names_below
+from .lazy_cases import (
+    MANIFESTS,
+    FolderCases,
+    ManifestCases,
+    NameOf,
+    has_unique_names,
+    image_stem,
+    local_files,
+    path_in,
+)
 from .modalities import describe_missing, find_images, find_other_volumes
-from .pairing import images_in, unread_images_in
+from .pairing import IMAGE_ENDINGS, image_names
 
 logger = logging.getLogger(__name__)
 
@@ -28,6 +40,28 @@ MANY = 1000
 
 LABEL_MAP = "_seg.dcm"
 """How the names of label maps in DICOM end."""
+
+
+class Kind(NamedTuple):
+    """What volumes and 2D images differ in.
+
+    Attributes:
+        title: what they are called.
+        endings: endings of those at an address.
+        list_names: lists those of a folder.
+        name_of: names a case after its file.
+        name_all: names cases whose files may have the same name.
+    """
+
+    title: str
+    endings: tuple[str, ...]
+    list_names: ListNames
+    name_of: NameOf
+    name_all: Callable[[list[Case]], list[Case]]
+
+
+VOLUME = Kind("volumes", ENDINGS, volume_names, stem_of, name_cases)
+IMAGE = Kind("images", IMAGE_ENDINGS, image_names, image_stem, name_images)
 
 
 def list_cases(
@@ -67,7 +101,7 @@ def list_cases(
     path = Path(str(input))
     cases: Sequence[Case]
     if is_remote(str(input)):
-        cases = _list_remote(str(input))
+        cases = _list_remote(str(input), VOLUME)
     elif path.suffix.lower() in MANIFESTS:
         cases = ManifestCases(path)
     elif modalities is not None and len(modalities) > 1 and path.is_dir():
@@ -83,12 +117,13 @@ def list_images(
     output_dir: str | Path | None = None,
     *,
     recursive: bool | int | str = False,
-) -> list[Case]:
+) -> Sequence[Case]:
     """List the 2D images to segment or classify, as :func:`list_cases` does volumes.
 
     Args:
-        input: an image, a folder of images, a pattern with ``*``, or a ``dataset.json`` (its ``test`` section; paths
-            relative to it).
+        input: an image, a folder of images, a pattern with ``*``, a ``dataset.json`` (its ``test`` section; paths
+            relative to it), or a manifest (CSV or JSON lines, see :class:`bundle.data.lazy_cases.ManifestCases`). A
+            file or a folder may be an address, see :mod:`bundle.io.remote_files`.
         output_dir: where results will go; no image may lie in it.
         recursive: also list the images in folders below, at any depth; text such as ``"true"`` is understood.
 
@@ -104,22 +139,15 @@ def list_images(
     if not str(input):
         raise DatalistError("input is not set; pass --input with an image, a folder of them, or a dataset.json.")
     path = Path(str(input))
-    if path.is_dir():
-        files = _images_of_any_format(path)
-        deeper = images_below(path, _images_of_any_format, output_dir)
-        if parse_bool("recursive", recursive):
-            files, deeper = sorted([*files, *deeper]), []
-        if not files:
-            raise DatalistError(f"{path}: the folder holds no image{_hint(deeper)}; pass --input FILE_OR_FOLDER.")
-        _log_deeper(path, deeper, "images")
-        found = [{"image": str(file)} for file in files]
-    elif path.suffix.lower() == ".json":
-        found = [{"image": item["image"]} for item in read_section(read_datalist(path), "test", path)]
-        if not found:
-            raise DatalistError(f"{path}: the section 'test' lists no image.")
+    cases: Sequence[Case]
+    if is_remote(str(input)):
+        cases = _list_remote(str(input), IMAGE)
+    elif path.suffix.lower() in MANIFESTS:
+        cases = ManifestCases(path, image_stem, channels=False)
+    elif path.is_dir():
+        cases = _list_images(path, output_dir, recursive=parse_bool("recursive", recursive))
     else:
-        found = [{"image": str(file)} for file in _files(path)]
-    cases = name_images(found)
+        cases = _list_file(path, IMAGE)
     _require_outside(cases, output_dir)
     return cases
 
@@ -146,14 +174,6 @@ def _list_channels(root: Path, modalities: Sequence[str], output_dir: str | Path
     return name_cases(sorted(cases, key=lambda case: files_of(case["image"])))
 
 
-def _images_of_any_format(folder: Path) -> list[Path]:
-    """Return the 2D images of a folder, those of formats that may not be read among them."""
-    found = images_in(folder)
-    stems = {file.stem for file in found}
-    others = [file for file in unread_images_in(folder) if file.stem not in stems]
-    return sorted([*found, *others])
-
-
 def _series(root: Path, output_dir: str | Path | None) -> list[Path]:
     return [folder for folder in series_in(root) if not _holds_results(folder, output_dir)]
 
@@ -162,66 +182,83 @@ def _is_result(file: Path, output_dir: str | Path | None) -> bool:
     return output_dir is not None and file.parent.resolve() == Path(str(output_dir)).resolve()
 
 
-def _list_remote(address: str) -> Sequence[Case]:
-    if address.lower().endswith(ENDINGS):
-        return name_cases([{"image": address}])
-    names = [name for name in list_remote(address) if name.lower().endswith(ENDINGS)]
+def _list_remote(address: str, kind: Kind) -> Sequence[Case]:
+    if address.lower().endswith(kind.endings):
+        return kind.name_all([{"image": address}])
+    names = PackedNames(name for name in list_remote(address) if name.lower().endswith(kind.endings))
     if not names:
-        raise DatalistError(f"{address}: holds no {', '.join(ENDINGS)} file.")
-    return _files_of_folder(address, names)
+        raise DatalistError(f"{address}: holds no {', '.join(kind.endings)} file.")
+    return _named(address, names, kind)
 
 
-def _files_of_folder(folder: str, names: Sequence[str]) -> Sequence[Case]:
-    """Return the cases of files of one folder, with little memory where there are many of different names."""
-    if len(names) > MANY and has_unique_names(names):
-        return FolderCases(folder, names)
-    return name_cases({"image": path_in(folder, name)} for name in names)
+def _named(folder: str, names: Sequence[str], kind: Kind) -> Sequence[Case]:
+    """Return the cases of files in a folder, with little memory where there are many of different names."""
+    if len(names) > MANY and has_unique_names(names, kind.name_of):
+        return FolderCases(folder, names, kind.name_of)
+    return kind.name_all([{"image": path_in(folder, name)} for name in names])
 
 
 def _list_volumes(path: Path, output_dir: str | Path | None, *, recursive: bool = False) -> Sequence[Case]:
-    if path.is_dir():
-        images = [*_volumes_of_any_format(path), *_series(path, output_dir)]
-        images += bids_images(path) if not images and not recursive else []
-        known = set(images)
-        deeper = [file for file in images_below(path, _volumes_of_any_format, output_dir) if file not in known]
-        if recursive:
-            images, deeper = [*images, *deeper], []
-        if not images:
-            raise DatalistError(
-                f"{path}: the folder holds no .nii, .nii.gz, .nrrd, .mha, .mhd or .zip file and no DICOM series"
-                f"{_hint(deeper)}; pass --input FILE_OR_FOLDER."
-            )
-        _log_deeper(path, deeper, "volumes")
-        if all(image.parent == path for image in images):
-            return _files_of_folder(str(path), [image.name for image in images])
-        return name_cases({"image": str(image)} for image in images)
+    if not path.is_dir():
+        return _list_file(path, VOLUME)
+    series = [folder.relative_to(path).as_posix() for folder in _series(path, output_dir)]
+    own = chain(volume_names(path), series)
+    below = names_below(path, volume_names, output_dir)
+    unlisted = Unlisted()
+    if recursive:
+        names = PackedNames(chain(own, below))
+    else:
+        names = PackedNames(own) or PackedNames(bids_names(path, below, unlisted))
+        _count(below, unlisted)
+    if not names:
+        raise DatalistError(
+            f"{path}: the folder holds no .nii, .nii.gz, .nrrd, .mha, .mhd or .zip file and no DICOM series"
+            f"{_hint(path, unlisted)}; pass --input FILE_OR_FOLDER."
+        )
+    _log_unlisted(path, unlisted, VOLUME)
+    return _named(str(path), names, VOLUME)
+
+
+def _list_images(path: Path, output_dir: str | Path | None, *, recursive: bool) -> Sequence[Case]:
+    below, unlisted = names_below(path, image_names, output_dir), Unlisted()
+    names = PackedNames(chain(image_names(path), below if recursive else ()))
+    if not recursive:
+        _count(below, unlisted)
+    if not names:
+        raise DatalistError(f"{path}: the folder holds no image{_hint(path, unlisted)}; pass --input FILE_OR_FOLDER.")
+    _log_unlisted(path, unlisted, IMAGE)
+    return _named(str(path), names, IMAGE)
+
+
+def _list_file(path: Path, kind: Kind) -> Sequence[Case]:
+    """List the images of a datalist, those that a pattern names, or another path, whether it exists or not."""
     if path.suffix.lower() == ".json":
         items = read_section(read_datalist(path), "test", path)
         if not items:
             raise DatalistError(f"{path}: the section 'test' lists no image to segment.")
-        return name_cases({"image": item["image"]} for item in items)
-    return name_cases([{"image": str(file)} for file in _files(path)])
+        return kind.name_all([{"image": item["image"]} for item in items])
+    names = () if path.exists() else matching_files(path)
+    return _named("", names, kind) if names else kind.name_all([{"image": str(path)}])
 
 
-def _volumes_of_any_format(folder: Path) -> list[Path]:
-    return [*volumes_in(folder), *unread_volumes_in(folder)]
+def _count(names: Iterator[str], unlisted: Unlisted) -> None:
+    for name in names:
+        unlisted.add(name)
 
 
-def _files(path: Path) -> list[Path]:
-    """Return the files that a pattern names; another path alone, whether it exists or not."""
-    return ([] if path.exists() else matching_files(path)) or [path]
-
-
-def _hint(deeper: Sequence[Path]) -> str:
+def _hint(path: Path, unlisted: Unlisted) -> str:
     """Return how to list what is in folders below, as a part of a message."""
-    return f", but {deeper[0].parent} holds some; pass --recursive true to list all {len(deeper)}" if deeper else ""
+    if unlisted.first is None:
+        return ""
+    folder = (path / unlisted.first).parent
+    return f", but {folder} holds some; pass --recursive true to list all {unlisted.count}"
 
 
-def _log_deeper(path: Path, deeper: Sequence[Path], kind: str) -> None:
-    if deeper:
+def _log_unlisted(path: Path, unlisted: Unlisted, kind: Kind) -> None:
+    if unlisted.first is not None:
         logger.warning(
             "%s: %d %s in folders below are not listed, such as %s; pass --recursive true, or their folder as --input",
-            *(path, len(deeper), kind, deeper[0]),
+            *(path, unlisted.count, kind.title, path / unlisted.first),
         )
 
 
@@ -240,7 +277,7 @@ def _require_outside(cases: Sequence[Case], output_dir: str | Path | None) -> No
     """
     if output_dir is None:
         return
-    target, resolve = Path(str(output_dir)).resolve(), cache(lambda parent: Path(parent).resolve())
+    target, resolve = Path(str(output_dir)).resolve(), lru_cache(lambda parent: Path(parent).resolve())
     for case in cases:
         for file in local_files(case):
             parent, name = os.path.split(file)

@@ -6,11 +6,13 @@ import glob
 import json
 import logging
 from collections import Counter
-from collections.abc import Callable, Sequence
-from pathlib import Path
+from collections.abc import Callable, Iterable, Iterator
+from fnmatch import fnmatchcase
+from pathlib import Path, PurePosixPath
 
 from bundle.io.dicom_headers import folders_below
-from bundle.io.volume_files import stem_of, volumes_in
+from bundle.io.volume_files import ENDINGS, stem_of
+from bundle.utils.packed_names import PackedNames
 
 logger = logging.getLogger(__name__)
 
@@ -21,42 +23,70 @@ LABELS = ("dseg", "probseg", "mask", "defacemask")
 SUMMARY = "summary.json"
 """File of a folder of results."""
 
-
-def matching_files(pattern: str | Path) -> list[Path]:
-    """Return the files and folders that a pattern such as ``DIR/sub-*/anat/*_T1w.nii.gz`` names, sorted."""
-    return sorted(map(Path, glob.glob(str(pattern), recursive=True)))
+ListNames = Callable[[Path], Iterable[str]]
+"""Lists the names of the images of a folder, in any order."""
 
 
-def images_below(
-    root: Path, list_folder: Callable[[Path], Sequence[Path]], output_dir: str | Path | None = None
-) -> list[Path]:
-    """Return the images in the folders below a folder, sorted.
+class Unlisted:
+    """Images in folders below that are not listed.
+
+    Attributes:
+        count: their number.
+        first: the first of them by name, relative to the folder; None if there are none.
+    """
+
+    def __init__(self) -> None:
+        self.count, self.first = 0, None  # type: int, str | None
+
+    def add(self, name: str) -> None:
+        """Count an image."""
+        self.count += 1
+        self.first = name if self.first is None else min(self.first, name, key=lambda path: path.split("/"))
+
+
+def matching_files(pattern: str | Path) -> PackedNames:
+    """Return the files and folders that a pattern such as ``DIR/sub-*/anat/*_T1w.nii.gz`` names."""
+    return PackedNames(Path(found).as_posix() for found in glob.iglob(str(pattern), recursive=True))
+
+
+def names_below(root: Path, list_names: ListNames, output_dir: str | Path | None = None) -> Iterator[str]:
+    """Yield the images in the folders below a folder, folder by folder, by their paths relative to it.
 
     Hidden folders and folders of results are left out; links are followed, but no folder is listed twice.
 
     Args:
         root: the folder, whose own images are not listed.
-        list_folder: lists the images of a folder.
+        list_names: lists the images of a folder.
         output_dir: where results will go; what it contains is left out.
     """
     results = None if output_dir is None else Path(str(output_dir)).resolve()
-    found: list[Path] = []
-    for folder in folders_below(root)[1:]:
-        images = list_folder(folder)
-        if not images or results in (folder.resolve(), *folder.resolve().parents):
+    for folder in folders_below(root):
+        if folder == root:
             continue
-        if _holds_results(folder):
-            logger.info("%s: left out, it holds the results of a run", folder)
-            continue
-        found += images
-    return sorted(found)
+        place = folder.relative_to(root).as_posix()
+        for number, name in enumerate(list_names(folder)):
+            if number == 0 and _is_left_out(folder, results):
+                break
+            yield f"{place}/{name}"
 
 
-def bids_images(root: Path) -> list[Path]:
-    """Return the volumes in the ``anat`` folders of a BIDS dataset, without segmentations; none of another folder."""
-    folders = [folder for pattern in BIDS_FOLDERS for folder in sorted(root.glob(pattern))]
-    found = [file for folder in folders for file in volumes_in(folder) if _suffix(file) not in LABELS]
-    counts = Counter(map(_suffix, found))
+def bids_names(root: Path, names: Iterable[str], others: Unlisted) -> Iterator[str]:
+    """Yield the volumes in the ``anat`` folders of a BIDS dataset, without segmentations; none of another folder.
+
+    Args:
+        root: the dataset, for a warning if there are images of several suffixes.
+        names: volumes by their paths relative to it.
+        others: counts the others.
+    """
+    counts: Counter[str] = Counter()
+    for name in names:
+        path = PurePosixPath(name)
+        is_image = path.name.lower().endswith(ENDINGS) and _suffix(path) not in LABELS
+        if is_image and any(_fits(path.parent, pattern) for pattern in BIDS_FOLDERS):
+            counts[_suffix(path)] += 1
+            yield name
+        else:
+            others.add(name)
     if len(counts) > 1:
         logger.warning(
             "%s: lists images of several kinds, %s; to list one, pass a pattern in quotes, such as --input '%s'",
@@ -64,11 +94,24 @@ def bids_images(root: Path) -> list[Path]:
             ", ".join(f"{count} {kind}" for kind, count in sorted(counts.items())),
             root / "sub-*" / "**" / f"*_{min(counts)}.nii.gz",
         )
-    return sorted(found)
 
 
-def _suffix(file: Path) -> str:
-    return stem_of(file).rpartition("_")[2]
+def _fits(folder: PurePosixPath, pattern: str) -> bool:
+    parts = pattern.split("/")
+    return len(parts) == len(folder.parts) and all(map(fnmatchcase, folder.parts, parts))
+
+
+def _suffix(file: PurePosixPath) -> str:
+    return stem_of(file.name).rpartition("_")[2]
+
+
+def _is_left_out(folder: Path, results: Path | None) -> bool:
+    if results in (folder.resolve(), *folder.resolve().parents):
+        return True
+    if not _holds_results(folder):
+        return False
+    logger.info("%s: left out, it holds the results of a run", folder)
+    return True
 
 
 def _holds_results(folder: Path) -> bool:

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import logging
 from collections import Counter
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
 
-from bundle.io.volume_files import files_of, stem_of, volumes_in
+from bundle.io.volume_files import files_of, names_with, stem_of, volumes_in
 
 from .datalist_file import Case, DatalistError
 
@@ -34,23 +34,26 @@ LABEL_SUFFIXES = ("", "_glm", "-label", "_label", "_labels", "_seg", "_mask")
 
 def images_in(folder: Path) -> list[Path]:
     """List the 2D images of a folder by name, without hidden files and ISIC's superpixels."""
-    return sorted(
-        file
-        for file in folder.glob("*")
-        if file.suffix.lower() in IMAGE_ENDINGS
-        and not file.name.startswith(".")
-        and not file.stem.endswith(NOT_IMAGES)
-        and not file.is_dir()
-    )
+    return sorted(folder / name for name in read_image_names(folder))
 
 
 def unread_images_in(folder: Path) -> list[Path]:
     """List the files of a folder that are 2D images, but end with none of :data:`IMAGE_ENDINGS`."""
-    return sorted(
-        file
-        for file in folder.glob("*")
-        if file.suffix.lower() in UNREAD_IMAGES and not file.name.startswith(".") and not file.is_dir()
-    )
+    return sorted(folder / name for name in names_with(folder, UNREAD_IMAGES))
+
+
+def read_image_names(folder: Path) -> Iterator[str]:
+    """Yield the names of the files that :func:`images_in` lists, in any order."""
+    return (name for name in names_with(folder, IMAGE_ENDINGS) if not name.rpartition(".")[0].endswith(NOT_IMAGES))
+
+
+def image_names(folder: Path) -> Iterator[str]:
+    """Yield the names of the 2D images of a folder, those of formats that may not be read among them, in any order."""
+    yield from read_image_names(folder)
+    others = {file.stem: file.name for file in unread_images_in(folder)}
+    for name in read_image_names(folder) if others else ():
+        others.pop(name.rpartition(".")[0], None)
+    yield from others.values()
 
 
 def match_labels(

@@ -5,12 +5,15 @@ from __future__ import annotations
 import logging
 import os
 import zipfile
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
 from monai.utils import optional_import
 
+from bundle.utils.packed_names import PackedNames
+
+from .dicom_series_uid import read_series_uid
 from .input_checks import UnreadableFileError
 from .itk import require
 from .volume_files import ENDINGS, SERIES_UID, is_dicom
@@ -80,9 +83,18 @@ def may_be_volume(items: Sequence[tuple[str, Any]]) -> bool:
     Args:
         items: names and headers of its files.
     """
-    if all(has_frames(header) for _, header in items):
-        return any(str(header.get("SOPClassUID")) in VOLUMES for _, header in items)
-    return any(PLACE[0] in header for _, header in items)
+    return _is_volume({_facts(header) for _, header in items})
+
+
+def _facts(header: Any) -> tuple[bool, bool, bool]:
+    """Return whether a file has frames, whether it is CT, MR or PET, and whether it has a position."""
+    return has_frames(header), str(header.get("SOPClassUID")) in VOLUMES, PLACE[0] in header
+
+
+def _is_volume(facts: Collection[tuple[bool, bool, bool]]) -> bool:
+    if all(frames for frames, _, _ in facts):
+        return any(is_known for _, is_known, _ in facts)
+    return any(is_placed for _, _, is_placed in facts)
 
 
 def series_in(folder: Path) -> list[Path]:
@@ -93,42 +105,79 @@ def series_in(folder: Path) -> list[Path]:
     """
     found = []
     for parent in folders_below(folder):
-        files = [file for file in sorted(parent.iterdir()) if _may_be_dicom(file.name) and is_dicom(file)]
-        if any(_may_be_image(file) for file in files):
-            uids = _volume_uids(files)
+        count, has_image, is_mixed = _survey(parent)
+        if has_image:
+            uids = _volume_uids(parent) if is_mixed else []
             found += [parent / uid for uid in uids] if len(uids) > 1 else [parent]
-        elif files:
-            logger.info("%s: skipped, its %d DICOM files are not images.", parent, len(files))
+        elif count:
+            logger.info("%s: skipped, its %d DICOM files are not images.", parent, count)
     return found
 
 
-def _may_be_dicom(name: str) -> bool:
-    """Return False for hidden files and those that are volumes of another format by their names."""
-    return not name.startswith(".") and not name.lower().endswith(ENDINGS)
+def _survey(folder: Path) -> tuple[int, bool, bool]:
+    """Return the number of DICOM files of a folder, whether one may be an image, and whether they differ in series."""
+    count, has_image, first, is_mixed = 0, False, "", False
+    for file in _dicom_files(folder):
+        count += 1
+        has_image = has_image or _may_be_image(file)
+        if not is_mixed:
+            uid = read_series_uid(file) or _uid(_try_header(file))
+            first = first or uid
+            is_mixed = uid not in ("", first)
+    return count, has_image, is_mixed
 
 
-def _volume_uids(files: Sequence[Path]) -> list[str]:
+def _dicom_files(folder: Path) -> Iterator[Path]:
+    """Yield the DICOM files of a folder, in any order, without hidden files and those named as other volumes."""
+    with os.scandir(folder) as entries:
+        for entry in entries:
+            if not entry.name.startswith(".") and not entry.name.lower().endswith(ENDINGS):
+                file = folder / entry.name
+                if is_dicom(file):
+                    yield file
+
+
+def _uid(header: Any) -> str:
+    return str(header.get("SeriesInstanceUID") or "") if header is not None else ""
+
+
+def _volume_uids(folder: Path) -> list[str]:
     """Return the SeriesInstanceUIDs of the files that can be volumes; files that cannot be read are not counted."""
-    series: dict[str, list[tuple[str, Any]]] = {}
-    for file in files:
+    series: dict[str, set[tuple[bool, bool, bool]]] = {}
+    for file in _dicom_files(folder):
         header = _try_header(file)
         if header is not None and "Rows" in header and not derived_kind(header):
-            series.setdefault(str(header.get("SeriesInstanceUID")), []).append((file.name, header))
-    return sorted(uid for uid, items in series.items() if SERIES_UID.fullmatch(uid) and may_be_volume(items))
+            series.setdefault(str(header.get("SeriesInstanceUID")), set()).add(_facts(header))
+    return sorted(uid for uid, facts in series.items() if SERIES_UID.fullmatch(uid) and _is_volume(facts))
 
 
-def folders_below(root: Path) -> list[Path]:
-    """Return a folder and those below it that are not hidden; links are followed, but no folder is visited twice."""
-    found, seen = [], set()
-    for parent, children, _ in os.walk(root, followlinks=True):
-        real = os.path.realpath(parent)
+def folders_below(root: Path) -> Iterator[Path]:
+    """Yield a folder and those below it that are not hidden, in the order of their paths.
+
+    Links are followed, but no folder is visited twice; folders that cannot be listed are left out.
+    """
+    seen: set[int] = set()
+    levels = [iter([root])]
+    while levels:
+        folder = next(levels[-1], None)
+        if folder is None:
+            levels.pop()
+            continue
+        real = hash(os.path.realpath(folder))
         if real in seen:
-            children.clear()
             continue
         seen.add(real)
-        children[:] = [child for child in children if not child.startswith(".")]
-        found.append(Path(parent))
-    return sorted(found)
+        try:
+            names = PackedNames(_folder_names(folder))
+        except OSError:
+            continue
+        yield folder
+        levels.append(map(folder.joinpath, names))
+
+
+def _folder_names(folder: Path) -> Iterator[str]:
+    with os.scandir(folder) as entries:
+        yield from (entry.name for entry in entries if not entry.name.startswith(".") and entry.is_dir())
 
 
 def _may_be_image(file: Path) -> bool:

@@ -102,31 +102,32 @@ def _files_in(folder: Path) -> list[Path]:
 
 def volumes_in(folder: Path) -> list[Path]:
     """List the volumes of a folder but the hidden ones, such as the ``._a.nii.gz`` that macOS adds to archives."""
-    return [folder / name for name in volume_names(folder)]
+    return sorted(folder / name for name in names_with(folder, ENDINGS))
 
 
-def volume_names(folder: Path) -> list[str]:
-    """List the names of the volumes of a folder, see :func:`volumes_in`."""
-    return sorted(name for name in _names_with(folder, ENDINGS) if not name.startswith("."))
-
-
-def _names_with(folder: Path, endings: tuple[str, ...]) -> Iterator[str]:
-    """Yield the names of the files with an ending; nothing of a path that is no folder."""
+def names_with(folder: Path, endings: tuple[str, ...]) -> Iterator[str]:
+    """Yield the names of the files of a folder with an ending, in any order and without the hidden ones."""
     if folder.is_dir():
         with os.scandir(folder) as entries:
-            yield from (entry.name for entry in entries if entry.name.lower().endswith(endings) and not entry.is_dir())
+            for entry in entries:
+                name = entry.name
+                if name.lower().endswith(endings) and not name.startswith(".") and not entry.is_dir():
+                    yield name
+
+
+def volume_names(folder: Path) -> Iterator[str]:
+    """Yield the names of the volumes of a folder, those of formats that are not read among them, in any order."""
+    yield from names_with(folder, ENDINGS)
+    yield from (file.name for file in unread_volumes_in(folder))
 
 
 def unread_volumes_in(folder: Path) -> list[Path]:
     """List the volumes of a folder that are of formats that are not read, but the voxels of a header that is listed."""
-    found = sorted(folder / name for name in _names_with(folder, UNREAD))
+    found = sorted(folder / name for name in names_with(folder, UNREAD))
     headers = {file.stem for file in found if file.suffix.lower() == ".hdr"}
     voxels = (".img", ".img.gz")
     return [
-        file
-        for file in found
-        if not file.name.startswith(".")
-        and not (file.name.lower().endswith(voxels) and file.name.split(".img")[0] in headers)
+        file for file in found if not (file.name.lower().endswith(voxels) and file.name.split(".img")[0] in headers)
     ]
 
 

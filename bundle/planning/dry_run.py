@@ -75,8 +75,9 @@ def run_steps(request: Mapping[str, Any]) -> Measured:
     """Run the steps of a request in this process.
 
     Returns:
-        ``step_seconds`` and ``step_cpu_seconds``, the medians; ``validation_seconds`` and ``load_seconds`` per case;
-        ``peak_gb`` of the process, or of the GPU; ``cached_gb``; ``amp``, 1 where bfloat16 is the faster precision.
+        ``step_seconds`` and ``step_cpu_seconds``, the medians; ``validation_seconds``, ``validation_cpu_seconds`` and
+        ``load_seconds`` per case; ``peak_gb`` of the process, or of the GPU; ``cached_gb``; ``amp``, 1 where bfloat16
+        is the faster precision.
     """
     started = time.perf_counter()
     parser = ConfigParser(ConfigParser.load_config_files(request["files"]))
@@ -90,25 +91,33 @@ def run_steps(request: Mapping[str, Any]) -> Measured:
     trainer, evaluator = (parser.get_parsed_content(name) for name in ("train#trainer", "validate#evaluator"))
     loaded = time.perf_counter()
     steps: list[tuple[float, float]] = []
-    validations: list[float] = []
-    trainer.add_event_handler(
-        Events.ITERATION_COMPLETED, lambda _: steps.append((time.perf_counter(), time.process_time()))
-    )
+    validations: list[tuple[float, float]] = []
+    trainer.add_event_handler(Events.ITERATION_COMPLETED, lambda _: steps.append(_clocks()))
     for event in (Events.STARTED, Events.COMPLETED):
-        evaluator.add_event_handler(event, lambda _: validations.append(time.perf_counter()))
+        evaluator.add_event_handler(event, lambda _: validations.append(_clocks()))
     execute(parser, "run")
-    gaps = [(end[0] - start[0], end[1] - start[1]) for start, end in pairwise(steps)]
+    gaps = [_between(start, end) for start, end in pairwise(steps)]
+    wall, cpu = _between(validations[0], validations[-1])
     cached = [parser.get_parsed_content(f"{part}#dataset").cached_bytes for part in ("train", "validate")]
     cases = len(request["training"]) + len(request["validation"])
     return {
         "step_seconds": median(wall for wall, _ in gaps),
         "step_cpu_seconds": median(cpu for _, cpu in gaps),
-        "validation_seconds": (validations[-1] - validations[0]) / len(request["validation"]),
+        "validation_seconds": wall / len(request["validation"]),
+        "validation_cpu_seconds": cpu / len(request["validation"]),
         "load_seconds": (loaded - started) / cases,
         "peak_gb": _peak_bytes(request["device"]) / 1024**3,
         "cached_gb": sum(cached) / 1024**3,
         "amp": int(parser["amp"]),
     }
+
+
+def _clocks() -> tuple[float, float]:
+    return time.perf_counter(), time.process_time()
+
+
+def _between(start: tuple[float, float], end: tuple[float, float]) -> tuple[float, float]:
+    return end[0] - start[0], end[1] - start[1]
 
 
 def _prefers_bfloat16(parser: ConfigParser, device: str) -> bool:

@@ -9,8 +9,10 @@ import time
 from pathlib import Path
 from typing import Any
 
+import fsspec
 import pytest
 from helpers.dask_clusters import processes, use_threads
+from helpers.image_cases import write_lesions
 from helpers.jobs import write_cases
 from helpers.workflows import SMALL
 
@@ -56,6 +58,31 @@ def test_in_this_process_and_on_a_cluster_the_results_are_equal(
     before = (tmp_path / "two" / "volumes.csv").read_bytes()
     assert cohort(tmp_path / "in", tmp_path / "two", weights) == Counts(2, 1)
     assert (tmp_path / "two" / "volumes.csv").read_bytes() == before
+
+
+@pytest.mark.parametrize("task", ["lesion_segmentation", "lesion_classification", "cell_segmentation"])
+def test_2d_images_come_from_manifests_and_addresses(task: str, tmp_path: Path) -> None:
+    files = sorted((write_lesions(tmp_path, 2) / "images").iterdir())
+    memory = fsspec.filesystem("memory")
+    memory.pipe("/lesions/b.png", files[1].read_bytes())
+    (tmp_path / "m.csv").write_text(f"case,image\na,{files[0]}\nb,memory://lesions/b.png\nc,memory://lesions/c.png\n")
+    config = str(Path(ROOT, "configs", task, "inference.json"))
+    out = {name: tmp_path / name for name in ("manifest", "folder", "address")}
+    manifest = {"input": str(tmp_path / "m.csv")}
+    assert run_cohort([config], out["manifest"], options=manifest) == Counts(2, 1)
+    assert run_cohort([config], out["folder"], options={"input": str(tmp_path / "images")}) == Counts(2, 0)
+    assert run_cohort([config], out["address"], options={"input": f"file://{tmp_path}/images"}) == Counts(2, 0)
+    records = {
+        path.stem: json.loads(path.read_text()) for path in (out["manifest"] / "a.json", out["manifest"] / "b.json")
+    }
+    assert [record["input"] for record in records.values()] == [str(files[0]), "memory://lesions/b.png"]
+    for name, other in (("a", "lesion0"), ("b", "lesion1")):
+        for folder in ("folder", "address"):
+            expected = json.loads((out[folder] / f"{other}.json").read_text())
+            for key in ("labels", "classes"):
+                assert records[name].get(key) == expected.get(key)
+    (failure,) = json.loads((out["manifest"] / "summary.json").read_text())["failures"]
+    assert (failure["case"], failure["file"]) == ("c", "memory://lesions/c.png")
 
 
 def test_cases_of_other_processes_are_asked_for_again(

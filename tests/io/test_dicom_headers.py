@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from pathlib import Path
+from typing import Any
 
 import nibabel as nib
 import numpy as np
@@ -12,6 +13,7 @@ import pytest
 from helpers.dicom_files import change, write_object, write_series, zipped
 from helpers.phantoms import noise
 from pydicom.fileset import FileSet
+from pydicom.uid import ImplicitVRLittleEndian
 
 from bundle.data import DatalistError, list_cases
 from bundle.io import LoadVolumed, dicom_headers
@@ -97,6 +99,34 @@ def test_images_of_a_folder_do_not_hide_those_of_its_folders(tmp_path: Path) -> 
     (tmp_path / "a" / ".hidden").mkdir()
     write_series(tmp_path / "a" / ".hidden" / "y", VOXELS)
     assert series_in(tmp_path) == [tmp_path / "a", tmp_path / "a" / "old" / "x"]
+
+
+@pytest.mark.parametrize("implicit", [False, True])
+def test_every_file_of_a_folder_decides_on_whether_it_is_one_series(implicit: bool, tmp_path: Path) -> None:
+    folder = write_series(tmp_path / "a", VOXELS)
+    for path in folder.iterdir() if implicit else ():
+        item = pydicom.dcmread(path)
+        item.file_meta.TransferSyntaxUID = ImplicitVRLittleEndian
+        item.save_as(path, implicit_vr=True, little_endian=True)
+    assert series_in(tmp_path) == [folder]
+    uid = str(pydicom.dcmread(folder / "IM0000.dcm").SeriesInstanceUID)
+    change(folder / "IM0005.dcm", SeriesInstanceUID="1.2.3.4.5")
+    assert series_in(tmp_path) == sorted([folder / uid, folder / "1.2.3.4.5"])
+
+
+def test_a_folder_that_cannot_be_listed_is_left_out(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    write_series(tmp_path / "a", VOXELS)
+    (tmp_path / "b").mkdir()
+    scan = os.scandir
+
+    def scandir(path: Path) -> Any:
+        if Path(path).name == "b":
+            raise PermissionError(path)
+        return scan(path)
+
+    monkeypatch.setattr(os, "scandir", scandir)
+    assert series_in(tmp_path) == [tmp_path / "a"]
+    assert list(dicom_headers.folders_below(tmp_path / "none")) == []
 
 
 def test_links_are_followed_once(tmp_path: Path) -> None:

@@ -8,7 +8,7 @@ from pathlib import Path
 import fsspec
 import pytest
 
-from bundle.data import list_cases
+from bundle.data import list_cases, list_images
 from bundle.data.datalist_file import DatalistError
 from bundle.io.remote_files import RemoteFileError, describe_remote, fetch, list_remote
 
@@ -29,6 +29,16 @@ def test_a_folder_is_listed(bucket: str) -> None:
         {"case": "b", "image": "memory://bucket/b.nii.gz"},
     ]
     assert list_cases(f"{bucket}/a.nii", "out") == [{"case": "a", "image": "memory://bucket/a.nii"}]
+
+
+def test_2d_images_are_listed(bucket: str) -> None:
+    for name in ("b.x.png", "a.JPG", "c.webp"):
+        fsspec.filesystem("memory").pipe(f"/bucket/{name}", b"")
+    listed = [("a", "a.JPG"), ("b.x", "b.x.png")]
+    assert list(list_images(bucket)) == [{"case": name, "image": f"{bucket}/{file}"} for name, file in listed]
+    assert list(list_images(f"{bucket}/b.x.png", "out")) == [{"case": "b.x", "image": f"{bucket}/b.x.png"}]
+    with pytest.raises(DatalistError, match=r"memory://bucket/deeper: holds no \.png"):
+        list_images(f"{bucket}/deeper")
 
 
 def test_a_folder_without_volumes_and_one_that_is_missing_are_named(bucket: str) -> None:

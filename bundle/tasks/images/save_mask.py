@@ -201,7 +201,9 @@ class SaveMaskd(MapTransform):
         results = describe_mask(target, found, labels, self.decision)
         if objects is not None:
             results["objects"] = _describe_objects(objects)
-        self._tabulate({"case": record.case, "input": record.file, **results}, is_shared=record.claim is not None)
+        self._tabulate(
+            {"case": record.case, "input": record.address or record.file, **results}, is_shared=record.claim is not None
+        )
         record.complete(results, files=files, checkpoint=self.checkpoint)
         record.write(self.output_dir)
 
