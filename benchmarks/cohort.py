@@ -1,4 +1,4 @@
-"""Cost of a cohort: throughput of workers, overhead of the engine per case, summary of 20,000 results, long lists.
+"""Cost of a cohort: throughput, overhead of the engine per case, summary and report of 20,000 results, long lists.
 
 ``python benchmarks/cohort.py`` prints CPU times, which other jobs on the machine do not change much, and next to them
 the time on the clock. The idle share of the workers is the time between two cases in which a worker waits for the next
@@ -136,6 +136,7 @@ def summary(folder: Path, count: int) -> None:
         text = json.dumps({"case": f"case{number:06d}", **record}, indent=2)
         (folder / f"case{number:06d}.json").write_text(text + "\n")
     print(f"summary of {count} results: {_measured('summary', folder)}")
+    print(f"report of {count} results: {_measured('report', folder)}")
 
 
 def listing(folder: Path, count: int) -> None:
@@ -149,19 +150,32 @@ def listing(folder: Path, count: int) -> None:
         print(f"list of {count} files, {name}: {_measured('list', path)}")
 
 
-SUMMARIZE = """
+SCRIPTS = {
+    "summary": """
 import sys, time
 from bundle.cohort.summarize import summarize
 clock = time.monotonic()
 summarize(sys.argv[1])
 peak = next(int(line.split()[1]) / 1024 for line in open("/proc/self/status") if line.startswith("VmHWM"))
 print(f"{time.process_time():.1f} s of CPU, {time.monotonic() - clock:.1f} s, peak memory {peak:.0f} MB")
-"""
-"""Without the imports of this script, as the command runs."""
+""",
+    "report": """
+import sys, time
+from bundle.review import write_report
+def memory(name):
+    return next(int(line.split()[1]) / 1024 for line in open("/proc/self/status") if line.startswith(name))
+before, busy, clock = memory("VmRSS"), time.process_time(), time.monotonic()
+page = write_report(sys.argv[1])
+busy, clock = time.process_time() - busy, time.monotonic() - clock
+more, size = memory("VmHWM") - before, page.stat().st_size / 1e6
+print(f"{busy:.1f} s of CPU, {clock:.1f} s, {more:.0f} MB more than before, page of {size:.1f} MB")
+""",
+}
+"""Without the imports of this script, as the commands run."""
 
 
 def _measured(what: str, path: Path) -> str:
-    start = ["-c", SUMMARIZE] if what == "summary" else [__file__, "--measure", what]
+    start = ["-c", SCRIPTS[what]] if what in SCRIPTS else [__file__, "--measure", what]
     command = [sys.executable, "-W", "ignore", *start, str(path)]
     return subprocess.run(command, check=True, capture_output=True, text=True).stdout.strip()
 

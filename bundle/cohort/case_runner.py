@@ -11,6 +11,7 @@ from typing import Any, Literal
 
 from monai.bundle import create_workflow
 
+from bundle.cluster.worker_memory import release_trim_threshold
 from bundle.utils.digests import sha256_of_values
 from bundle.utils.errors import BundleError
 
@@ -113,6 +114,7 @@ def compute_case(request: Request, case: Mapping[str, Any]) -> Outcome:
     thread = threading.get_ident()
     digest, runner = _runners.get(thread, ("", None))
     if runner is None or digest != request.digest:
+        release_trim_threshold()
         try:
             runner = CaseRunner(request, case)
         except Exception as error:  # its cause would not cross to the other process

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import logging
 import resource
 import subprocess
 import sys
@@ -24,8 +25,13 @@ from bundle.utils.write_json import write_json
 
 from .choices import PlanError
 
+logger = logging.getLogger(__name__)
+
 STEPS = 5
 """Steps that are run; the first is not counted."""
+
+BUSY = 0.75
+"""Share of a core below which a step is taken to have waited for other jobs."""
 
 SMALL = 16
 """Side down to which the patch is halved for the comparison of precisions, which needs no complete one."""
@@ -68,7 +74,20 @@ def measure(overlay: Mapping[str, Any], training: Sequence[Any], validation: Seq
             last = (run.stderr.strip() or run.stdout.strip() or "killed, as when memory runs out").splitlines()[-1]
             raise PlanError(f"the dry run of the plan failed: {last}; pass --memory with less, or check the dataset.")
         found: Measured = json.loads(answer.read_text(encoding="utf-8"))
+        if not device.startswith("cuda"):
+            warn_of_other_jobs(found)
         return found
+
+
+def warn_of_other_jobs(measured: Mapping[str, float]) -> None:
+    """Log that the steps had to wait for a core: the hours hold only while the machine is as busy."""
+    share = measured["step_cpu_seconds"] / measured["step_seconds"]
+    if share < BUSY:
+        logger.warning(
+            "other jobs use this machine: a step had %.0f %% of a core, and took %.2f s for %.2f s of CPU time; the "
+            "hours are those of a machine that stays as busy: stop the other jobs and plan again",
+            *(100 * share, measured["step_seconds"], measured["step_cpu_seconds"]),
+        )
 
 
 def run_steps(request: Mapping[str, Any]) -> Measured:

@@ -6,9 +6,11 @@ import json
 import signal
 import threading
 import time
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
+import distributed
 import fsspec
 import pytest
 from helpers.dask_clusters import processes, use_threads
@@ -20,7 +22,7 @@ from bundle import ROOT
 from bundle.cluster.connection import ClusterOptions
 from bundle.cohort import cohort_run
 from bundle.cohort.cohort_run import CohortError, run_cohort
-from bundle.inference.claims import Claims
+from bundle.inference.claims import CLAIMS, Claims
 from bundle.results.result_folder import Counts
 
 CONFIG = str(Path(ROOT, "configs", "inference.json"))
@@ -154,6 +156,51 @@ def test_workers_are_killed_and_paused_and_every_result_is_there_once(tmp_path: 
     summaries = [json.loads((folder / "summary.json").read_text()) for folder in (out, tmp_path / "one")]
     assert [[case["case"] for case in each["failures"]] for each in summaries] == [[names[7], names[250]]] * 2
     assert {path.name for path in out.iterdir()} == {path.name for path in (tmp_path / "one").iterdir()}
+
+
+def stop_in_a_case(worker: Any, out: Path) -> str:
+    """Stop a worker while it computes a case; return the name of the case."""
+    while True:
+        for path in (out / CLAIMS).glob("*.1"):
+            with suppress(OSError, ValueError):
+                if json.loads(path.read_text())["pid"] == worker.pid:
+                    worker.send_signal(signal.SIGSTOP)
+                    if path.exists() and not (out / f"{path.stem}.json").exists():
+                        return path.stem
+                    worker.send_signal(signal.SIGCONT)
+        time.sleep(0.01)
+
+
+@pytest.mark.slow
+def test_a_worker_that_dask_has_given_up_returns_and_writes_nothing(tmp_path: Path, weights: str) -> None:
+    """It is stopped in a case for longer than the worker TTL, and goes on when another one has completed it."""
+    write_cases(tmp_path / "in", 12)
+    assert cohort(tmp_path / "in", tmp_path / "one", weights) == Counts(12, 0)
+    out, seen = tmp_path / "out", {}
+    watch = Watch(out)
+    watch.start()
+
+    def disturb(address: str, worker: Any) -> None:
+        seen["case"] = name = stop_in_a_case(worker, out)
+        with distributed.Client(address, set_as_default=False) as client:
+            while len(client.nthreads()) > 1 or not (out / f"{name}.json").exists():
+                time.sleep(0.1)
+            seen["workers"] = len(client.nthreads())
+        worker.send_signal(signal.SIGCONT)
+
+    with processes(tmp_path, 2, DASK_DISTRIBUTED__SCHEDULER__WORKER_TTL="3s") as (address, workers):
+        thread = threading.Thread(target=disturb, args=(address, workers[0]), daemon=True)
+        thread.start()
+        cluster = ClusterOptions(scheduler=address)
+        assert cohort(tmp_path / "in", out, weights, cluster, **{"completed#expiry": 4.0}) == Counts(12, 0)
+        thread.join(60)
+        time.sleep(5)
+    watch.ended.set()
+    watch.join()
+    assert seen["workers"] == 1
+    assert comparable(out) == comparable(tmp_path / "one")
+    assert {name: len(states) for name, states in watch.seen.items() if len(states) > 1} == {}
+    assert len(watch.seen[f"{seen['case']}.json"]) == 1
 
 
 @pytest.mark.slow

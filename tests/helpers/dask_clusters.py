@@ -25,26 +25,32 @@ def use_threads(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(distributed, "LocalCluster", threads)
 
 
-def environment() -> dict[str, str]:
+def environment(**more: str) -> dict[str, str]:
     """Return the environment of workers, which find the package and the helpers of the tests."""
     paths = os.pathsep.join([ROOT, TESTS])
-    return {**os.environ, "OMP_NUM_THREADS": "1", "PYTHONPATH": paths, "PYTHONWARNINGS": "ignore"}
+    return {**os.environ, **more, "OMP_NUM_THREADS": "1", "PYTHONPATH": paths, "PYTHONWARNINGS": "ignore"}
 
 
 @contextmanager
-def processes(folder: Path, workers: int) -> Iterator[tuple[str, list[subprocess.Popen[bytes]]]]:
-    """Start a scheduler and workers of one thread without nannies; yield the address and the workers."""
+def processes(folder: Path, workers: int, **config: str) -> Iterator[tuple[str, list[subprocess.Popen[bytes]]]]:
+    """Start a scheduler and workers of one thread without nannies; yield the address and the workers.
+
+    Args:
+        folder: folder for their files.
+        workers: number of workers.
+        config: configuration of Dask, as environment variables.
+    """
     file = folder / "scheduler.json"
     base, quiet = [sys.executable, "-m"], subprocess.DEVNULL
     command = [*base, "distributed.cli.dask_scheduler", "--host", "127.0.0.1", "--port", "0", "--no-dashboard"]
-    started = [subprocess.Popen([*command, "--scheduler-file", str(file)], env=environment(), stderr=quiet)]
+    started = [subprocess.Popen([*command, "--scheduler-file", str(file)], env=environment(**config), stderr=quiet)]
     try:
         while not file.is_file():
             assert started[0].poll() is None
             time.sleep(0.1)
         worker = [*base, "distributed.cli.dask_worker", "--scheduler-file", str(file), "--nthreads", "1"]
         worker += ["--no-nanny", "--no-dashboard", "--local-directory", str(folder)]
-        started += [subprocess.Popen(worker, env=environment(), stderr=quiet) for _ in range(workers)]
+        started += [subprocess.Popen(worker, env=environment(**config), stderr=quiet) for _ in range(workers)]
         with distributed.Client(scheduler_file=str(file), set_as_default=False) as client:
             client.wait_for_workers(workers, timeout=180)
             address = client.scheduler.address

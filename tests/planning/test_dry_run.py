@@ -11,3 +11,11 @@ def test_a_gpu_is_asked_for_its_memory_and_takes_bfloat16(monkeypatch: pytest.Mo
     monkeypatch.setattr("torch.cuda.max_memory_allocated", lambda _: 7)
     assert dry_run._peak_bytes("cuda") == 7
     assert dry_run._prefers_bfloat16(None, "cuda")
+
+
+def test_a_machine_that_is_busy_with_other_jobs_is_named(caplog: pytest.LogCaptureFixture) -> None:
+    dry_run.warn_of_other_jobs({"step_seconds": 2.0, "step_cpu_seconds": 1.9})
+    dry_run.warn_of_other_jobs({"step_seconds": 2.0, "step_cpu_seconds": 7.0})
+    assert not caplog.text
+    dry_run.warn_of_other_jobs({"step_seconds": 2.0, "step_cpu_seconds": 0.5})
+    assert "a step had 25 % of a core, and took 2.00 s for 0.50 s of CPU time" in caplog.text

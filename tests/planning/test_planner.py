@@ -16,7 +16,7 @@ from bundle.planning.choices import PlanError
 
 ANSWER = {
     **{"step_seconds": 0.5, "step_cpu_seconds": 0.5, "validation_seconds": 0.2, "load_seconds": 0.01},
-    **{"peak_gb": 1.0, "cached_gb": 0.0, "amp": 0},
+    **{"peak_gb": 1.0, "cached_gb": 0.0, "amp": 0, "validation_cpu_seconds": 0.2},
 }
 
 
@@ -177,13 +177,19 @@ def test_a_dry_run_measures_steps_and_memory(dataset: Path, tmp_path: Path) -> N
     assert all(found[name] > 0 for name in found if name != "amp")
 
 
-def test_a_dry_run_is_a_process_of_its_own(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_dry_run_is_a_process_of_its_own(monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture) -> None:
+    found = {"step_seconds": 1.0, "step_cpu_seconds": 0.1}
+
     def answer(command: list[str], **_: Any) -> Any:
         request = json.loads(Path(command[-1]).read_text())
-        Path(request["answer"]).write_text(json.dumps({"step_seconds": 1.0}))
+        Path(request["answer"]).write_text(json.dumps(found))
 
     monkeypatch.setattr("subprocess.run", answer)
-    assert dry_run.measure({}, [], [], "cpu") == {"step_seconds": 1.0}
+    assert dry_run.measure({}, [], [], "cpu") == found
+    assert "a step had 10 % of a core" in caplog.text
+    caplog.clear()
+    assert dry_run.measure({}, [], [], "cuda") == found
+    assert not caplog.text
 
 
 @pytest.mark.parametrize(("text", "last"), [("a\nRuntimeError: b\n", "RuntimeError: b"), ("", "killed, as when")])

@@ -10,9 +10,11 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 from helpers.finished_run import write_run
 
+from bundle.cohort.summarize import summarize
 from bundle.review import write_report
 
 webdriver = pytest.importorskip("selenium.webdriver", reason="selenium is not installed: pip install selenium")
@@ -184,3 +186,45 @@ def test_a_failed_case_has_no_viewer(browser: Any, page: Path) -> None:
     press(browser, "j")
     assert not browser.find_element(By.ID, "viewer").is_displayed()
     assert "it is bad" in browser.find_element(By.ID, "problems").text
+
+
+def write_cohort(folder: Path, count: int) -> Path:
+    """Write the results of a cohort without their files: JSONs of cases, some flagged, one failed, and the summary."""
+    folder.mkdir()
+    draw = np.random.default_rng(0).random((count, 2, 5)).round(4)
+    for number, values in enumerate(draw.tolist()):
+        name = f"case{number:05d}"
+        record: dict[str, Any] = {"case": name, "input": f"in/{name}.nii.gz", "provenance": {"settings": "0" * 64}}
+        if number == 7:
+            record |= {"error": "UnreadableFileError", "message": f"in/{name}.nii.gz: is empty"}
+        else:
+            measured = ("volume_mm3", "margin", "entropy", "border_margin", "border_share")
+            both = zip(("front", "back"), (1, 2), values, strict=True)
+            record["labels"] = {
+                structure: {"value": value, **dict(zip(measured, found, strict=True))}
+                for structure, value, found in both
+            }
+            record["flags"] = ["front: the volume is unusual"] if number % 100 == 0 else []
+        (folder / f"{name}.json").write_text(json.dumps(record), encoding="utf-8")
+    summarize(folder)
+    return folder
+
+
+def test_the_results_of_a_cohort_of_20_000_cases_are_shown(browser: Any, tmp_path: Path) -> None:
+    page = write_report(write_cohort(tmp_path / "out", 20_000))
+    assert page.stat().st_size < 20_000_000
+    browser.get_log("browser")
+    open_page(browser, page)
+    assert browser.find_element(By.ID, "shown").text == "20000 of 20000 cases"
+    assert shown_cases(browser)[:3] == ["case00007", "case00000", "case00100"]
+    browser.find_element(By.CSS_SELECTOR, "[data-key='case']").click()
+    names = shown_cases(browser)
+    assert names == [f"case{number:05d}" for number in range(len(names))]
+    assert len(names) < 200  # rows are added when they come into view
+    browser.execute_script("const box = document.querySelector('#cases').closest('.scroll'); box.scrollTop = 1e9")
+    wait_for(lambda: len(shown_cases(browser)) > len(names))
+    browser.find_element(By.ID, "search").send_keys("case19999")
+    assert shown_cases(browser) == ["case19999"]
+    browser.find_element(By.CSS_SELECTOR, "#cases tbody tr").click()
+    assert browser.find_element(By.ID, "name").text == "case19999"
+    assert errors(browser) == []
