@@ -5,6 +5,7 @@ from .classified_images import class_sampler, select_classified
 from .datalist import load_datalist, select_cases
 from .datalist_file import DatalistError
 from .dataset_info import dataset_ignore_label, dataset_label_values, dataset_labels, dataset_modalities
+from .dataset_names import DatasetNames
 from .image_folder import select_images
 from .input_cases import list_cases, list_images
 from .mixed_cases import mixed_sampler, select_mixed_cases
@@ -12,6 +13,7 @@ from .mixed_cases import mixed_sampler, select_mixed_cases
 __all__ = [
     "CaseReview",
     "DatalistError",
+    "DatasetNames",
     "class_sampler",
     "dataset_ignore_label",
     "dataset_label_values",

@@ -38,6 +38,16 @@ def dataset_labels(dataset_dir: str | Path, datalist: str | Path | None = None) 
     return structures_of(names)
 
 
+def labels_file(dataset_dir: str | Path, datalist: str | Path | None = None) -> Path | None:
+    """Return the file, or the folder, whose ``labels`` name the structures of a dataset; None where none does.
+
+    Raises:
+        DatalistError: when a file cannot be read.
+    """
+    path, labels = _find_entry(("labels",), dataset_dir, datalist)
+    return None if labels is None else path
+
+
 def dataset_ignore_label(dataset_dir: str | Path, datalist: str | Path | None = None) -> int | None:
     """Return the value of ``ignore`` in the ``labels`` of a dataset: voxels that nobody labeled, as in nnU-Net.
 

@@ -12,6 +12,7 @@ from typing import Any
 from monai.bundle import ConfigParser
 
 from bundle.data.datalist_file import DatalistError
+from bundle.data.dataset_names import DatasetNames
 
 from .experiment_options import ExperimentError, check_counts
 
@@ -84,9 +85,38 @@ def resolved(config: Mapping[str, Any], name: str, **values: Any) -> Any:
         raise ExperimentError(f"{name}: {_message(error)}") from error
 
 
+NAMES = ("label_names", "label_values", "ignore_label")
+"""What names structures."""
+
+
 def carry_over(train: Mapping[str, Any], config: dict[str, Any], ids: Sequence[str]) -> None:
     """Set ids of a config to their values in the train config, where both have them."""
     config.update({name: deepcopy(train[name]) for name in ids if name in train and name in config})
+
+
+def use_dataset_names(
+    train: dict[str, Any], others: Sequence[dict[str, Any]], data: Mapping[str, Any], overrides: Mapping[str, Any]
+) -> None:
+    """Set the names of the structures of a dataset in configs, as the first step of a training does.
+
+    Args:
+        train: content of the train config.
+        others: contents of the configs that take the names from it.
+        data: ``dataset_dir`` and ``datalist``.
+        overrides: values that the user has set.
+
+    Raises:
+        DatalistError: when the config has other names than the dataset.
+    """
+    start = next((step for step in train.get("initialize", ()) if isinstance(step, dict)), {})
+    if "names" not in start:
+        return
+    before, parser = train["label_names"], ConfigParser(train)
+    DatasetNames(**data, default=start["names"].get("default")).use(parser, overrides)
+    train.update(parser.get())
+    if train["label_names"] != before:
+        for content in others:
+            carry_over(train, content, NAMES)
 
 
 def score_in_single_precision(evaluation: dict[str, Any]) -> None:

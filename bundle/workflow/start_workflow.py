@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
+from typing import Any, Protocol
+
+from monai.bundle import ConfigParser
 
 from bundle.utils.mistakes import report_mistakes
 from bundle.utils.parse_bool import parse_bool
@@ -14,6 +18,13 @@ from .option_names import check_option_names
 from .option_values import check_option_values
 from .training_folder import clear_training, require_no_training
 from .workflow_call import WorkflowCall, current_call
+
+
+class Names(Protocol):
+    """What compares names in a config with those of a dataset."""
+
+    def use(self, parser: ConfigParser, options: Mapping[str, Any] | None = None) -> None:
+        """Set or check the names."""
 
 
 class StartWorkflow:
@@ -29,6 +40,7 @@ class StartWorkflow:
         training_dir: folder that a training will write to; None for another workflow.
         resume: continue the training in ``training_dir``.
         overwrite: replace the training in ``training_dir``.
+        names: compares the names of structures with those of the dataset, see :class:`bundle.data.DatasetNames`.
 
     Raises:
         BundleError: for an option that does not exist or has a word for a number, a model folder that cannot be used or
@@ -43,6 +55,7 @@ class StartWorkflow:
         training_dir: str | Path | None = None,
         resume: bool | str = False,
         overwrite: bool | str = False,
+        names: Names | None = None,
     ) -> None:
         report_mistakes()
         call = current_call()
@@ -50,6 +63,10 @@ class StartWorkflow:
         check_option_values(call.options, call.config_files)
         if model is not None:
             _use_folder(call, model, task)
+        if names is not None and call.parser is not None:
+            names.use(
+                call.parser, call.options if model is None else {**call.options, **ModelFolder.read(model).settings}
+            )
         is_training = training_dir is not None and call.run_id == "run"
         if is_training and not parse_bool("resume", resume):
             _prepare_folder(Path(str(training_dir)), overwrite=parse_bool("overwrite", overwrite))

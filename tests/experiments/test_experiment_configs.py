@@ -8,7 +8,9 @@ from typing import Any
 
 import pytest
 
+from bundle.data import DatalistError
 from bundle.experiments import ExperimentError, load_configs, override_configs, resolved
+from bundle.experiments.experiment_configs import use_dataset_names
 
 
 def write(folder: Path, name: str, content: dict[str, Any]) -> Path:
@@ -73,3 +75,23 @@ def test_a_fault_of_the_dataset_is_recorded_as_such() -> None:
     config = {"b": {"_target_": "bundle.data.load_datalist", "dataset_dir": ".", "datalist": "nowhere.json"}}
     with pytest.raises(ExperimentError, match=r"^b: nowhere\.json: cannot be read"):
         resolved(config, "b")
+
+
+def test_the_names_of_a_dataset_are_carried_over(tmp_path: Path) -> None:
+    (tmp_path / "dataset.json").write_text(json.dumps({"labels": {"background": 0, "liver": 1, "ignore": 2}}))
+    data = {"dataset_dir": str(tmp_path), "datalist": None}
+    start = {"_target_": "bundle.workflow.StartWorkflow", "names": {"default": {"a": 1}}}
+    train: dict[str, Any] = {"label_names": {"a": 1}, "label_values": None, "ignore_label": None, "initialize": [start]}
+    evaluation: dict[str, Any] = {"label_names": {"a": 1}, "ignore_label": None}
+    use_dataset_names(train, [evaluation], data, {})
+    assert (train["label_names"], train["ignore_label"]) == ({"liver": 1}, 2)
+    assert evaluation == {"label_names": {"liver": 1}, "ignore_label": 2}
+    with pytest.raises(DatalistError, match=r"label_names are \{'a': 1\}"):
+        use_dataset_names({**train, "label_names": {"a": 1}}, [], data, {"label_names": {"a": 1}})
+
+
+def test_a_task_without_names_is_left_alone(tmp_path: Path) -> None:
+    for train in ({"initialize": ["$None", {"_target_": "x"}]}, {}):
+        before = dict(train)
+        use_dataset_names(train, [], {"dataset_dir": str(tmp_path), "datalist": None}, {})
+        assert train == before

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import sys
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -30,6 +31,20 @@ def start(folder: Path, **options: Any) -> Any:
 def test_a_model_folder_changes_the_config(tmp_path: Path) -> None:
     write_model(tmp_path / "m")
     assert start(tmp_path, model=str(tmp_path / "m")).parser["label_names"] == CLASSES
+
+
+def test_names_are_those_of_the_dataset_and_a_model_with_others_is_refused(tmp_path: Path) -> None:
+    (tmp_path / "dataset.json").write_text(json.dumps({"labels": {"background": 0, "spleen": 1}}))
+    names = {"_target_": "bundle.data.DatasetNames", "dataset_dir": str(tmp_path), "default": {"a": 1}}
+    step = {"_target_": "bundle.workflow.StartWorkflow", "task": "volumes", "model": "@model", "names": names}
+    content = {"model": None, "label_names": {"a": 1}, "initialize": [step], "run": []}
+    (tmp_path / "config.json").write_text(json.dumps(content))
+    call = {"config_file": str(tmp_path / "config.json"), "logging_file": False, "workflow_type": None}
+    assert create_workflow(**call).parser["label_names"] == {"spleen": 1}
+    replace(write_model(tmp_path / "m"), defaults={}).write()
+    with pytest.raises(RuntimeError) as caught:
+        create_workflow(**call, model=str(tmp_path / "m"))
+    assert f"names the structures {{'spleen': 1}}, but label_names are {CLASSES}" in str(caught.value.__cause__)
 
 
 def test_a_model_folder_of_another_task_is_refused(tmp_path: Path) -> None:

@@ -23,6 +23,7 @@ from bundle.experiments.experiment_configs import (
     root_cause,
     score_in_single_precision,
     set_epochs,
+    use_dataset_names,
 )
 from bundle.experiments.experiment_options import ExperimentError, check_counts
 from bundle.experiments.fold_datalist import datalist_with_folds
@@ -142,6 +143,7 @@ def plan_comparison(
     score_in_single_precision(evaluation)
     files = [str(file) for file in (*config_file, *evaluation_file)]
     override_configs((train, evaluation), overrides or {}, reserved=RESERVED, files=files, kind=KIND)
+    use_dataset_names(train, [evaluation], data, overrides or {})
     set_epochs(train, epochs, **data)
     cases = datalist_with_folds(dataset_dir, datalist, folds, split_seed)
     numbers = sorted({case["fold"] for case in cases["training"]})[:folds]

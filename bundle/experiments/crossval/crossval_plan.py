@@ -19,6 +19,7 @@ from bundle.experiments.experiment_configs import (
     resolved,
     score_in_single_precision,
     set_epochs,
+    use_dataset_names,
 )
 from bundle.experiments.experiment_options import ExperimentError, check_counts
 from bundle.experiments.fold_datalist import datalist_with_folds
@@ -134,6 +135,8 @@ def plan_crossval(
         "inference": _next_to("inference.json", inference_file, config_file),
     }
     configs = _load(files, overrides or {})
+    others = [configs["evaluation"], configs["inference"]]
+    use_dataset_names(configs["train"], others, _data(dataset_dir, datalist), overrides or {})
     if model is not None:
         _use_settings(configs, ModelFolder.read(model), overrides or {})
     _set_budget(configs["train"], epochs, _data(dataset_dir, datalist))
