@@ -128,7 +128,7 @@ def _exported(
     inputs: Sequence[str],
     outputs: Sequence[str],
 ) -> Any:
-    with _quiet():
+    with quiet():
         program = torch.onnx.export(
             module,
             example,
@@ -160,8 +160,8 @@ def _write_test_vector(task: OnnxTask, session: Any, path: Path) -> float:
 
 
 @contextlib.contextmanager
-def _quiet() -> Iterator[None]:
-    """Silence the exporter of PyTorch, which prints its progress."""
+def quiet() -> Iterator[None]:
+    """Silence exporters, which print their progress."""
     level = logging.root.manager.disable
     logging.disable(logging.WARNING)
     with warnings.catch_warnings(), open(os.devnull, "w", encoding="utf-8") as nowhere:

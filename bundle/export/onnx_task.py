@@ -105,6 +105,27 @@ def open_task(model: str, root: str | Path = ROOT) -> OnnxTask:
         ExportError: if there is no such model, or it cannot be exported.
         ModelFolderError: if the folder cannot be used.
     """
+    name, parser = open_workflow(model, root, {"device": "cpu", **OFF})
+    network = parser.get_parsed_content("network").eval()
+    return BUILDERS[name](name, parser, network)
+
+
+OFF = {"find_regions": False, "measure_features": False, "plan": "fp32"}
+"""Options of the inference that do not concern the network; a config without them ignores them."""
+
+
+def open_workflow(model: str, root: str | Path, options: Mapping[str, Any]) -> tuple[str, ConfigParser]:
+    """Return the name of the task and the config of the inference of a shipped model or of a model folder.
+
+    Args:
+        model: see :func:`open_task`.
+        root: bundle root.
+        options: values of ids of the config.
+
+    Raises:
+        ExportError: if there is no such model.
+        ModelFolderError: if the folder cannot be used.
+    """
     folder = ModelFolder.read(model) if Path(model).is_dir() else None
     name = folder.task if folder is not None else model
     file = Path(root, "configs", "" if name == MAIN else name, "inference.json")
@@ -112,15 +133,10 @@ def open_task(model: str, root: str | Path = ROOT) -> OnnxTask:
         raise ExportError(f"{model!r} is neither a model folder nor one of {', '.join(BUILDERS)}.")
     parser = ConfigParser()
     parser.read_config(str(file))
-    parser.update({"device": "cpu", "bundle_root": str(root), **OFF})
+    parser.update({"bundle_root": str(root), **options})
     if folder is not None:
         use_model(parser, folder)
-    network = parser.get_parsed_content("network").eval()
-    return BUILDERS[name](name, parser, network)
-
-
-OFF = {"find_regions": False, "measure_features": False, "plan": "fp32"}
-"""Options of the inference that do not concern the network; a config without them ignores them."""
+    return name, parser
 
 
 def _volumes(name: str, parser: ConfigParser, network: nn.Module) -> OnnxTask:

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from bundle import ROOT, __version__
+from bundle.inference.int8_network import int8_path
 from bundle.inference.plausibility import REGION, Plausibility, plausibility_file
 from bundle.utils.atomic_write import atomic_write
 from bundle.utils.errors import BundleError
@@ -193,15 +194,15 @@ def _is_config(name: str, texts: Mapping[str, str]) -> bool:
 
 
 def _weights(texts: Mapping[str, str], weights: Mapping[str, Path], models: Path) -> dict[str, bytes]:
-    """Return the files of ``models/`` that configs name, and those of plausible results next to them."""
+    """Return the files of ``models/`` that configs name, and those of plausible results and in int8 next to them."""
     found: dict[str, bytes] = {}
     for name, text in sorted(texts.items()):
         for path in re.findall(r"models/([\w./-]+\.\w+)", text):
             if path in weights:
                 found[f"models/{path}"] = weights[path].read_bytes()
-                beside = plausibility_file(weights[path])
-                if beside.is_file():
-                    found[f"models/{plausibility_file(Path(path)).as_posix()}"] = beside.read_bytes()
+                for beside in (plausibility_file, int8_path):
+                    if beside(weights[path]).is_file():
+                        found[f"models/{beside(Path(path)).as_posix()}"] = beside(weights[path]).read_bytes()
             elif name in WORKFLOWS:
                 raise PackError(f"{models / path} does not exist, but {name} names it; add the weights.")
     return found

@@ -12,14 +12,15 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict
 from pathlib import Path
-from typing import Any, cast
+from typing import Any, cast, get_args
 
 import torch
 from monai.inferers import Inferer
 from monai.utils import fall_back_tuple
 
 from .plan_cache import PlanCache, default_folder, describe_machine, describe_networks
-from .plan_run import DTYPES, Dtype, Plan, carried_out, planned, reuse_memory
+from .plan_int8 import Int8Candidate, is_unchecked
+from .plan_run import Dtype, Plan, carried_out, planned, reuse_memory
 from .plan_search import Search, Stopwatch, Trial, cpu_time, cuda_time
 from .plan_windows import sample_windows
 
@@ -47,6 +48,10 @@ class PlannedInferer(Inferer):
     weights of the same network, and for the first volume of several windows, the kept plan is checked again; if it
     fails, or others failed when it was chosen, everything is measured again.
 
+    On a CPU, the network in int8 is a candidate too, if ``python -m bundle quantize`` has written it next to the
+    weights, see :mod:`.int8_network`. It is checked on each of the first four images, and on a mirrored window where an
+    image has one window only; if one of these checks fails, the plans are measured again.
+
     The network itself is never changed or copied: it gets windows in the memory format of the plan, under autocast.
     The ``sw_batch_size`` of the wrapped inferer is that of the plan while it runs.
 
@@ -55,8 +60,9 @@ class PlannedInferer(Inferer):
             MONAI's ``SlidingWindowInferer``; further networks that it holds as ``networks`` run by the plan too. One
             that prepares windows has a method ``example``, which returns some for its inputs; the first one is timed.
         plan: ``"auto"`` measures; ``"fp32"`` does nothing but call ``inferer``; ``"bf16"`` or ``"fp16"`` takes that
-            precision by autocast, channels last; a dictionary gives the options of
+            precision by autocast, channels last; ``"int8"`` the network in int8; a dictionary gives the options of
             :class:`bundle.inference.plan_run.Plan`. Only ``"auto"`` checks anything.
+        checkpoint: file of the weights, next to which the network in int8 may lie; None for none.
         cache_dir: folder for the choice; None for ``$XDG_CACHE_HOME/keyslice`` or ``~/.cache/keyslice``, ``""`` to
             keep nothing.
         agreement: smallest share of the voxels of every window that must have the label of float32, in [0, 1].
@@ -71,8 +77,8 @@ class PlannedInferer(Inferer):
         chosen: the plan and what was measured of it, as plain values: ``plan``, ``source`` (``"measured"``,
             ``"kept"``, ``"forced"`` or ``"off"``), and where it was measured ``ms_per_window``,
             ``fp32_ms_per_window``, ``speed_up``, ``agreement``, ``failed``, the plans that failed the check,
-            ``several_windows``, whether it was checked on more than one, and ``complete``, whether it is kept on disk;
-            None before the first case.
+            ``several_windows``, whether it was checked on more than one, ``checked``, on how many images, and
+            ``complete``, whether it is kept on disk; None before the first case.
         trials: all that was measured for the last choice.
 
     Raises:
@@ -92,6 +98,7 @@ class PlannedInferer(Inferer):
         inferer: Callable[..., Any],
         *,
         plan: str | Mapping[str, Any] = "auto",
+        checkpoint: str | Path | None = None,
         cache_dir: str | Path | None = None,
         agreement: float = 0.999,
         time_limit: float = 6.0,
@@ -109,6 +116,7 @@ class PlannedInferer(Inferer):
         self.inferer: Any = inferer
         self.plan = plan
         self.forced = _forced(plan, inferer.sw_batch_size)
+        self.int8 = Int8Candidate(checkpoint)
         self.cache = PlanCache(_folder(cache_dir))
         self.agreement, self.time_limit, self.compile = agreement, time_limit, compile
         self.reuse_memory, self.stopwatch = reuse_memory, stopwatch
@@ -156,17 +164,26 @@ class PlannedInferer(Inferer):
         several = not example and any(size > length for size, length in zip(inputs.shape[2:], roi, strict=True))
         few = not example and self._are_few(inputs, roi)
         unmeasured = self.chosen is not None and self.chosen["source"] == FEW_SOURCE and not few
-        if self.chosen is None or unmeasured or current != self._key or several > self.chosen["several_windows"]:
+        is_checked = self.chosen is not None and not unmeasured and not is_unchecked(self.chosen)
+        if not is_checked or current != self._key or several > (self.chosen or {})["several_windows"]:
             skip_constant = getattr(self.inferer, "skip_constant", False)
             windows = example(inputs) if example else sample_windows(inputs, roi, skip_constant=skip_constant)
-            search = self._search(windows.to(device), networks, device, args, kwargs)
+            with_int8 = not args and not kwargs and self.int8.fits(networks, shape, device)
+            search = self._search(windows.to(device), networks, device, args, kwargs, with_int8=with_int8)
             self.trials = search.trials
             self.chosen, self._key = self._choose(search, described, shape, device, few=few), current
             logger.info("plan: %s", _line(self.chosen))
         return Plan.of(self.chosen["plan"])
 
     def _search(
-        self, windows: torch.Tensor, networks: list[Network], device: torch.device, args: Any, kwargs: Any
+        self,
+        windows: torch.Tensor,
+        networks: list[Network],
+        device: torch.device,
+        args: Any,
+        kwargs: Any,
+        *,
+        with_int8: bool,
     ) -> Search:
         def scores(plan: Plan, batch: torch.Tensor) -> torch.Tensor:
             with torch.no_grad():
@@ -177,11 +194,14 @@ class PlannedInferer(Inferer):
             return scores(plan, windows[:1].expand(plan.batch, *windows.shape[1:]).contiguous())
 
         def check(plan: Plan) -> torch.Tensor:
-            return torch.cat([scores(plan, batch) for batch in windows.split(plan.batch)])
+            return torch.cat([scores(plan, batch) for batch in checked.split(plan.batch)])
 
         watch = self.stopwatch or (cuda_time if device.type == "cuda" else cpu_time)
-        several = check if len(windows) > 1 else None
-        return Search(run, watch, device=device, agreement=self.agreement, time_limit=self.time_limit, check=several)
+        several = len(windows) > 1
+        checked = torch.cat([windows, windows.flip(2)]) if with_int8 and not several else windows
+        options: dict[str, Any] = {"agreement": self.agreement, "time_limit": self.time_limit, "with_int8": with_int8}
+        options["check"] = check if len(checked) > 1 else None
+        return Search(run, watch, device=device, several=several, **options)
 
     def _are_few(self, inputs: torch.Tensor, roi: Sequence[int]) -> bool:
         """Return whether the windows so far are too few and too large for measuring to pay."""
@@ -207,6 +227,7 @@ class PlannedInferer(Inferer):
             "window": shape,
             "agreement": self.agreement,
             "compile": self.compile,
+            **(self.int8.key() if search.with_int8 else {}),
         }
         earlier, weights = self.cache.read(key), described["weights"]
         is_final = few or self.cache.holds(key)
@@ -231,18 +252,24 @@ class PlannedInferer(Inferer):
             failed, complete = list(kept["failed"]), bool(kept["complete"])
             if not complete and not is_final:
                 return None
-            if kept["weights"] == weights and kept["several_windows"] >= (search.check is not None):
+            is_same = kept["weights"] == weights
+            is_checked = is_same and kept["several_windows"] >= search.several
+            if is_checked and not is_unchecked(kept):
                 return {**kept, **{name: float(kept[name]) for name in MEASURED}, "source": "kept"}
         except (KeyError, TypeError, ValueError):
             return None
-        if failed:
+        if failed and not is_checked:
             return None
         search.measure(Plan(threads=_threads(device)))
         trial = search.measure(plan)
         trial = search.confirm(trial) if trial.passed else trial
         search.complete, search.lasting = complete, bool(kept.get("lasting", True))
         search.tried = list(kept.get("tried", ()))
-        return _record(search, trial, "kept", weights) if trial.passed else None
+        if not trial.passed:
+            logger.info("plan: %s failed the check (%.3f%% of the labels the same)", plan, 100 * trial.agreement)
+            return None
+        count = int(kept.get("checked", 0)) if is_same else 0
+        return {**_record(search, trial, "kept", weights), "failed": failed, "checked": count + 1}
 
     def _measured(
         self, search: Search, device: torch.device, weights: str | None, earlier: Any = None
@@ -254,6 +281,8 @@ class PlannedInferer(Inferer):
         return {**record, "failed": sorted({*failed, *record["failed"]})}
 
     def _prepared(self, plan: Plan, network: Network) -> Network:
+        if plan.dtype == "int8":
+            return self.int8.network(plan.threads)
         if not plan.compile:
             return network
         if id(network) not in self._compiled:
@@ -279,9 +308,10 @@ def _forced(plan: str | Mapping[str, Any], batch: int) -> Plan | None:
         return Plan.of({"batch": batch, **plan})
     if plan == "auto":
         return None
-    if plan not in DTYPES:
-        raise ValueError(f"plan must be auto, {', '.join(DTYPES)}, or a dictionary of options, got {plan!r}.")
-    return Plan(cast(Dtype, plan), "contiguous" if plan == "fp32" else "channels_last", batch=batch)
+    if plan not in get_args(Dtype):
+        known = ", ".join(get_args(Dtype))
+        raise ValueError(f"plan must be auto, {known}, or a dictionary of options, got {plan!r}.")
+    return Plan(cast(Dtype, plan), "channels_last" if plan in ("bf16", "fp16") else "contiguous", batch=batch)
 
 
 def _folder(cache_dir: str | Path | None) -> Path | None:
@@ -321,7 +351,8 @@ def _record(search: Search, choice: Trial, source: str, weights: str | None) -> 
         "complete": search.complete,
         "lasting": search.lasting,
         "tried": search.tried,
-        "several_windows": search.check is not None,
+        "several_windows": search.several,
+        "checked": 1,
         "weights": weights,
     }
 
@@ -339,7 +370,7 @@ def _unmeasured(device: torch.device, weights: str | None) -> dict[str, Any]:
     """Return the choice for a few large windows: float32, window by window."""
     plan = Plan(threads=_threads(device))
     measured = {**dict.fromkeys(MEASURED, 0.0), "speed_up": 1.0, "agreement": 1.0}
-    state = {"failed": [], "complete": False, "lasting": False, "tried": [], "several_windows": True}
+    state = {"failed": [], "complete": False, "lasting": False, "tried": [], "several_windows": True, "checked": 0}
     return {"plan": asdict(plan), "source": FEW_SOURCE, **measured, **state, "weights": weights}
 
 

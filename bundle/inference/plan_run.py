@@ -25,7 +25,8 @@ from bundle.utils.check_choice import check_choice
 from bundle.utils.parse_bool import parse_bool
 
 DTYPES = {"fp32": torch.float32, "bf16": torch.bfloat16, "fp16": torch.float16}
-Dtype = Literal["fp32", "bf16", "fp16"]
+"""The precisions in which PyTorch runs a network."""
+Dtype = Literal["fp32", "bf16", "fp16", "int8"]
 MemoryFormat = Literal["contiguous", "channels_last"]
 
 KEPT_BLOCK, KEPT_TOP = 64 << 20, 256 << 20
@@ -38,7 +39,8 @@ class Plan:
     """How to run a network on windows.
 
     Attributes:
-        dtype: ``"fp32"``, or ``"bf16"`` or ``"fp16"`` by autocast.
+        dtype: ``"fp32"``, ``"bf16"`` or ``"fp16"`` by autocast, or ``"int8"`` by
+            :class:`bundle.inference.int8_network.Int8Network`, which takes the place of the network.
         memory_format: ``"contiguous"`` or ``"channels_last"``, which the convolutions pass on from the windows.
         batch: windows per forward pass.
         threads: threads of PyTorch on a CPU; None does not change them.
@@ -91,9 +93,8 @@ def carried_out(plan: Plan, device: torch.device) -> Iterator[None]:
     on_cpu = device.type == "cpu"
     if on_cpu and plan.threads is not None and plan.threads != before:
         torch.set_num_threads(plan.threads)
-    autocast = (
-        nullcontext() if plan.dtype == "fp32" else torch.autocast(device.type, dtype=DTYPES[plan.dtype], enabled=True)
-    )
+    half = plan.dtype in ("bf16", "fp16")
+    autocast = torch.autocast(device.type, dtype=DTYPES[plan.dtype], enabled=True) if half else nullcontext()
     replaced: dict[Any, Callable[..., Any]] = {}
     if plan.direct and on_cpu and torch.backends.mkldnn.is_available():
         replaced[torch.conv3d] = _convolve

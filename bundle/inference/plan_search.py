@@ -63,6 +63,8 @@ class Search:
         device: where the networks run.
         agreement: smallest share of the voxels that must have the label of float32.
         time_limit: seconds of measuring after which no further plan is tried.
+        several: whether the windows of ``check`` are several of an image; None if there is a ``check``.
+        with_int8: also try the network in int8.
     """
 
     def __init__(
@@ -74,9 +76,12 @@ class Search:
         agreement: float,
         time_limit: float,
         check: Callable[[Plan], torch.Tensor] | None = None,
+        several: bool | None = None,
+        with_int8: bool = False,
     ) -> None:
         self.run, self.check, self.stopwatch, self.device = run, check, stopwatch, device
-        self.agreement, self.time_limit = agreement, time_limit
+        self.agreement, self.time_limit, self.with_int8 = agreement, time_limit, with_int8
+        self.several = check is not None if several is None else several
         self.spent, self.complete, self.lasting = 0.0, True, True
         self.tried: list[str] = []
         self.trials: list[Trial] = []
@@ -155,7 +160,7 @@ class Search:
         Args:
             threads: threads that may be used on a CPU; None elsewhere.
             with_compile: also try the best plan with ``torch.compile``, which takes a minute and no account of the
-                time limit.
+                time limit; never one in int8.
             known: plans that were the best of an earlier search, measured again first.
             tried: names of the plans that an earlier search has tried, which are left out.
         """
@@ -167,7 +172,7 @@ class Search:
             return self.trials[0], self.trials[0]
         for plan in known:
             self.measure(plan)
-        candidates = single_windows(self.device, threads)
+        candidates = single_windows(self.device, threads, with_int8=self.with_int8)
         left = [plan for plan in candidates if str(plan) not in tried]
         now = [str(plan) for plan in left if self._try(plan) is not None]
         self.tried = [str(plan) for plan in candidates if str(plan) in {*tried, *now}]
@@ -177,7 +182,7 @@ class Search:
             self._larger_batches(trial)
         self._repeat()
         choice = self._confirmed_choice()
-        if with_compile:
+        if with_compile and choice.plan.dtype != "int8":
             compiled = self.measure(replace(choice.plan, compile=True))
             faster = compiled.passed and compiled.seconds < choice.seconds
             choice = compiled if faster and self.confirm(compiled).passed else choice
@@ -197,6 +202,8 @@ class Search:
         return [trial for trial in self.trials[1:] if trial.passed and trial.seconds <= SLOW * self.best.seconds]
 
     def _larger_batches(self, trial: Trial) -> None:
+        if trial.plan.dtype == "int8":
+            return
         before, voxels = trial, self.reference[0, 0].numel() if self.reference is not None else 0
         for batch in (2, 4):
             if batch * voxels > MOST_VOXELS.get(self.device.type, 0):
@@ -232,7 +239,7 @@ class Search:
             self.trials[number] = replace(trial, seconds=min(seconds, trial.seconds))
 
 
-def single_windows(device: torch.device, threads: int | None) -> list[Plan]:
+def single_windows(device: torch.device, threads: int | None, *, with_int8: bool = False) -> list[Plan]:
     """Return the plans of one window per batch for a device, except the baseline, the likely ones first."""
     on_cpu = device.type == "cpu"
     half: list[Dtype] = ["bf16"] if on_cpu or torch.cuda.is_bf16_supported() else []
@@ -242,7 +249,8 @@ def single_windows(device: torch.device, threads: int | None) -> list[Plan]:
         for memory_format in ("channels_last", "contiguous")
         for dtype in dtypes
     ]
-    return [plan for plan in plans if plan != Plan()]
+    int8 = [Plan("int8", threads=threads)] if with_int8 else []
+    return [*int8, *(plan for plan in plans if plan != Plan())]
 
 
 def smallest(trials: list[Trial]) -> Trial:
