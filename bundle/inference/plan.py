@@ -18,6 +18,8 @@ import torch
 from monai.inferers import Inferer
 from monai.utils import fall_back_tuple
 
+from bundle.utils.errors import BundleError
+
 from .plan_cache import PlanCache, default_folder, describe_machine, describe_networks
 from .plan_int8 import Int8Candidate, is_unchecked
 from .plan_run import Dtype, Plan, carried_out, planned, reuse_memory
@@ -152,6 +154,8 @@ class PlannedInferer(Inferer):
     ) -> Plan:
         """Return the plan for these networks: the forced one, that of the last case, the kept one, or a new one."""
         if self.forced is not None:
+            if self.forced.dtype == "int8" and len(networks) > 1:
+                raise BundleError(f"plan int8 runs one network, and there are {len(networks)}; use plan auto or fp32.")
             if self.chosen is None:
                 self.chosen = {"plan": asdict(self.forced), "source": "forced"}
                 logger.info("plan: %s (forced)", self.forced)
@@ -164,8 +168,8 @@ class PlannedInferer(Inferer):
         several = not example and any(size > length for size, length in zip(inputs.shape[2:], roi, strict=True))
         few = not example and self._are_few(inputs, roi)
         unmeasured = self.chosen is not None and self.chosen["source"] == FEW_SOURCE and not few
-        is_checked = self.chosen is not None and not unmeasured and not is_unchecked(self.chosen)
-        if not is_checked or current != self._key or several > (self.chosen or {})["several_windows"]:
+        unmeasured = unmeasured or (self.chosen is not None and is_unchecked(self.chosen))
+        if self.chosen is None or unmeasured or current != self._key or several > self.chosen["several_windows"]:
             skip_constant = getattr(self.inferer, "skip_constant", False)
             windows = example(inputs) if example else sample_windows(inputs, roi, skip_constant=skip_constant)
             with_int8 = not args and not kwargs and self.int8.fits(networks, shape, device)

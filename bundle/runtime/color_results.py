@@ -21,8 +21,8 @@ from .image_statistics import color_statistics
 from .onnx_model import OnnxModel
 
 
-class MaskSegmentation:
-    """Segment color images.
+class ColorTask:
+    """What the tasks of color images share: reading an image and running the model.
 
     Args:
         model: exported model.
@@ -31,6 +31,34 @@ class MaskSegmentation:
 
     def __init__(self, model: OnnxModel, plausibility: Plausibility) -> None:
         self.model, self.options, self.plausibility = model, model.about["preprocessing"], plausibility
+
+    def load(self, record: CaseRecord) -> tuple[np.ndarray, tuple[slice, ...], int]:
+        """Return the values of the image of a record ``(3, H, W)``, the box of its content, and its EXIF orientation.
+
+        Raises:
+            BadInputError: when the image cannot be used.
+        """
+        image = read_image(record.file)
+        values = color_values(image.pixels)
+        is_cropped = self.options["crop_border"]
+        box = content_box(values) if is_cropped else tuple(slice(0, size) for size in values.shape[1:])
+        record.remarks += [*image.remarks, *cropped_remark(box, values.shape[1:])]
+        return values, box, image.orientation
+
+    def probabilities(self, inputs: dict[str, np.ndarray], record: CaseRecord) -> np.ndarray:
+        """Return the probabilities of one image; flag an image unlike the training images in its record."""
+        if not self.plausibility.is_known(IMAGE):
+            return self.model.run(["probabilities"], inputs)[0][0]
+        probabilities, features = (found[0] for found in self.model.run(["probabilities", "image_features"], inputs))
+        record.findings = judge_image(features.tolist(), self.plausibility, file=record.file)
+        return probabilities
+
+
+class MaskSegmentation(ColorTask):
+    """Segment color images, see :class:`ColorTask` for the options."""
+
+    def __init__(self, model: OnnxModel, plausibility: Plausibility) -> None:
+        super().__init__(model, plausibility)
         names = structures_of(model.about["label_names"])
         single_region = bool(self.options["single_region"])
         self.decision = MaskDecision(names, threshold=model.about["threshold"], single_region=single_region)
@@ -42,12 +70,12 @@ class MaskSegmentation:
         Raises:
             BadInputError: when the image cannot be used.
         """
-        values, box, orientation = _load(record, crop_border=self.options["crop_border"])
+        values, box, orientation = self.load(record)
         inside = values[(slice(None), *box)]
         statistics = color_statistics(inside, self.options["tolerance"])
         record.remarks += statistics.remarks
         inputs = {"image": np.ascontiguousarray(inside[None]), "statistics": statistics.row}
-        probabilities = _run(self.model, inputs, record, self.plausibility)
+        probabilities = self.probabilities(inputs, record)
         found = np.zeros((len(probabilities), *values.shape[1:]), np.float32)
         if len(found) > 1:
             found[0] = 1
@@ -62,16 +90,8 @@ class MaskSegmentation:
         record.complete(results, files=files, checkpoint=self.model.path)
 
 
-class Classification:
-    """Classify color images.
-
-    Args:
-        model: exported model.
-        plausibility: knows the training images.
-    """
-
-    def __init__(self, model: OnnxModel, plausibility: Plausibility) -> None:
-        self.model, self.options, self.plausibility = model, model.about["preprocessing"], plausibility
+class Classification(ColorTask):
+    """Classify color images, see :class:`ColorTask` for the options."""
 
     def __call__(self, record: CaseRecord, output_dir: Path) -> None:
         """Classify the image of a record, and complete the record.
@@ -79,27 +99,9 @@ class Classification:
         Raises:
             BadInputError: when the image cannot be used.
         """
-        values, box, _ = _load(record, crop_border=self.options["crop_border"])
+        values, box, _ = self.load(record)
         inside = np.ascontiguousarray(values[(None, slice(None), *box)])
-        probabilities = _run(self.model, {"image": inside}, record, self.plausibility)
+        probabilities = self.probabilities({"image": inside}, record)
         classes = describe_classes(probabilities.tolist(), self.model.about["thresholds"])
         results: dict[str, Any] = {"shape": list(values.shape[1:]), "classes": classes}
         record.complete(results, files=[], checkpoint=self.model.path)
-
-
-def _run(model: OnnxModel, inputs: dict[str, np.ndarray], record: CaseRecord, plausibility: Plausibility) -> np.ndarray:
-    """Return the probabilities of one image; flag an image unlike the training images in its record."""
-    if not plausibility.is_known(IMAGE):
-        return model.run(["probabilities"], inputs)[0][0]
-    probabilities, features = (found[0] for found in model.run(["probabilities", "image_features"], inputs))
-    record.findings = judge_image(features.tolist(), plausibility, file=record.file)
-    return probabilities
-
-
-def _load(record: CaseRecord, *, crop_border: bool) -> tuple[np.ndarray, tuple[slice, ...], int]:
-    """Return the values of an image ``(3, H, W)``, the box of its content, and its EXIF orientation."""
-    image = read_image(record.file)
-    values = color_values(image.pixels)
-    box = content_box(values) if crop_border else tuple(slice(0, size) for size in values.shape[1:])
-    record.remarks += [*image.remarks, *cropped_remark(box, values.shape[1:])]
-    return values, box, image.orientation

@@ -507,9 +507,9 @@ def test_the_compiled_network_is_made_once_and_run(monkeypatch: pytest.MonkeyPat
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        ({"plan": "fast"}, "plan must be auto, fp32, bf16, fp16, or a dictionary of options, got 'fast'"),
+        ({"plan": "fast"}, "plan must be auto, fp32, bf16, fp16, int8, or a dictionary of options, got 'fast'"),
         ({"plan": {"speed": 1}}, "plan must have no options but dtype, .*, got speed"),
-        ({"plan": {"dtype": "int8"}}, "the dtype of a plan must be one of fp32, bf16, fp16, got 'int8'"),
+        ({"plan": {"dtype": "int4"}}, "the dtype of a plan must be one of fp32, bf16, fp16, int8, got 'int4'"),
         ({"plan": {"memory_format": "blocked"}}, "the memory_format of a plan must be one of .*, got 'blocked'"),
         ({"plan": {"batch": 0}}, "plan must have batch of at least 1, an integer, got 0"),
         ({"plan": {"threads": 1.5}}, "plan must have threads of at least 1, an integer, got 1.5"),

@@ -137,6 +137,52 @@ def test_a_training_is_resumed_with_more_epochs_and_not_with_another_fold(datase
     assert weights(tmp_path, "last.pt")["epoch"] == 2
 
 
+@pytest.fixture(scope="module")
+def trained(dataset: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("trained")
+    run_workflow("train.json", dataset_dir=str(dataset), output_dir=str(folder), epochs=1)
+    return folder
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"roi_size": [16, 16, 8]}, "roi_size is [16, 16, 16] there and [16, 16, 8] here"),
+        ({"pixdim": [2.0, 1.0, 1.0]}, "pixdim is [1.0, 1.0, 1.0] there and [2.0, 1.0, 1.0] here"),
+        ({"fold": 1}, "fold is 0 there and 1 here"),
+        ({"label_names": {"ball": 1, "shell": 2}}, 'label_names is {"anterior": 1, "posterior": 2} there and {"ball"'),
+        ({"dataset_dir": "other"}, 'training_cases#case1 is "'),
+    ],
+    ids=lambda value: next(iter(value)) if isinstance(value, dict) else "",
+)
+def test_a_training_is_not_resumed_with_other_settings(
+    dataset: Path, trained: Path, tmp_path: Path, change: dict[str, Any], message: str
+) -> None:
+    options = {"dataset_dir": str(dataset), "output_dir": str(trained), **change}
+    if "dataset_dir" in change:
+        options["dataset_dir"] = str(small_dataset(tmp_path, size=18))
+    with pytest.raises(RuntimeError) as error:
+        run_workflow("train.json", epochs=2, resume=True, **options)
+    cause: BaseException = error.value
+    while cause.__cause__ is not None:
+        cause = cause.__cause__
+    assert "last.pt is of a training with other settings: " in str(cause)
+    assert message in str(cause)
+    assert weights(trained, "last.pt")["epoch"] == 1
+
+
+def test_the_command_refuses_in_one_line_to_resume_with_another_patch(dataset: Path, trained: Path) -> None:
+    places = ("--dataset_dir", str(dataset), "--output_dir", str(trained), "--epochs", "2", "--resume", "true")
+    patch = ("--roi_size", "[16, 16, 8]")
+    result = warm_command_line(
+        "monai.bundle", "run", "--config_file", "configs/train.json", *places, *small_options(), *patch
+    )
+    assert result.returncode == 2
+    last = result.stdout.splitlines()[-1]
+    assert "last.pt is of a training with other settings: roi_size is [16, 16, 16] there and [16, 16, 8] here" in last
+    assert "Traceback" not in result.stdout
+
+
 def test_weights_for_other_classes_are_trained_with_a_new_head(
     dataset: Path, tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
