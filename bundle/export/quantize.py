@@ -15,7 +15,7 @@ from bundle import ROOT
 from bundle.inference import collate_cases
 from bundle.inference.int8_network import Int8Network, int8_path, read_int8, without_telemetry, write_int8
 from bundle.utils.digests import sha256_of_file
-from bundle.utils.errors import BundleError
+from bundle.utils.mistakes import describe_mistake
 from bundle.utils.versions import versions
 
 from .onnx_file import quiet
@@ -69,7 +69,8 @@ def quantize(model: str, inputs: Sequence[str | Path], *, root: str | Path = ROO
     with quiet(), torch.no_grad():
         shape = tuple(windows[0].shape)
         graph = openvino.convert_model(network, example_input=torch.as_tensor(windows[0]), input=[shape])
-        quantized = nncf.quantize(graph, nncf.Dataset(windows), subset_size=len(windows))
+        exact = nncf.IgnoredScope(names=_exact_layers(graph))
+        quantized = nncf.quantize(graph, nncf.Dataset(windows), subset_size=len(windows), ignored_scope=exact)
     checkpoint = Path(str(parser.get_parsed_content("checkpoint")))
     about: dict[str, Any] = {
         "weights": sha256_of_file(checkpoint),
@@ -115,8 +116,11 @@ def collect_windows(parser: ConfigParser, network: torch.nn.Module, inputs: Sequ
         try:
             with torch.no_grad():
                 inferer(collate_cases([preprocessing(case)])["image"], network)
-        except BundleError as error:
-            logger.warning("left out: %s", error)
+        except Exception as error:
+            message = describe_mistake(error)
+            if message is None:
+                raise
+            logger.warning("left out: %s", message)
             continue
         finally:
             handle.remove()
@@ -140,6 +144,12 @@ def agreement(run: Callable[[torch.Tensor], Any], network: torch.nn.Module, wind
 
 def _labels(scores: torch.Tensor) -> torch.Tensor:
     return scores.argmax(1) if scores.shape[1] > 1 else scores[:, 0] > 0
+
+
+def _exact_layers(graph: Any) -> list[str]:
+    """Return the first and the last convolution, which stay in float32: in int8 they change most of the labels."""
+    names = [layer.get_friendly_name() for layer in graph.get_ordered_ops() if "Convolution" in layer.get_type_name()]
+    return list(dict.fromkeys([*names[:1], *names[-1:]]))
 
 
 def _cases(parser: ConfigParser, inputs: Sequence[str | Path]) -> list[dict[str, Any]]:

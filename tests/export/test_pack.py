@@ -103,8 +103,11 @@ def test_plausible_results_come_along_with_the_weights(tmp_path: Path) -> None:
     assert "models/model_plausibility.json" not in pack_files("volumes", root)
     (root / "models" / "model_plausibility.json").write_text("{}")
     (root / "models" / "a" / "model_plausibility.json").write_text("[]")
+    (root / "models" / "model_int8.zip").write_bytes(b"int8")
     assert pack_files("volumes", root)["models/model_plausibility.json"] == b"{}"
     assert pack_files("a", root)["models/model_plausibility.json"] == b"[]"
+    assert pack_files("volumes", root)["models/model_int8.zip"] == b"int8"
+    assert "models/model_int8.zip" not in pack_files("a", root)
 
 
 def test_regions_are_found_if_the_packed_weights_know_them(tmp_path: Path) -> None:

@@ -94,6 +94,16 @@ def test_images_that_cannot_be_read_are_left_out_and_logged(model: Path, tmp_pat
     assert f"left out: {broken}" in caplog.text
 
 
+def test_an_error_of_the_program_is_raised(model: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def fail(_: Any) -> Any:
+        raise ZeroDivisionError
+
+    monkeypatch.setattr(module, "collate_cases", fail)
+    parser, network = opened(model)
+    with pytest.raises(ZeroDivisionError):
+        collect_windows(parser, network, [model / "images"])
+
+
 def test_windows_of_several_sizes_are_refused(model: Path) -> None:
     parser, network = opened(model)
     parser["inferer"] = {"_target_": "SimpleInferer"}
