@@ -28,7 +28,7 @@ from bundle import ROOT
 from bundle.data import select_cases
 from bundle.inference import SlabInferer
 from bundle.inference.plan_int8 import Int8Candidate
-from bundle.inference.plan_run import DTYPES, Plan, carried_out, planned, reuse_memory
+from bundle.inference.plan_run import DTYPES, Dtype, Plan, carried_out, planned, reuse_memory
 from bundle.inference.plan_search import Trial, compare, smallest
 
 BASELINE = "fp32, window by window"
@@ -59,17 +59,18 @@ def time_plans(plans: dict[str, Plan], networks: Networks, window: torch.Tensor,
     return least
 
 
-def candidates(threads: int, *, with_int8: bool) -> dict[str, Plan]:
+def candidates(threads: int, dtypes: list[str], *, with_int8: bool) -> dict[str, Plan]:
     """Return every combination of precision, memory format and batch, the direct convolution in float32, and int8."""
     plans = {}
-    for dtype in ("fp32", "bf16"):
+    tried: list[Dtype] = ["fp32", "bf16"] if "bf16" in dtypes else ["fp32"]
+    for dtype in tried:
         for memory_format in ("contiguous", "channels_last"):
             for batch in (1, 2, 4):
                 for direct in (False, True)[: 2 if dtype == "fp32" else 1]:
                     plan = Plan(dtype, memory_format, batch=batch, threads=threads, direct=direct)
                     plans[str(plan)] = plan
     int8 = Plan("int8", threads=threads)
-    return {**plans, str(int8): int8} if with_int8 else plans
+    return {**plans, str(int8): int8} if with_int8 and "int8" in dtypes else plans
 
 
 def peak_rate(dtype: str, threads: int, repeats: int) -> float:
@@ -112,6 +113,7 @@ def main() -> None:
     parser.add_argument("--datalist", default=str(Path(ROOT) / "configs/datasets/hippocampus_split.json"))
     parser.add_argument("--cases", type=int, default=28)
     parser.add_argument("--checkpoint", default=str(Path(ROOT) / "models/model.pt"), help="weights (default: shipped)")
+    parser.add_argument("--dtypes", nargs="+", default=["bf16", "int8"], help="precisions besides fp32 (default: all)")
     parser.add_argument("--threads", type=int, default=1)
     parser.add_argument("--repeats", type=int, default=5)
     args = parser.parse_args()
@@ -133,7 +135,7 @@ def main() -> None:
     baseline = Plan(threads=args.threads)
     before = time_plans({BASELINE: baseline}, networks, window, args.repeats)[BASELINE]
     reuse_memory()
-    plans = candidates(args.threads, with_int8=int8.file is not None)
+    plans = candidates(args.threads, args.dtypes, with_int8=int8.file is not None)
     times = time_plans(plans, networks, window, args.repeats)
     chosen = report(plans, times, before, networks, window)
     with FlopCounterMode(display=False) as counter, torch.no_grad():
