@@ -17,6 +17,10 @@ from bundle.inference.case_record import EXIT_BAD_CASES, CaseRecord, new_record,
 from bundle.inference.plausibility import Plausibility
 from bundle.io.identifiers import identifiers_of
 from bundle.io.volume_files import unread_volumes_in, volumes_in
+from bundle.results.class_rows import PREDICTIONS_TABLE
+from bundle.results.image_rows import IMAGES
+from bundle.results.result_tables import write_table
+from bundle.results.volume_rows import VOLUMES as VOLUMES_TABLE
 from bundle.utils.errors import BundleError
 from bundle.utils.write_json import write_json
 
@@ -27,6 +31,9 @@ logger = logging.getLogger("keyslice-run")
 
 PACKAGES = ("onnxruntime", "numpy", "nibabel", "pillow")
 """Packages whose versions the JSON has."""
+
+TABLES = (VOLUMES_TABLE, IMAGES, PREDICTIONS_TABLE)
+"""Tables with rows per case; that of a run is the one that its results belong to."""
 
 EXIT_BAD_OPTION = 2
 
@@ -48,11 +55,16 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--threads", type=int, help="threads (default: one per core)")
     parser.add_argument("--version", action="version", version=__version__)
     args = parser.parse_args(arguments)
+    if args.threads is not None and args.threads < 1:
+        parser.error(f"--threads must be at least 1, got {args.threads}.")
     logging.basicConfig(level=logging.INFO, format="%(message)s", stream=sys.stderr)
     try:
         records = run_model(args.model, args.input, args.output, threads=args.threads)
     except BundleError as error:
         logger.error("%s", error)
+        return EXIT_BAD_OPTION
+    except OSError as error:
+        logger.error("%s: %s.", error.filename, error.strerror)
         return EXIT_BAD_OPTION
     return EXIT_BAD_CASES if any(record.status == "failed" for record in records) else 0
 
@@ -60,7 +72,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 def run_model(
     model: str | Path, input_path: str | Path, output_dir: str | Path, *, threads: int | None = None
 ) -> list[CaseRecord]:
-    """Apply an exported model to an image or to all images of a folder, and write ``summary.json``.
+    """Apply an exported model to an image or to all images of a folder, and write ``summary.json`` and a table.
 
     Args:
         model: ONNX file of ``python -m bundle export``.
@@ -70,6 +82,7 @@ def run_model(
 
     Raises:
         BundleError: if the model cannot be used, or the folder holds no image.
+        OSError: if the output folder cannot be written to.
     """
     started, output = time.perf_counter(), Path(output_dir)
     opened = OnnxModel(model, threads=threads)
@@ -88,6 +101,8 @@ def run_model(
         _process(process, record, output)
     summary = output / "summary.json"
     write_json(summary, summarize(records, metrics={}, seconds=time.perf_counter() - started))
+    for table in TABLES:
+        write_table(table, output, (record.to_json() for record in records))
     failed = sum(record.status == "failed" for record in records)
     logger.info("%d cases completed, %d skipped; summary in %s", len(records) - failed, failed, summary)
     return records

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import csv
 import json
 import logging
 from pathlib import Path
@@ -43,6 +44,23 @@ def test_a_folder_of_images_is_classified(tmp_path: Path) -> None:
         )
     assert main([str(write_class_model(tmp_path / "m.onnx")), str(tmp_path / "in"), str(tmp_path / "out")]) == 0
     assert len(json.loads((tmp_path / "out" / "summary.json").read_text())["cases"]) == 2
+    assert [row["case"] for row in rows_of(tmp_path / "out" / "predictions.csv")] == ["a", "b"]
+
+
+def rows_of(path: Path) -> list[dict[str, str]]:
+    with open(path, newline="", encoding="utf-8") as stream:
+        return list(csv.DictReader(stream))
+
+
+def test_the_table_has_a_row_per_case_and_the_skipped_ones(tmp_path: Path) -> None:
+    write_nifti(tmp_path / "in" / "good.nii.gz", noise((8, 9, 10)) * 30)
+    write_nifti(tmp_path / "in" / "nan.nii.gz", np.full((8, 9, 10), np.nan, np.float32))
+    main([str(write_volume_model(tmp_path / "m.onnx")), str(tmp_path / "in"), str(tmp_path / "out")])
+    good, bad = rows_of(tmp_path / "out" / "volumes.csv")
+    record = json.loads((tmp_path / "out" / "good.json").read_text())
+    assert float(good["low_volume_mm3"]) == record["labels"]["low"]["volume_mm3"]
+    assert (bad["case"], bad["error"]) == ("nan", "NonFiniteVoxelsError")
+    assert [path.name for path in (tmp_path / "out").glob("*.csv")] == ["volumes.csv"]
 
 
 def test_a_missing_image_is_a_failed_case(tmp_path: Path) -> None:
@@ -59,6 +77,18 @@ def test_an_empty_folder_and_a_missing_model_are_one_line(tmp_path: Path, caplog
     assert [record.levelno for record in caplog.records] == [logging.ERROR] * 2
     assert "the folder holds no image" in caplog.text
     assert "does not exist" in caplog.text
+
+
+def test_an_output_that_is_a_file_and_no_threads_are_one_line(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture, capsys: pytest.CaptureFixture
+) -> None:
+    words = [str(write_volume_model(tmp_path / "m.onnx")), str(tmp_path / "a.nii.gz"), str(tmp_path / "m.onnx")]
+    assert main(words) == 2
+    assert caplog.messages == [f"{tmp_path / 'm.onnx'}: File exists."]
+    with pytest.raises(SystemExit) as exited:
+        main([*words, "--threads", "0"])
+    assert exited.value.code == 2
+    assert "--threads must be at least 1, got 0." in capsys.readouterr().err
 
 
 def test_another_task_is_an_error(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
