@@ -18,11 +18,9 @@ from bundle import ROOT
 from bundle.inference import SlabInferer
 from bundle.inference.feature_distance import LEVEL
 from bundle.inference.plausibility import IMAGE, read_reference_content
+from bundle.runtime.model_format import VOLUMES
 from bundle.transforms.standardize import Statistics
-from bundle.utils.errors import BundleError
 from bundle.utils.label_names import structures_of
-from bundle.workflow.model_folder import ModelFolder
-from bundle.workflow.model_settings import use_model
 
 from .deployed_networks import (
     STATISTICS,
@@ -32,16 +30,12 @@ from .deployed_networks import (
     DeployedMasks,
     DeployedVolumes,
 )
+from .open_workflow import ExportError, open_workflow
 
 Arrays = dict[str, np.ndarray]
 
-MAIN = "volumes"
 NORMALIZING = ("StandardizeIntensityd", "NormalizeContentd", "NormalizeIntensityd", "SagittalSlabsd", "ResizeImaged")
 """Steps of the preprocessing that are in the exported graph."""
-
-
-class ExportError(BundleError):
-    """A model that cannot be exported; the message says why."""
 
 
 NORMALIZATION = {"percentiles": None, "exclude_border": True, "tolerance": 0.0}
@@ -112,31 +106,6 @@ def open_task(model: str, root: str | Path = ROOT) -> OnnxTask:
 
 OFF = {"find_regions": False, "measure_features": False, "plan": "fp32"}
 """Options of the inference that do not concern the network; a config without them ignores them."""
-
-
-def open_workflow(model: str, root: str | Path, options: Mapping[str, Any]) -> tuple[str, ConfigParser]:
-    """Return the name of the task and the config of the inference of a shipped model or of a model folder.
-
-    Args:
-        model: see :func:`open_task`.
-        root: bundle root.
-        options: values of ids of the config.
-
-    Raises:
-        ExportError: if there is no such model.
-        ModelFolderError: if the folder cannot be used.
-    """
-    folder = ModelFolder.read(model) if Path(model).is_dir() else None
-    name = folder.task if folder is not None else model
-    file = Path(root, "configs", "" if name == MAIN else name, "inference.json")
-    if name not in BUILDERS or not file.is_file():
-        raise ExportError(f"{model!r} is neither a model folder nor one of {', '.join(BUILDERS)}.")
-    parser = ConfigParser()
-    parser.read_config(str(file))
-    parser.update({"bundle_root": str(root), **options})
-    if folder is not None:
-        use_model(parser, folder)
-    return name, parser
 
 
 def _volumes(name: str, parser: ConfigParser, network: nn.Module) -> OnnxTask:
@@ -360,7 +329,7 @@ def _classes(name: str, parser: ConfigParser, network: nn.Module) -> OnnxTask:
 
 
 BUILDERS: dict[str, Callable[[str, ConfigParser, nn.Module], OnnxTask]] = {
-    MAIN: _volumes,
+    VOLUMES: _volumes,
     "disc_labeling": _discs,
     "lesion_segmentation": _masks,
     "cell_segmentation": _masks,

@@ -19,7 +19,7 @@ from bundle.utils.mistakes import describe_mistake
 from bundle.utils.versions import versions
 
 from .onnx_file import quiet
-from .onnx_task import ExportError, open_workflow
+from .open_workflow import ExportError, open_workflow
 
 logger = logging.getLogger(__name__)
 

@@ -14,7 +14,7 @@ from monai.bundle import ConfigParser
 
 from bundle import ROOT
 from bundle.export import quantize as module
-from bundle.export.onnx_task import ExportError, open_workflow
+from bundle.export.open_workflow import ExportError, open_workflow
 from bundle.export.quantize import OPTIONS, WINDOWS_PER_IMAGE, agreement, collect_windows, quantize
 from bundle.inference.int8_network import Int8Network, find_int8, int8_path
 
