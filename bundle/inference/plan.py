@@ -205,6 +205,7 @@ class PlannedInferer(Inferer):
         checked = torch.cat([windows, windows.flip(2)]) if with_int8 and not several else windows
         options: dict[str, Any] = {"agreement": self.agreement, "time_limit": self.time_limit, "with_int8": with_int8}
         options["check"] = check if len(checked) > 1 else None
+        options["prepare"] = lambda plan: [self._prepared(plan, member) for member in networks]
         return Search(run, watch, device=device, several=several, **options)
 
     def _are_few(self, inputs: torch.Tensor, roi: Sequence[int]) -> bool:

@@ -63,6 +63,7 @@ class Search:
         device: where the networks run.
         agreement: smallest share of the voxels that must have the label of float32.
         time_limit: seconds of measuring after which no further plan is tried.
+        prepare: makes what a plan needs before it runs for the first time, which is not timed; None for nothing.
         several: whether the windows of ``check`` are several of an image; None if there is a ``check``.
         with_int8: also try the network in int8.
     """
@@ -76,11 +77,13 @@ class Search:
         agreement: float,
         time_limit: float,
         check: Callable[[Plan], torch.Tensor] | None = None,
+        prepare: Callable[[Plan], Any] | None = None,
         several: bool | None = None,
         with_int8: bool = False,
     ) -> None:
         self.run, self.check, self.stopwatch, self.device = run, check, stopwatch, device
         self.agreement, self.time_limit, self.with_int8 = agreement, time_limit, with_int8
+        self.prepare = prepare
         self.several = check is not None if several is None else several
         self.spent, self.complete, self.lasting = 0.0, True, True
         self.tried: list[str] = []
@@ -97,6 +100,8 @@ class Search:
         """Time one plan and check its scores; the first one measured is what the others are compared with."""
         try:
             with carried_out(plan, self.device):
+                if self.prepare is not None:
+                    self.prepare(plan)
                 trial = self._measure(plan)
         except Exception as error:
             if self.reference is None:

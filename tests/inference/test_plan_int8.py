@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -12,9 +13,10 @@ from helpers.int8_files import write_sign_network
 from helpers.phantoms import noise
 from helpers.plan_doubles import Recorder, Watch
 
-from bundle.inference import SlabInferer
+from bundle.inference import SlabInferer, plan_int8
 from bundle.inference.plan import PlannedInferer
 from bundle.inference.plan_int8 import CHECKED_IMAGES
+from bundle.inference.plan_run import Plan
 from bundle.utils.errors import BundleError
 
 ROI = (8, 8, 8)
@@ -78,6 +80,27 @@ def test_without_a_file_nothing_changes(checkpoint: Path, tmp_path: Path) -> Non
         assert not any("int8" in name for name in inferer.chosen["tried"])
     kept = [sorted(path.name for path in (tmp_path / name).iterdir()) for name in "01"]
     assert kept[0] == kept[1]
+
+
+def test_reading_the_file_is_not_timed(checkpoint: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    write_sign_network(checkpoint, WINDOW)
+    events: list[str] = []
+
+    class Read(plan_int8.Int8Network):
+        def __init__(self, *args: Any, **kwargs: Any) -> None:
+            events.append("read")
+            super().__init__(*args, **kwargs)
+
+    class Clock(Watch):
+        def __call__(self, plan: Plan, run: Callable[[], torch.Tensor]) -> tuple[float, torch.Tensor]:
+            events.append(plan.dtype)
+            return super().__call__(plan, run)
+
+    monkeypatch.setattr(plan_int8, "Int8Network", Read)
+    inferer = planned(checkpoint, stopwatch=Clock(FAST_INT8))
+    inferer(volume(), Recorder())
+    assert events.count("read") == 1
+    assert events.index("read") < events.index("int8")
 
 
 def test_it_is_not_taken_where_it_is_slower(checkpoint: Path) -> None:
