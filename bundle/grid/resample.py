@@ -45,7 +45,7 @@ class ResampleSpacingd(MapTransform, InvertibleTransform):
         allow_missing_keys: skip missing keys.
 
     Raises:
-        ValueError: when a voxel size is not positive or a mode is unknown.
+        ValueError: when there are not three voxel sizes, one is not positive, or a mode is unknown.
 
     Examples:
         >>> resample = ResampleSpacingd("image", pixdim=[2.0, 1.0, None])
@@ -66,8 +66,10 @@ class ResampleSpacingd(MapTransform, InvertibleTransform):
         super().__init__(keys, allow_missing_keys)
         self.pixdim, self.antialias = list(pixdim), antialias
         self.mode = ensure_tuple_rep(mode, len(self.keys))
-        if not all(size is None or size > 0 for size in self.pixdim):
-            raise ValueError(f"pixdim needs positive voxel sizes in mm, or null to keep an axis; got {self.pixdim}.")
+        if len(self.pixdim) != 3 or not all(size is None or size > 0 for size in self.pixdim):
+            raise ValueError(
+                f"pixdim needs three positive voxel sizes in mm, or null to keep an axis; got {self.pixdim}."
+            )
         for each in self.mode:
             check_choice("mode", each, get_args(Interpolation))
 

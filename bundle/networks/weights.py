@@ -130,6 +130,11 @@ def _log_head(path: Path, left: list[str]) -> None:
         logger.warning("%s: has the same number of classes, so that the head is loaded, too", path)
 
 
+def first_sentence(error: Exception) -> str:
+    """Return what an error says first: PyTorch goes on with the advice to load files that may run code."""
+    return str(error).partition("\n")[0].partition(". ")[0] or type(error).__name__
+
+
 def read_state(
     path: str | Path, device: torch.device | str = "cpu", *, option: str = "checkpoint"
 ) -> dict[str, torch.Tensor]:
@@ -150,7 +155,9 @@ def read_state(
     try:
         content = torch.load(path, map_location=device, weights_only=True)
     except Exception as error:
-        raise WeightsError(f"{option} {path} cannot be read as a file of weights: {error}") from error
+        raise WeightsError(
+            f"{option} {path} cannot be read as a file of weights ({first_sentence(error)}); name a file of a training."
+        ) from error
     state = _state_dict(content)
     if state is None:
         raise WeightsError(

@@ -26,7 +26,7 @@ class WarmupSchedule(LambdaLR):
         warmup: epochs of the warm-up.
 
     Raises:
-        ValueError: when the name is unknown.
+        ValueError: when the name is unknown, or there is no epoch.
 
     Examples:
         >>> import torch
@@ -39,6 +39,8 @@ class WarmupSchedule(LambdaLR):
     def __init__(self, optimizer: Optimizer, name: Schedule, epochs: int, warmup: int = 0) -> None:
         if name not in SCHEDULES:
             raise ValueError(f"lr_schedule must be one of {', '.join(SCHEDULES)}, got {name!r}.")
+        if epochs < 1:
+            raise ValueError(f"epochs must be 1 or more, got {epochs}.")
 
         def factor(epoch: int) -> float:
             if epoch < warmup:

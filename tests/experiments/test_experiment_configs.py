@@ -86,6 +86,8 @@ def test_the_names_of_a_dataset_are_carried_over(tmp_path: Path) -> None:
     use_dataset_names(train, [evaluation], data, {})
     assert (train["label_names"], train["ignore_label"]) == ({"liver": 1}, 2)
     assert evaluation == {"label_names": {"liver": 1}, "ignore_label": 2}
+    use_dataset_names(train, [evaluation], data, {})
+    assert evaluation["label_names"] == {"liver": 1}
     with pytest.raises(DatalistError, match=r"label_names are \{'a': 1\}"):
         use_dataset_names({**train, "label_names": {"a": 1}}, [], data, {"label_names": {"a": 1}})
 

@@ -239,9 +239,9 @@ def _inside(affine: np.ndarray, image: MetaTensor) -> torch.Tensor:
     return torch.as_tensor(((voxel > -1e-6) & (voxel < last + 1e-6)).all(0))
 
 
-@pytest.mark.parametrize("pixdim", [(0, 1, 1), (1, -1, 1), (1, 1, float("nan"))], ids=str)
+@pytest.mark.parametrize("pixdim", [(0, 1, 1), (1, -1, 1), (1, 1, float("nan")), (1, 1)], ids=str)
 def test_a_voxel_size_that_is_not_positive_is_refused(pixdim: tuple) -> None:
-    with pytest.raises(ValueError, match="pixdim needs positive voxel sizes"):
+    with pytest.raises(ValueError, match="pixdim needs three positive voxel sizes"):
         ResampleSpacingd("image", pixdim)
 
 

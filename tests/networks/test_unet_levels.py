@@ -11,7 +11,14 @@ from torch.nn import functional
 
 from bundle.attention import AttentionGate, SqueezeExcitation
 from bundle.networks import GroupedInstanceNorm
-from bundle.networks.blocks.unet_levels import PlainSkip, Upsample, level_attention, level_sizes, skip_attention
+from bundle.networks.blocks.unet_levels import (
+    PlainSkip,
+    Upsample,
+    level_attention,
+    level_sizes,
+    skip_attention,
+    strided_sizes,
+)
 
 
 @pytest.mark.parametrize(("dims", "size"), [(2, [7, 10]), (3, [7, 10, 9])])
@@ -50,6 +57,11 @@ def test_level_sizes_are_those_of_max_pooling() -> None:
     for size in level_sizes([37, 16, 7], 3):
         assert size == list(x.shape[2:])
         x = functional.max_pool3d(x, 2) if min(x.shape[2:]) > 1 else x
+
+
+def test_a_size_of_other_axes_is_refused() -> None:
+    with pytest.raises(ValueError, match=r"spatial_size \(roi_size of a config\) must have 3 numbers, got \[40, 56\]"):
+        strided_sizes([40, 56], [[2, 2, 2]])
 
 
 def test_level_sizes_never_vanish_and_are_none_where_unknown() -> None:

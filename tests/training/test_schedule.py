@@ -90,3 +90,9 @@ def test_an_unknown_name_is_refused() -> None:
     optimizer = torch.optim.SGD([torch.nn.Parameter(torch.zeros(1))])
     with pytest.raises(ValueError, match="lr_schedule must be one of cosine, poly, step, constant, got 'linear'"):
         WarmupSchedule(optimizer, "linear", 5)
+
+
+def test_a_training_without_epochs_is_refused() -> None:
+    optimizer = torch.optim.SGD([torch.nn.Parameter(torch.zeros(1))])
+    with pytest.raises(ValueError, match="epochs must be 1 or more, got 0"):
+        WarmupSchedule(optimizer, "cosine", 0)

@@ -14,7 +14,7 @@ from typing import Any
 import torch
 from torch import nn
 
-from bundle.networks.weights import WeightsError, describe_mismatch
+from bundle.networks.weights import WeightsError, describe_mismatch, first_sentence
 
 from .efficientnet_lite import EfficientNetLiteTrunk
 from .resnet import ResNetTrunk
@@ -105,7 +105,7 @@ def _read(path: Path) -> dict[str, torch.Tensor]:
     try:
         content: Any = torch.load(path, map_location="cpu", weights_only=True)
     except Exception as error:
-        raise WeightsError(f"file {path} cannot be read as a file of weights: {error}") from error
+        raise WeightsError(f"file {path} cannot be read as a file of weights ({first_sentence(error)}).") from error
     if isinstance(content, dict):
         content = content.get("model", content)
     if not isinstance(content, dict) or not all(isinstance(value, torch.Tensor) for value in content.values()):

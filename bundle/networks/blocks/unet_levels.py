@@ -104,9 +104,17 @@ def level_sizes(spatial_size: Sequence[int] | None, levels: int) -> list[list[in
 
 
 def strided_sizes(spatial_size: Sequence[int] | None, strides: Sequence[Sequence[int]]) -> list[list[int] | None]:
-    """Return the spatial size at every level of an encoder with these strides, rounding down, from level to level."""
+    """Return the spatial size at every level of an encoder with these strides, rounding down, from level to level.
+
+    Raises:
+        ValueError: when the size has another number of axes than the strides.
+    """
     if spatial_size is None:
         return [None] * (len(strides) + 1)
+    if any(len(stride) != len(spatial_size) for stride in strides):
+        raise ValueError(
+            f"spatial_size (roi_size of a config) must have {len(strides[0])} numbers, got {list(spatial_size)}."
+        )
     sizes: list[list[int] | None] = [[max(int(size), 1) for size in spatial_size]]
     current = [int(size) for size in spatial_size]
     for stride in strides:
