@@ -174,13 +174,17 @@ def stop_in_a_case(worker: Any, out: Path) -> str:
 @pytest.mark.slow
 def test_a_worker_that_dask_has_given_up_returns_and_writes_nothing(tmp_path: Path, weights: str) -> None:
     """It is stopped in a case for longer than the worker TTL, and goes on when another one has completed it."""
-    write_cases(tmp_path / "in", 12)
-    assert cohort(tmp_path / "in", tmp_path / "one", weights) == Counts(12, 0)
+    write_cases(tmp_path / "in", 16)
+    assert cohort(tmp_path / "in", tmp_path / "one", weights) == Counts(16, 0)
     out, seen = tmp_path / "out", {}
     watch = Watch(out)
     watch.start()
 
     def disturb(address: str, worker: Any) -> None:
+        while (
+            len(list(out.glob("case*.json"))) < 4
+        ):  # both workers have imported what they need, and give signs of life
+            time.sleep(0.05)
         seen["case"] = name = stop_in_a_case(worker, out)
         with distributed.Client(address, set_as_default=False) as client:
             while len(client.nthreads()) > 1 or not (out / f"{name}.json").exists():
@@ -188,11 +192,12 @@ def test_a_worker_that_dask_has_given_up_returns_and_writes_nothing(tmp_path: Pa
             seen["workers"] = len(client.nthreads())
         worker.send_signal(signal.SIGCONT)
 
-    with processes(tmp_path, 2, DASK_DISTRIBUTED__SCHEDULER__WORKER_TTL="3s") as (address, workers):
+    modules = ("bundle.cohort.case_runner", "bundle.inference", "bundle.networks")
+    with processes(tmp_path, 2, preload=modules, DASK_DISTRIBUTED__SCHEDULER__WORKER_TTL="20s") as (address, workers):
         thread = threading.Thread(target=disturb, args=(address, workers[0]), daemon=True)
         thread.start()
         cluster = ClusterOptions(scheduler=address)
-        assert cohort(tmp_path / "in", out, weights, cluster, **{"completed#expiry": 4.0}) == Counts(12, 0)
+        assert cohort(tmp_path / "in", out, weights, cluster, **{"completed#expiry": 20.0}) == Counts(16, 0)
         thread.join(60)
         time.sleep(5)
     watch.ended.set()

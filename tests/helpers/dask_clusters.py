@@ -6,7 +6,7 @@ import os
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
@@ -32,12 +32,15 @@ def environment(**more: str) -> dict[str, str]:
 
 
 @contextmanager
-def processes(folder: Path, workers: int, **config: str) -> Iterator[tuple[str, list[subprocess.Popen[bytes]]]]:
+def processes(
+    folder: Path, workers: int, *, preload: Sequence[str] = (), **config: str
+) -> Iterator[tuple[str, list[subprocess.Popen[bytes]]]]:
     """Start a scheduler and workers of one thread without nannies; yield the address and the workers.
 
     Args:
         folder: folder for their files.
         workers: number of workers.
+        preload: modules that workers import before they are known to the scheduler, as they give no signs of life then.
         config: configuration of Dask, as environment variables.
     """
     file = folder / "scheduler.json"
@@ -50,6 +53,7 @@ def processes(folder: Path, workers: int, **config: str) -> Iterator[tuple[str, 
             time.sleep(0.1)
         worker = [*base, "distributed.cli.dask_worker", "--scheduler-file", str(file), "--nthreads", "1"]
         worker += ["--no-nanny", "--no-dashboard", "--local-directory", str(folder)]
+        worker += [word for name in preload for word in ("--preload", name)]
         started += [subprocess.Popen(worker, env=environment(**config), stderr=quiet) for _ in range(workers)]
         with distributed.Client(scheduler_file=str(file), set_as_default=False) as client:
             client.wait_for_workers(workers, timeout=180)
