@@ -17,6 +17,7 @@ from bundle.utils.mistakes import EXIT_MISTAKE, describe_mistake, show_mistake
 
 from . import (
     average_command,
+    bids_command,
     card_command,
     check_command,
     cohort_command,
@@ -53,6 +54,7 @@ COMMANDS = {
     "cohort": cohort_command,
     "summarize": summarize_command,
     "report": report_command,
+    "bids": bids_command,
     "label": label_command,
     "compare": compare_command,
     "crossval": crossval_command,

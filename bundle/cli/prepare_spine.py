@@ -23,6 +23,9 @@ def add_spine(names: Any) -> None:
         description="the BIDS folder of Spine Generic, with its disc labels",
         folder="folder that holds sub-*/anat and derivatives/labels",
     )
+    parser.add_argument(
+        "--derivative", default="labels", help="folder in derivatives with the labels (default: labels)"
+    )
     parser.add_argument("--contrasts", nargs="+", default=["T1w", "T2w"], help="contrasts (default: T1w T2w)")
     parser.add_argument(
         "--split_by", choices=SPLITS_BY, default="subject", help="unit that is not split (default: subject)"

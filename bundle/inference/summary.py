@@ -12,6 +12,7 @@ from ignite.engine import Events
 from monai.engines import Workflow
 
 from bundle.data.case_review import CaseReview
+from bundle.results.bids_derivative import write_bids_derivative
 from bundle.results.result_folder import SUMMARY, read_results, write_summary
 from bundle.results.result_tables import ResultTable, write_table
 from bundle.utils.errors import BundleError
@@ -41,6 +42,8 @@ class RunSummary:
             :class:`bundle.inference.BackgroundWriter`, whose ``finish()`` is called before the file is written.
         enabled: False to write nothing, e.g. on all processes except the first.
         review: ratings by which cases were left out, which the summary names under ``"review"``; None for none.
+        bids_dir: BIDS derivative to which the label maps are copied, too
+            (:func:`bundle.results.bids_derivative.write_bids_derivative`); None for none.
 
     Raises:
         ValueError: if ``monai.bundle`` has rewritten the folder, see :mod:`bundle.utils.path_options`.
@@ -53,8 +56,10 @@ class RunSummary:
         sources: Sequence[Any] = (),
         enabled: bool = True,
         review: CaseReview | None = None,
+        bids_dir: str | Path | None = None,
     ) -> None:
-        check_path_options(output_dir=output_dir)
+        check_path_options(output_dir=output_dir, bids_dir=bids_dir)
+        self.bids_dir = None if bids_dir is None else Path(str(bids_dir))
         self.review = review
         self.output_dir, self.sources, self.enabled = Path(str(output_dir)), list(sources), enabled
         self.completed: CompletedCases | None = None
@@ -143,6 +148,8 @@ class RunSummary:
         self._running = False
         if self.enabled:
             self._write_file(engine, stopped=stopped)
+            if self.bids_dir is not None and any(record.is_completed for record in self.records):
+                write_bids_derivative(self.output_dir, self.bids_dir)
         if self.completed is not None:
             self.completed.claims.close()
         if self.enabled:

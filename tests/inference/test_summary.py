@@ -14,6 +14,7 @@ from monai.engines import Workflow
 
 from bundle.data import CaseReview
 from bundle.inference import CaseFindings, CaseRecord, RunSummary
+from bundle.utils.write_json import write_json
 
 FAILED = CaseRecord("b", "/data/b.nii.gz", "failed", error="DimensionError", message="b.nii.gz: has 4 axes; split it.")
 OTHER = CaseRecord("d", "/data/d.nii.gz", "failed", error="E", message="d.nii.gz: is empty; copy it again.")
@@ -62,6 +63,17 @@ def test_a_refused_case_has_a_file_with_what_is_known_of_its_result(tmp_path: Pa
     run(tmp_path, [refused, FAILED])
     assert json.loads((tmp_path / "b.json").read_text()) == refused.to_json()
     assert sorted(path.name for path in tmp_path.iterdir()) == ["b.json", "summary.json"]
+
+
+def test_label_maps_are_copied_to_a_derivative_of_bids_on_request(tmp_path: Path) -> None:
+    folder, target = tmp_path / "out", tmp_path / "derivatives" / "labels"
+    name = "sub-01_T2w_label-discs_dlabel.nii.gz"
+    write_json(folder / "sub-01_T2w.json", {"case": "sub-01_T2w", "input": "sub-01_T2w.nii.gz", "files": {name: ""}})
+    (folder / name).touch()
+    run(folder, [FAILED], bids_dir=target)
+    assert not target.exists()
+    run(folder, [completed("sub-01_T2w")], bids_dir=target)
+    assert (target / "sub-01" / "anat" / name).is_file()
 
 
 def test_failures_of_all_sources_and_of_the_engine_are_named(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:

@@ -13,7 +13,12 @@ from helpers.phantoms import write_nifti
 
 from bundle.data import DatalistError, load_datalist
 from bundle.data.datalist_file import write_datalist
+from bundle.results.bids_derivative import BidsDerivative, write_bids_derivative
+from bundle.tasks.spine.discs import Disc, read_discs
+from bundle.tasks.spine.discs.disc_label_map import write_label_map, write_sidecar
+from bundle.tasks.spine.discs.levels import Numbering
 from bundle.tasks.spine.spine_generic import prepare_spine_generic
+from bundle.utils.write_json import write_json
 
 NEW, OTHER, OLD = "_label-discs_dlabel", "_space-other_label-discs_dlabel", "_labels-disc-manual"
 
@@ -192,3 +197,38 @@ def test_a_label_may_have_another_grid_than_its_image(tmp_path: Path) -> None:
     label = tmp_path / "derivatives/labels/sub-amu01/anat/sub-amu01_T1w_labels-disc-manual.nii.gz"
     write_nifti(label, points(3, 4)[:, :, :19], np.diag([0.8, 0.8, 0.8, 1]))
     assert "skipped" not in prepare_spine_generic(tmp_path, test_share=0.0, folds=2)
+
+
+def test_sessions_of_a_subject_are_listed_and_stay_together(tmp_path: Path) -> None:
+    for subject, session in (("sub-a01", "ses-1"), ("sub-a01", "ses-2"), ("sub-a02", "ses-1")):
+        for root, name in ((tmp_path, "T2w"), (tmp_path / "derivatives" / "labels", "T2w_label-discs_dlabel")):
+            scan = np.zeros((4, 5, 20), np.uint8) if name == "T2w" else points(3, 4)
+            write_nifti(root / subject / session / "anat" / f"{subject}_{session}_{name}.nii.gz", scan)
+    content = prepare_spine_generic(tmp_path, test_share=0.0, folds=2)
+    places = {case["image"]: case["fold"] for case in content["training"]}
+    assert sorted(places) == [
+        "sub-a01/ses-1/anat/sub-a01_ses-1_T2w.nii.gz",
+        "sub-a01/ses-2/anat/sub-a01_ses-2_T2w.nii.gz",
+        "sub-a02/ses-1/anat/sub-a02_ses-1_T2w.nii.gz",
+    ]
+    assert len(set(list(places.values())[:2])) == 1
+
+
+@pytest.mark.parametrize("numbering", ["sct", "verse"])
+def test_results_that_were_written_to_a_derivative_are_read_back(tmp_path: Path, numbering: Numbering) -> None:
+    """Label maps of a run are copied to the dataset of its images, and listed as its labels with the same discs."""
+    discs = [Disc(21, (2.0, 1.0, 15.0)), Disc(22, (1.0, 2.0, 4.0))]
+    run, places = tmp_path / "run", ("sub-a01/anat/sub-a01_T2w", "sub-a02/ses-1/anat/sub-a02_ses-1_T1w")
+    run.mkdir()
+    for place in places:
+        image, name = tmp_path / f"{place}.nii.gz", Path(place).name
+        write_nifti(image, np.zeros((4, 5, 20), np.uint8))
+        target = run / f"{name}{NEW}.nii.gz"
+        write_label_map(discs, target, image, numbering=numbering)
+        files = {target.name: "", write_sidecar(target, numbering=numbering).name: ""}
+        write_json(run / f"{name}.json", {"case": name, "input": str(image), "files": files})
+    assert write_bids_derivative(run, tmp_path / "derivatives" / "keyslice") == BidsDerivative(2)
+    content = prepare_spine_generic(tmp_path, derivative="keyslice", test_share=0.0, folds=2)
+    assert {case["image"] for case in content["training"]} == {f"{place}.nii.gz" for place in places}
+    for case in content["training"]:
+        assert read_discs(tmp_path / case["label"]) == discs

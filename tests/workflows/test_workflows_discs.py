@@ -152,7 +152,10 @@ def test_an_evaluation_on_one_fold_leaves_out_bad_points(dataset: Path, checkpoi
 def test_all_files_of_a_case_have_the_same_discs(dataset: Path, checkpoint: str, tmp_path: Path) -> None:
     label(dataset / "images", tmp_path, checkpoint, figure=True)
     names = [f"phantom{number:05d}" for number in range(5)]
-    expected = {f"{name}{ending}" for name in names for ending in (*ENDINGS, ".png")} | {"summary.json"}
+    expected = {f"{name}{ending}" for name in names for ending in (*ENDINGS, ".png")} | {
+        "summary.json",
+        "label-discs_dseg.tsv",
+    }
     assert {path.name for path in tmp_path.iterdir()} == expected
     source = nib.load(dataset / "images" / "phantom00000.nii.gz")
     labels = nib.load(tmp_path / f"phantom00000{ENDINGS[0]}")
@@ -271,7 +274,7 @@ def test_volumes_of_any_size_are_labeled(shape: tuple[int, ...], checkpoint: str
 def test_a_case_without_discs_has_all_files_and_a_remark(dataset: Path, checkpoint: str, tmp_path: Path) -> None:
     image = dataset / "images" / "phantom00000.nii.gz"
     label(image, tmp_path, checkpoint, figure=True, **{"postprocessing#transforms#0#peaks": {"threshold": 2.0}})
-    expected = {f"phantom00000{ending}" for ending in (*ENDINGS, ".png")} | {"summary.json"}
+    expected = {f"phantom00000{ending}" for ending in (*ENDINGS, ".png")} | {"summary.json", "label-discs_dseg.tsv"}
     assert {path.name for path in tmp_path.iterdir()} == expected
     content = json.loads((tmp_path / "phantom00000.json").read_text())
     assert content["discs"] == []

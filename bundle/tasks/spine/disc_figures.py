@@ -12,9 +12,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from bundle.visualize.overlay import COLORS
-
 from .discs.disc_points import Disc
+from .discs.level_table import level_color
 from .slab_geometry import voxel_size, world_to_voxels
 
 if TYPE_CHECKING:
@@ -167,7 +166,7 @@ def pixels_of(discs: Sequence[Disc], affine: np.ndarray) -> np.ndarray:
 
 def color_of(disc: Disc) -> str:
     """Return the color of the level of a disc; neighbors differ."""
-    return COLORS[disc.value % len(COLORS)]
+    return level_color(disc.value)
 
 
 def opacity_of(disc: Disc) -> float:

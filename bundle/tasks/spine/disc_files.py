@@ -17,12 +17,17 @@ from .discs.disc_label_map import draw_label_map, write_sidecar
 from .discs.disc_points import Disc, point_of
 from .discs.disc_pois import write_disc_pois
 from .discs.level_certainty import LevelCertainty
+from .discs.level_table import write_level_table
 from .discs.levels import Numbering, disc_value
 from .discs.markups import CoordinateSystem, write_markups
 from .slab_geometry import world_to_voxels
 
 POSTFIX = "label-discs_dlabel"
 """Suffix of the label map of a case, as in BIDS derivatives."""
+
+
+LEVEL_TABLE = "label-discs_dseg.tsv"
+"""Table of the levels in the label maps of a folder."""
 
 
 class DiscFiles:
@@ -82,6 +87,7 @@ class DiscFiles:
             record.remarks.append(f"numbering uncertain: {'; '.join(certainty.reasons)}")
         self.output_dir.mkdir(parents=True, exist_ok=True)
         labels = self.output_dir / f"{self.case}_{POSTFIX}{self.ending}"
+        write_level_table(self.output_dir / LEVEL_TABLE, numbering=self.numbering)
         save(draw_label_map(on_map, shape, affine, numbering=self.numbering), labels)
         files = [labels, write_sidecar(labels, numbering=self.numbering), *self._write_points(inside, shape, affine)]
         results = describe_discs(inside, image=record.file, affine=affine)

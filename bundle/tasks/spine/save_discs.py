@@ -26,6 +26,7 @@ class SaveDiscsd(MapTransform):
     """Write the discs of a case.
 
     - ``<case>_label-discs_dlabel.nii.gz``: one voxel per disc on the grid of the input, and its BIDS sidecar, ``.json``
+    - ``label-discs_dseg.tsv``: value, name and color of every level, one table for all cases
     - ``<case>.csv``: one row per disc: number, name, R, A, S in mm, voxel, confidence
     - ``<case>.mrk.json``: points for 3D Slicer
     - ``<case>_poi.json``: points of interest of TPTBox, on request

@@ -1,8 +1,8 @@
 """Datalist of the Spine Generic multi-subject dataset, in BIDS layout, with its labels of disc tips.
 
-Images lie in ``sub-XXX/anat``, labels in ``derivatives/labels/sub-XXX/anat``, under a name from before or since 2024
-(https://github.com/spine-generic/data-multi-subject, pull requests 159 and 170). A label may have another grid than
-its image, as points are read by the affine of the label; they must lie in the image.
+Images lie in ``sub-XXX/[ses-YY/]anat``, labels in the same folders of ``derivatives/labels``, under a name from before
+or since 2024 (https://github.com/spine-generic/data-multi-subject, pull requests 159 and 170). A label may have another
+grid than its image, as points are read by the affine of the label; they must lie in the image.
 """
 
 from __future__ import annotations
@@ -53,6 +53,7 @@ def prepare_spine_generic(
     root: str | Path,
     *,
     contrasts: Sequence[str] = ("T1w", "T2w"),
+    derivative: str = "labels",
     split_by: SplitBy = "subject",
     test_share: float = 0.2,
     folds: int = 5,
@@ -64,8 +65,10 @@ def prepare_spine_generic(
     logged, and listed under ``"skipped"``. As the labels may lack discs that are in view, no case is ``complete``.
 
     Args:
-        root: folder of the dataset, with ``sub-*`` and ``derivatives/labels``.
+        root: folder of the dataset, with ``sub-*`` and ``derivatives/labels``, or of any dataset of this form, such as
+            one with results of this bundle (:mod:`bundle.results.bids_derivative`).
         contrasts: contrasts to list; they become the ``group`` of a case.
+        derivative: folder in ``derivatives`` that holds the labels.
         split_by: ``"subject"``, or ``"site"`` (the subject's name without its number) to keep sites together as well.
         test_share: fraction of the subjects in the test set, in [0, 1).
         folds: number of folds of the other subjects.
@@ -86,13 +89,13 @@ def prepare_spine_generic(
         )
     if not folder.is_dir():
         raise DatalistError(f"{root}: is not a folder; pass the one that holds sub-*/anat and derivatives/labels.")
-    cases, skipped = _check_cases(_labeled(folder, contrasts), folder)
+    cases, skipped = _check_cases(_labeled(folder, folder / "derivatives" / derivative, contrasts), folder)
     if skipped and not cases:
         raise DatalistError(f"{root}: no scan can be used; the first: {skipped[0].message}")
     if not cases:
         raise DatalistError(
             f"{root}: holds no scan {' or '.join(contrasts)} with disc labels; pass the folder that holds sub-*/anat "
-            "and derivatives/labels, and fetch its files (git annex get)."
+            f"and derivatives/{derivative}, and fetch its files (git annex get)."
         )
     fold_of = _assign_folds(
         {name: _site(name) if split_by == "site" else name for name in cases}, test_share, folds, seed
@@ -107,18 +110,23 @@ def prepare_spine_generic(
     return {"seed": seed, **failed, "training": training, "test": test}
 
 
-def _labeled(root: Path, contrasts: Sequence[str]) -> dict[str, list[Case]]:
+def _labeled(root: Path, derivative: Path, contrasts: Sequence[str]) -> dict[str, list[Case]]:
     """Return the labeled cases of every subject that has any."""
-    subjects = sorted(folder.name for folder in root.glob("sub-*") if folder.is_dir())
-    found = {name: [_case(root, name, contrast) for contrast in contrasts] for name in subjects}
+    subjects = sorted(folder for folder in root.glob("sub-*") if folder.is_dir())
+    found: dict[str, list[Case | None]] = {}
+    for subject in subjects:
+        sessions = sorted(folder for folder in subject.glob("ses-*") if folder.is_dir()) or [subject]
+        scans = [(session / "anat", contrast) for session in sessions for contrast in contrasts]
+        found[subject.name] = [_case(root, derivative, subject.name, *scan) for scan in scans]
     labeled = {name: [case for case in cases if case is not None] for name, cases in found.items()}
     return {name: cases for name, cases in labeled.items() if cases}
 
 
-def _case(root: Path, subject: str, contrast: str) -> Case | None:
-    scan = f"{subject}_{contrast}"
-    image = root / subject / "anat" / f"{scan}.nii.gz"
-    labels = sorted((root / "derivatives" / "labels" / subject / "anat").glob("*"))
+def _case(root: Path, derivative: Path, subject: str, folder: Path, contrast: str) -> Case | None:
+    place = folder.relative_to(root)
+    scan = "_".join([*place.parts[:-1], contrast])
+    image = folder / f"{scan}.nii.gz"
+    labels = sorted((derivative / place).glob("*"))
     found = [file for name in LABELS for file in labels if fnmatch(file.name, name.format(scan=scan))]
     missing = [file for file in (image, *found[:1]) if not file.exists()]
     if missing:

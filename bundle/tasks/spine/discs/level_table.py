@@ -1,0 +1,38 @@
+"""Tables of the levels in a label map of discs, in the form of BIDS."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from bundle.utils.atomic_write import atomic_write
+from bundle.visualize.overlay import COLORS
+
+from .levels import LEVEL_NAMES, Numbering, disc_value
+
+COLUMNS = ("index", "name", "abbreviation", "color")
+
+
+def level_color(number: int) -> str:
+    """Return the color of a disc in figures and tables, such as ``"#e69f00"``; neighbors have different ones."""
+    return COLORS[number % len(COLORS)]
+
+
+def write_level_table(path: str | Path, *, numbering: Numbering = "sct") -> None:
+    """Write value, name, abbreviation and color of every disc of a numbering, tab-separated, as BIDS has them.
+
+    Args:
+        path: file to write; one with this content is left as it is.
+        numbering: numbering of the label map.
+    """
+    values = {number: disc_value(number, numbering) for number in LEVEL_NAMES if number > 1}
+    rows = [
+        (str(value), f"disc {LEVEL_NAMES[number]}", LEVEL_NAMES[number], level_color(number))
+        for number, value in sorted(values.items(), key=lambda item: item[1] or 0)
+        if value is not None
+    ]
+    text = "".join("\t".join(row) + "\n" for row in [COLUMNS, *rows])
+    file = Path(path)
+    if file.is_file() and file.read_text(encoding="utf-8") == text:
+        return
+    with atomic_write(file) as temporary:
+        temporary.write_text(text, encoding="utf-8")
