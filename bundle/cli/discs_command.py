@@ -19,11 +19,17 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     description = "add a number to the levels of discs; positions and all other content stay"
     renumber = names.add_parser("renumber", help=description, description=description)
     renumber.add_argument("file", type=Path, help="CSV, JSON, .mrk.json or label map of discs")
-    renumber.add_argument("--by", type=int, required=True, help="number to add, such as -1 for one level further up")
+    renumber.add_argument("--by", type=int, default=0, help="levels to add, such as -1 for one level further up")
     renumber.add_argument(
         "--from", dest="first", type=int, default=1, help="first disc to change (default: 1; 3 is C2-C3, 21 is L1-L2)"
     )
     renumber.add_argument("--to", dest="last", type=int, default=25, help="last disc to change (default: 25, L5-S1)")
+    renumber.add_argument(
+        "--thoracic_vertebrae", type=int, choices=(12, 13), help="number in this spine (default: that of the file)"
+    )
+    renumber.add_argument(
+        "--lumbar_vertebrae", type=int, choices=(5, 6), help="number in this spine (default: that of the file)"
+    )
     renumber.add_argument("--output", type=output_file, help="file to write (default: the file itself)")
 
 
@@ -33,6 +39,8 @@ def run(args: argparse.Namespace) -> None:
     from bundle.tasks.spine.discs.renumber import renumber_discs
 
     target = args.output or args.file
-    new = renumber_discs(args.file, target, by=args.by, first=args.first, last=args.last)
+    given = {"thoracic": args.thoracic_vertebrae, "lumbar": args.lumbar_vertebrae}
+    vertebrae = {name: count for name, count in given.items() if count is not None}
+    new = renumber_discs(args.file, target, by=args.by, first=args.first, last=args.last, vertebrae=vertebrae)
     changes = [f"{level_name(old)} is {level_name(number)}" for old, number in new.items() if old != number]
     logger.info("%s: %s", target, ", ".join(changes) or "no disc in this range")

@@ -149,3 +149,23 @@ def test_a_part_that_is_off_by_one_level_is_corrected_by_its_gap(skeleton: Skele
     assert [disc.value for disc in found] == [21, 22, 23, 24, 25]
     for disc in found:
         np.testing.assert_allclose(disc.position, places[disc.value], atol=0.5)
+
+
+@pytest.mark.parametrize("is_stated", [True, False])
+def test_the_discs_of_a_sixth_lumbar_vertebra_are_named_and_the_additional_one_is_found(
+    skeleton: SkeletonPrior, is_stated: bool
+) -> None:
+    """The network responds to the disc above the sacrum as L5-S1, and to the additional one weakly, as L4-L5."""
+    skeleton = replace(skeleton, gap_spread=np.full(5, 3.0))
+    places = spine(skeleton.with_counts(lumbar=6))
+    data = slabs_of(places, [0.0])
+    middle = {24: (places[24] + places[25]) / 2}
+    data["pred"] = torch.maximum(data["pred"], 0.6 * slabs_of(middle, [0.0])["pred"])
+    options = {"lumbar_vertebrae": 6} if is_stated else {}
+    made = DecodeDiscsd("pred", skeleton=skeleton, first_level=20, **options)(data)
+    assert [disc.name for disc in made["discs"]] == ["L1-L2", "L2-L3", "L3-L4", "L4-L5", "L5-L6", "L6-S1"]
+    np.testing.assert_allclose(made["discs"][4].position, middle[24], atol=0.5)
+    assert made["discs"][4].confidence == pytest.approx(0.6, abs=0.05)
+    data["pred"] = slabs_of(places, [0.0])["pred"]
+    made = DecodeDiscsd("pred", skeleton=skeleton, first_level=20, **options)(data)
+    assert [disc.name for disc in made["discs"]] == ["L1-L2", "L2-L3", "L3-L4", "L4-L5", "L6-S1"]

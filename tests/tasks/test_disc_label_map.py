@@ -99,12 +99,11 @@ def test_totalspineseg_values_are_read_on_request(tmp_path: Path) -> None:
         read_label_map(file, numbering="tss")
 
 
-def test_a_verse_map_with_a_disc_that_has_no_number_is_refused(tmp_path: Path) -> None:
+def test_a_verse_map_shows_by_the_disc_below_l6_which_one_is_above_it(tmp_path: Path) -> None:
     file = save(tmp_path / "l.nii.gz", labels_at({(1, 2, 3): 102, (1, 2, 9): 124}, "uint8"))
     assert [disc.value for disc in read_label_map(file, numbering="verse")] == [3, 25]
     sixth = save(tmp_path / "s.nii.gz", labels_at({(1, 2, 3): 124, (1, 2, 9): 125}, "uint8"))
-    with pytest.raises(DiscFileError, match=r"s.nii.gz: holds the disc below L6 \(125\), which has no number"):
-        read_label_map(sixth, numbering="verse")
+    assert [disc.name for disc in read_label_map(sixth, numbering="verse")] == ["L5-L6", "L6-S1"]
 
 
 def test_a_value_in_several_voxels_gives_their_centroid_and_a_warning(

@@ -233,3 +233,10 @@ def test_points_that_cannot_be_are_refused() -> None:
         compare_discs([], np.array([[21.0, 0, 0, 0], [21.0, 0, 0, 9]]))
     with pytest.raises(ValueError, match="three coordinates"):
         compare_discs({21: (0.0, 1.0)}, {})
+
+
+def test_a_disc_above_the_sacrum_is_compared_with_another_and_an_additional_one_is_left_out() -> None:
+    reference = {24: (0, 0, 60), 25: (0, 0, 0)}
+    predicted = [Disc(24, (0, 0, 60)), Disc(245, (0, 0, 30)), Disc(255, (0, 0, 0))]
+    metrics = compare_discs(predicted, reference).metrics
+    assert (metrics["identification_rate"], metrics["false_positives"], metrics["level_right"]) == (1, 0, 1)

@@ -88,8 +88,7 @@ def test_world_coordinates_are_read(system: str, signs: tuple[int, int, int], tm
     ("content", "problem"),
     [
         ([{"direction": ["R", "A", "S"]}, {"L5": {"50": [1, 2, 3]}}], "holds no disc; a disc is the subregion 100"),
-        ([{}, {"L6": {"100": [1, 2, 3]}}], r"below the vertebrae \[25\]"),
-        ([{}, {"T13": {"100": [1, 2, 3]}}], r"below the vertebrae \[28\]"),
+        ([{}, {"26": {"100": [1, 2, 3]}}], r"below the vertebrae \[26\], which are unknown"),
         ([], "is not a list of points of interest"),
         ([{}, 3], "is not a list of points of interest"),
         ([{}, {"label": "SSL_CR", "X": 1, "Y": 2, "Z": 3}], "is not a list of points of interest"),
@@ -105,3 +104,11 @@ def test_a_file_that_is_no_json_is_named(tmp_path: Path) -> None:
     (tmp_path / "a.json").write_text("[")
     with pytest.raises(DiscFileError, match=r"a.json: cannot be read as JSON"):
         read_discs(tmp_path / "a.json")
+
+
+def test_discs_next_to_t13_and_l6_are_read_as_they_are_written(tmp_path: Path) -> None:
+    file, numbers = tmp_path / "a_poi.json", [19, 195, 205, 24, 245, 255]
+    discs = [Disc(number, (0.0, 0.0, -20.0 * place)) for place, number in enumerate(numbers)]
+    write_disc_pois(discs, file, affine=np.eye(4), shape=(9, 9, 9))
+    assert list(json.loads(file.read_text())[1]) == ["T11", "T12", "T13", "L4", "L5", "L6"]
+    assert read_discs(file) == discs

@@ -221,3 +221,25 @@ def test_tips_between_real_vertebrae_with_arches_agree_with_those_of_the_discs_m
     for disc, other in zip(discs, between, strict=True):
         assert disc.value == other.value
         assert np.linalg.norm(np.subtract(disc.position, other.position)) < 2
+
+
+def test_discs_next_to_t13_and_l6_lie_between_their_vertebrae() -> None:
+    spine = Spine(range(22, 26))
+    usual = discs_from_vertebra_masks(spine.mask, spine.affine)
+    for numbers in ((24, 245, 255), (19, 195, 205, 21)):
+        table = np.zeros(256, np.uint8)
+        table[list(range(26 - len(numbers), 26))] = numbers
+        found = discs_from_vertebra_masks(table[spine.mask], spine.affine)
+        assert [disc.value for disc in found] == list(numbers[1:])
+        assert [disc.position for disc in found] == [disc.position for disc in usual[-len(found) :]]
+
+
+@pytest.mark.parametrize(("last", "below"), [((24, 245), 255), ((24, 255), None), ((19, 195), 205), ((195, 205), 21)])
+def test_the_disc_below_l6_and_t13_is_extrapolated(last: tuple[int, int], below: int | None) -> None:
+    spine = Spine(range(22, 24))
+    table = np.zeros(256, np.uint8)
+    table[[22, 23]] = last
+    found, usual = disc_below(table[spine.mask], spine.affine), disc_below(spine.mask, spine.affine)
+    assert (None if found is None else found.value) == below
+    assert usual is not None
+    assert found is None or found.position == usual.position

@@ -3,7 +3,18 @@ from __future__ import annotations
 import pytest
 
 from bundle.tasks.spine.discs import LEVEL_NAMES, from_totalspineseg, level_name, level_number, to_totalspineseg
-from bundle.tasks.spine.discs.levels import OTHER_LANDMARKS, TOTALSPINESEG, disc_number, disc_value
+from bundle.tasks.spine.discs.levels import (
+    OTHER_LANDMARKS,
+    TOTALSPINESEG,
+    Numbering,
+    check_variants,
+    disc_number,
+    disc_numbers,
+    disc_value,
+    level_order,
+    levels_with,
+    trained_level,
+)
 
 NAMES = [
     *("C1-top", "C1-C2", "C2-C3", "C3-C4", "C4-C5", "C5-C6", "C6-C7", "C7-T1"),
@@ -59,4 +70,54 @@ def test_what_is_not_a_disc_is_refused() -> None:
 
 def test_verse_has_100_more_than_the_vertebra_above() -> None:
     assert [disc_value(number, "verse") for number in (1, 2, 3, 25)] == [None, 101, 102, 124]
-    assert [disc_number(value, "verse") for value in (100, 101, 102, 124, 125)] == [None, 2, 3, 25, None]
+    assert [disc_number(value, "verse") for value in (100, 101, 102, 124, 126)] == [None, 2, 3, 25, None]
+
+
+@pytest.mark.parametrize(
+    ("counts", "names"),
+    [
+        ({"lumbar": 6}, ["T12-L1", "L1-L2", "L2-L3", "L3-L4", "L4-L5", "L5-L6", "L6-S1"]),
+        ({"thoracic": 13}, ["T12-T13", "T13-L1", "L1-L2", "L2-L3", "L3-L4", "L4-L5", "L5-S1"]),
+        ({"thoracic": 13, "lumbar": 6}, ["T13-L1", "L1-L2", "L2-L3", "L3-L4", "L4-L5", "L5-L6", "L6-S1"]),
+    ],
+)
+def test_a_spine_with_another_vertebra_has_its_discs_in_order(counts: dict[str, int], names: list[str]) -> None:
+    numbers = levels_with(**counts)
+    assert [level_name(number) for number in numbers[-7:]] == names
+    assert [level_number(name) for name in names] == list(numbers[-7:])
+    assert sorted(numbers, key=level_order) == list(numbers)
+    assert len(numbers) == 25 + len(counts)
+    check_variants(numbers)
+
+
+def test_the_discs_of_a_usual_spine_are_all_others() -> None:
+    assert levels_with() == tuple(range(1, 26))
+    assert level_number("L6-S") == 255
+
+
+def test_a_network_knows_the_discs_above_l1_and_s1_whatever_is_above_them() -> None:
+    assert [trained_level(number) for number in levels_with(thoracic=13, lumbar=6)[17:]] == [
+        *(18, 19, None, 20, 21, 22, 23, 24, None, 25)
+    ]
+
+
+@pytest.mark.parametrize("numbers", [(25, 255), (245, 25), (20, 195), (205, 19, 20)])
+def test_discs_of_two_kinds_of_spines_are_not_in_one(numbers: tuple[int, ...]) -> None:
+    with pytest.raises(ValueError, match="are not in one spine"):
+        check_variants(numbers)
+
+
+@pytest.mark.parametrize("counts", [{}, {"lumbar": 6}, {"thoracic": 13}, {"thoracic": 13, "lumbar": 6}])
+def test_values_of_verse_lead_back_to_the_discs_of_their_spine(counts: dict[str, int]) -> None:
+    numbers = levels_with(**counts)[1:]
+    values = {disc_value(number, "verse"): number for number in numbers}
+    assert len(values) == len(numbers)
+    assert disc_numbers([value for value in values if value is not None], "verse") == values
+
+
+@pytest.mark.parametrize(("numbering", "values"), [("sct", [None, 20, None, 25]), ("totalspineseg", [None] * 4)])
+def test_other_numberings_have_values_for_the_discs_above_l1_and_s1_alone(
+    numbering: Numbering, values: list[int | None]
+) -> None:
+    assert [disc_value(number, numbering) for number in (195, 205, 245, 255)] == values
+    assert disc_numbers([20, 25, 195, 255]) == {20: 20, 25: 25, 195: None, 255: None}

@@ -89,3 +89,13 @@ def test_voxel_and_mm_of_a_csv_agree_with_the_image(tmp_path: Path) -> None:
     (tmp_path / "a.csv").write_text(text)
     with pytest.raises(DiscFileError, match=r"a\.csv: line 2: C2-C3 is in voxel \[1, 2, 18\]"):
         LoadDiscPointsd("label")({"label": tmp_path / "a.csv", "image": image})
+
+
+def test_next_to_t13_and_l6_points_have_the_levels_that_a_network_knows(tmp_path: Path) -> None:
+    numbers = (19, 195, 205, 24, 245, 255)
+    write_disc_csv(
+        [Disc(number, (0.0, 0.0, -20.0 * place)) for place, number in enumerate(numbers)], tmp_path / "a.csv"
+    )
+    points = LoadDiscPointsd("label")({"label": tmp_path / "a.csv"})["points"]
+    assert points[:, 0].tolist() == [19, 20, 24, 25]
+    assert points[:, 3].tolist() == [0, -40, -60, -100]

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from bundle.io.input_checks import LabelValuesError
-from bundle.tasks.spine.discs.levels import LEVEL_NAMES
+from bundle.tasks.spine.discs.levels import LEVEL_NAMES, VARIANT_NAMES
 from bundle.tasks.spine.mask_numbering import MASK_NUMBERINGS, MaskKind, MaskNumbering, renumber_mask
 
 L5, S1 = 24, 25
@@ -53,16 +53,16 @@ def test_every_numbering_has_all_lumbar_vertebrae_and_discs() -> None:
                     found |= set(renumber_mask("m", np.array([value]), numbering, kind=kind).tolist())
                 except LabelValuesError:
                     continue
-            assert set(range(20, 25)) <= found <= set(LEVEL_NAMES)
+            assert set(range(20, 25)) <= found <= {0, *LEVEL_NAMES, *VARIANT_NAMES}
 
 
 @pytest.mark.parametrize(
     ("numbering", "value", "name"),
-    [("verse", 25, "L6"), ("verse", 28, "T13"), ("verse", 128, "the disc below T13"), ("totalspineseg", 46, "L6")],
+    [("totalspineseg", 47, "L7"), ("totalspineseg", 46, "L6")],
 )
-@pytest.mark.parametrize("kind", ["vertebrae", "discs"])
+@pytest.mark.parametrize("kind", ["discs"])
 def test_a_vertebra_without_a_number_is_named(numbering: MaskNumbering, value: int, name: str, kind: MaskKind) -> None:
-    mask = np.array([0, value, *((24, 124) if numbering == "verse" else (45, 100))])
+    mask = np.array([0, value, 45, 100])
     with pytest.raises(LabelValuesError, match=rf"mask.nii.gz: holds {name} \({value}\), for which there is no number"):
         renumber_mask("mask.nii.gz", mask, numbering, kind=kind)
 
@@ -93,3 +93,27 @@ def test_a_mask_of_other_structures_is_refused() -> None:
     for options in ({"numbering": "own"}, {"kind": "cord"}):
         with pytest.raises(ValueError, match=r"must be one of"):
             renumber_mask("mask.nii.gz", np.array([1]), **options)  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize(
+    ("numbering", "kind", "values", "numbers"),
+    [
+        ("verse", "vertebrae", [24, 25, 26], [24, 245, 255]),
+        ("verse", "vertebrae", [19, 28, 20, 21], [19, 195, 205, 21]),
+        ("verse", "discs", [123, 124, 125], [24, 245, 255]),
+        ("verse", "discs", [118, 119, 128, 120], [19, 195, 205, 21]),
+        ("verse", "discs", [25, 124], [0, 245]),
+        ("totalspineseg", "vertebrae", [45, 46, 50], [24, 245, 255]),
+    ],
+)
+def test_next_to_t13_and_l6_values_mean_other_vertebrae_and_discs(
+    numbering: MaskNumbering, kind: MaskKind, values: list[int], numbers: list[int]
+) -> None:
+    assert renumber_mask("m", np.array([0, *values]), numbering, kind=kind).tolist() == [0, *numbers]
+
+
+@pytest.mark.parametrize("value", [195, 205, 245, 255])
+def test_a_mask_of_the_spinal_cord_toolbox_has_no_such_value(value: int) -> None:
+    """A binary mask with the value 255 is no L6-S1."""
+    with pytest.raises(LabelValuesError, match=f"holds the values {value}"):
+        renumber_mask("m", np.array([0, value]))

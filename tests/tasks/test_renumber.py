@@ -102,9 +102,9 @@ def test_other_content_of_a_json_stays_and_points_that_were_not_placed_too(tmp_p
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        ({"by": -1, "first": 21}, r"out of order \(21 to 20, 22 to 21\); choose another range"),
-        ({"by": 4}, "a disc of the number 26; numbers range from 1 to 25"),
-        ({"by": -20}, "a disc of the number 0"),
+        ({"by": -1, "first": 21}, r"out of order \(L1-L2 to T12-L1, L2-L3 to L1-L2\); choose another range"),
+        ({"by": 4}, "would have a disc 4 levels beyond L2-L3, which does not exist; choose another range"),
+        ({"by": -20}, "would have a disc 20 levels beyond T12-L1"),
     ],
 )
 def test_impossible_numbers_are_refused_and_the_file_stays(options: dict, message: str, tmp_path: Path) -> None:
@@ -117,11 +117,34 @@ def test_impossible_numbers_are_refused_and_the_file_stays(options: dict, messag
 
 def test_a_number_without_a_value_in_the_numbering_is_refused(tmp_path: Path) -> None:
     file = write(tmp_path, ".csv", numbering="totalspineseg")
+    renumber_discs(file, file, by=-18)
+    assert file.read_text().splitlines()[1].startswith(",C1-C2,")
+    labels = write(tmp_path, ".nii.gz", numbering="totalspineseg")
     with pytest.raises(DiscFileError, match="C1-C2 has no value in the numbering totalspineseg"):
-        renumber_discs(file, file, by=-18)
+        renumber_discs(labels, labels, by=-18)
 
 
 def test_points_of_interest_are_refused_with_what_to_do(tmp_path: Path) -> None:
     write_disc_pois(DISCS, tmp_path / "a.json", affine=np.eye(4), shape=(4, 6, 40))
     with pytest.raises(DiscFileError, match="renumber its CSV instead"):
         renumber_discs(tmp_path / "a.json", tmp_path / "a.json", by=1)
+
+
+@pytest.mark.parametrize("ending", [".csv", ".json", ".mrk.json", ".nii.gz"])
+def test_a_spine_turns_out_to_have_a_sixth_lumbar_vertebra(ending: str, tmp_path: Path) -> None:
+    """The disc above the sacrum stays, those above it move down by one; and back."""
+    discs = [Disc(number, (1.0, 2.0, 60.0 - 10 * place)) for place, number in enumerate((22, 23, 24, 25))]
+    file = tmp_path / f"discs{ending}"
+    if ending == ".nii.gz":
+        write_nifti(tmp_path / "image.nii.gz", np.zeros((4, 6, 80), np.int16), np.eye(4))
+        write_label_map(discs, file, tmp_path / "image.nii.gz", numbering="verse")
+    else:
+        {".csv": write_disc_csv, ".json": write_disc_json, ".mrk.json": write_markups}[ending](discs, file)
+    renumber_discs(file, file, by=1, last=24, vertebrae={"lumbar": 6})
+    assert [disc.name for disc in read_discs(file)] == ["L3-L4", "L4-L5", "L5-L6", "L6-S1"]
+    assert [disc.position for disc in read_discs(file)] == [disc.position for disc in discs]
+    with pytest.raises(DiscFileError, match="has L5-L6, which this spine has not"):
+        renumber_discs(file, file, vertebrae={"lumbar": 5})
+    assert renumber_discs(file, file, by=-1, last=24)[245] == 24
+    renumber_discs(file, file, vertebrae={"lumbar": 5})
+    assert [disc.value for disc in read_discs(file)] == [22, 23, 24, 25]

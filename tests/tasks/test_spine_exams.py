@@ -235,9 +235,15 @@ def test_masks_of_other_numberings_give_the_same_discs(
     assert list(discs) == [24, 25]
 
 
-def test_spines_with_a_sixth_lumbar_vertebra_are_skipped(tmp_path: Path) -> None:
+def test_spines_with_a_sixth_lumbar_vertebra_have_its_discs(tmp_path: Path) -> None:
     add_exam(tmp_path / "in", "spines", "exam02", vertebrae(23, 24, 25, 26))
-    assert "holds L6 (25), for which there is no number" in skipped_of(tmp_path, numbering="verse")["message"]
+    prepare_spine_exams(tmp_path / "in", tmp_path / "out", folds=2, numbering="verse")
+    assert list(discs_of(tmp_path / "out", "spines_exam02")) == [24, 245, 255]
+
+
+def test_spines_with_a_seventh_lumbar_vertebra_are_skipped(tmp_path: Path) -> None:
+    add_exam(tmp_path / "in", "spines", "exam02", vertebrae(45, 46, 47))
+    assert "holds L7 (47), for which there is no number" in skipped_of(tmp_path, numbering="totalspineseg")["message"]
 
 
 def test_files_of_other_formats_and_in_upper_case_are_found(tmp_path: Path) -> None:

@@ -12,9 +12,8 @@ from torch.utils.data import Dataset
 
 from bundle.data.datalist import Split, select_cases
 from bundle.losses.candidate_loss import ABSENT
-from bundle.tasks.spine.discs.disc_points import to_array
-from bundle.tasks.spine.discs.disc_reader import read_discs
 from bundle.tasks.spine.discs.skeleton import SkeletonPrior
+from bundle.tasks.spine.load_disc_points import LoadDiscPointsd
 
 from .candidate_simulation import CandidateOptions, CandidateSet, draw_candidates
 from .spine_geometry import draw_lumbar_vertebrae, draw_spine
@@ -135,7 +134,7 @@ def listed_spines(
         bundle.tasks.spine.discs.DiscFileError: when a file of points cannot be used.
     """
     cases = select_cases(dataset_dir, split, datalist, fold)
-    spines = [to_array(read_discs(case["label"])) for case in cases]
+    spines = [LoadDiscPointsd("label", extrapolated=True)({"label": case["label"]})["points"] for case in cases]
     return [spine for spine in spines if len(spine)]
 
 

@@ -22,6 +22,7 @@ from scipy.optimize import linear_sum_assignment
 from bundle.utils.lengths import is_at_least, is_at_most, is_below
 
 from .discs.disc_points import Disc
+from .discs.levels import trained_level
 
 Points = Mapping[int, Sequence[float]] | Iterable[Disc] | np.ndarray
 """Points by level; discs; or an array ``(n, 4)``: value, R, A, S."""
@@ -140,6 +141,9 @@ def compare_discs(
 def points_by_level(points: Points) -> dict[int, np.ndarray]:
     """Return the points ``(3,)`` by value, sorted by value, without those that are not finite.
 
+    Discs next to T13 or L6 have the levels of :func:`bundle.tasks.spine.discs.levels.trained_level`: L6-S1 is compared
+    with L5-S1, and L5-L6 is left out.
+
     Raises:
         ValueError: when a value occurs twice, or a point does not have three coordinates.
     """
@@ -149,6 +153,7 @@ def points_by_level(points: Points) -> dict[int, np.ndarray]:
         pairs = [(round(float(row[0])), row[1:]) for row in points]
     else:
         pairs = [(disc.value, disc.position) for disc in points]
+    pairs = [(level, position) for value, position in pairs if (level := trained_level(value)) is not None]
     twice = [value for value, count in Counter(value for value, _ in pairs).items() if count > 1]
     if twice:
         raise ValueError(f"every level may have one point, the levels {sorted(twice)} have several; keep one of each.")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Hashable, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -15,12 +16,15 @@ from monai.transforms import MapTransform
 from .disc_placement import check_discs_in_image, discs_outside
 from .discs.disc_points import Disc, DiscPoint, to_array
 from .discs.disc_reader import read_discs
+from .discs.levels import trained_level
 
 
 class LoadDiscPointsd(MapTransform):
     """Load the discs of a file as ``"points"``, float64 ``(n, 4)``: value and R, A, S in mm, by increasing value.
 
-    The file may have any format of :func:`bundle.tasks.spine.discs.read_discs`. A file without discs is valid.
+    The file may have any format of :func:`bundle.tasks.spine.discs.read_discs`. A file without discs is valid. Discs
+    next to T13 or L6 have the levels that a network knows (:func:`bundle.tasks.spine.discs.levels.trained_level`):
+    L6-S1 is 25, as L5-S1, and L5-L6, which it does not know, is left out.
 
     Args:
         keys: key of the path, which is kept.
@@ -66,7 +70,8 @@ class LoadDiscPointsd(MapTransform):
             if isinstance(image, MetaTensor):
                 _check_place(d[key], discs, image)
             excluded = set() if self.extrapolated else _extrapolated(Path(d[key]))
-            d[self.points_key] = to_array([disc for disc in discs if disc.value not in excluded])
+            known = [(disc, trained_level(disc.value)) for disc in discs if disc.value not in excluded]
+            d[self.points_key] = to_array([replace(disc, value=level) for disc, level in known if level is not None])
         return d
 
 

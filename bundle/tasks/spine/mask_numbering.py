@@ -1,8 +1,7 @@
 """Numberings of the vertebrae and discs in masks: Spinal Cord Toolbox, VerSe, TotalSpineSeg and SPIDER.
 
 Values become the numbers of :mod:`bundle.tasks.spine.discs.levels`: C1 is 1, T1 8, L1 20, S1 25, and a disc has the
-number of the vertebra below it. A thirteenth thoracic or a sixth lumbar vertebra has none, and nor have the discs next
-to it.
+number of the vertebra below it. With T13, T13 is 195 and L1 205; with L6, L6 is 245 and S1 255.
 """
 
 from __future__ import annotations
@@ -20,7 +19,7 @@ from bundle.io.label_classes import NO_FRACTIONS
 from bundle.io.label_rounding import describe_values
 from bundle.utils.check_choice import check_choice
 
-from .discs.levels import LEVEL_NAMES, TOTALSPINESEG, VERSE, VERSE_UNNUMBERED
+from .discs.levels import LEVEL_NAMES, TOTALSPINESEG, VERSE
 
 logger = logging.getLogger(__name__)
 
@@ -33,22 +32,39 @@ MaskKind = Literal["vertebrae", "discs"]
 """The structures of a mask that are used."""
 
 
+L6_OF_TOTALSPINESEG = 46
+"""TotalSpineSeg numbers this vertebra, but not the discs next to it."""
+
+
 class _Numbering(NamedTuple):
-    """Numbers by value, values of other structures, and names of the vertebrae and discs that have no number."""
+    """Numbers by value, values of other structures, and names of the vertebrae that have no number.
+
+    Where a mask has a value of ``variants``, of T13 or L6 or the disc below it, some of its values have other numbers,
+    those of vertebrae and of discs.
+    """
 
     vertebrae: Mapping[int, int]
     discs: Mapping[int, int]
     others: Collection[int] = ()
     unnumbered: Mapping[int, str] = {}
+    variants: Mapping[int, tuple[Mapping[int, int], Mapping[int, int]]] = {}
 
-    def numbers(self, kind: MaskKind) -> Mapping[int, int]:
-        return self.vertebrae if kind == "vertebrae" else self.discs
+    def numbers(self, kind: MaskKind, found: Collection[int]) -> Mapping[int, int]:
+        is_disc = kind == "discs"
+        numbers = dict(self.discs if is_disc else self.vertebrae)
+        for value, changed in self.variants.items():
+            if value in found:
+                numbers |= changed[is_disc]
+        return numbers
 
     def values(self) -> set[int]:
-        return {*self.vertebrae, *self.discs, *self.others, *self.unnumbered}
+        return {*self.vertebrae, *self.discs, *self.others, *self.unnumbered, *self.variants}
 
 
 _OWN = {number: number for number in LEVEL_NAMES}
+
+_L6_OF_VERSE = {25: 245, 26: 255}, {124: 245, 125: 255}
+_T13_OF_VERSE = {28: 195, 20: 205}, {119: 195, 128: 205}
 
 _TABLES: dict[str, _Numbering] = {
     "sct": _Numbering(_OWN, _OWN),
@@ -56,7 +72,7 @@ _TABLES: dict[str, _Numbering] = {
         vertebrae={**{number: number for number in range(1, 25)}, 26: 25},
         discs={value: number for number, value in VERSE.items() if number > 2},
         others=(27, *range(201, 229)),  # coccyx, end plates of SPINEPS
-        unnumbered={25: "L6", 28: "T13", **VERSE_UNNUMBERED},
+        variants={25: _L6_OF_VERSE, 125: _L6_OF_VERSE, 28: _T13_OF_VERSE, 128: _T13_OF_VERSE},
     ),
     "totalspineseg": _Numbering(
         vertebrae={
@@ -67,7 +83,8 @@ _TABLES: dict[str, _Numbering] = {
         },
         discs={value: number for number, value in TOTALSPINESEG.items()},
         others=(1, 2),  # cord, canal
-        unnumbered={46: "L6", 47: "L7"},
+        unnumbered={47: "L7"},
+        variants={46: ({46: 245, 50: 255}, {})},
     ),
     "spider": _Numbering(
         vertebrae={value: 25 - value for value in range(1, 25)},  # from L5 upward
@@ -94,7 +111,7 @@ def renumber_mask(
 
     Raises:
         LabelValuesError: when the mask holds fractions, values that the numbering does not know, a vertebra that has
-            no number, or nothing of the kind.
+            no number, or whose discs have none, or nothing of the kind.
         ValueError: when the numbering or the kind is unknown.
 
     Examples:
@@ -108,7 +125,7 @@ def renumber_mask(
     table = _TABLES[numbering]
     found, places = np.unique(mask, return_inverse=True)
     _check_values(file, found[found != 0], numbering, kind)
-    numbers = table.numbers(kind)
+    numbers = table.numbers(kind, found.tolist())
     skipped = [f"{value:g}" for value in found if value != 0 and value not in numbers]
     if skipped:
         logger.info("%s: skipped the values of other structures than %s: %s.", file, kind, ", ".join(skipped))
@@ -127,13 +144,15 @@ def _check_values(file: str | Path, found: np.ndarray, numbering: MaskNumbering,
         problem = f"holds the values {shown}, which are no {kind} in the numbering {numbering}"
         raise LabelValuesError(file, problem, _remedy(found, numbering))
     unnumbered = [f"{name} ({value})" for value, name in table.unnumbered.items() if value in found]
+    if numbering == "totalspineseg" and kind == "discs" and L6_OF_TOTALSPINESEG in found:
+        unnumbered.append(f"L6 ({L6_OF_TOTALSPINESEG})")
     if unnumbered:
         raise LabelValuesError(
             file,
             f"holds {', '.join(unnumbered)}, for which there is no number among C1 to S1, nor for the discs next to it",
             "leave the exam out, or write the points of its other discs as a JSON or CSV file",
         )
-    if not set(found.tolist()) & set(table.numbers(kind)):
+    if not set(found.tolist()) & set(table.numbers(kind, found.tolist())):
         problem = f"holds the values {shown}, but no {kind} in the numbering {numbering}" if len(found) else "is empty"
         raise LabelValuesError(file, problem, _remedy(found, numbering))
 

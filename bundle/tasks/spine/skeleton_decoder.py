@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -11,6 +12,7 @@ from bundle.utils.lengths import is_above
 
 from .discs.disc_points import Disc, point_of
 from .discs.level_certainty import LevelCertainty, number_discs
+from .discs.levels import level_order, levels_with, trained_level
 from .discs.peak_candidates import Candidates, find_candidates, peak_widths
 from .discs.skeleton import SkeletonPrior
 from .discs.snap import share_candidates, snap_candidates
@@ -21,6 +23,9 @@ PEAKS: dict[str, Any] = {"threshold": 0.35, "count": 4, "min_distance": 8.0}
 
 MAX_WIDTH = 4.8
 """Largest standard deviation of the peak of a single disc in pixels; the targets of the training have 3 or 4."""
+
+MIDDLE = 0.2
+"""Largest distance of an additional disc to the middle between its neighbors, as a share of their distance."""
 
 SLAB_FRACTION = 0.5
 """Fraction of the highest response to a disc above which a slab counts for its position between left and right."""
@@ -80,13 +85,40 @@ class SkeletonDecoder:
         match, certainty = number_discs(
             candidates, levels, self.skeleton, response, expected=self.vertebrae, **self.search
         )
-        discs = []
+        numbers = levels_with(**(self.vertebrae if certainty is None else certainty.vertebrae))
+        number_of = {trained_level(number): number for number in numbers}
+        pixels, discs = {}, []
         for channel, chosen in enumerate(match.choice):
             if chosen is not None:
-                pixel = candidates[channel].positions[chosen] / size
+                pixel = pixels[levels[channel]] = candidates[channel].positions[chosen] / size
                 position = disc_position(maps[:, channel], pixel, affine, positions, stride=self.stride)
-                discs.append(Disc(levels[channel], position, float(candidates[channel].confidence[chosen])))
-        return discs, certainty
+                number = number_of.get(levels[channel], levels[channel])
+                discs.append(Disc(number, position, float(candidates[channel].confidence[chosen])))
+        for number in numbers:
+            upper, lower = math.floor(level_order(number)), math.ceil(level_order(number))
+            if upper < lower and {upper, lower} <= pixels.keys():
+                found = self._between(maps, pixels[upper], pixels[lower], size)
+                if found is not None:
+                    position = disc_position(maps.max(axis=1), found[0], affine, positions, stride=self.stride)
+                    discs.append(Disc(number, position, found[1]))
+        return sorted(discs, key=lambda disc: level_order(disc.value)), certainty
+
+    def _between(
+        self, maps: np.ndarray, upper: np.ndarray, lower: np.ndarray, size: np.ndarray
+    ) -> tuple[np.ndarray, float] | None:
+        """Return pixel and confidence of the additional disc, above T13 or L6, between its neighbors; None without one.
+
+        It is the peak of any level that is nearest to the middle.
+        """
+        highest = maps.max(axis=(0, 1))[None].clip(0.0, 1.0)
+        options = {**self.peaks, "count": 2 * maps.shape[1]}
+        (peaks,) = find_candidates(highest, fit="gaussian", stride=self.stride, **options)
+        away = np.linalg.norm((peaks.positions - (upper + lower) / 2) * size, axis=1)
+        reach = MIDDLE * float(np.linalg.norm((lower - upper) * size))
+        if not len(away) or is_above(away.min(), reach):
+            return None
+        nearest = int(away.argmin())
+        return peaks.positions[nearest], min(float(peaks.confidence[nearest]), 1.0)
 
     def _candidates_by_level(self, maps: np.ndarray, size: np.ndarray) -> list[Candidates]:
         """Return the candidates per level, in mm along the axes of the slabs."""

@@ -28,12 +28,13 @@ from .disc_points import Disc, point_of
 from .levels import (
     NUMBERINGS,
     OTHER_LANDMARKS,
-    VERSE_UNNUMBERED,
     Numbering,
     check_numbering,
     disc_number,
+    disc_numbers,
     disc_value,
     level_name,
+    level_order,
 )
 
 logger = logging.getLogger(__name__)
@@ -77,17 +78,12 @@ def read_label_map(path: str | Path, *, numbering: Numbering | None = None) -> l
     stored = flat[labeled].astype(np.float64)
     values = _integers(path, stored)
     places, values = places[values != 0], values[values != 0]
-    numbers = {int(value): disc_number(int(value), numbering) for value in np.unique(values)}
-    unnumbered = [f"{name} ({value})" for value, name in VERSE_UNNUMBERED.items() if value in numbers]
-    if numbering == "verse" and unnumbered:
-        raise DiscFileError(
-            path, f"holds {', '.join(unnumbered)}, which has no number", "write its other discs as a CSV or JSON file"
-        )
+    numbers = disc_numbers([int(value) for value in np.unique(values)], numbering)
     if numbers and set(numbers.values()) == {None}:
         raise _without_disc(path, list(numbers), numbering)
     _log_others(path, [value for value, number in numbers.items() if number is None])
     found = {number: places[values == value] for value, number in numbers.items() if number is not None}
-    return [Disc(number, _point(path, found[number], number, affine)) for number in sorted(found)]
+    return [Disc(number, _point(path, found[number], number, affine)) for number in sorted(found, key=level_order)]
 
 
 def draw_label_map(

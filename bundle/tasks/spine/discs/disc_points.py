@@ -12,7 +12,7 @@ import numpy as np
 
 from bundle.utils.check_choice import check_choice
 
-from .levels import level_name, level_number
+from .levels import level_name, level_number, level_order
 
 logger = logging.getLogger(__name__)
 
@@ -27,7 +27,7 @@ class Disc:
     """An intervertebral disc, predicted or annotated.
 
     Attributes:
-        value: its number, 1 to 25 (:mod:`bundle.tasks.spine.discs.levels`).
+        value: its number, 1 to 25, or that of a disc next to T13 or L6 (:mod:`bundle.tasks.spine.discs.levels`).
         position: its posterior tip (or its center, where requested) in world mm, R, A, S.
         confidence: from 0 to 1; None for an annotated disc.
 
@@ -59,7 +59,7 @@ class Disc:
 
 
 def one_per_level(discs: Iterable[Disc], *, source: object = "the points") -> list[Disc]:
-    """Sort discs by number; discs of the same number are replaced by their mean, with a warning.
+    """Sort discs from head to foot by number; discs of the same number are replaced by their mean, with a warning.
 
     Args:
         discs: in any order.
@@ -68,7 +68,7 @@ def one_per_level(discs: Iterable[Disc], *, source: object = "the points") -> li
     groups: dict[int, list[Disc]] = {}
     for disc in discs:
         groups.setdefault(disc.value, []).append(disc)
-    return [_mean(groups[value], source) for value in sorted(groups)]
+    return [_mean(groups[value], source) for value in sorted(groups, key=level_order)]
 
 
 def _mean(group: Sequence[Disc], source: object) -> Disc:

@@ -22,7 +22,7 @@ from bundle.utils.write_json import write_json
 from .disc_errors import DiscFileError
 from .disc_label_map import world_to_voxel
 from .disc_points import Disc, one_per_level, point_of
-from .levels import VERSE, level_name
+from .levels import VERSE, disc_numbers, disc_value, level_name
 
 logger = logging.getLogger(__name__)
 
@@ -38,8 +38,6 @@ SIGNS = {"nib": (1.0, 1.0, 1.0), "itk": (-1.0, -1.0, 1.0)}
 REGIONS = {level_name(number).split("-")[0]: value - DISC for number, value in VERSE.items()} | {"L6": 25, "T13": 28}
 """Number of the vertebra above a disc by its name."""
 
-_NUMBERS = {value - DISC: number for number, value in VERSE.items()}
-
 
 def write_disc_pois(discs: Iterable[Disc], path: str | Path, *, affine: np.ndarray, shape: Sequence[int]) -> None:
     """Write discs as points of interest of TPTBox, in voxels of an image.
@@ -54,9 +52,9 @@ def write_disc_pois(discs: Iterable[Disc], path: str | Path, *, affine: np.ndarr
     zoom = np.linalg.norm(matrix[:3, :3], axis=0)
     names = {region: name for name, region in REGIONS.items()}
     points = {
-        names[VERSE[disc.value] - DISC]: {str(DISC): world_to_voxel(disc.position, matrix).round(4).tolist()}
+        names[value - DISC]: {str(DISC): world_to_voxel(disc.position, matrix).round(4).tolist()}
         for disc in discs
-        if disc.value in VERSE
+        if (value := disc_value(disc.value, "verse")) is not None
     }
     grid = {
         "direction": list(aff2axcodes(matrix)),
@@ -88,14 +86,19 @@ def read_disc_pois(path: str | Path, *, affine: np.ndarray | None = None) -> lis
         problem = f"is not a list of points of interest ({error})"
         raise DiscFileError(path, problem, "save the points with TPTBox, or as CSV or .mrk.json") from error
     found = [(region, place) for region, subregion, place in places if subregion == DISC]
-    unnumbered = sorted({region for region, _ in found} - _NUMBERS.keys())
-    if unnumbered or not found:
-        problem = f"holds discs without a number, below the vertebrae {unnumbered}" if found else "holds no disc"
-        remedy = f"a disc is the subregion {DISC} of the vertebra above it; add them, or remove those of L6 and T13"
+    numbers = disc_numbers([region + DISC for region, _ in found], "verse")
+    unknown = sorted(value - DISC for value, number in numbers.items() if number is None)
+    if unknown or not found:
+        problem = f"holds discs below the vertebrae {unknown}, which are unknown" if found else "holds no disc"
+        remedy = f"a disc is the subregion {DISC} of the vertebra above it; correct or add them"
         raise DiscFileError(path, problem, remedy)
     logger.info("%s: %d discs of %d points.", path, len(found), len(places))
     matrix = _affine(path, header, affine)
-    discs = (Disc(_NUMBERS[region], point_of(matrix[:3, :3] @ place + matrix[:3, 3])) for region, place in found)
+    discs = (
+        Disc(number, point_of(matrix[:3, :3] @ place + matrix[:3, 3]))
+        for region, place in found
+        if (number := numbers[region + DISC]) is not None
+    )
     return one_per_level(discs, source=path)
 
 

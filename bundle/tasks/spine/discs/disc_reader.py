@@ -14,6 +14,7 @@ from .disc_json import read_disc_json
 from .disc_label_map import read_label_map
 from .disc_points import Disc, DiscPoint, check_point
 from .disc_pois import is_json_list, read_disc_pois
+from .levels import check_variants
 from .markups import read_markups
 
 
@@ -35,6 +36,15 @@ def read_discs(path: str | Path, *, point: DiscPoint = "posterior", affine: np.n
         DiscFileError: when the file cannot be used.
         ValueError: when the point is unknown.
     """
+    discs = _read(path, point, affine)
+    try:
+        check_variants(disc.value for disc in discs)
+    except ValueError as error:
+        raise DiscFileError(path, f"holds discs of two kinds of spines ({error})", "correct the levels") from error
+    return discs
+
+
+def _read(path: str | Path, point: DiscPoint, affine: np.ndarray | None) -> list[Disc]:
     check_point(point)
     name = Path(path).name.lower()
     if name.endswith(NIFTI):

@@ -7,8 +7,9 @@ component.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 
 import nibabel as nib
 import numpy as np
@@ -17,7 +18,7 @@ from scipy import ndimage
 from bundle.utils.lengths import is_at_least, is_at_most
 
 from .disc_points import Disc, DiscPoint, check_point
-from .levels import LAST_LEVEL, LEVEL_NAMES
+from .levels import LAST_LEVEL, LEVEL_NAMES, VARIANT_NAMES, level_order, levels_with
 
 BAND = 2.5
 """Half the width of the mid-sagittal band in mm; for thicker slices, the band is the slice next to the middle."""
@@ -76,6 +77,8 @@ def discs_from_disc_mask(mask: np.ndarray, affine: np.ndarray, *, point: DiscPoi
 def discs_from_vertebra_masks(mask: np.ndarray, affine: np.ndarray, *, point: DiscPoint = "posterior") -> list[Disc]:
     """Return the discs between neighbors in a mask in which every vertebra has its number (C1 1, T1 8, L1 20, S1 25).
 
+    A vertebra next to T13 or L6 has that of the disc above it (:data:`.levels.VARIANT_NAMES`): L6 245, its S1 255.
+
     The posterior tip is the midpoint between the posterior-inferior corner of the upper body and the posterior-superior
     corner of the lower one; the center is the mean of these and the anterior corners. Discs above C2-C3 are not
     derived, as C1 has no body.
@@ -94,10 +97,8 @@ def discs_from_vertebra_masks(mask: np.ndarray, affine: np.ndarray, *, point: Di
     """
     sections = _sections(mask, affine, point)
     discs = []
-    for value, lower in sections.items():
-        if value < 3 or value - 1 not in sections:
-            continue
-        upper = sections[value - 1]
+    for above, value in _neighbors(sections):
+        upper, lower = sections[above], sections[value]
         corners = _gap(upper, lower)
         place = corners[:2].mean(axis=0) if point == "posterior" else corners.mean(axis=0)
         discs.append(_disc(value, (upper.middle + lower.middle) / 2, place))
@@ -122,21 +123,34 @@ def disc_below(mask: np.ndarray, affine: np.ndarray, *, point: DiscPoint = "post
         ValueError: as :func:`discs_from_vertebra_masks` does.
     """
     sections = _sections(mask, affine, point)
-    if not sections or not 2 <= max(sections) < LAST_LEVEL:
+    value = max(sections, key=level_order, default=0)
+    if not 2 <= level_order(value) < LAST_LEVEL:
         return None
-    value = max(sections)
-    body = sections[value]
-    pairs = [(sections[number - 1], sections[number]) for number in sections if number - 1 in sections and number > 2]
-    gaps = [_gap(upper, lower) for upper, lower in pairs]
+    body, pairs = sections[value], _neighbors(sections)
+    above = next((upper for upper, lower in _neighbors(sections, first=2) if lower == value), None)
+    gaps = [_gap(sections[upper], sections[lower]) for upper, lower in pairs]
     height = float(np.median([np.linalg.norm(gap[0] - gap[1]) for gap in gaps])) if gaps else TYPICAL_GAP
-    down = body.centroid - sections[value - 1].centroid if value - 1 in sections else np.array([0.0, -1.0])
+    down = np.array([0.0, -1.0]) if above is None else body.centroid - sections[above].centroid
     down = down / np.linalg.norm(down)
     posterior, anterior = body.end(down + _backward(down)), body.end(down - _backward(down))
     plate = (posterior - anterior) / np.linalg.norm(posterior - anterior)
     normal = np.array([plate[1], -plate[0]])
     normal = normal if normal @ down > 0 else -normal
     start = posterior if point == "posterior" else (posterior + anterior) / 2
-    return _disc(value + 1, body.middle, start + normal * height / 2)
+    sequence = _sequence(sections)
+    return _disc(sequence[sequence.index(value) + 1], body.middle, start + normal * height / 2)
+
+
+def _sequence(sections: Mapping[int, _Section]) -> tuple[int, ...]:
+    """Return the numbers of the vertebrae of the spine from head to foot."""
+    has_t13, has_l6 = sections.keys() & {195, 205}, sections.keys() & {245, 255}
+    return levels_with(thoracic=13 if has_t13 else 12, lumbar=6 if has_l6 else 5)
+
+
+def _neighbors(sections: Mapping[int, _Section], first: int = 3) -> list[tuple[int, int]]:
+    """Return the numbers of neighboring vertebrae of which the lower one is ``first``, such as C3, or further down."""
+    pairs = pairwise(_sequence(sections))
+    return [pair for pair in pairs if pair[1] >= first and sections.keys() >= set(pair)]
 
 
 def _gap(upper: _Section, lower: _Section) -> np.ndarray:
@@ -171,11 +185,12 @@ def _sections(mask: np.ndarray, affine: np.ndarray, point: str) -> dict[int, _Se
         raise ValueError(f"the mask must be a volume of integers, got {mask.dtype} of shape {mask.shape}.")
     boxes = ndimage.find_objects(mask.astype(np.int32, copy=False))
     values = [value for value, box in enumerate(boxes, start=1) if box is not None]
-    unknown = sorted(set(values) - set(LEVEL_NAMES))
+    unknown = sorted(set(values) - set(LEVEL_NAMES) - set(VARIANT_NAMES))
     if unknown:
         raise ValueError(f"the mask holds the values {unknown}; vertebrae and discs have the values 1 to {LAST_LEVEL}.")
     affine = np.asarray(affine, dtype=np.float64)
     side = [code in "LR" for code in nib.aff2axcodes(affine)].index(True)
+    values.sort(key=level_order)
     return {value: _section(mask, value, boxes[value - 1], affine, side) for value in values}
 
 

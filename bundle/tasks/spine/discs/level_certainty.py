@@ -8,7 +8,7 @@ vertebrae fits a prior with that number better.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import Any, Literal
 
 import numpy as np
@@ -48,6 +48,7 @@ class LevelCertainty:
     Attributes:
         probability: that the levels are right, against the best numbering in which all differ.
         reasons: why the numbering is uncertain; empty for a certain one.
+        vertebrae: number of ``thoracic`` and ``lumbar`` vertebrae with which the discs are numbered.
 
     Examples:
         >>> LevelCertainty(0.97).status
@@ -56,6 +57,7 @@ class LevelCertainty:
 
     probability: float
     reasons: tuple[str, ...] = ()
+    vertebrae: Mapping[str, int] = field(default_factory=dict)
 
     @property
     def status(self) -> Literal["certain", "uncertain"]:
@@ -117,7 +119,8 @@ def number_discs(
         return match, None
     shifted = np.array([find(_shift(candidates, places, step, response), change).cost for step in (-1, 1)])
     probability = float(1 / (1 + np.exp((match.cost - shifted) / TEMPERATURE).sum()))
-    return match, certainty_of([levels[channel] for channel in places], probability, reasons)
+    certainty = certainty_of([levels[channel] for channel in places], probability, reasons)
+    return match, replace(certainty, vertebrae={**counts, **change})
 
 
 def certainty_of(values: Sequence[int], probability: float, reasons: Sequence[str] = ()) -> LevelCertainty:

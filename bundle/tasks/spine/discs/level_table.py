@@ -7,7 +7,7 @@ from pathlib import Path
 from bundle.utils.atomic_write import atomic_write
 from bundle.visualize.overlay import COLORS
 
-from .levels import LEVEL_NAMES, Numbering, disc_value
+from .levels import LEVEL_NAMES, VARIANT_NAMES, Numbering, disc_value, level_name
 
 COLUMNS = ("index", "name", "abbreviation", "color")
 
@@ -24,11 +24,14 @@ def write_level_table(path: str | Path, *, numbering: Numbering = "sct") -> None
         path: file to write; one with this content is left as it is.
         numbering: numbering of the label map.
     """
-    values = {number: disc_value(number, numbering) for number in LEVEL_NAMES if number > 1}
+    numbers: dict[int, list[int]] = {}
+    for number in (*LEVEL_NAMES, *VARIANT_NAMES):
+        value = disc_value(number, numbering)
+        if value is not None and number > 1:
+            numbers.setdefault(value, []).append(number)
     rows = [
-        (str(value), f"disc {LEVEL_NAMES[number]}", LEVEL_NAMES[number], level_color(number))
-        for number, value in sorted(values.items(), key=lambda item: item[1] or 0)
-        if value is not None
+        (str(value), "disc " + " or ".join(map(level_name, same)), level_name(same[0]), level_color(same[0]))
+        for value, same in sorted(numbers.items())
     ]
     text = "".join("\t".join(row) + "\n" for row in [COLUMNS, *rows])
     file = Path(path)

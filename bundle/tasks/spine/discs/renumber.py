@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import io
 import json
+import math
 import re
 import shutil
 from collections.abc import Callable, Mapping
@@ -23,20 +24,41 @@ from .disc_errors import DiscFileError
 from .disc_json import read_json_object
 from .disc_label_map import numbering_of, sidecar_of
 from .disc_reader import read_discs
-from .levels import FIRST_LEVEL, LAST_LEVEL, NUMBERINGS, Numbering, disc_number, disc_value, level_name, level_number
+from .levels import (
+    FIRST_LEVEL,
+    LAST_LEVEL,
+    NUMBERINGS,
+    Numbering,
+    disc_numbers,
+    disc_value,
+    level_name,
+    level_number,
+    level_order,
+    levels_with,
+)
 
 
 def renumber_discs(
-    path: str | Path, output: str | Path, *, by: int, first: int = FIRST_LEVEL, last: int = LAST_LEVEL
+    path: str | Path,
+    output: str | Path,
+    *,
+    by: int = 0,
+    first: int = FIRST_LEVEL,
+    last: int = LAST_LEVEL,
+    vertebrae: Mapping[str, int] | None = None,
 ) -> dict[int, int]:
-    """Add ``by`` to the numbers of the discs from ``first`` to ``last``, and write the file.
+    """Move the discs from ``first`` to ``last`` by a number of levels, and write the file.
+
+    In a spine with L6, L5-L6 and L6-S1 follow L4-L5; in one with T13, T12-T13 and T13-L1 follow T11-T12.
 
     Args:
         path: CSV, JSON, markups of 3D Slicer or label map of discs.
         output: file to write, of the same kind; it may be the same file.
-        by: number to add, negative for a level further up.
+        by: number of levels, negative for further up.
         first: smallest number to change, of the Spinal Cord Toolbox (3 is C2-C3).
-        last: largest number to change.
+        last: largest number to change; L5-L6 counts as 24, and T12-T13 as 19.
+        vertebrae: number of ``thoracic`` (12, 13) and ``lumbar`` vertebrae (5, 6) of the spine; None for those that the
+            file has. The discs above L1 and S1 keep their place and get their name in this spine.
 
     Returns:
         The new number of every disc by its old one.
@@ -55,15 +77,23 @@ def renumber_discs(
     """
     source, target = Path(path), Path(output)
     numbers = [disc.value for disc in read_discs(source)]
-    new = {number: number + by if first <= number <= last else number for number in numbers}
-    changed = list(new.values())
-    if any(lower <= upper for upper, lower in pairwise(changed)):
-        names = ", ".join(f"{number} to {new[number]}" for number in numbers if new[number] != number)
+    counts = {"thoracic": 12 + bool({195, 205} & {*numbers}), "lumbar": 5 + bool({245, 255} & {*numbers})}
+    sequence = levels_with(**(counts | dict(vertebrae or {})))
+    places = [level_order(number) for number in sequence]
+    new: dict[int, int] = {}
+    for number in numbers:
+        steps = by if first <= math.floor(level_order(number)) <= last else 0
+        if level_order(number) not in places:
+            problem = f"has {level_name(number)}, which this spine has not"
+            raise DiscFileError(source, problem, "remove the disc, or state other numbers of vertebrae")
+        place = places.index(level_order(number)) + steps
+        if not 0 <= place < len(sequence):
+            problem = f"would have a disc {abs(steps)} levels beyond {level_name(number)}, which does not exist"
+            raise DiscFileError(source, problem, "choose another range")
+        new[number] = sequence[place]
+    if any(level_order(lower) <= level_order(upper) for upper, lower in pairwise(new.values())):
+        names = ", ".join(f"{level_name(old)} to {level_name(new[old])}" for old in numbers if new[old] != old)
         raise DiscFileError(source, f"its discs would be out of order ({names})", "choose another range")
-    outside = [number for number in changed if not FIRST_LEVEL <= number <= LAST_LEVEL]
-    if outside:
-        problem = f"would have a disc of the number {outside[0]}"
-        raise DiscFileError(source, problem, f"numbers range from {FIRST_LEVEL} to {LAST_LEVEL}; choose another range")
     _writer_of(source)(source, target, new)
     return new
 
@@ -84,7 +114,7 @@ def _renumber_csv(source: Path, target: Path, new: Mapping[int, int]) -> None:
         name, value = row.get("level_name"), row["level_value"]
         old = level_number(name) if name else int(value)
         if value:
-            row["level_value"] = str(_value(source, old, new[old], int(value)))
+            row["level_value"] = str(_value(source, old, new[old], int(value), is_named=bool(name)))
         if name:
             row["level_name"] = level_name(new[old])
     with atomic_write(target) as file, open(file, "w", newline="", encoding="utf-8") as stream:
@@ -123,8 +153,8 @@ def _renumber_label_map(source: Path, target: Path, new: Mapping[int, int]) -> N
     image: Any = nib.load(source)
     stored = np.rint(np.asanyarray(image.dataobj)).astype(np.int64)
     voxels = stored.copy()
-    for value in np.unique(stored[stored != 0]).tolist():
-        old = disc_number(value, numbering)
+    values = np.unique(stored[stored != 0]).tolist()
+    for value, old in disc_numbers(values, numbering).items():
         if old is not None:
             voxels[stored == value] = _value(source, old, new[old], value, numbering)
     header = image.header.copy()
@@ -136,10 +166,17 @@ def _renumber_label_map(source: Path, target: Path, new: Mapping[int, int]) -> N
         shutil.copyfile(sidecar, sidecar_of(target))
 
 
-def _value(source: Path, old: int, new: int, value: int, numbering: Numbering | None = None) -> int:
-    """Return the value of a new number in the numbering in which the old one has its value."""
+def _value(
+    source: Path, old: int, new: int, value: int, numbering: Numbering | None = None, *, is_named: bool = False
+) -> int | str:
+    """Return the value of a new number in the numbering in which the old one has its value.
+
+    A disc that has a name may have none, as in a CSV that was written.
+    """
     numberings = [numbering] if numbering else [name for name in NUMBERINGS if disc_value(old, name) == value]
     found = disc_value(new, numberings[0])
+    if found is None and is_named:
+        return ""
     if found is None:
         problem = f"{level_name(new)} has no value in the numbering {numberings[0]}"
         raise DiscFileError(source, problem, "choose another range")
