@@ -45,6 +45,6 @@ def test_another_point_than_the_two_is_refused(tmp_path: Path) -> None:
 def test_discs_of_two_kinds_of_spines_in_one_file_are_refused(tmp_path: Path) -> None:
     write_disc_csv([Disc(25, (0.0, 0.0, 20.0)), Disc(255, (0.0, 0.0, 0.0))], tmp_path / "a.csv")
     with pytest.raises(
-        DiscFileError, match="a.csv: holds discs of two kinds of spines .L5-S1 and L6-S1 are not in one"
+        DiscFileError, match=r"a\.csv: holds discs of two kinds of spines .L5-S1 and L6-S1 are not in one"
     ):
         read_discs(tmp_path / "a.csv")
