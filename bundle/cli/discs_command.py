@@ -10,7 +10,9 @@ from .output_paths import output_file
 
 logger = logging.getLogger(__name__)
 
-HELP = "renumber the discs of a file"
+NUMBERINGS = ("sct", "totalspineseg", "verse", "sct_template")
+
+HELP = "renumber the discs of a file, or convert it into another format"
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -31,10 +33,32 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--lumbar_vertebrae", type=int, choices=(5, 6), help="number in this spine (default: that of the file)"
     )
     renumber.add_argument("--output", type=output_file, help="file to write (default: the file itself)")
+    renumber.set_defaults(change=_renumber)
+    description = "write discs in another format, such as a corrected CSV as a label map"
+    convert = names.add_parser("convert", help=description, description=description)
+    convert.add_argument("file", type=Path, help="CSV, JSON, .mrk.json or label map of discs")
+    convert.add_argument("target", type=output_file, help="file to write: .nii.gz, .csv, .mrk.json or .json")
+    convert.add_argument("--image", type=Path, help="image of the discs, for a label map and for voxels")
+    convert.add_argument(
+        "--numbering", choices=NUMBERINGS, default=NUMBERINGS[0], help="values of the label map (default: sct)"
+    )
+    convert.set_defaults(change=_convert)
 
 
 def run(args: argparse.Namespace) -> None:
     """Run the command."""
+    args.change(args)
+
+
+def _convert(args: argparse.Namespace) -> None:
+    from bundle.tasks.spine.discs.convert import convert_discs
+
+    left_out = convert_discs(args.file, args.target, image=args.image, numbering=args.numbering)
+    names = f", without {', '.join(disc.name for disc in left_out)}" if left_out else ""
+    logger.info("%s: written%s", args.target, names)
+
+
+def _renumber(args: argparse.Namespace) -> None:
     from bundle.tasks.spine.discs.levels import level_name
     from bundle.tasks.spine.discs.renumber import renumber_discs
 

@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 
 from bundle.tasks.spine.discs import Disc, DiscFileError, read_disc_csv, write_disc_csv
+from bundle.tasks.spine.discs.renumber import renumber_discs
 
 AFFINE = np.array([[0.0, 0, 4, -30], [0, -1, 0, 50], [-0.5, 0, 0, 80], [0, 0, 0, 1]])
 DISCS = [Disc(3, (2.25, -7.0625, 30.5), 0.9375), Disc(25, (-2.0, 4.0, -60.0))]
@@ -41,7 +42,7 @@ def test_a_csv_of_few_columns_and_a_byte_order_mark_is_read(tmp_path: Path) -> N
 @pytest.mark.parametrize("text", ["", "level_value;R_mm\n3;1\n"])
 def test_a_csv_without_the_columns_is_refused(tmp_path: Path, text: str) -> None:
     (tmp_path / "a.csv").write_text(text)
-    with pytest.raises(DiscFileError, match=r"a.csv: lacks the columns \['level_value', .*, it has .*; add them"):
+    with pytest.raises(DiscFileError, match=r"a.csv: lacks the columns \[.*'S_mm'\], it has .*; add them"):
         read_disc_csv(tmp_path / "a.csv")
 
 
@@ -88,3 +89,15 @@ def test_voxel_and_mm_must_agree_where_the_image_is_known(tmp_path: Path) -> Non
         read_disc_csv(tmp_path / "a.csv", affine=AFFINE)
     (tmp_path / "a.csv").write_text(text.replace(",280,46,7,", ",,,,"))
     assert len(read_disc_csv(tmp_path / "a.csv", affine=AFFINE)) == 2
+
+
+@pytest.mark.parametrize("delimiter", [";", "\t"])
+def test_the_csv_of_a_spreadsheet_in_another_language_is_read_and_renumbered(tmp_path: Path, delimiter: str) -> None:
+    """Cells are separated by semicolons or tabs, and decimals by commas."""
+    file, discs = tmp_path / "a.csv", [Disc(3, (1.5, -2.25, 30.0), 0.5), Disc(4, (0.5, -3.0, 10.125), 0.75)]
+    write_disc_csv(discs, file, affine=np.eye(4))
+    file.write_text(file.read_text().replace(",", delimiter).replace(".", ","))
+    assert read_disc_csv(file, affine=np.eye(4)) == discs
+    renumber_discs(file, file, by=1)
+    assert [disc.value for disc in read_disc_csv(file)] == [4, 5]
+    assert file.read_text().splitlines()[1].split(delimiter)[2] == "1,500"

@@ -79,7 +79,8 @@ def prepare_spine_points(
         label = _find(folder, stem_of(image), points_format)
         if label is None:
             if not image.name.endswith(FORMATS["label_map"]):
-                logger.warning("%s: skipped, since %s holds no %s of it", image, folder, points_format)
+                expected = stem_of(image) + FORMATS[points_format][0]
+                logger.warning("%s: skipped, since %s holds no %s", image, folder, expected)
             continue
         record = CaseRecord(stem_of(image), str(label))
         try:
@@ -88,7 +89,8 @@ def prepare_spine_points(
             record.fail(error)
             skipped.append(record)
     if not cases:
-        reason = skipped[0].message if skipped else f"{folder} holds no {points_format} named after an image"
+        missing = f"{folder} holds no {points_format} named after an image"
+        reason = skipped[0].message.rstrip(".") if skipped else missing
         raise DatalistError(f"{root}: no image has discs that can be used: {reason}.")
     fold_of = cycle_folds(sorted(str(case["patient"]) for case in cases), folds, seed=seed)
     training = [{**case, "complete": complete, "fold": fold_of[str(case["patient"])]} for case in cases]

@@ -24,6 +24,12 @@ VOXEL = ("i", "j", "k")
 ROUNDING = 0.01
 """Tolerance in voxels, as positions are rounded to a thousandth of a mm."""
 
+DECIMALS = ("R_mm", "A_mm", "S_mm", "confidence")
+"""Columns of numbers with decimals."""
+
+DELIMITERS = (";", "\t")
+"""What may separate the cells in the place of commas."""
+
 REQUIRED = ("level_value", "R_mm", "A_mm", "S_mm")
 """Columns without which a CSV file cannot be read."""
 
@@ -54,7 +60,8 @@ def write_disc_csv(
 def read_disc_csv(path: str | Path, *, affine: np.ndarray | None = None) -> list[Disc]:
     """Read the discs that :func:`write_disc_csv` wrote; only the columns of :data:`REQUIRED` are required.
 
-    The name decides the level. Without a name, the value is a number of the Spinal Cord Toolbox.
+    The name decides the level. Without a name, the value is a number of the Spinal Cord Toolbox. Cells may also be
+    separated by semicolons or tabs, with decimal commas, as spreadsheets write them in many languages.
 
     Args:
         path: file to read.
@@ -64,16 +71,28 @@ def read_disc_csv(path: str | Path, *, affine: np.ndarray | None = None) -> list
         DiscFileError: when the file cannot be read, lacks a column or has a row that is not a disc.
     """
     try:
-        with open(path, newline="", encoding="utf-8-sig") as stream:
-            reader = csv.DictReader(stream)
-            names, rows = list(reader.fieldnames or []), list(reader)
+        names, rows, delimiter = read_rows(path)
     except (OSError, UnicodeDecodeError, csv.Error) as error:
         raise DiscFileError(path, f"cannot be read ({error})", "check the path, or export it again") from error
     missing = [name for name in REQUIRED if name not in names]
     if missing:
-        raise DiscFileError(path, f"lacks the columns {missing}, it has {names}", "add them, separated by commas")
+        raise DiscFileError(
+            path, f"lacks the columns {missing}, it has {names}", "add them, separated by commas, semicolons or tabs"
+        )
+    if delimiter != ",":
+        rows = [row | {name: (row.get(name) or "").replace(",", ".") for name in DECIMALS} for row in rows]
     discs = [_disc_of_row(path, number, row, affine) for number, row in enumerate(rows, start=2)]
     return one_per_level(discs, source=path)
+
+
+def read_rows(path: str | Path) -> tuple[list[str], list[dict[str, str]], str]:
+    """Return the columns of a CSV, its rows, and what separates the cells: a comma, a semicolon or a tab."""
+    with open(path, newline="", encoding="utf-8-sig") as stream:
+        header = stream.readline()
+        stream.seek(0)
+        delimiter = next((mark for mark in DELIMITERS if mark in header), ",")
+        reader = csv.DictReader(stream, delimiter=delimiter)
+        return list(reader.fieldnames or []), list(reader), delimiter
 
 
 def _disc_of_row(path: str | Path, line: int, row: Mapping[str, str], affine: np.ndarray | None) -> Disc:
@@ -84,7 +103,8 @@ def _disc_of_row(path: str | Path, line: int, row: Mapping[str, str], affine: np
         voxel = [int(row[name]) for name in VOXEL if row.get(name)]
     except (TypeError, ValueError) as error:
         problem = f"line {line} is not a disc ({str(error).rstrip('.')})"
-        raise DiscFileError(path, problem, "correct the line") from error
+        remedy = "correct the line; for another level, change level_value and level_name, or clear one of them"
+        raise DiscFileError(path, problem, remedy) from error
     if affine is not None and len(voxel) == len(VOXEL):
         _check_voxel(path, line, disc, voxel, affine)
     return disc

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import csv
-import io
 import json
 import math
 import re
@@ -20,6 +19,7 @@ from bundle.io.volume_files import NIFTI
 from bundle.utils.atomic_write import atomic_write
 from bundle.utils.write_json import write_json
 
+from .disc_csv import read_rows
 from .disc_errors import DiscFileError
 from .disc_json import read_json_object
 from .disc_label_map import numbering_of, sidecar_of
@@ -108,8 +108,7 @@ def _writer_of(path: Path) -> Callable[[Path, Path, Mapping[int, int]], None]:
 
 
 def _renumber_csv(source: Path, target: Path, new: Mapping[int, int]) -> None:
-    reader = csv.DictReader(io.StringIO(source.read_text(encoding="utf-8-sig"), newline=""))
-    rows = list(reader)
+    columns, rows, delimiter = read_rows(source)
     for row in rows:
         name, value = row.get("level_name"), row["level_value"]
         old = level_number(name) if name else int(value)
@@ -118,7 +117,7 @@ def _renumber_csv(source: Path, target: Path, new: Mapping[int, int]) -> None:
         if name:
             row["level_name"] = level_name(new[old])
     with atomic_write(target) as file, open(file, "w", newline="", encoding="utf-8") as stream:
-        writer = csv.DictWriter(stream, reader.fieldnames or [])
+        writer = csv.DictWriter(stream, columns, delimiter=delimiter)
         writer.writeheader()
         writer.writerows(rows)
 

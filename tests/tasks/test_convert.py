@@ -1,0 +1,75 @@
+"""Conversion of files of discs."""
+
+from __future__ import annotations
+
+import csv
+from pathlib import Path
+
+import numpy as np
+import pytest
+from helpers.phantoms import write_nifti
+
+from bundle.tasks.spine.discs import Disc, DiscFileError, read_discs, write_disc_csv
+from bundle.tasks.spine.discs.convert import convert_discs
+from bundle.tasks.spine.discs.levels import Numbering
+
+DISCS = [
+    Disc(20, (1.0, 2.0, 30.0)),
+    Disc(24, (1.0, 3.0, 20.0)),
+    Disc(245, (1.0, 3.0, 10.0)),
+    Disc(255, (1.0, 2.0, 1.0)),
+]
+
+
+@pytest.fixture
+def corrected(tmp_path: Path) -> Path:
+    write_nifti(tmp_path / "image.nii.gz", np.zeros((4, 6, 40), np.int16), np.eye(4))
+    write_disc_csv(DISCS, tmp_path / "a.csv")
+    return tmp_path / "a.csv"
+
+
+@pytest.mark.parametrize("ending", [".csv", ".json", ".mrk.json"])
+def test_discs_stay_the_same_in_every_format(corrected: Path, ending: str, tmp_path: Path) -> None:
+    for image in (None, tmp_path / "image.nii.gz"):
+        assert convert_discs(corrected, tmp_path / f"b{ending}", image=image) == []
+        assert read_discs(tmp_path / f"b{ending}") == DISCS
+
+
+@pytest.mark.parametrize(("numbering", "left_out"), [("verse", []), ("sct", ["L5-L6"])])
+def test_a_label_map_has_the_discs_that_its_numbering_has_values_for(
+    corrected: Path, numbering: Numbering, left_out: list[str], tmp_path: Path
+) -> None:
+    target, image = tmp_path / "b.nii.gz", tmp_path / "image.nii.gz"
+    missing = convert_discs(corrected, target, image=image, numbering=numbering)
+    assert [disc.name for disc in missing] == left_out
+    assert [disc.position for disc in read_discs(target)] == [disc.position for disc in DISCS if disc not in missing]
+    assert (tmp_path / "b.json").is_file()
+
+
+def test_a_csv_has_the_voxels_of_the_image(corrected: Path, tmp_path: Path) -> None:
+    convert_discs(corrected, tmp_path / "b.csv", image=tmp_path / "image.nii.gz")
+    with (tmp_path / "b.csv").open() as stream:
+        assert [row["k"] for row in csv.DictReader(stream)] == ["30", "20", "10", "1"]
+
+
+@pytest.mark.parametrize(
+    ("target", "image", "message"),
+    [
+        ("b.nii.gz", None, "b.nii.gz: is a label map, which has the grid of an image; name it with --image"),
+        ("b.txt", None, "b.txt: is no format of discs"),
+        ("b.csv", "a.csv", "a.csv: cannot be read as NIfTI"),
+        ("b.csv", "none.nii.gz", "none.nii.gz: cannot be read as NIfTI"),
+    ],
+)
+def test_what_cannot_be_written_is_named(
+    corrected: Path, target: str, image: str | None, message: str, tmp_path: Path
+) -> None:
+    with pytest.raises(DiscFileError, match=message):
+        convert_discs(corrected, tmp_path / target, image=None if image is None else tmp_path / image)
+    assert not (tmp_path / target).exists()
+
+
+def test_the_record_of_a_case_is_not_replaced(corrected: Path, tmp_path: Path) -> None:
+    (tmp_path / "b.json").write_text('{"case": "b", "discs": []}')
+    with pytest.raises(DiscFileError, match=r"b\.json: is the record of a case, which is kept; write another file"):
+        convert_discs(corrected, tmp_path / "b.json")
