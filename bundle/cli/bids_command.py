@@ -22,7 +22,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> None:
     """Run the command; exit with 2 when something was left out."""
-    from bundle.results.bids_derivative import write_bids_derivative
+    from bundle.inference.bids_derivative import write_bids_derivative
 
     written = write_bids_derivative(args.folder, args.derivative, overwrite=args.overwrite)
     logger.info("%s: %d cases", args.derivative, written.cases)

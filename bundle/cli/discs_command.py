@@ -51,7 +51,7 @@ def run(args: argparse.Namespace) -> None:
 
 
 def _convert(args: argparse.Namespace) -> None:
-    from bundle.tasks.spine.discs.convert import convert_discs
+    from bundle.tasks.spine.discs.convert_discs import convert_discs
 
     left_out = convert_discs(args.file, args.target, image=args.image, numbering=args.numbering)
     names = f", without {', '.join(disc.name for disc in left_out)}" if left_out else ""

@@ -12,13 +12,13 @@ from ignite.engine import Events
 from monai.engines import Workflow
 
 from bundle.data.case_review import CaseReview
-from bundle.results.bids_derivative import write_bids_derivative
 from bundle.results.result_folder import SUMMARY, read_results, write_summary
 from bundle.results.result_tables import ResultTable, write_table
 from bundle.utils.errors import BundleError
 from bundle.utils.path_options import check_path_options
 from bundle.utils.write_json import write_json
 
+from .bids_derivative import write_bids_derivative
 from .case_record import EXIT_BAD_CASES, CaseRecord, summarize
 from .completed_cases import CompletedCases
 
@@ -43,7 +43,7 @@ class RunSummary:
         enabled: False to write nothing, e.g. on all processes except the first.
         review: ratings by which cases were left out, which the summary names under ``"review"``; None for none.
         bids_dir: BIDS derivative to which the label maps are copied, too
-            (:func:`bundle.results.bids_derivative.write_bids_derivative`); None for none.
+            (:func:`bundle.inference.bids_derivative.write_bids_derivative`); None for none.
 
     Raises:
         ValueError: if ``monai.bundle`` has rewritten the folder, see :mod:`bundle.utils.path_options`.

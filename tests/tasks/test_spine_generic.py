@@ -13,7 +13,7 @@ from helpers.phantoms import write_nifti
 
 from bundle.data import DatalistError, load_datalist
 from bundle.data.datalist_file import write_datalist
-from bundle.results.bids_derivative import BidsDerivative, write_bids_derivative
+from bundle.inference.bids_derivative import BidsDerivative, write_bids_derivative
 from bundle.tasks.spine.discs import Disc, read_discs
 from bundle.tasks.spine.discs.disc_label_map import write_label_map, write_sidecar
 from bundle.tasks.spine.discs.levels import Numbering

@@ -66,7 +66,7 @@ def prepare_spine_generic(
 
     Args:
         root: folder of the dataset, with ``sub-*`` and ``derivatives/labels``, or of any dataset of this form, such as
-            one with results of this bundle (:mod:`bundle.results.bids_derivative`).
+            one with results of this bundle (:mod:`bundle.inference.bids_derivative`).
         contrasts: contrasts to list; they become the ``group`` of a case.
         derivative: folder in ``derivatives`` that holds the labels.
         split_by: ``"subject"``, or ``"site"`` (the subject's name without its number) to keep sites together as well.

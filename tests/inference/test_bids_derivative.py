@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from bundle.results.bids_derivative import BidsDerivative, write_bids_derivative
+from bundle.inference.bids_derivative import BidsDerivative, write_bids_derivative
 from bundle.utils.errors import FileError
 from bundle.utils.write_json import write_json
 

@@ -1,4 +1,4 @@
-"""Results of a folder as a BIDS derivative, without PyTorch.
+"""Results of a folder as a BIDS derivative.
 
 Files of a case with the name of a BIDS image, ``sub-01[_ses-2]_T2w.nii.gz``, are copied to ``sub-01/[ses-2/]anat``:
 label maps of discs as ``sub-01_T2w_label-discs_dlabel.nii.gz``, as in Spine Generic, and segmentations as
@@ -20,11 +20,10 @@ from typing import Any
 from bundle import __version__
 from bundle.io.identifiers import bids_identifiers
 from bundle.io.volume_files import stem_of
+from bundle.results.result_folder import read_results
 from bundle.utils.atomic_write import atomic_write
 from bundle.utils.errors import FileError
 from bundle.utils.write_json import write_json
-
-from .result_folder import read_results
 
 logger = logging.getLogger(__name__)
 

@@ -10,7 +10,7 @@ import pytest
 from helpers.phantoms import write_nifti
 
 from bundle.tasks.spine.discs import Disc, DiscFileError, read_discs, write_disc_csv
-from bundle.tasks.spine.discs.convert import convert_discs
+from bundle.tasks.spine.discs.convert_discs import convert_discs
 from bundle.tasks.spine.discs.levels import Numbering
 
 DISCS = [
