@@ -169,3 +169,25 @@ def test_the_discs_of_a_sixth_lumbar_vertebra_are_named_and_the_additional_one_i
     data["pred"] = slabs_of(places, [0.0])["pred"]
     made = DecodeDiscsd("pred", skeleton=skeleton, first_level=20, **options)(data)
     assert [disc.name for disc in made["discs"]] == ["L1-L2", "L2-L3", "L3-L4", "L4-L5", "L6-S1"]
+
+
+@pytest.mark.parametrize(("responses", "level"), [((0.3, 0.34, 0.3), 23), ((0.1, 0.15, 0.1), None)])
+def test_a_disc_that_several_levels_respond_to_weakly_is_found(
+    skeleton: SkeletonPrior, responses: tuple[float, ...], level: int | None
+) -> None:
+    """No level reaches the threshold, but in a small image, their sum shows a disc of the level that responds most."""
+    place = spine(skeleton)[23]
+    maps = [
+        value * slabs_of({number: place}, [0.0])["pred"] for number, value in zip((22, 23, 24), responses, strict=True)
+    ]
+    data = slabs_of({}, [0.0]) | {"pred": sum(maps)}
+    decode = DecodeDiscsd("pred", skeleton=skeleton, first_level=20)
+    assert decode(data)["discs"] == []
+    data["pred"], first = data["pred"][..., 15:25], 60
+    data["image"].affine[2, 3] += first * SPACING
+    made = decode(data)
+    assert [disc.value for disc in made["discs"]] == ([] if level is None else [level])
+    for disc in made["discs"]:
+        np.testing.assert_allclose(disc.position[1:], place[1:], atol=0.5)
+        assert disc.confidence == pytest.approx(max(responses), abs=0.05)
+        assert made["numbering"].status == "uncertain"
