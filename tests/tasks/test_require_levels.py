@@ -55,3 +55,10 @@ def test_a_training_says_so_at_its_start(tmp_path: Path) -> None:
     with pytest.raises(RuntimeError) as caught:
         workflow.run()
     assert "first_level 99" in str(describe_mistake(caught.value))
+
+
+def test_discs_next_to_l6_count_as_the_levels_that_a_network_knows(tmp_path: Path) -> None:
+    listed = cases(tmp_path, [245, 255])
+    assert require_levels(listed, first_level=24, level_count=2) is listed
+    with pytest.raises(DatalistError, match="the labeled discs have the numbers 25; pass --first_level 25"):
+        require_levels(listed, first_level=2, level_count=3)

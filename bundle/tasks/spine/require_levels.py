@@ -9,7 +9,7 @@ from bundle.data.datalist_file import Case, DatalistError
 
 from .discs.disc_errors import DiscFileError
 from .discs.disc_reader import read_discs
-from .discs.levels import FIRST_LEVEL, LAST_LEVEL, LEVEL_NAMES
+from .discs.levels import FIRST_LEVEL, LAST_LEVEL, LEVEL_NAMES, trained_level
 
 
 def require_levels(data: Sequence[Case], *, first_level: int, level_count: int) -> Sequence[Case]:
@@ -41,8 +41,9 @@ def require_levels(data: Sequence[Case], *, first_level: int, level_count: int) 
 
 
 def _values(case: dict[str, Any]) -> set[int] | None:
-    """Return the numbers of the discs of a case; None if they cannot be read, which loading reports."""
+    """Return the levels of a case that a network knows; None if they cannot be read, which loading reports."""
     try:
-        return {disc.value for disc in read_discs(case["label"])}
+        levels = {trained_level(disc.value) for disc in read_discs(case["label"])}
     except DiscFileError:
         return None
+    return {level for level in levels if level is not None}
