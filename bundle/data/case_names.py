@@ -54,6 +54,9 @@ def name_images(cases: Sequence[Case]) -> list[Case]:
 
 def _path_parts(files: Sequence[str]) -> tuple[str, ...]:
     """Return the folders and the name of an image; of several files, what their names share, else the folder's name."""
+    first = Path(files[0])
+    if first.name in ("", ".."):  # a folder that is named by its place
+        files = [str(first.resolve())]
     folders = Path(files[0]).parts[:-1]
     stems = [stem_of(file) for file in files]
     if len(stems) == 1:

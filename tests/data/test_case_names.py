@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from bundle.data import DatalistError, list_cases, load_datalist
-from bundle.data.case_names import name_images
+from bundle.data.case_names import name_cases, name_images
 
 
 def touch(root: Path, *names: str) -> Path:
@@ -68,3 +68,11 @@ class TestNames:
 def test_a_2d_image_of_several_files_is_refused() -> None:
     with pytest.raises(DatalistError, match="a 2D image is one file"):
         name_images([{"image": ["a.png", "b.png"]}])
+
+
+def test_a_series_in_the_current_folder_is_named_after_the_folder(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "study" / "below").mkdir(parents=True)
+    monkeypatch.chdir(tmp_path / "study" / "below")
+    assert [case["case"] for case in name_cases([{"image": "."}, {"image": ".."}])] == ["below", "study"]
