@@ -172,18 +172,20 @@ def stop_in_a_case(worker: Any, out: Path) -> str:
 
 
 @pytest.mark.slow
-def test_a_worker_that_dask_has_given_up_returns_and_writes_nothing(tmp_path: Path, weights: str) -> None:
+def test_a_worker_that_dask_has_given_up_returns_and_writes_nothing(
+    tmp_path: Path, weights: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """It is stopped in a case for longer than the worker TTL, and goes on when another one has completed it."""
+    monkeypatch.setenv("PYTHONPATH", f"{ROOT}:{Path(ROOT, 'tests')}")
+    slow = {"preprocessing#transforms#1": {"_target_": "helpers.slow_case.Waitd", "seconds": 1.5}}
     write_cases(tmp_path / "in", 16)
-    assert cohort(tmp_path / "in", tmp_path / "one", weights) == Counts(16, 0)
+    assert cohort(tmp_path / "in", tmp_path / "one", weights, **slow) == Counts(16, 0)
     out, seen = tmp_path / "out", {}
     watch = Watch(out)
     watch.start()
 
     def disturb(address: str, worker: Any) -> None:
-        while (
-            len(list(out.glob("case*.json"))) < 4
-        ):  # both workers have imported what they need, and give signs of life
+        while len(list(out.glob("case*.json"))) < 4:
             time.sleep(0.05)
         seen["case"] = name = stop_in_a_case(worker, out)
         with distributed.Client(address, set_as_default=False) as client:
@@ -197,7 +199,7 @@ def test_a_worker_that_dask_has_given_up_returns_and_writes_nothing(tmp_path: Pa
         thread = threading.Thread(target=disturb, args=(address, workers[0]), daemon=True)
         thread.start()
         cluster = ClusterOptions(scheduler=address)
-        assert cohort(tmp_path / "in", out, weights, cluster, **{"completed#expiry": 20.0}) == Counts(16, 0)
+        assert cohort(tmp_path / "in", out, weights, cluster, **slow, **{"completed#expiry": 20.0}) == Counts(16, 0)
         thread.join(60)
         time.sleep(5)
     watch.ended.set()
