@@ -25,6 +25,7 @@ def add_images(names: Any) -> None:
     )
     add_seed(parser)
     _add_segpc(names)
+    _add_cell_crops(names)
     _add_folders(names)
 
 
@@ -64,6 +65,21 @@ def _add_segpc(names: Any) -> None:
         "--target", choices=TARGETS, default="cell", help="cell: 255; parts: cytoplasm 128, nucleus 255 (default: cell)"
     )
     parser.add_argument("--folds", type=int, default=5, help="folds of the training part (default: 5)")
+
+
+def _add_cell_crops(names: Any) -> None:
+    parser = add_dataset(
+        names,
+        "cell-crops",
+        "bundle.data.cell_crops:prepare_cell_crops",
+        description="crops around single cells: writes one image and mask per cell of a dataset",
+        folder="folder of a dataset of images with masks",
+        target="crops.json",
+    )
+    parser.add_argument("--datalist", help="datalist of the dataset (default: DIR/dataset.json)")
+    parser.add_argument("--crops_dir", type=output_folder, help="folder for the crops (default: DIR/crops)")
+    parser.add_argument("--scale", type=float, default=1.5, help="sides relative to the cell (default: 1.5)")
+    parser.add_argument("--size", type=int, default=224, help="height and width in pixels (default: 224)")
 
 
 def _add_folders(names: Any) -> None:

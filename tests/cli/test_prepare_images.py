@@ -97,3 +97,17 @@ def test_images_with_classes_are_listed(tmp_path: Path) -> None:
     options = ["--classes", "benign", "--images", "photos", "--table", "table.csv", "--folds", "2"]
     assert prepare("classified", tmp_path, *options) == 0
     assert sizes(tmp_path / "dataset.json") == (8, 2)
+
+
+def test_crops_of_single_cells_are_written_and_listed(tmp_path: Path) -> None:
+    for number in range(2):
+        for kind, color in (("images", 90), ("masks", 255)):
+            (tmp_path / kind).mkdir(exist_ok=True)
+            canvas = Image.new("L", (40, 40))
+            canvas.paste(color, (10, 10, 20, 20))
+            canvas.convert("RGB" if kind == "images" else "L").save(tmp_path / kind / f"{number}.png")
+    assert prepare("images", tmp_path, "--test_share", "0", "--folds", "2") == 0
+    assert prepare("cell-crops", tmp_path, "--scale", "2", "--size", "16") == 0
+    assert sizes(tmp_path / "crops.json") == (2, 0)
+    with Image.open(tmp_path / "crops" / "masks" / "0_1.png") as mask:
+        assert mask.getbbox() == (4, 4, 12, 12)
