@@ -274,7 +274,7 @@ def _masks(name: str, parser: ConfigParser, network: nn.Module) -> OnnxTask:
             "levels": list(parser.get_parsed_content("levels")),
             "threshold": threshold,
             "network_size": roi,
-            **_about(parser, "single_region", "plausible_distance"),
+            **_about(parser, "region_confidence", "single_region", "plausible_distance"),
         },
         with_statistics,
         reference,

@@ -60,8 +60,12 @@ class MaskSegmentation(ColorTask):
     def __init__(self, model: OnnxModel, plausibility: Plausibility) -> None:
         super().__init__(model, plausibility)
         names = structures_of(model.about["label_names"])
-        single_region = bool(self.options["single_region"])
-        self.decision = MaskDecision(names, threshold=model.about["threshold"], single_region=single_region)
+        self.decision = MaskDecision(
+            names,
+            threshold=model.about["threshold"],
+            region_confidence=self.options.get("region_confidence", 0.0),
+            single_region=bool(self.options["single_region"]),
+        )
         self.levels = np.array([0, *model.about["levels"]], dtype=np.uint8)
 
     def __call__(self, record: CaseRecord, output_dir: Path) -> None:

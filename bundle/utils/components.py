@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import itertools
 import math
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -33,14 +33,20 @@ class Components:
     sizes: np.ndarray
     labels: np.ndarray
 
-    def mask(self, number: int) -> np.ndarray:
-        """Return the voxels of a component."""
-        chosen = self.numbers == number
+    def mask(self, numbers: int | Sequence[int] | np.ndarray) -> np.ndarray:
+        """Return the voxels of a component, or of several."""
+        chosen = np.isin(self.numbers, numbers)
         starts, lengths = self.starts[chosen], self.lengths[chosen]
         ends = np.cumsum(lengths)
         found = np.zeros(math.prod(self.shape), dtype=bool)
-        found[np.arange(ends[-1]) + np.repeat(starts - ends + lengths, lengths)] = True
+        found[np.arange(lengths.sum()) + np.repeat(starts - ends + lengths, lengths)] = True
         return found.reshape(self.shape)
+
+    def means(self, values: np.ndarray) -> np.ndarray:
+        """Return the mean of values, one per voxel, in every component."""
+        sums = np.concatenate([[0.0], np.cumsum(values, dtype=np.float64)])
+        of_runs = sums[self.starts + self.lengths] - sums[self.starts]
+        return np.bincount(self.numbers, of_runs, minlength=len(self.sizes)) / self.sizes
 
 
 def find_components(labels: np.ndarray, *, corners: bool = False) -> Components:

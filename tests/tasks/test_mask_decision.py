@@ -34,11 +34,30 @@ def test_the_largest_region_of_every_class_can_be_kept_without_holes() -> None:
     assert kept.sum() == kept[1:4, 1:4].sum() == 9
 
 
+def test_a_region_needs_the_mean_probability_that_is_asked_for() -> None:
+    probability = np.zeros((1, 4, 9), np.float32)
+    probability[0, 1:3, 1:3] = [[0.6, 0.6], [0.7, 0.7]]
+    probability[0, 1:3, 5:7] = [[0.6, 0.9], [0.9, 0.8]]
+    assert MaskDecision({"a": 1}).classes(probability).sum() == 8
+    kept = MaskDecision({"a": 1}, region_confidence=0.75).classes(probability)
+    assert kept.sum() == kept[1:3, 5:7].sum() == 4
+    single = MaskDecision({"a": 1}, region_confidence=0.7, single_region=True)
+    assert single.classes(probability)[1, 5] == 1
+    assert not MaskDecision({"a": 1}, region_confidence=0.85).classes(probability).any()
+
+
+def test_a_region_of_several_classes_counts_by_the_probability_of_its_own() -> None:
+    probability = np.array([[[0.0, 0.1, 0.0]], [[0.9, 0.5, 0.4]], [[0.1, 0.4, 0.6]]])
+    assert MaskDecision({"a": 1, "b": 2}, region_confidence=0.7).classes(probability).tolist() == [[1, 1, 0]]
+    assert MaskDecision({"a": 1, "b": 2}, region_confidence=0.5).classes(probability).tolist() == [[1, 1, 2]]
+
+
 @pytest.mark.parametrize(
     ("options", "message"),
     [
         ({"label_names": {"a": 2}}, "label_names must count from 1 to 1, got {'a': 2}"),
         ({"threshold": 1.0}, r"threshold must lie in \[0, 1\), got 1.0"),
+        ({"region_confidence": -0.1}, r"region_confidence must lie in \[0, 1\), got -0.1"),
         ({"single_region": "maybe"}, "single_region must be true or false"),
     ],
 )

@@ -23,6 +23,17 @@ def test_components_are_those_of_scipy(seed: int, corners: bool) -> None:
         assert found.sizes[number] == (wanted == number + 1).sum()
 
 
+@pytest.mark.parametrize("seed", range(5))
+def test_means_of_components_and_masks_of_several_are_those_of_scipy(seed: int) -> None:
+    generator = np.random.default_rng(seed)
+    mask, values = generator.random((9, 8)) < 0.4, generator.random((9, 8))
+    wanted, count = ndimage.label(mask, np.ones((3, 3)))
+    found = find_components(mask, corners=True)
+    np.testing.assert_allclose(found.means(values), ndimage.mean(values, wanted, range(1, count + 1)))
+    np.testing.assert_array_equal(found.mask([0, count - 1]), np.isin(wanted, [1, count]))
+    assert not found.mask([]).any()
+
+
 def test_structures_that_touch_are_separate_components() -> None:
     labels = np.array([[1, 2], [1, 2]])
     assert find_components(labels).labels.tolist() == [1, 2]

@@ -47,13 +47,14 @@ class ImageMetrics:
         output_dir: folder to write to; created if missing. None writes nothing, and computes no intervals.
         threshold: probability above which a pixel belongs to a single class; of several classes, the most probable one
             is used.
+        region_confidence: least mean probability of a region; less certain regions are background.
         single_region: evaluate only the largest region of every class with its holes filled.
         key: metric whose mean per image is the key metric.
         objects: also compare single objects, such as cells: ``"objects"`` in ``metrics.json``, see
             :class:`bundle.metrics.object_scores.ObjectScores`. Only with a folder.
 
     Raises:
-        ValueError: when the values do not count from 1, the threshold is outside [0, 1), or ``key`` is not a metric.
+        ValueError: when the values do not count from 1, a probability is outside [0, 1), or ``key`` is not a metric.
 
     Examples:
         >>> from monai.engines import Evaluator
@@ -71,13 +72,19 @@ class ImageMetrics:
         *,
         output_dir: str | Path | None = None,
         threshold: float = 0.5,
+        region_confidence: float = 0.0,
         single_region: bool | str = False,
         key: str = "dice",
         objects: bool | str = False,
     ) -> None:
         self.objects = ObjectScores() if parse_bool("objects", objects) and output_dir is not None else None
         self.scores = ImageScores(label_names)
-        self.decision = MaskDecision(self.scores.label_names, threshold=threshold, single_region=single_region)
+        self.decision = MaskDecision(
+            self.scores.label_names,
+            threshold=threshold,
+            region_confidence=region_confidence,
+            single_region=single_region,
+        )
         check_choice("key", key, METRICS)
         self.output_dir = None if output_dir is None else Path(output_dir)
         self.key = key
@@ -139,6 +146,7 @@ class ImageMetrics:
             writer.writerows(self.rows)
         content = {
             "threshold": self.decision.threshold,
+            "region_confidence": self.decision.region_confidence,
             "single_region": self.decision.single_region,
             **found,
             "cases": self.rows,

@@ -96,7 +96,7 @@ class SaveMaskd(MapTransform):
         label_names: value of every structure by its name, 1 to C.
         output_dir: folder to write to; created if missing.
         levels: gray level of every class in the mask.
-        decision: ``threshold`` and ``single_region`` of :class:`.MaskDecision`.
+        decision: ``threshold``, ``region_confidence`` and ``single_region`` of :class:`.MaskDecision`.
         outputs: ``postfix`` of the mask (``"seg"``; that of ISIC is ``"segmentation"``), and whether ``probability``
             and ``overlay`` (True) and single ``objects`` (False) are written.
         image_key: key of the image, whose metadata name the file.
