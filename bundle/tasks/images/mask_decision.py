@@ -76,7 +76,6 @@ class MaskDecision:
     def _certain(self, probabilities: np.ndarray, classes: np.ndarray) -> np.ndarray:
         """Return the pixels of the regions whose mean probability is not too low."""
         regions = find_components(classes, corners=True)
-        of_class = np.take_along_axis(
-            probabilities, np.int64(classes if len(probabilities) > 1 else 0 * classes)[None], 0
-        )
+        channels = classes if len(probabilities) > 1 else np.zeros_like(classes)
+        of_class = np.take_along_axis(probabilities, channels[None].astype(np.int64), axis=0)
         return regions.mask(np.flatnonzero(regions.means(of_class) >= self.region_confidence))
