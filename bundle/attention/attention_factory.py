@@ -9,6 +9,7 @@ from monai.networks.layers.factories import LayerFactory
 from torch import nn
 
 from bundle.utils.option_checks import split_name
+from bundle.utils.parse_null import parse_null
 
 from .ag import AttentionGate
 from .cbam import CBAM
@@ -52,7 +53,7 @@ def get_attention_layer(
 
     Args:
         name: a name of the factory :data:`Attention` (case does not matter), a pair of a name and the keyword
-            arguments of the mechanism, or None for the identity.
+            arguments of the mechanism; None, or the text ``"null"`` of a command line, for the identity.
         spatial_dims: number of spatial axes of the map.
         channels: channels of the map.
         spatial_size: spatial size of the map; the slice mechanisms make their weights for it.
@@ -68,6 +69,7 @@ def get_attention_layer(
         >>> get_attention_layer(None, spatial_dims=3, channels=16)
         Identity()
     """
+    name = parse_null(name)
     if name is None:
         return nn.Identity()
     kind, options = split_attention(name)
@@ -85,6 +87,7 @@ def is_skip_gate(name: AttentionSpec) -> bool:
 
     A name that is not in the factory is not a skip gate; :func:`get_attention_layer` rejects it.
     """
+    name = parse_null(name)
     kind = None if name is None else split_attention(name)[0].upper()
     return kind in Attention.names and getattr(Attention[kind], "takes_gating", False)
 

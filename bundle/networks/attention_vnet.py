@@ -18,6 +18,7 @@ from torch import nn
 
 from bundle.attention.attention_factory import AttentionSpec, get_attention_layer, is_skip_gate
 from bundle.utils.option_checks import check_group_positive, check_level_channels, check_spatial_dims, fill_options
+from bundle.utils.parse_null import parse_null
 
 from .blocks.convolution import ConvADN, adn, conv_stack
 from .blocks.unet_levels import Upsample, level_attention, level_sizes, skip_attention
@@ -146,7 +147,7 @@ class AttentionVNet(nn.Module):
             self.encoders.append(ResidualLevel(spatial_dims, source, width, source, **shared))
             self.downs.append(ConvADN(spatial_dims, width, below, **down))
         width = channels[-1]
-        plain = attention is None or is_skip_gate(attention)
+        plain = parse_null(attention) is None or is_skip_gate(attention)
         self.bottleneck = nn.Sequential(
             conv_stack(spatial_dims, width, width, width, convs=bottleneck["convs"], **conv),
             get_attention_layer(None if plain else bottleneck["attention"], spatial_dims, width),

@@ -19,9 +19,10 @@ def test_contract_covers_the_whole_factory() -> None:
     assert {mechanism.name for mechanism in MECHANISMS} == {name.lower() for name in Attention.names}
 
 
-def test_none_is_the_identity() -> None:
+@pytest.mark.parametrize("name", [None, "null", "none"])
+def test_none_is_the_identity(name: Any) -> None:
     x = torch.randn(2, 3, 4, 5)
-    block = get_attention_layer(None, 2, 3)
+    block = get_attention_layer(name, 2, 3)
     assert block(x) is x
     assert not block.state_dict()
 

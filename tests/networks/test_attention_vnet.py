@@ -28,6 +28,7 @@ def test_every_level_of_encoder_and_decoder_ends_in_attention_for_its_size() -> 
 def test_bottleneck_has_channel_attention_exactly_where_the_levels_have_attention() -> None:
     assert isinstance(AttentionVNet(3, 1, 4, spatial_size=(32, 32, 32)).bottleneck[-1], SqueezeExcitation)
     assert isinstance(AttentionVNet(3, 1, 4, attention=None).bottleneck[-1], nn.Identity)
+    assert isinstance(AttentionVNet(3, 1, 4, attention="null").bottleneck[-1], nn.Identity)
 
 
 def test_levels_have_their_numbers_of_convolutions() -> None:
