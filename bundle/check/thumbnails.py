@@ -9,7 +9,7 @@ import numpy as np
 from PIL import Image, ImageColor
 from scipy.ndimage import binary_erosion
 
-from bundle.visualize.overlay import COLORS
+from bundle.visualize.colors import COLORS
 
 SIDE = 144
 """Longest side in pixels."""

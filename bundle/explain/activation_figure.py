@@ -10,7 +10,7 @@ import numpy as np
 import torch
 from monai.data import MetaTensor
 
-from bundle.visualize.overlay import COLORS
+from bundle.visualize.colors import COLORS
 from bundle.visualize.overlay_planes import AXES
 
 SIDES = ("left to right, mm", "posterior to anterior, mm", "inferior to superior, mm")

@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from bundle.visualize.overlay import COLORS
+from bundle.visualize.colors import COLORS
 
 from .gates import LevelGates
 from .input_slices import InputSlices

@@ -12,10 +12,8 @@ from PIL import Image, ImageColor, ImageDraw, ImageFont
 
 from bundle.utils.atomic_write import atomic_write
 
+from .colors import COLORS
 from .overlay_planes import AXES, Plane, View, Volume, sample_planes
-
-COLORS = ("#e69f00", "#56b4e9", "#009e73", "#cc79a7", "#f0e442", "#d55e00", "#0072b2")
-"""The palette of Okabe and Ito, which people with color vision deficiency can distinguish; it repeats."""
 
 WIDTH = 1200
 """Pixels of all planes of a row together."""

@@ -7,7 +7,7 @@ import pytest
 from PIL import Image, ImageColor
 
 from bundle.visualize import Overlay, save_overlay
-from bundle.visualize.overlay import COLORS
+from bundle.visualize.colors import COLORS
 
 HEAD = np.eye(4)
 HEAD[:3, 3] = -100

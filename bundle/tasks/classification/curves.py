@@ -13,7 +13,7 @@ from ignite.engine import Events
 from monai.engines import Workflow
 
 from bundle.utils.atomic_write import atomic_write
-from bundle.visualize.overlay import COLORS
+from bundle.visualize.colors import COLORS
 
 from .classification_handler import CURVES
 

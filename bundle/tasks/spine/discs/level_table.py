@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from bundle.utils.atomic_write import atomic_write
-from bundle.visualize.overlay import COLORS
+from bundle.visualize.colors import COLORS
 
 from .levels import LEVEL_NAMES, VARIANT_NAMES, Numbering, disc_value, level_name
 
