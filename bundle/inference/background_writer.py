@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from concurrent.futures import Future, ThreadPoolExecutor, wait
+from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from threading import BoundedSemaphore
 from typing import Any
@@ -40,19 +40,21 @@ class BackgroundWriter:
         if waiting < 0:
             raise ValueError(f"waiting must be 0 or more jobs, got {waiting}.")
         self.on_written: Callable[[str], None] | None = None
-        self._pool = ThreadPoolExecutor(1, thread_name_prefix="writer")
+        self._pool: ThreadPoolExecutor | None = None
         self._free = BoundedSemaphore(waiting + 1)
-        self._jobs: list[Future[None]] = []
 
     def submit(self, record: CaseRecord, job: Callable[[], Any]) -> None:
         """Run a job that writes the results of a case and completes its record."""
         self._free.acquire()
-        self._jobs = [job for job in self._jobs if not job.done()]
-        self._jobs.append(self._pool.submit(self._run, record, job))
+        if self._pool is None:
+            self._pool = ThreadPoolExecutor(1, thread_name_prefix="writer")
+        self._pool.submit(self._run, record, job)
 
     def finish(self) -> None:
-        """Wait until all submitted jobs have ended."""
-        wait(self._jobs)
+        """Wait until all submitted jobs have ended, and end the thread; the next job starts another one."""
+        if self._pool is not None:
+            self._pool.shutdown()
+            self._pool = None
 
     def _run(self, record: CaseRecord, job: Callable[[], Any]) -> None:
         try:

@@ -101,3 +101,14 @@ sys.exit(7)
 def test_a_negative_number_is_refused() -> None:
     with pytest.raises(ValueError, match="waiting must be 0 or more jobs, got -1"):
         BackgroundWriter(waiting=-1)
+
+
+def test_the_thread_ends_with_the_jobs_and_the_next_job_starts_another() -> None:
+    writer, done = BackgroundWriter(), []
+    writer.finish()
+    for number in range(2):
+        before = threading.active_count()
+        writer.submit(case(str(number)), lambda number=number: done.append(number))
+        writer.finish()
+        assert threading.active_count() == before
+    assert done == [0, 1]
