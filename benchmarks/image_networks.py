@@ -114,6 +114,7 @@ def main() -> None:
     out, size = args.out.resolve(), f"[{args.size},{args.size}]"
     budget = ["--epochs", str(args.epochs), "--val_interval", str(args.epochs), "--roi_size", size]
     budget += ["--pretrained", "true", "--learning_rate", "0.0005", "--device", "cpu", "--amp", "false"]
+    budget += ["--weight_average", "0.01"]  # of about 100 steps: that of the shipped weights is of many epochs
     for folder, task, networks, names in (
         (args.masks, "lesion_segmentation", SEGMENTATION, "isic2017_masks_split"),
         (args.classes, "lesion_classification", CLASSIFICATION, "isic2017_classes_split"),
