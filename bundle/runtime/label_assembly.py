@@ -55,7 +55,7 @@ class LabelAssembly:
         """
         if not np.isfinite(scores).all():
             raise ValueError("scores of the network are not finite; check its weights and the voxels of the input.")
-        planes = scores.transpose(0, *(other + 1 for other in self.order))
+        planes = np.ascontiguousarray(scores.transpose(0, *(other + 1 for other in self.order)))
         first, blends = self.count, self.places[0].blends
         self.count += planes.shape[1]
         if self.edge is not None:
@@ -73,8 +73,7 @@ class LabelAssembly:
         found = _between(planes, 1, along._replace(low=along.low[numbers] - first, share=along.share[numbers]))
         for axis, places in enumerate(self.places[1:], start=2):
             found = _between(found, axis, places)
-        labels: np.ndarray = found.argmax(0)
-        return labels
+        return highest_class(found)
 
 
 class ResultNumbers:
@@ -93,7 +92,7 @@ class ResultNumbers:
 
     def add(self, scores: np.ndarray) -> None:
         """Take the next slab of scores ``(K, D, H, W)``."""
-        labels = scores.argmax(0).astype(np.uint16)
+        labels = highest_class(scores).astype(np.uint16)
         inside = labels > 0
         chosen = scores[:, inside]
         exponents = np.exp(chosen - chosen.max(0, initial=-np.inf))
@@ -121,6 +120,16 @@ class ResultNumbers:
 
     def _complete(self) -> np.ndarray:
         return np.concatenate(self.labels, axis=self.axis)
+
+
+def highest_class(scores: np.ndarray) -> np.ndarray:
+    """Return the class of the highest score ``(K, ...)``, the first of equal ones, as uint8."""
+    highest = scores[0].copy()
+    labels = np.zeros(highest.shape, np.uint8)
+    for number, values in enumerate(scores[1:], start=1):
+        labels[values > highest] = number
+        np.maximum(highest, values, out=highest)
+    return labels
 
 
 def _between(values: np.ndarray, axis: int, places: AxisPlaces) -> np.ndarray:

@@ -21,6 +21,9 @@ logger = logging.getLogger(__name__)
 CHUNK = 16
 """Slices per step, so that temporaries stay small compared with the volume."""
 
+TILE = 8
+"""Columns that are copied at once where the order of the voxels changes, so that they stay in the cache."""
+
 
 @dataclass(frozen=True)
 class VolumeImage:
@@ -81,11 +84,13 @@ def load_volume(
             f"({', '.join(channels)})",
             "save them as the fourth axis of one file, in this order",
         )
+    shape = values.shape[1:]
     turned, turned_affine = _to_ras(values, affine)
+    del values
     box = content_box(turned) if crop_border else tuple(slice(0, size) for size in turned.shape[1:])
     content, _ = box_on_file(box, turned.shape[1:], np.linalg.solve(affine, turned_affine))
     cropped = cropped_remark(box, turned.shape[1:])
-    image = VolumeImage(turned, turned_affine, values.shape[1:], affine, tuple(content), (*remarks, *cropped))
+    image = VolumeImage(turned, turned_affine, shape, affine, tuple(content), (*remarks, *cropped))
     return image.part(box)
 
 
@@ -120,10 +125,10 @@ def block_means(values: np.ndarray, blocks: Sequence[int]) -> np.ndarray:
 
 
 def _read(file: str | Path) -> tuple[np.ndarray, np.ndarray]:
-    """Return voxels ``(C, D, H, W)``, float32, and affine of a NIfTI file."""
+    """Return voxels ``(C, D, H, W)`` of the type in which they are stored, and affine of a NIfTI file."""
     try:
         image: Any = nib.load(file)
-        voxels = np.asarray(image.dataobj).astype(np.float32, copy=False)
+        voxels = np.asarray(image.dataobj)
     except MemoryError:
         raise
     except Exception as error:
@@ -136,9 +141,13 @@ def _read(file: str | Path) -> tuple[np.ndarray, np.ndarray]:
 
 
 def _to_ras(values: np.ndarray, affine: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Return a volume in RAS orientation, float32 and contiguous, so that steps along its axes are fast."""
     turn = nib.io_orientation(affine)
-    turned = nib.apply_orientation(np.moveaxis(values, 0, -1), turn)
-    return np.moveaxis(turned, -1, 0), affine @ nib.orientations.inv_ornt_aff(turn, values.shape[1:])
+    turned = np.moveaxis(nib.apply_orientation(np.moveaxis(values, 0, -1), turn), -1, 0)
+    result = np.empty(turned.shape, np.float32)
+    for start in range(0, turned.shape[-1], TILE):
+        result[..., start : start + TILE] = turned[..., start : start + TILE]
+    return result, affine @ nib.orientations.inv_ornt_aff(turn, values.shape[1:])
 
 
 def _interpolate(values: np.ndarray, axis: int, source: np.ndarray) -> np.ndarray:
@@ -148,6 +157,7 @@ def _interpolate(values: np.ndarray, axis: int, source: np.ndarray) -> np.ndarra
         return values
     source = source.clip(0, last)
     low = np.floor(source).astype(np.int64).clip(max=max(last - 1, 0))
+    values = np.ascontiguousarray(values)
     share = (source - low).astype(np.float32).reshape([-1 if i == axis else 1 for i in range(values.ndim)])
     result = np.empty([*values.shape[:axis], len(source), *values.shape[axis + 1 :]], np.float32)
     for start in range(0, len(source), CHUNK):

@@ -13,6 +13,7 @@ from bundle.export.deployed_networks import (
     DeployedDiscs,
     DeployedMasks,
     DeployedVolumes,
+    known_or_own,
     resized,
     standardization,
 )
@@ -68,6 +69,16 @@ def test_volumes_are_padded_and_labeled_as_by_the_inferer(shape: tuple[int, ...]
     parts = DeployedVolumes(network, roi_size=[4, 4, 4], percentiles=[1.0, 99.0])
     assert not torch.equal(parts(window, used)[0], parts(window, UNKNOWN)[0])
     assert torch.equal(parts(window, used)[3], used)
+
+
+def test_statistics_that_are_given_are_used_and_the_others_are_those_of_the_image() -> None:
+    image = values(2, 1, 5, 6, 7)
+    own = standardization(image, [1, 99])
+    given = torch.tensor([[1.0, 2.0, 3.0, 4.0]], dtype=torch.float64)
+    assert known_or_own(given, image, [1, 99]).tolist() == given.expand(2, 4).tolist()
+    partly = torch.where(torch.tensor([[True, False, True, True]]), given, torch.nan)
+    assert known_or_own(partly, image, [1, 99])[:, 1].tolist() == own[:, 1].tolist()
+    assert known_or_own(partly, image, [1, 99])[:, 0].tolist() == [1, 1]
 
 
 def test_every_image_of_a_batch_has_its_own_statistics() -> None:

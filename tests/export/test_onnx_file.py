@@ -8,6 +8,7 @@ from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
+import onnx
 import onnxruntime
 import pytest
 import torch
@@ -56,6 +57,13 @@ def test_the_test_vector_is_answered(exported: Path) -> None:
     inputs = {name: vector[name] for name in ("image", "statistics")}
     (found,) = session(exported).run(["probabilities"], inputs)
     np.testing.assert_allclose(found, vector["answer_probabilities"], atol=1e-4)
+
+
+def test_voxels_are_sorted_only_where_no_statistics_are_given(exported: Path) -> None:
+    nodes = onnx.load(exported / "out" / onnx_file.MODEL).graph.node
+    branches = [attribute.g.node for node in nodes if node.op_type == "If" for attribute in node.attribute]
+    assert not [node for node in nodes if node.op_type in ("TopK", "Sort")]
+    assert sum(any(node.op_type == "TopK" for node in branch) for branch in branches) == 1
 
 
 def test_the_metadata_state_what_a_user_must_know(exported: Path) -> None:

@@ -43,6 +43,12 @@ def test_nothing_is_cropped_where_the_model_was_trained_with_borders(tmp_path: P
     assert load_volume(file, **{**OPTIONS, "crop_border": False}).values.shape == (1, 8, 9, 10)
 
 
+@pytest.mark.parametrize("affine", AFFINES.values(), ids=AFFINES)
+def test_voxels_of_a_volume_lie_in_the_order_of_its_axes(affine: np.ndarray, tmp_path: Path) -> None:
+    file = write_nifti(tmp_path / "a.nii.gz", noise((9, 10, 11)), affine)
+    assert load_volume(file, **{**OPTIONS, "crop_border": False}).values.flags.c_contiguous
+
+
 def test_channels_are_the_fourth_axis(tmp_path: Path) -> None:
     voxels = noise((4, 5, 6, 2))
     file = write_nifti(tmp_path / "a.nii.gz", voxels)
