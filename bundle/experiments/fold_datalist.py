@@ -35,10 +35,15 @@ def datalist_with_folds(
     if split_seed is not None:
         training = assign_folds(training, folds, seed=split_seed, root=dataset_dir)
     count = len({case["fold"] for case in training})
-    if count < 2 or folds > count:
+    if count < 2:
         raise ExperimentError(
-            f"folds must lie between 1 and the {count} folds that {datalist or dataset_dir} has, and two are needed to "
-            f"hold one out, got {folds}; pass --split_seed 0 to assign the {len(training)} cases to new folds."
+            f"two folds are needed to hold one out, but with --folds {folds} the {len(training)} training cases of "
+            f"{datalist or dataset_dir} are in {count}; pass --split_seed 0 and --folds of 2 or more to assign new ones."
+        )
+    if folds > count:
+        raise ExperimentError(
+            f"folds must lie between 1 and the {count} folds that {datalist or dataset_dir} has, got {folds}; pass "
+            f"--split_seed 0 to assign the {len(training)} cases to new folds."
         )
     description = read_description(Path(datalist)) if datalist else {}
     sections = {
