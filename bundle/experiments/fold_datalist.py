@@ -38,7 +38,7 @@ def datalist_with_folds(
     if count < 2:
         raise ExperimentError(
             f"two folds are needed to hold one out, but with --folds {folds} the {len(training)} training cases of "
-            f"{datalist or dataset_dir} are in {count}; pass --split_seed 0 and --folds of 2 or more to assign new ones."
+            f"{datalist or dataset_dir} are in {count}; pass --split_seed 0 and 2 folds or more to assign new ones."
         )
     if folds > count:
         raise ExperimentError(
