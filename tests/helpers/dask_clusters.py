@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
+import threading
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -37,6 +38,8 @@ def processes(
 ) -> Iterator[tuple[str, list[subprocess.Popen[bytes]]]]:
     """Start a scheduler and workers of one thread without nannies; yield the address and the workers.
 
+    The scheduler ends with the last worker, so that a test fails and does not wait for ever.
+
     Args:
         folder: folder for their files.
         workers: number of workers.
@@ -58,8 +61,15 @@ def processes(
         with distributed.Client(scheduler_file=str(file), set_as_default=False) as client:
             client.wait_for_workers(workers, timeout=180)
             address = client.scheduler.address
+        threading.Thread(target=_end_with_workers, args=started, daemon=True).start()
         yield address, started[1:]
     finally:
         for process in started[::-1]:
             process.kill()
             process.wait()
+
+
+def _end_with_workers(scheduler: subprocess.Popen[bytes], *workers: subprocess.Popen[bytes]) -> None:
+    for worker in workers:
+        worker.wait()
+    scheduler.kill()
