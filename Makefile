@@ -27,7 +27,7 @@ test-all:  ## the same with all tests and complete coverage: slow ones, commands
 	$(MAKE) --jobs=4 --output-sync=target lint types test-main test-label MAIN_COV='$(REPORT)' LABEL_COV='$(REPORT) --cov-config=tests/server/coverage.toml'
 
 test-main: $(VENV)/.test  ## tests of the bundle
-	$(BIN)/python -m pytest -n 2 --dist loadgroup $(SELECT) $(MAIN_COV)
+	$(BIN)/python -m pytest -n 2 --dist loadgroup --max-worker-restart 0 $(SELECT) $(MAIN_COV)
 
 lint: $(VENV)/.test  ## ruff
 	$(BIN)/ruff check .
@@ -68,7 +68,7 @@ label-server: $(LABEL)/.label  ## start the MONAI Label server on the MNI152 tem
 	$(LABEL_BIN)/python -W ignore -m bundle label --studies "$(SAMPLE)"
 
 test-label: $(LABEL)/.label  ## tests of the MONAI Label app, in the environment of its server
-	$(LABEL_BIN)/python -m pytest -n 1 --dist loadfile tests/server $(SELECT) $(LABEL_COV)
+	$(LABEL_BIN)/python -m pytest -n 1 --dist loadfile --max-worker-restart 0 tests/server $(SELECT) $(LABEL_COV)
 
 card: $(VENV)/.demo  ## write models/README.md from the metadata
 	$(BIN)/python -W ignore -m bundle card

@@ -10,7 +10,7 @@ from .disc_statistics import pooled_interval, summarize_discs
 from .disc_targets import MakeDiscTargetsd
 from .load_disc_points import LoadDiscPointsd
 from .original_disc_metrics import ORIGINAL_METRICS, OriginalErrors, original_errors, original_summary
-from .require_levels import require_levels
+from .required_levels import require_levels
 from .sagittal_slab import RandSagittalSlabd, SagittalSlabd, SagittalSlabsd
 from .save_discs import SaveDiscsd
 from .save_figure import SaveDiscFigured
