@@ -92,7 +92,14 @@ def compare(
         head = f"| {name} | {parameters_of(folder)} | {seconds:.0f}"
         for structure, metric, found in paired(folder, first):
             difference = "" if folder == first else format_interval(found["difference"], digits=3, signed=True)
-            print(f"{head} | {structure} | {metric} | {found['first']:.3f} | {difference} |", flush=True)
+            value = interval_of(folder, structure, metric)
+            print(f"{head} | {structure} | {metric} | {value} | {difference} |", flush=True)
+
+
+def interval_of(folder: Path, structure: str, metric: str) -> str:
+    """Return a metric of an evaluation with its interval: the mean over images of masks, all images of classes."""
+    metrics = json.loads((folder / "metrics.json").read_text(encoding="utf-8"))
+    return format_interval(metrics.get("per_image", metrics.get("summary"))[structure][metric], digits=3)
 
 
 def paired(folder: Path, first: Path) -> list[tuple[str, str, dict[str, Any]]]:
