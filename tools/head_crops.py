@@ -31,6 +31,9 @@ WINDOW = [40, 56, 40]
 MARGIN = 8
 """Voxels around the window, so that a training sees crops that are not centered."""
 
+REPEATS = 3
+"""How often the training has every crop, by links, as there are fewer heads than crops of the Decathlon."""
+
 KEYS = ["image", "label"]
 
 logger = logging.getLogger(__name__)
@@ -55,6 +58,7 @@ def make_crops(heads: Path, output: Path, teacher: torch.nn.Module) -> None:
             affine = np.asarray(voxels.affine)
             nib.save(nib.Nifti1Image(voxels[0].numpy(), affine), output / "images" / name)
             nib.save(nib.Nifti1Image(label, affine), output / "labels" / name)
+            _link(output, name)
             logger.info("%s: %d anterior and %d posterior voxels", name, (label == 1).sum(), (label == 2).sum())
 
 
@@ -71,6 +75,15 @@ def _crop(data: Any, value: int, teacher: torch.nn.Module) -> tuple[Any, np.ndar
     mask = torch.as_tensor(crop(data["label"]).numpy()[0] == value)
     parts = functional.pad(parts, [MARGIN] * 6, mode="replicate")[0, 0]
     return crop(data["image"]), (parts * mask).numpy().astype(np.uint8)
+
+
+def _link(output: Path, name: str) -> None:
+    """Add the repeats of a crop."""
+    for folder in ("images", "labels"):
+        for repeat in range(1, REPEATS):
+            link = output / folder / name.replace(".nii.gz", f"_r{repeat}.nii.gz")
+            if not link.exists():
+                link.symlink_to(name)
 
 
 def main() -> None:

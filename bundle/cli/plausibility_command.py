@@ -18,6 +18,14 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "evaluate.json, run with --save_labels true",
     )
     parser.add_argument(
+        "--out_of_fold",
+        nargs="+",
+        type=Path,
+        default=[],
+        help="output folders of evaluate.json, run with --save_labels true, by networks of the same kind that were not "
+        "trained on the cases, such as those of the folds of crossval; the estimate of the Dice is learned from them",
+    )
+    parser.add_argument(
         "--checkpoint", type=Path, required=True, help="weights of these results; the file is written next to them"
     )
 
@@ -26,4 +34,4 @@ def run(args: argparse.Namespace) -> None:
     """Run the command."""
     from bundle.inference.learn_plausibility import learn_plausibility
 
-    learn_plausibility(args.results, args.checkpoint)
+    learn_plausibility(args.results, args.checkpoint, out_of_fold=args.out_of_fold)

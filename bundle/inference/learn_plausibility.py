@@ -33,13 +33,14 @@ class _Results:
     scored: dict[str, list[tuple[dict[str, float], float]]] = field(default_factory=dict)
 
 
-def learn_plausibility(results: Sequence[Path], checkpoint: Path) -> Path:
+def learn_plausibility(results: Sequence[Path], checkpoint: Path, *, out_of_fold: Sequence[Path] = ()) -> Path:
     """Write the file of plausible results next to weights.
 
     The distribution of the features of crops is learned from the results of crops; that of regions from those of
     regions and of crops. There is none of a kind without results. The distribution of every number, by which unusual
     results are flagged, is learned from all completed cases, and the estimate of the Dice from the folders of an
-    evaluation.
+    evaluation. On the cases that it was trained on, a network is surer and better than on others, so that an estimate
+    from them is too high; ``out_of_fold`` are evaluations to learn it from instead.
 
     Args:
         results: output folders of ``inference.json``, run on the training cases with ``--measure_features true``, and
@@ -47,6 +48,8 @@ def learn_plausibility(results: Sequence[Path], checkpoint: Path) -> Path:
             ``--find_regions true``;
             or of ``evaluate.json``, run with ``--save_labels true`` (volumes) or ``--save_masks true`` (images).
         checkpoint: weights of these results.
+        out_of_fold: output folders of ``evaluate.json``, run with ``--save_labels true``, by networks of the same kind
+            that were not trained on the evaluated cases, such as those of the folds of a cross-validation.
 
     Returns:
         The file.
@@ -60,13 +63,17 @@ def learn_plausibility(results: Sequence[Path], checkpoint: Path) -> Path:
     found = _Results()
     for folder in results:
         _read_folder(folder, weights, found)
+    unseen = _Results()
+    for folder in out_of_fold:
+        _read_folder(folder, None, unseen)
     try:
         distributions = _learn_features(found.features)
         if not distributions and len(found.numbers) < FEWEST:
             raise ValueError(f"at least {FEWEST} results are needed, got {len(found.numbers)}.")
     except ValueError as error:
         raise FileError(", ".join(map(str, results)), str(error).rstrip("."), "add results of more cases") from error
-    estimates = {name: learn_quality(*zip(*pairs, strict=True)) for name, pairs in found.scored.items()}
+    scored = unseen.scored if out_of_fold else found.scored
+    estimates = {name: learn_quality(*zip(*pairs, strict=True)) for name, pairs in scored.items()}
     quality = {name: estimate for name, estimate in estimates.items() if estimate is not None}
     ranges = learn_ranges(found.numbers) if len(found.numbers) >= FEWEST else {}
     path = write_reference(checkpoint, Reference(distributions, ranges, quality))
@@ -98,14 +105,14 @@ def _learn_features(found: Mapping[str, list[dict[str, float]]]) -> dict[str, Fe
     return {kind: learn_distribution(features) for kind, features in sources.items() if features}
 
 
-def _read_folder(folder: Path, weights: str, found: _Results) -> None:
-    """Add the results of a folder."""
+def _read_folder(folder: Path, weights: str | None, found: _Results) -> None:
+    """Add the results of a folder, of weights of this SHA-256; None takes any."""
     dice, count = _read_dice(folder / METRICS), 0
     for path in sorted(folder.glob("*.json")):
         record = json.loads(path.read_text(encoding="utf-8"))
         if not isinstance(record, dict) or "checkpoint" not in record or "error" in record:
             continue
-        if (record["checkpoint"] or {}).get("sha256") != weights:
+        if weights is not None and (record["checkpoint"] or {}).get("sha256") != weights:
             raise FileError(path, "is a result of other weights", "run the inference with the weights of --checkpoint")
         entries, results = _entries_of(record), result_numbers(record)
         count += bool(entries or results)

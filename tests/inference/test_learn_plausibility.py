@@ -142,6 +142,21 @@ class TestNumbers:
         assert known.quality["part"].predict({"margin": 0.84}) == pytest.approx(0.82, abs=5e-3)
         assert "Dice of part from 12 cases, leave-one-out: rank correlation 1.00" in caplog.text
 
+    def test_the_estimate_is_learned_from_cases_out_of_fold_alone(
+        self, evaluation: Path, checkpoint: Path, tmp_path: Path
+    ) -> None:
+        fold, rows = tmp_path / "fold", ["case,structure,dice"]
+        for number in range(11):
+            margin = 0.8 + 0.01 * number
+            write(fold, f"unseen{number}", {"labels": {"part": {"margin": margin}}}, b"weights of the fold")
+            rows.append(f"unseen{number},part,{margin - 0.3}")
+        (fold / "metrics.csv").write_text("\n".join(rows) + "\n")
+        learn_plausibility([evaluation], checkpoint, out_of_fold=[fold])
+        known = Plausibility(checkpoint)
+        assert known.ranges["part"]["margin"].median == pytest.approx(0.855)
+        assert known.quality["part"].cases == 11
+        assert known.quality["part"].predict({"margin": 0.84}) == pytest.approx(0.54, abs=5e-3)
+
     def test_a_result_is_flagged_by_its_numbers(self, evaluation: Path, checkpoint: Path) -> None:
         learn_plausibility([evaluation], checkpoint)
         result = {"labels": {"left_part": {"volume_mm3": 100.0, "margin": 0.3}}, "volumes_mm3": {"left": {}}}
