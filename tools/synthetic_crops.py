@@ -19,9 +19,10 @@ import nibabel as nib
 import numpy as np
 import torch
 from monai.networks.layers import GaussianFilter
-from monai.transforms import Compose, LoadImaged, Orientationd, RandAffined, RandSmoothDeformd, SpatialCropd
+from monai.transforms import Compose, Orientationd, RandAffined, RandSmoothDeformd, SpatialCropd
 
 from bundle import ROOT
+from bundle.io import LoadVolumed
 from bundle.transforms import SynthesizeImaged
 
 SIDES = {"left": 17, "right": 53}
@@ -42,7 +43,7 @@ def make_crops(maps: list[Path], output: Path, *, count: int) -> None:
     """Write ``count`` images and label maps of both sides of every label map."""
     for folder in ("images", "labels"):
         (output / folder).mkdir(parents=True, exist_ok=True)
-    load = Compose([LoadImaged("map", ensure_channel_first=True), Orientationd("map", axcodes="RAS", labels=None)])
+    load = Compose([LoadVolumed("map"), Orientationd("map", axcodes="RAS", labels=None)])
     transform = random_transform()
     for number, path in enumerate(maps):
         transform.set_random_state(seed=number)
