@@ -30,7 +30,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument("--datalist", help="datalist in MSD form, whose test cases and folds are kept")
     parser.add_argument("--hours", type=float, help="hours for the training (default: no limit)")
-    parser.add_argument("--memory", type=memory_gb, help="memory, such as 8G (default: half of what is available)")
+    parser.add_argument(
+        "--memory",
+        type=memory_gb,
+        help="memory, on a GPU its own, such as 8G (default: half of what is available, on a GPU 90 %% of what it has)",
+    )
     parser.add_argument("--device", default="auto", help="cpu, cuda, cuda:1 (default: the GPU if there is one)")
     parser.add_argument(
         "--test_share", type=float, default=0.2, help="share held out where there is no labeled test set (default: 0.2)"

@@ -18,7 +18,7 @@ Case = dict[str, Any]
 """A case: ``"image"``, a path or a list of paths, mostly ``"label"`` and ``"case"``, its name, and further keys."""
 
 SECTIONS = ("training", "validation", "test")
-DESCRIPTION = ("modality", "channel_names", "label_values", "labels")
+DESCRIPTION = ("modality", "channel_names", "label_values", "labels", "regions")
 """Keys that describe the images and classes of a dataset."""
 
 CASE_KEYS = ("fold", "subset", "complete")

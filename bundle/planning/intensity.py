@@ -60,7 +60,7 @@ def has_sides(names: Iterable[str]) -> bool:
 
 
 def augmentation(spacing: Sequence[float], *, ct: bool, mirror: bool) -> list[dict[str, Any]]:
-    """Return the random transforms: those of the shipped recipe, in the plane of thick slices, milder for CT."""
+    """Return the random transforms: the shipped recipe without shear and shift, in the plane of thick slices."""
     thick = max(range(3), key=lambda axis: spacing[axis])
     flat = is_anisotropic(spacing)
     rotation = [0.4 if not flat or axis == thick else 0.0 for axis in range(3)]

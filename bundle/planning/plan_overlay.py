@@ -10,6 +10,19 @@ import numpy as np
 from .geometry import WIDTHS
 
 
+def channel_names(content: Mapping[str, Any], count: int) -> list[str]:
+    """Return the names of the channels, numbers where the dataset has none.
+
+    Args:
+        content: content of the datalist.
+        count: number of channels in the files.
+    """
+    named = content.get("modality", content.get("channel_names"))
+    if not named:
+        return ["image"] if count == 1 else [f"channel_{number}" for number in range(count)]
+    return list(named.values()) if isinstance(named, Mapping) else list(named)
+
+
 def describe_classes(content: Mapping[str, Any], structures: Mapping[str, Mapping[str, Any]]) -> dict[str, Any]:
     """Return the ids of classes: those that the dataset names, or the values that its label maps hold.
 
@@ -28,8 +41,26 @@ def describe_classes(content: Mapping[str, Any], structures: Mapping[str, Mappin
         return {"label_names": names, "label_values": table, "ignore_label": None}
     pairs = {name: int(value) for name, value in (_by_name(item) for item in labels.items())}
     table = content.get("label_values")
+    structures_named = structures_of(pairs)
+    if table is None and sorted(structures_named.values()) != list(range(1, len(structures_named) + 1)):
+        return _without_gaps(pairs, structures_named)
     ignored = None if table is not None and IGNORE in table else ignored_value(pairs)
-    return {"label_names": structures_of(pairs), "label_values": table, "ignore_label": ignored}
+    return {"label_names": structures_named, "label_values": table, "ignore_label": ignored}
+
+
+def _without_gaps(pairs: Mapping[str, int], structures: Mapping[str, int]) -> dict[str, Any]:
+    """Return classes from 1 on, with a table of the values, so that the network has no class that never occurs."""
+    from bundle.utils.label_names import IGNORE
+
+    ordered = sorted(structures, key=structures.__getitem__)
+    table = {name: [structures[name]] for name in ordered}
+    if IGNORE in pairs:
+        table[IGNORE] = [pairs[IGNORE]]
+    return {
+        "label_names": {name: place for place, name in enumerate(ordered, start=1)},
+        "label_values": table,
+        "ignore_label": None,
+    }
 
 
 def _by_name(item: tuple[Any, Any]) -> tuple[str, Any]:

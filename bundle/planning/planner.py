@@ -13,21 +13,19 @@ import numpy as np
 import torch
 
 from bundle.check.dataset_check import read_dataset
+from bundle.check.findings import Reading
 from bundle.check.fingerprint import fingerprint
 from bundle.data.datalist import load_datalist
-from bundle.data.datalist_file import Case, datalist_content, write_datalist
-from bundle.data.fold_assignment import split_cases
-from bundle.data.layouts import read_content
-from bundle.data.patients import patients_of
 from bundle.utils.memory import available_memory
 from bundle.utils.write_json import write_json
 
-from .budget import Schedule, cached_gb, schedule
+from .budget import Cache, Schedule, plan_cache, schedule
 from .choices import DATA, MEASURED, NNUNET, OPTION, RECIPE, Choice, PlanError
 from .dry_run import Measured, measure
 from .geometry import chance_of_foreground, choose_patch, is_anisotropic, resampled_sizes, target_spacing
 from .intensity import augmentation, has_sides, is_ct, normalization
-from .plan_overlay import describe_classes, network_ids, region_ids
+from .plan_overlay import channel_names, describe_classes, network_ids, region_ids
+from .plan_split import LEAST_TO_HOLD_OUT, write_split
 
 logger = logging.getLogger(__name__)
 
@@ -46,10 +44,6 @@ OFTEN = 0.9
 """Chance of foreground in a uniform patch from which none is drawn around it."""
 
 FOREGROUND_SHARE = 0.33
-VALIDATION_CASES = 10
-
-LEAST_TO_HOLD_OUT = 4
-"""Fewest patients of which some are held out as test."""
 
 
 @dataclass
@@ -84,7 +78,8 @@ def plan_training(
         output_dir: folder to write to.
         datalist: JSON file in MSD form, whose test cases and folds are kept; None to read the folder and to split it.
         hours: hours for the training; None for no limit.
-        memory_gb: memory in GB that the training may take; None for half of what is available.
+        memory_gb: memory in GB that the training may take, on a GPU its memory; None for half of what is available, on
+            a GPU for 90 % of what it has.
         device: ``"cpu"``, ``"cuda"``, ``"cuda:1"``, ...; ``"auto"`` for the GPU if there is one.
         test_share: share of the cases to hold out, where the dataset has no labeled test set.
         seed: seed of the split.
@@ -100,10 +95,12 @@ def plan_training(
     """
     if hours is not None and not hours > 0:
         raise PlanError(f"--hours must be more than 0, got {hours:g}.")
-    device = ("cuda" if torch.cuda.is_available() else "cpu") if device == "auto" else device
+    if not 0 <= test_share < 1:
+        raise PlanError(f"--test_share must be 0 or more and less than 1, got {test_share:g}.")
+    device = _usable_device(device)
     memory = memory_gb if memory_gb is not None else _memory(device)
     root, folder = Path(dataset_dir), Path(output_dir)
-    content = _split(root, datalist, folder, test_share, seed)
+    content = write_split(root, datalist, folder / "datalist.json", test_share=test_share, seed=seed)
     _, readings, names = read_dataset(root, folder / "datalist.json", workers=workers)
     print_ = fingerprint([reading for reading in readings if reading.item.split != "test"], names)
     if not print_:
@@ -114,9 +111,12 @@ def plan_training(
     plan = _Plan()
     _choose_data(plan, root, folder, content, print_)
     sizes = _choose_geometry(plan, print_, memory)
-    measured = _measure(plan, print_, sizes, root, folder, device, memory)
-    chosen = _choose_budget(plan, measured, folder, root, hours, sizes, memory)
-    predicted = _predict(plan, measured, chosen, sizes, memory)
+    cases = load_datalist(root, folder / "datalist.json")["training"]
+    usable = _usable(cases, readings)
+    measured = _measure(plan, print_, sizes, usable, device, memory)
+    room = _cache_room(device, measured, memory)
+    chosen, cache = _choose_budget(plan, measured, cases, hours, sizes, room)
+    predicted = _predict(measured, chosen, cache, device)
     result = {
         "choices": [vars(choice) for choice in plan.choices],
         "predicted": predicted,
@@ -132,56 +132,38 @@ def plan_training(
     return result
 
 
+def _usable_device(device: str) -> str:
+    """Return the device that is meant.
+
+    Raises:
+        PlanError: when there is no such device.
+    """
+    if device == "auto":
+        return "cuda" if torch.cuda.is_available() else "cpu"
+    try:
+        kind = torch.device(device).type
+    except RuntimeError:
+        kind = ""
+    if kind == "cpu" or (kind == "cuda" and torch.cuda.is_available()):
+        return device
+    raise PlanError(f"--device {device} is not there; pass cpu, cuda or cuda:1 on a machine with a GPU, or auto.")
+
+
 def _memory(device: str) -> float:
     if device.startswith("cuda"):
         return torch.cuda.get_device_properties(device).total_memory / 1024**3 * SAFETY
     return available_memory() / 2 / 1024**3
 
 
-def _split(root: Path, datalist: str | Path | None, folder: Path, test_share: float, seed: int) -> dict[str, Any]:
-    """Write the datalist of the plan, and return its content: a test set, and folds of about ten cases."""
-    path, content = read_content(root, datalist)
-    lists = load_datalist(root, datalist)
-    described = {key: content[key] for key in ("modality", "channel_names", "label_values", "labels") if key in content}
-    has_folds = any("fold" in item for item in content.get("training", []) if isinstance(item, Mapping))
-    if has_folds:
-        parts = lists
-    else:
-        bare = [{key: value for key, value in case.items() if key != "fold"} for case in lists["training"]]
-        parts = _assign(root, bare, 0.0 if lists["test"] else test_share, seed)
-        parts["test"] += lists["test"]
-    written: dict[str, Any] = described | datalist_content(root, parts, seed=seed)
-    write_datalist(written, folder / "datalist.json")
-    logger.info("%s: split written to %s", path, folder / "datalist.json")
-    return content | written
-
-
-def _assign(root: Path, cases: Sequence[Case], share: float, seed: int) -> dict[str, list[Case]]:
-    """Assign cases to a test set and to folds of about ten cases, as far as there are patients for both.
-
-    Of less than :data:`LEAST_TO_HOLD_OUT` patients, none is held out as test. The cases of one patient alone are for
-    training and for validation.
-    """
-    patients = _count_patients(root, cases)
-    if patients < 2:
-        return {"training": [{**case, "fold": 0} for case in cases], "test": []}
-    share = share if patients >= LEAST_TO_HOLD_OUT else 0.0
-    training = split_cases(root, cases, test_share=share, folds=2, seed=seed)["training"]
-    folds = int(min(max(len(training) / VALIDATION_CASES, 5), 20, _count_patients(root, training)))
-    return split_cases(root, cases, test_share=share, folds=folds, seed=seed)
-
-
-def _count_patients(root: Path, cases: Sequence[Case]) -> int:
-    return len({patient or number for number, patient in enumerate(patients_of(cases, root))})
-
-
 def _choose_data(plan: _Plan, root: Path, folder: Path, content: Mapping[str, Any], print_: Mapping[str, Any]) -> None:
     training, test = content["training"], content["test"]
-    folds = len({item["fold"] for item in training})
-    reason = "fold 0 is for validation; the test set is for the evaluation alone"
+    numbers = {item["fold"] for item in training}
+    held_out, folds = min(numbers), len(numbers)
+    reason = f"fold {held_out} is for validation; the test set is for the evaluation alone"
     if folds < 2:
         reason = "one patient: validation on the training cases, which says nothing about others"
-        plan.overlay["fold"] = "all"
+    if folds < 2 or held_out:
+        plan.overlay["fold"] = "all" if folds < 2 else held_out
     if not test:
         reason += "; too few patients for a test set" if folds < LEAST_TO_HOLD_OUT else "; no test set"
     plan.choose(
@@ -192,8 +174,7 @@ def _choose_data(plan: _Plan, root: Path, folder: Path, content: Mapping[str, An
         dataset_dir=str(root.resolve()),
         datalist=str((folder / "datalist.json").resolve()),
     )
-    channels = content.get("modality", content.get("channel_names")) or {"0": "image"}
-    names = list(channels.values()) if isinstance(channels, Mapping) else list(channels)
+    names = channel_names(content, len(print_["inside"]))
     classes = describe_classes(content, print_["structures"])
     reason = "names and values of the dataset" if content.get("labels") else "values in the label maps"
     plan.choose("structures", ", ".join(classes["label_names"]), reason, DATA, modalities=names, **classes)
@@ -263,21 +244,28 @@ def _choose_patch(plan: _Plan, print_: Mapping[str, Any], sizes: np.ndarray, mem
     plan.choose("sampling", f"{share:.0%} around structures", reason, NNUNET, foreground_share=share)
 
 
+def _usable(cases: Sequence[Mapping[str, Any]], readings: Sequence[Reading]) -> list[Mapping[str, Any]]:
+    """Return the cases without a fault, by the size of their files."""
+    sound = {reading.item.label for reading in readings if not reading.faults and "structures" in reading.facts}
+    found = [case for case in cases if str(case["label"]) in sound]
+    if not found:
+        raise PlanError("every training case has a fault; python -m bundle check names them.")
+    return sorted(found, key=_bytes_of)
+
+
 def _measure(
     plan: _Plan,
     print_: Mapping[str, Any],
     sizes: np.ndarray,
-    root: Path,
-    folder: Path,
+    ordered: Sequence[Mapping[str, Any]],
     device: str,
     memory: float,
 ) -> Measured:
     """Run a few steps; with a smaller patch again while they take more than the memory."""
-    lists = load_datalist(root, folder / "datalist.json")
-    ordered = sorted(lists["training"], key=_bytes_of)
     training = [ordered[len(ordered) // 2], ordered[-1]][: len(ordered)]
     for _ in range(TRIES):
-        logger.info("dry run with patches of %s ...", _by(plan.overlay["roi_size"]))
+        shown = _by(plan.overlay["roi_size"])
+        logger.info("dry run with patches of %s ...", shown)
         measured = measure(plan.overlay, training, ordered[-1:], device)
         if measured["peak_gb"] <= memory:
             return measured
@@ -288,8 +276,7 @@ def _measure(
         if math.prod(plan.overlay["roi_size"]) >= patch:
             break
     raise PlanError(
-        f"a patch of {_by(plan.overlay['roi_size'])} takes {measured['peak_gb']:.1f} GB, more "
-        f"than {memory:.1f}; pass --memory with more."
+        f"a patch of {shown} takes {measured['peak_gb']:.1f} GB, more than {memory:.1f}; pass --memory with more."
     )
 
 
@@ -299,31 +286,35 @@ def _bytes_of(case: Mapping[str, Any]) -> int:
     return sum(file.stat().st_size for path in files_of(case["image"]) for file in content_files(Path(path)))
 
 
+def _cache_room(device: str, measured: Mapping[str, float], memory: float) -> float:
+    """Return the memory in GB for cached cases: that of the process on a CPU; next to a GPU, half of the free one."""
+    if device.startswith("cuda"):
+        return available_memory() / 2 / 1024**3
+    return max(memory - measured["peak_gb"] + measured["cached_gb"], 0.0)
+
+
 def _choose_budget(
     plan: _Plan,
     measured: Mapping[str, float],
-    folder: Path,
-    root: Path,
+    cases: Sequence[Mapping[str, Any]],
     hours: float | None,
     sizes: np.ndarray,
-    memory: float,
-) -> Schedule:
-    folds = [case["fold"] for case in load_datalist(root, folder / "datalist.json")["training"]]
-    validation, trains_on_all = folds.count(0), plan.overlay.get("fold") == "all"
-    found = schedule(
-        measured,
-        hours=hours,
-        training=len(folds) - (0 if trains_on_all else validation),
-        validation=validation,
-        batch_size=plan.overlay["batch_size"],
-    )
+    room: float,
+) -> tuple[Schedule, Cache]:
+    fold = plan.overlay.get("fold", 0)
+    validation = len(cases) if fold == "all" else sum(case["fold"] == fold for case in cases)
+    training = len(cases) - (0 if fold == "all" else validation)
+    cache = plan_cache(int(sizes.prod(axis=1).sum()), len(plan.overlay["modalities"]), room, training, validation)
+    batch = plan.overlay["batch_size"]
+    found = schedule(measured, hours=hours, training=training, validation=validation, batch_size=batch, cache=cache)
     faster = "bfloat16" if measured["amp"] else "float32"
     plan.choose("precision", faster, "the faster one of bfloat16 and float32", MEASURED, amp=bool(measured["amp"]))
-    plan.choose("batch", plan.overlay["batch_size"], "more patches cost more time than they gain on few cases", RECIPE)
+    plan.choose("batch", batch, "more patches cost more time than they gain on few cases", RECIPE)
+    loading = f", {found.step_seconds - measured['step_seconds']:.2f} s of it to load cases" if cache.training else ""
     plan.choose(
         "epochs",
         f"{found.epochs} of {found.iterations} iterations",
-        f"{measured['step_seconds']:.2f} s a step; " + (f"{hours:g} hours" if hours else "no limit of time"),
+        f"{found.step_seconds:.2f} s a step{loading}; " + (f"{hours:g} hours" if hours else "no limit of time"),
         MEASURED if hours is None else f"{MEASURED}, {OPTION}",
         epochs=found.epochs,
         iterations_per_epoch=found.iterations,
@@ -332,29 +323,24 @@ def _choose_budget(
     plan.choose(
         "validation",
         f"every {found.val_interval} epochs",
-        f"{measured['validation_seconds'] * validation:.1f} s for {validation} cases; at most 15 % of the time",
+        f"{found.validation_seconds:.1f} s for {validation} cases; at most 15 % of the time",
         MEASURED,
         val_interval=found.val_interval,
     )
-    needed = cached_gb(int(sizes.prod(axis=1).sum()), len(plan.overlay["modalities"]))
-    room = max(memory - measured["peak_gb"] + measured["cached_gb"], 0.0)
-    budget = round(max(min(needed * 1.3, room) / 2, 0.0), 3)
-    fits = (
-        "all cases fit" if needed <= room else f"{needed:.1f} GB are needed, the other cases are loaded in every epoch"
-    )
-    plan.choose("cache", f"{budget:g} GB each", fits, MEASURED, cache_gb=budget if needed > room else None)
-    return found
+    fits = f"{cache.needed_gb:.1f} GB are needed, the other cases are loaded in every epoch"
+    fits = "all cases fit" if cache.gb is None else fits
+    plan.choose("cache", f"{cache.shown_gb:g} GB each", fits, MEASURED, cache_gb=cache.gb)
+    return found, cache
 
 
-def _predict(
-    plan: _Plan, measured: Mapping[str, float], chosen: Schedule, sizes: np.ndarray, memory: float
-) -> dict[str, float]:
-    needed = cached_gb(int(sizes.prod(axis=1).sum()), len(plan.overlay["modalities"]))
-    room = max(memory - measured["peak_gb"] + measured["cached_gb"], 0.0)
+def _predict(measured: Mapping[str, float], chosen: Schedule, cache: Cache, device: str) -> dict[str, float]:
+    """Return the expected seconds and memory; ``peak_gb`` is that of the GPU where one is used, without the cache."""
+    of_step = measured["peak_gb"] - (0.0 if device.startswith("cuda") else measured["cached_gb"])
     return {
         "epoch_seconds": round(chosen.epoch_seconds, 2),
         "total_seconds": round(chosen.total_seconds, 1),
-        "peak_gb": round(measured["peak_gb"] - measured["cached_gb"] + min(needed, room), 2),
+        "peak_gb": round(of_step + (0.0 if device.startswith("cuda") else cache.held_gb), 2),
+        "cache_gb": round(cache.held_gb, 2),
     }
 
 
@@ -362,8 +348,9 @@ def _log(plan: _Plan, predicted: Mapping[str, float], folder: Path, *, explain: 
     for choice in plan.choices:
         logger.info("%s", choice.line(explain=explain))
     logger.info(
-        "%-18s %.1f s per epoch, %.0f minutes in total, %.2f GB at most",
-        *("expected", predicted["epoch_seconds"], predicted["total_seconds"] / 60, predicted["peak_gb"]),
+        "%-18s %.1f s per epoch, %.0f minutes in total, %.2f GB at most, %.2f GB of cached cases",
+        *("expected", predicted["epoch_seconds"], predicted["total_seconds"] / 60),
+        *(predicted["peak_gb"], predicted["cache_gb"]),
     )
     overlay = folder / "plan.json"
     logger.info(

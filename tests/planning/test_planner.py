@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import torch
 from helpers.workflows import run_workflow, small_dataset
 
 from bundle.data import DatalistError, select_cases
@@ -91,6 +92,9 @@ def test_regions_of_nnunet_are_planned_as_sigmoids(dataset: Path, tmp_path: Path
     overlay = json.loads((tmp_path / "plan" / "plan.json").read_text())
     assert overlay["regions"] == {"whole": [1, 2], "core": [2]}
     assert overlay["label_values"] == {"whole_without_core": [1], "core": [2]}
+    again = tmp_path / "again"
+    plan_training(dataset, again, datalist=tmp_path / "plan" / "datalist.json", device="cpu", memory_gb=4)
+    assert json.loads((again / "plan.json").read_text())["regions"] == overlay["regions"]
 
 
 def test_a_patch_that_takes_too_much_memory_becomes_smaller(
@@ -113,8 +117,45 @@ def test_memory_for_no_patch_is_an_error(
 
 def test_cases_that_do_not_fit_are_loaded_again(dataset: Path, tmp_path: Path, answers: list[dict[str, Any]]) -> None:
     answers[:] = [{**ANSWER, "peak_gb": 2.0}]
-    plan_training(dataset, tmp_path / "plan", device="cpu", memory_gb=2)
+    result = plan_training(dataset, tmp_path / "plan", device="cpu", memory_gb=2)
     assert json.loads((tmp_path / "plan" / "plan.json").read_text())["cache_gb"] == 0
+    reasons = {choice["name"]: choice["reason"] for choice in result["choices"]}
+    assert reasons["epochs"].startswith("0.52 s a step, 0.02 s of it to load cases")
+
+
+def test_the_cache_of_a_gpu_is_in_the_memory_of_the_machine(
+    dataset: Path, tmp_path: Path, answers: list[dict[str, Any]], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("torch.cuda.is_available", lambda: True)
+    answers[:] = [{**ANSWER, "peak_gb": 7.9, "cached_gb": 0.1}]
+    result = plan_training(dataset, tmp_path / "plan", device="cuda:0", memory_gb=8)
+    assert json.loads((tmp_path / "plan" / "plan.json").read_text())["cache_gb"] is None
+    assert result["predicted"]["peak_gb"] == 7.9
+
+
+@pytest.mark.usefixtures("answers")
+def test_a_case_with_a_fault_is_not_in_the_dry_run(
+    dataset: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    drawn: list[Any] = []
+    monkeypatch.setattr(planner, "measure", lambda _, *parts: drawn.extend([*parts[0], *parts[1]]) or ANSWER)
+    (dataset / "images" / "case0.nii.gz").write_bytes(bytes(10**6))
+    plan_training(dataset, tmp_path / "plan", device="cpu", memory_gb=4, test_share=0)
+    assert drawn
+    assert "case0" not in [case["case"] for case in drawn]
+
+
+@pytest.mark.usefixtures("answers")
+def test_the_lowest_fold_of_a_datalist_is_for_validation(dataset: Path, tmp_path: Path) -> None:
+    items = [
+        {"image": f"images/case{n}.nii.gz", "label": f"labels/case{n}.nii.gz", "fold": 1 + n % 4} for n in range(8)
+    ]
+    (tmp_path / "list.json").write_text(json.dumps({"training": items}))
+    result = plan_training(dataset, tmp_path / "plan", datalist=tmp_path / "list.json", device="cpu", memory_gb=4)
+    overlay = json.loads((tmp_path / "plan" / "plan.json").read_text())
+    assert overlay["fold"] == 1
+    assert result["choices"][0]["reason"].startswith("fold 1 is for validation")
+    assert len(select_cases(dataset, "validation", overlay["datalist"], overlay["fold"])) == 2
 
 
 def test_nothing_to_train_on_is_an_error(dataset: Path, tmp_path: Path) -> None:
@@ -122,6 +163,15 @@ def test_nothing_to_train_on_is_an_error(dataset: Path, tmp_path: Path) -> None:
         file.write_bytes(b"no volume")
     with pytest.raises(PlanError, match="no labeled volume can be read"):
         plan_training(dataset, tmp_path / "plan")
+
+
+@pytest.mark.usefixtures("answers")
+def test_training_cases_with_faults_alone_are_an_error(dataset: Path, tmp_path: Path) -> None:
+    items = [{"image": f"images/case{n}.nii.gz", "label": f"labels/case{n}.nii.gz"} for n in range(8)]
+    content = {"labels": {"0": "background", "1": "left"}, "training": items}
+    (tmp_path / "list.json").write_text(json.dumps(content))
+    with pytest.raises(PlanError, match="every training case has a fault"):
+        plan_training(dataset, tmp_path / "plan", datalist=tmp_path / "list.json", memory_gb=4)
 
 
 @pytest.mark.usefixtures("answers")
@@ -134,6 +184,11 @@ def test_faults_are_counted(dataset: Path, tmp_path: Path, caplog: pytest.LogCap
 def test_options_that_make_no_sense_are_errors(tmp_path: Path) -> None:
     with pytest.raises(PlanError, match="--hours must be more than 0"):
         plan_training(tmp_path, tmp_path / "plan", hours=0)
+    with pytest.raises(PlanError, match="--test_share must be 0 or more and less than 1, got 1"):
+        plan_training(tmp_path, tmp_path / "plan", test_share=1)
+    for device in ("abacus", "meta", "cuda:9" if not torch.cuda.is_available() else "xla"):
+        with pytest.raises(PlanError, match=f"--device {device} is not there; pass cpu, cuda"):
+            plan_training(tmp_path, tmp_path / "plan", device=device)
     with pytest.raises(DatalistError, match="holds neither"):
         plan_training(tmp_path, tmp_path / "plan")
 
