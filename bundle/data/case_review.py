@@ -9,6 +9,7 @@ from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from io import StringIO
 from pathlib import Path
 from typing import Any, Literal, TypeVar, get_args
 
@@ -149,14 +150,14 @@ def read_ratings(path: str | Path) -> list[Rating]:
         DatalistError: if it cannot be read, lacks a column, has an unknown rating, or names a case twice.
     """
     try:
-        text = Path(str(path)).read_text(encoding="utf-8-sig")
+        text = Path(str(path)).read_bytes().decode("utf-8-sig")
     except (OSError, UnicodeDecodeError) as error:
         raise DatalistError(
             f"{path}: cannot be read ({error}); name the qc.csv that the page of a run saves."
         ) from error
-    lines = text.splitlines()
-    has_semicolons = bool(lines) and lines[0].count(";") > lines[0].count(",")
-    rows = list(csv.DictReader(text.splitlines(keepends=True), delimiter=";" if has_semicolons else ","))
+    header = text.partition("\n")[0]
+    has_semicolons = header.count(";") > header.count(",")
+    rows = list(csv.DictReader(StringIO(text, newline=""), delimiter=";" if has_semicolons else ","))
     missing = [name for name in COLUMNS if name not in (rows[0] if rows else {})]
     if missing:
         raise DatalistError(f"{path}: lacks the column {missing[0]!r} or has no row; name the qc.csv of a page.")

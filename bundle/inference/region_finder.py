@@ -15,6 +15,7 @@ from torch.nn import functional
 from bundle.io.input_checks import BadInputError
 from bundle.networks.weights import load_weights
 from bundle.utils.digests import sha256_of_file
+from bundle.utils.lengths import is_above
 from bundle.utils.option_checks import check_sizes_mm
 from bundle.utils.parse_bool import parse_bool
 from bundle.utils.parse_null import parse_null
@@ -86,7 +87,7 @@ class RegionFinder:
     def is_searched(self, image: MetaTensor) -> bool:
         """Return whether regions are to be found in an image ``(..., D, H, W)``."""
         sizes = zip(extent_mm(image), self.largest_crop_mm, strict=True)
-        return self.enabled and any(size > limit for size, limit in sizes)
+        return self.enabled and any(is_above(size, limit) for size, limit in sizes)
 
     def __call__(self, image: MetaTensor) -> list[Region]:
         """Return the regions of an image ``(1, D, H, W)``, in the order of ``regions``.

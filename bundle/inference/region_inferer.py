@@ -149,6 +149,8 @@ class RegionInferer(Inferer):
         self, finder: RegionFinder, image: MetaTensor, region: Region, infer: Callable[..., torch.Tensor]
     ) -> torch.Tensor:
         """Segment a region; once more around its labels if these reach the border of the crop."""
+        if isinstance(self.label_map, FeatureAssembler):
+            self.label_map.finds_cut = True
         labels = infer(self._prepared(self._crop(finder, image, region, region.center_mm or ())))
         center = self.label_map.cut_center_mm if isinstance(self.label_map, FeatureAssembler) else None
         if center is None:

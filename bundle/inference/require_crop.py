@@ -8,6 +8,8 @@ from typing import Any
 
 from monai.transforms import Transform
 
+from bundle.utils.lengths import is_above
+
 from .plausibility import REGION, Plausibility
 from .region_finder import extent_mm
 from .result_errors import not_a_crop
@@ -35,7 +37,8 @@ class RequireCropd(Transform):
             NotACropError: when the ``"image"`` ``(C, D, H, W)`` is not a crop.
         """
         sizes = extent_mm(data["image"])
-        if self.enabled and any(size > limit for size, limit in zip(sizes, self.largest_crop_mm, strict=True)):
+        limits = zip(sizes, self.largest_crop_mm, strict=True)
+        if self.enabled and any(is_above(size, limit) for size, limit in limits):
             remedy = "cut the image around the region; inference.json finds the regions of larger images"
             raise not_a_crop(data["image"].meta["filename_or_obj"], sizes, self.largest_crop_mm, remedy=remedy)
         return data

@@ -44,6 +44,7 @@ class FeatureAssembler:
         ValueError: when ``enabled`` or ``confidence`` is invalid.
 
     Attributes:
+        finds_cut: whether ``cut_center_mm`` is found where nothing is measured.
         features: features of the last image.
         numbers: confidence of every structure of the last image by its name.
         cut_center_mm: center of the bounding box of all structures in world coordinates, if they touch the border of
@@ -63,6 +64,7 @@ class FeatureAssembler:
         is_known = plausibility is not None and bool(plausibility.distributions)
         self.enabled = parse_bool("measure_features", enabled, auto=is_known)
         self.confidence = parse_bool("measure_confidence", confidence)
+        self.finds_cut = False
         self.features: dict[str, float] = {}
         self.numbers: dict[str, dict[str, float]] = {}
         self.cut_center_mm: tuple[float, ...] | None = None
@@ -70,7 +72,8 @@ class FeatureAssembler:
     def start(self, image: torch.Tensor, *, classes: int, axis: int) -> Writer:
         """Return what takes the slabs of one case."""
         writer = self.assembler.start(image, classes=classes, axis=axis)
-        return _Measured(self, image, classes, axis, writer) if self.enabled or self.confidence else writer
+        needed = self.enabled or self.confidence or self.finds_cut
+        return _Measured(self, image, classes, axis, writer) if needed else writer
 
 
 class _Measured:
@@ -84,19 +87,20 @@ class _Measured:
         labels, probability = self.numbers.add(scores)
         if self.owner.enabled:
             self.probability += float(probability.double().sum())
+        if self.owner.enabled or self.owner.finds_cut:
             self.labels.append(labels.cpu().numpy().astype(np.uint16))
         self.writer.add(scores)
 
     def finish(self) -> torch.Tensor:
         self.owner.numbers = self.numbers.finish(self.owner.label_names) if self.owner.confidence else {}
-        if self.owner.enabled:
-            self._measure_features()
+        if self.labels:
+            self._measure_features(np.concatenate(self.labels, axis=self.axis))
         return self.writer.finish()
 
-    def _measure_features(self) -> None:
-        labels = np.concatenate(self.labels, axis=self.axis)
+    def _measure_features(self, labels: np.ndarray) -> None:
         image = self.image
         affine = np.asarray(image.affine, dtype=float) if isinstance(image, MetaTensor) else np.eye(4)
         affine = affine.reshape(-1, 4, 4)[0]
         self.owner.cut_center_mm = cut_center(labels, affine)
-        self.owner.features = result_features(labels, affine, self.owner.label_names, probability=self.probability)
+        if self.owner.enabled:
+            self.owner.features = result_features(labels, affine, self.owner.label_names, probability=self.probability)

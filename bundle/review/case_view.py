@@ -30,13 +30,13 @@ def view_of(image_file: str, label_file: Path) -> dict[str, str] | None:
         image_file: file of the image, or the files of its channels, separated by commas; the first is shown.
         label_file: label map on its grid.
     """
-    first = image_file.split(", ")[0]
+    first = image_file if Path(image_file).exists() else image_file.split(", ")[0]
     try:
         image = LoadVolumed("image", spacing_range=(1e-3, 1e3))({"image": first})["image"]
         labels: Any = nib.load(label_file)
-    except (BundleError, OSError, nib.filebasedimages.ImageFileError):
+        values, classes = image.as_tensor()[0].numpy(), np.asarray(labels.dataobj)
+    except (BundleError, OSError, EOFError, nib.filebasedimages.ImageFileError):
         return None
-    values, classes = image.as_tensor()[0].numpy(), np.asarray(labels.dataobj)
     if values.shape != classes.shape:
         return None
     box, affine = _box(classes, np.asarray(labels.affine))

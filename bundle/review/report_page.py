@@ -18,6 +18,7 @@ from jinja2 import Environment
 from PIL import Image, UnidentifiedImageError
 
 from bundle.utils.atomic_write import atomic_write
+from bundle.utils.errors import FileError
 from bundle.utils.parse_bool import parse_bool
 
 from .case_view import view_of
@@ -59,7 +60,7 @@ def write_report(
         The page.
 
     Raises:
-        FileError: when the folder has no results.
+        FileError: when the folder has no results, or something else is in the place of the folder of the page.
         ValueError: when ``volumes`` is neither true nor false.
     """
     folder = Path(str(run_dir))
@@ -72,7 +73,7 @@ def write_report(
     )
     page.parent.mkdir(parents=True, exist_ok=True)
     extra = page.with_name(f"{page.stem}_files")
-    shutil.rmtree(extra, ignore_errors=True)
+    _remove_folder(extra)
     if size > largest_page:
         figures |= {case.name: _relative(case.figure, page) for case in run.cases if case.figure is not None}
         _write_folder(extra, views)
@@ -81,6 +82,18 @@ def write_report(
         Path(partial).write_text(content, encoding="utf-8")
     logger.info("report of %d cases written to %s (%.1f MB)", len(run.cases), page, len(content) / 1e6)
     return page
+
+
+def _remove_folder(folder: Path) -> None:
+    """Remove the folder of an earlier page.
+
+    Raises:
+        FileError: when it is something else.
+    """
+    if (folder / VIEWER).is_file():
+        shutil.rmtree(folder)
+    elif folder.exists():
+        raise FileError(folder, "is not of an earlier page, and a page may need it", "pass another --output")
 
 
 def _views(run: RunResults) -> dict[str, dict[str, str]]:
@@ -132,6 +145,7 @@ def _render(
         {
             "case": case.name,
             "input": str(case.record.get("input") or case.record.get("file") or ""),
+            "digest": case.digest,
             "state": case.state,
             "problems": case.problems,
             "flags": case.record.get("flags", []),
@@ -151,7 +165,9 @@ def _render(
         statistics=run.statistics,
         figures=run_figures(run),
         columns=list(dict.fromkeys(name for case in cases for name in case["numbers"])),
-        data=_script_json({"cases": cases, "folder": folder, "qc_columns": QC_COLUMNS, "run": str(run.folder)}),
+        data=_script_json(
+            {"cases": cases, "folder": folder, "qc_columns": QC_COLUMNS, "run": str(run.folder.resolve())}
+        ),
         views=list(views.values()) if folder is None else [],
         viewer=_asset(VIEWER) if folder is None and views else "",
         license=_asset("NIIVUE_LICENSE") if folder is None and views else "",

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import hashlib
 import json
 import math
 from collections.abc import Iterator, Mapping
@@ -62,6 +63,12 @@ class CaseResult:
         scores = self.record.get("z_scores", {}).values()
         return max((_suspicious(name, score) for each in scores for name, score in each.items()), default=0.0)
 
+    @property
+    def digest(self) -> str:
+        """Short digest of the files of the result, by which a rating of another result is told from one of this."""
+        content = self.record.get("files") or {"error": self.record.get("error"), "metrics": self.metrics}
+        return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()[:16]
+
     def numbers(self) -> dict[str, float]:
         """Return the numbers and metrics of all structures, as ``"structure number"``."""
         measured = {} if "error" in self.record else result_numbers(self.record)
@@ -120,7 +127,9 @@ def read_run(folder: Path) -> RunResults:
         records.setdefault(name, {"case": name})
     if not records:
         raise FileError(folder, "has no results", "name the output_dir of an inference or an evaluation")
-    cases = [CaseResult(name, record, _figure(folder, name), metrics.get(name, {})) for name, record in records.items()]
+    cases = [
+        CaseResult(name, record, _figure(folder, record), metrics.get(name, {})) for name, record in records.items()
+    ]
     cases.sort(key=lambda case: (-case.suspicion, -len(case.problems), case.name))
     statistics = _statistics(_read_json(folder / "metrics.json"))
     return RunResults(folder, cases, statistics, rows, _read_json(folder / "curves.json"))
@@ -157,8 +166,13 @@ def _number(text: str | None) -> float | None:
         return None
 
 
-def _figure(folder: Path, name: str) -> Path | None:
-    return next((path for end in FIGURES if (path := folder / f"{name}{end}").is_file()), None)
+def _figure(folder: Path, record: Mapping[str, Any]) -> Path | None:
+    """Return the figure of a case: one that its run wrote, not one that an earlier run has left."""
+    if "error" in record:
+        return None
+    names = (f"{record['case']}{end}" for end in FIGURES)
+    written = (name for name in names if name in record.get("files", (name,)))
+    return next((path for name in written if (path := folder / name).is_file()), None)
 
 
 def _statistics(content: Mapping[str, Any], title: str = "") -> dict[str, dict[str, dict[str, float]]]:

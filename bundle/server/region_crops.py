@@ -17,6 +17,7 @@ from bundle.inference.region_finder import extent_mm, region_box
 from bundle.io.load_volume import LoadVolumed
 from bundle.utils.errors import FileError
 from bundle.utils.label_names import IGNORED
+from bundle.utils.lengths import is_at_most
 
 from .annotations import ANY_SPACING
 from .label_info import describe_structures
@@ -72,7 +73,7 @@ def _load(case: LabeledCase, task: LabelTask) -> dict[Hashable, MetaTensor]:
 
 def _is_crop(image: MetaTensor, task: LabelTask) -> bool:
     sizes = zip(extent_mm(image), task.config["largest_crop_mm"], strict=True)
-    return all(size <= limit for size, limit in sizes)
+    return all(is_at_most(size, limit) for size, limit in sizes)
 
 
 def _cut(

@@ -115,9 +115,16 @@ def default_work_dir(studies: Path) -> Path:
 
 
 def check_work_dir(work: Path) -> None:
-    """Raise a :class:`.StudiesError` if a working folder is inside the bundle."""
+    """Raise a :class:`.StudiesError` if a working folder is inside the bundle, or holds files of something else."""
     if Path(ROOT) in (work, *work.parents):
         raise StudiesError(f"--work {work}: is inside the bundle; pass another folder.")
+    app = work / "main.py"
+    is_ours = app.is_file() and app.read_text(encoding="utf-8", errors="replace").startswith(APP.splitlines()[0])
+    if not is_ours and work.exists() and any(path.name != ".lock" for path in work.iterdir()):
+        raise StudiesError(
+            f"--work {work}: holds other files, and the server deletes its results and uploads at every start; pass an "
+            "empty folder, or one of an earlier server."
+        )
 
 
 def lock_work_dir(work: Path) -> int:

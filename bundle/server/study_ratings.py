@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+from collections.abc import Collection
 from pathlib import Path
 
 from bundle.data.case_review import CORRECT, FAIL, PASS, Rating, match_ratings, read_ratings
@@ -39,10 +41,20 @@ def rate_studies(qc: str | Path, studies: str | Path, kind: str) -> dict[str, Ra
     """
     images = {_image_id(file, kind): file for file in find_images(Path(studies), kind)}
     cases = {name: {"case": name, "image": str(file)} for name, file in images.items()}
-    ratings = read_ratings(qc)
-    found = match_ratings([rating for rating in ratings if rating.rating in (FAIL, CORRECT)], cases, qc)
-    passed = [rating for rating in ratings if rating.rating == PASS and rating.case in cases]
-    return {**{rating.case: rating for rating in passed}, **found}
+    files = {os.path.realpath(file) for file in images.values()}
+    needed = (FAIL, CORRECT)
+    ratings = [
+        rating
+        for rating in read_ratings(qc)
+        if rating.rating in needed or (rating.rating == PASS and _is_here(rating, files, images))
+    ]
+    return match_ratings(ratings, cases, qc)
+
+
+def _is_here(rating: Rating, files: Collection[str], names: Collection[str]) -> bool:
+    """Return whether a case is an image of the folder: by its file or, where that is gone, by its name."""
+    image = rating.input.split(", ")[0]
+    return os.path.realpath(image) in files if image and Path(image).exists() else rating.case in names
 
 
 def _image_id(file: Path, kind: str) -> str:

@@ -42,6 +42,12 @@ class TestRatings:
         assert second == Rating("b")
         assert second.time is None
 
+    def test_a_note_may_hold_any_character(self, tmp_path: Path) -> None:
+        note = "cut\u2028at the\x0bedge\x85"
+        path = tmp_path / "qc.csv"
+        path.write_text(f'case,rating,note\r\na,fail,{note}\r\nb,pass,"two\nlines"\r\n', encoding="utf-8", newline="")
+        assert [rating.note for rating in read_ratings(path)] == [note.strip(), "two\nlines"]
+
     def test_a_table_that_a_spreadsheet_has_saved_is_read(self, tmp_path: Path) -> None:
         path = tmp_path / "qc.csv"
         path.write_text("case;rating\r\na; Fail \r\n", encoding="utf-8-sig", newline="")

@@ -71,9 +71,7 @@ def test_too_many_folds_are_refused(folder: Path) -> None:
 
 
 def test_one_fold_holds_none_out(folder: Path) -> None:
-    with pytest.raises(
-        ExperimentError, match=r"--folds 1 the 7 training cases of .* are in 1; pass --split_seed 0"
-    ):
+    with pytest.raises(ExperimentError, match=r"--folds 1 the 7 training cases of .* are in 1; pass --split_seed 0"):
         datalist_with_folds(folder, None, 1, None)
 
 

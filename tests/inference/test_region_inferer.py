@@ -433,7 +433,8 @@ class OffCenter(RegionFinder):
         ]
 
 
-def test_a_region_cut_by_its_crop_is_segmented_again_around_its_labels() -> None:
+@pytest.mark.parametrize("known", [judge(), None])
+def test_a_region_cut_by_its_crop_is_segmented_again_around_its_labels(known: Plausibility | None) -> None:
     off_center = OffCenter(
         coarse,
         regions={"left": 1, "right": 2},
@@ -443,8 +444,6 @@ def test_a_region_cut_by_its_crop_is_segmented_again_around_its_labels() -> None
         divisor=1,
         enabled=True,
     )
-    complete, again = (
-        inferer(plausibility=judge(), finder=found)(head(), fine) > 0 for found in (finder(), off_center)
-    )
+    complete, again = (inferer(plausibility=known, finder=found)(head(), fine) > 0 for found in (finder(), off_center))
     assert 2 * (complete & again).sum() > 0.9 * (complete.sum() + again.sum())
     assert complete.sum() > 0

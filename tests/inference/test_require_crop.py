@@ -35,6 +35,13 @@ def test_a_crop_passes(tmp_path: Path) -> None:
     assert RequireCropd(weights(tmp_path, CROP, REGION), largest_crop_mm=LIMIT)(data) is data
 
 
+def test_a_crop_of_the_largest_size_passes_in_single_precision(tmp_path: Path) -> None:
+    spacing = float(np.float32(0.8))
+    large = meta_tensor(torch.zeros(1, 80, 100, 80), affine=np.diag([spacing, spacing, spacing, 1.0]))
+    data = {"image": large}
+    assert RequireCropd(weights(tmp_path, CROP, REGION), largest_crop_mm=[64.0, 80.0, 64.0])(data) is data
+
+
 def test_a_larger_image_is_refused_with_its_size(tmp_path: Path) -> None:
     require = RequireCropd(weights(tmp_path, CROP, REGION), largest_crop_mm=LIMIT)
     message = r"scan\.nii\.gz: has a size of 6 x 10 x 6 mm, .*of at most 6 x 8 x 6 mm; cut the image .*inference\.json"

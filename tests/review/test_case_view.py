@@ -68,3 +68,12 @@ def test_what_cannot_be_read_or_does_not_fit_is_not_shown(tmp_path: Path) -> Non
     damaged.write_bytes(b"no")
     assert view_of(image, damaged) is None
     assert view_of(f"{image}, {image}", labels) is not None
+    truncated = write_nifti(tmp_path / "truncated.nii.gz", noise((6, 7, 8)))
+    truncated.write_bytes(truncated.read_bytes()[:-200])
+    assert view_of(image, truncated) is None
+
+
+def test_a_name_with_a_comma_is_one_file(tmp_path: Path) -> None:
+    image, labels = files(tmp_path, np.zeros((6, 7, 8), np.uint8), noise((6, 7, 8)))
+    named = Path(image).rename(tmp_path / "Doe, Jane.nii.gz")
+    assert view_of(str(named), labels) is not None

@@ -157,6 +157,47 @@ def test_cases_are_rated_by_keys_and_saved(browser: Any, page: Path) -> None:
     assert shown_cases(browser) == ["case004"]
 
 
+def test_ratings_of_two_tabs_are_both_kept(browser: Any, page: Path) -> None:
+    open_page(browser, page)
+    first = browser.current_window_handle
+    browser.switch_to.new_window("tab")
+    browser.get(page.resolve().as_uri())
+    second = browser.current_window_handle
+    for handle, keys in ((first, ("j", "f")), (second, ("j", "j", "p"))):
+        browser.switch_to.window(handle)
+        press(browser, *keys)
+    stored = "return Object.values(JSON.parse(localStorage.getItem(storageKey))).map((each) => each.rating).sort()"
+    assert browser.execute_script(stored) == ["fail", "pass"]
+    browser.close()
+    browser.switch_to.window(first)
+    shown = "return [...document.querySelectorAll('#cases tbody tr')].map((row) => row.cells[2].textContent)"
+    wait_for(lambda: browser.execute_script(shown)[:2] == ["fail", "pass"])
+
+
+def test_a_rating_is_not_one_of_another_result(browser: Any, page: Path) -> None:
+    open_page(browser, page)
+    press(browser, "j", "j", "p", "j", "c", Keys.ESCAPE)
+    folder = page.parent
+    record = json.loads((folder / "case004.json").read_text())
+    (folder / "case004.json").write_text(json.dumps({**record, "files": {"case004_seg.nii.gz": "1" * 64}}))
+    browser.get(write_report(folder).resolve().as_uri())
+    stored = "return Object.fromEntries(Object.entries(ratings).map(([name, each]) => [name, each.rating]))"
+    assert browser.execute_script(stored) == {"case000": "needs correction"}
+
+
+def test_the_details_are_those_of_the_case(browser: Any, page: Path) -> None:
+    (page.parent / "case000_overlay.png").unlink()
+    for file in (page.parent.parent / "in").iterdir():
+        file.unlink()
+    open_page(browser, write_report(page.parent))
+    press(browser, "j", "j")
+    assert browser.find_element(By.ID, "figure").get_attribute("alt") == "Result of case004"
+    press(browser, "j")
+    figure = browser.find_element(By.ID, "figure")
+    assert figure.get_attribute("alt") == ""
+    assert not figure.is_displayed()
+
+
 @pytest.mark.parametrize("largest_page", [50_000_000, 1000])
 def test_the_viewer_draws_and_no_request_leaves_the_page(largest_page: int, browser: Any, tmp_path: Path) -> None:
     page = write_report(write_run(tmp_path / "out", 6), largest_page=largest_page)

@@ -13,6 +13,7 @@ from helpers.finished_run import write_run
 from PIL import Image
 
 from bundle.review import write_report
+from bundle.utils.errors import FileError
 
 
 def data_of(page: Path) -> dict:
@@ -90,3 +91,27 @@ def test_without_a_figure_the_image_is_shown(tmp_path: Path) -> None:
     with Image.open(BytesIO(base64.b64decode(figures["mole"].partition(",")[2]))) as shown:
         assert shown.size == (512, 171)
     assert figures["figure"].startswith("data:image/jpeg;base64,")
+
+
+def test_a_metric_without_an_interval_is_not_available(tmp_path: Path) -> None:
+    folder = write_run(tmp_path / "out", scored=True)
+    metrics = json.loads((folder / "metrics.json").read_text())
+    metrics["summary"]["front"]["dice"] = {"mean": None, "low": None, "high": None, "n": 0}
+    metrics["summary"]["back"]["dice"] = {"mean": 0.5, "low": None, "high": None, "n": 1}
+    (folder / "metrics.json").write_text(json.dumps(metrics))
+    content = write_report(folder).read_text()
+    assert "dice n/a [n/a, n/a]" in content
+    assert "dice 0.5 [n/a, n/a]" in content
+
+
+def test_a_folder_of_something_else_is_not_removed(tmp_path: Path) -> None:
+    folder = write_run(tmp_path / "out")
+    kept = tmp_path / "pages" / "index_files" / "paper.csv"
+    kept.parent.mkdir(parents=True)
+    kept.write_text("mine")
+    with pytest.raises(FileError, match=r"index_files: is not of an earlier page.*pass another --output"):
+        write_report(folder, tmp_path / "pages" / "index.html")
+    assert kept.read_text() == "mine"
+    for _ in range(2):
+        write_report(folder, tmp_path / "other.html", largest_page=1000)
+    assert (tmp_path / "other_files" / "niivue.umd.js").is_file()

@@ -102,3 +102,25 @@ def test_a_folder_without_results_is_refused(tmp_path: Path) -> None:
     (tmp_path / "bad.json").write_text("{")
     with pytest.raises(FileError, match=r"bad\.json: is not JSON"):
         read_run(tmp_path)
+
+
+def test_a_figure_that_the_run_did_not_write_is_not_shown(tmp_path: Path) -> None:
+    folder = write_run(tmp_path / "out")
+    record = json.loads((folder / "case000.json").read_text())
+    (folder / "case000.json").write_text(json.dumps({**record, "files": {"case000_seg.nii.gz": "0" * 64}}))
+    written = {**json.loads((folder / "case001.json").read_text()), "files": {"case001_overlay.png": "0" * 64}}
+    (folder / "case001.json").write_text(json.dumps(written))
+    (folder / "zfailed_overlay.png").write_bytes(b"of an earlier run")
+    shown = {case.name: case.figure for case in read_run(folder).cases}
+    assert shown["zfailed"] is None
+    assert shown["case000"] is None
+    assert shown["case001"] == folder / "case001_overlay.png"
+
+
+def test_another_result_has_another_digest() -> None:
+    first = CaseResult("a", {"case": "a", "files": {"a_seg.nii.gz": "1"}, "seconds": 1.0})
+    same = CaseResult("a", {"case": "a", "files": {"a_seg.nii.gz": "1"}, "seconds": 2.0})
+    other = CaseResult("a", {"case": "a", "files": {"a_seg.nii.gz": "2"}})
+    failed = CaseResult("a", {"case": "a", "error": "BadInputError"})
+    assert first.digest == same.digest
+    assert len({first.digest, other.digest, failed.digest}) == 3

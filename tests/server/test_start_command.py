@@ -101,6 +101,20 @@ def test_files_of_earlier_responses_are_deleted_at_the_start(tmp_path: Path) -> 
     assert [*(tmp_path / "results").iterdir(), *(tmp_path / "uploads").iterdir()] == []
 
 
+def test_a_folder_with_other_files_is_not_a_working_folder(
+    studies: Path, started: list[Any], tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    work = tmp_path / "project"
+    (work / "results").mkdir(parents=True)
+    (work / "results" / "paper.csv").write_text("mine")
+    assert label(studies, "--work", str(work)) == 2
+    (work / "main.py").write_text("print('mine')")
+    assert label(studies, "--work", str(work)) == 2
+    assert "holds other files, and the server deletes its results and uploads" in caplog.text
+    assert not started
+    assert (work / "results" / "paper.csv").read_text() == "mine"
+
+
 def test_two_servers_cannot_share_a_working_folder(tmp_path: Path) -> None:
     lock = command.lock_work_dir(tmp_path / "work")
     assert os.get_inheritable(lock)

@@ -47,6 +47,17 @@ def test_ratings_have_the_ids_of_the_images(kind: str, ending: str, tmp_path: Pa
     assert rate_studies(qc, tmp_path, kind) == {"a": Rating("x_a", image, "fail"), "b": Rating("b", "", "pass")}
 
 
+def test_a_pass_is_of_the_image_with_its_file(tmp_path: Path) -> None:
+    here, there = (tmp_path / name for name in ("a", "b"))
+    for folder in (here, there):
+        folder.mkdir()
+        (folder / "scan.nii.gz").touch()
+    named = write(tmp_path / "one.csv", f"A_scan,{here}/scan.nii.gz,pass")
+    assert list(rate_studies(named, here, VOLUME)) == ["scan"]
+    other = write(tmp_path / "other.csv", f"scan,{there}/scan.nii.gz,pass")
+    assert rate_studies(other, here, VOLUME) == {}
+
+
 def test_a_failed_case_without_an_image_is_refused(tmp_path: Path) -> None:
     with pytest.raises(DatalistError, match="1 of its names fit no case: a"):
         rate_studies(write(tmp_path / "qc.csv", "a,,needs correction"), tmp_path, VOLUME)

@@ -11,8 +11,19 @@ const STEP = 60; // rows that are added when the end of the table comes into vie
 const views = {};
 let rows = [], shown = [], current = null, viewer = null, viewerReady = null;
 
+// Ratings of this page, without those of other results: a case may have been computed anew.
 function readRatings() {
-  try { return JSON.parse(localStorage.getItem(storageKey)) || {}; } catch { return {}; }
+  let stored = {};
+  try { stored = JSON.parse(localStorage.getItem(storageKey)) || {}; } catch { /* damaged: as without storage */ }
+  const digests = Object.fromEntries(data.cases.map((item) => [item.case, item.digest]));
+  return Object.fromEntries(Object.entries(stored).filter(([name, rated]) => rated.digest === digests[name]));
+}
+
+// Take what another tab with this page has stored since.
+function refresh() {
+  Object.assign(ratings, readRatings());
+  for (const row of rows) if (row.rating) row.rating.textContent = (ratings[row.item.case] || {}).rating || "";
+  if (current && byId("case").open) showRating();
 }
 
 function store() {
@@ -102,7 +113,7 @@ function open(row) {
   byId("problems").replaceChildren(...item.problems.map((text) => Object.assign(document.createElement("li"), { textContent: text })));
   const figure = byId("figure");
   figure.hidden = !item.figure;
-  if (item.figure) { figure.src = item.figure; figure.alt = "Result of " + item.case; } else figure.removeAttribute("src");
+  if (item.figure) { figure.src = item.figure; figure.alt = "Result of " + item.case; } else { figure.removeAttribute("src"); figure.alt = ""; }
   const table = byId("numbers");
   table.replaceChildren();
   const facts = { input: item.input, ...item.identifiers, ...item.numbers };
@@ -124,9 +135,11 @@ function step(count) {
 
 function rate(change) {
   if (!current) return;
-  ratings[current.item.case] = { ...ratings[current.item.case], ...change, rated: new Date().toISOString() };
+  const { item } = current;
+  refresh();
+  ratings[item.case] = { ...ratings[item.case], ...change, digest: item.digest, rated: new Date().toISOString() };
   elementOf(current);
-  current.rating.textContent = ratings[current.item.case].rating || "";
+  current.rating.textContent = ratings[item.case].rating || "";
   store();
   showRating();
 }
@@ -205,6 +218,9 @@ async function showVolume(item) {
   try {
     viewerReady = viewerReady || makeViewer();
     await viewerReady;
+    if (current.item !== item) return;
+    for (const each of [...viewer.volumes]) viewer.removeVolume(each);
+    byId("location").textContent = "";
     const view = await viewOf(item.view);
     const image = await niivue.NVImage.loadFromBase64({ base64: view.image, name: "image.nii.gz", colormap: "gray" });
     const labels = await niivue.NVImage.loadFromBase64({ base64: view.labels, name: "labels.nii.gz", opacity: Number(byId("opacity").value) });
@@ -237,8 +253,11 @@ byId("close").addEventListener("click", () => byId("case").close());
 byId("note").addEventListener("input", (event) => rate({ note: event.target.value }));
 byId("note").addEventListener("keydown", (event) => { if (event.key === "Enter") event.target.blur(); });
 byId("opacity").addEventListener("input", (event) => { if (viewer && viewer.volumes.length > 1) viewer.setOpacity(1, Number(event.target.value)); });
+window.addEventListener("storage", (event) => { if (event.key === storageKey) refresh(); });
 document.addEventListener("keydown", (event) => {
-  if (event.ctrlKey || event.metaKey || event.altKey || /^(INPUT|SELECT|TEXTAREA)$/.test(event.target.tagName)) return;
+  const isSlider = event.target.type === "range" && !event.key.startsWith("Arrow");
+  const takesText = /^(INPUT|SELECT|TEXTAREA)$/.test(event.target.tagName) && !isSlider;
+  if (event.ctrlKey || event.metaKey || event.altKey || takesText) return;
   const actions = {
     j: () => (current && byId("case").open ? step(1) : shown.length && open(shown[0])), ArrowRight: () => step(1),
     k: () => step(-1), ArrowLeft: () => step(-1),
