@@ -12,11 +12,11 @@ from pathlib import Path
 from bundle import __version__
 from bundle.data.case_names import name_cases, name_images
 from bundle.data.datalist_file import Case
-from bundle.data.pairing import IMAGE_ENDINGS, images_in, unread_images_in
+from bundle.data.pairing import IMAGE_ENDINGS, image_names
 from bundle.inference.case_record import EXIT_BAD_CASES, CaseRecord, new_record, summarize
 from bundle.inference.plausibility import Plausibility
 from bundle.io.identifiers import identifiers_of
-from bundle.io.volume_files import NIFTI, unread_volumes_in, volumes_in
+from bundle.io.volume_files import NIFTI, volume_names
 from bundle.results.class_rows import PREDICTIONS_TABLE
 from bundle.results.image_rows import IMAGES
 from bundle.results.result_tables import write_table
@@ -121,12 +121,8 @@ def list_inputs(path: Path, output: Path, *, is_volume: bool) -> list[Case]:
         InputError: if the folder holds no image, or an image lies in the folder of the results or below it.
         DatalistError: if two images would write the same output.
     """
-    if not path.is_dir():
-        files = [path]
-    elif is_volume:
-        files = sorted([*volumes_in(path), *unread_volumes_in(path)])
-    else:
-        files = sorted([*images_in(path), *unread_images_in(path)])
+    list_names = volume_names if is_volume else image_names
+    files = sorted(path / name for name in list_names(path)) if path.is_dir() else [path]
     if not files:
         endings = ", ".join(NIFTI if is_volume else IMAGE_ENDINGS)
         raise InputError(f"{path}: the folder holds no {endings} file; name an image, or the folder that it is in.")

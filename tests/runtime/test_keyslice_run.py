@@ -47,6 +47,14 @@ def test_a_folder_of_images_is_classified(tmp_path: Path) -> None:
     assert [row["case"] for row in rows_of(tmp_path / "out" / "predictions.csv")] == ["a", "b"]
 
 
+def test_an_image_beside_its_original_in_another_format_is_one_case(tmp_path: Path) -> None:
+    (tmp_path / "in").mkdir()
+    Image.fromarray(np.arange(1800, dtype=np.uint8).reshape(20, 30, 3)).save(tmp_path / "in" / "a.png")
+    (tmp_path / "in" / "a.dcm").write_text("the original")
+    assert main([str(write_class_model(tmp_path / "m.onnx")), str(tmp_path / "in"), str(tmp_path / "out")]) == 0
+    assert [row["case"] for row in rows_of(tmp_path / "out" / "predictions.csv")] == ["a"]
+
+
 def rows_of(path: Path) -> list[dict[str, str]]:
     with open(path, newline="", encoding="utf-8") as stream:
         return list(csv.DictReader(stream))
