@@ -133,17 +133,19 @@ def _read_label(
     if label is None:
         return
     values = label[0].numpy()
+    has_fractions = bool((values != np.rint(values)).any())
     if image is not None:
         reading.attempt(partial(check_same_grid, reading.item.images[0], image, file, label))
     if label_names is not None:
         reading.attempt(partial(check_label, file, label, [0, *label_names.values(), *hidden]))
-    elif (values != np.rint(values)).any():
+    elif has_fractions:
         problem = "holds values that are not integers; take the label from before it was resampled."
         reading.fault("label values", f"{file}: {problem}")
     ignored = (label_names or {}).get(IGNORE, IGNORED)
     _describe_label(reading, values, np.asarray(label.affine), ignored)
     if image is not None and image.shape[1:] == label.shape[1:]:
-        reading.facts |= describe_structures(image, values, ignored)
+        if not has_fractions:
+            reading.facts |= describe_structures(image, values, ignored)
         _draw(reading, image, values)
 
 
@@ -154,12 +156,17 @@ def _describe_label(reading: Reading, values: np.ndarray, affine: np.ndarray, ig
         (float(value), int(count)) for value, count in zip(found, counts, strict=True) if value != 0
     ]
     reading.facts["voxels"] = int(values.size)
-    reading.facts["classes"] = {f"{value:g}": count for value, count in foreground}
-    reading.facts["volumes_ml"] = {f"{value:g}": count * milliliters for value, count in foreground}
+    reading.facts["classes"] = {_shown(value): count for value, count in foreground}
+    reading.facts["volumes_ml"] = {_shown(value): count * milliliters for value, count in foreground}
     if all(value == ignored for value, _ in foreground):
         reading.fault("empty label", f"{reading.item.label}: {EMPTY}")
     elif sum(count for _, count in foreground) == values.size:
         reading.remark(f"{reading.item.label}: holds no background")
+
+
+def _shown(value: float) -> str:
+    """Return a value as text; an integer has all its digits, so that it is the same key everywhere."""
+    return f"{value:.0f}" if value.is_integer() else f"{value:g}"
 
 
 def _draw(reading: Reading, image: MetaTensor, values: np.ndarray) -> None:

@@ -24,7 +24,7 @@ class DeployedVolumes(nn.Module):
     constant border, and padded with zeros to the window, as :class:`bundle.inference.SlabInferer` does.
 
     Args:
-        network: network that returns logits, or one sigmoid each if ``out_channels`` is 1.
+        network: network that returns logits of exclusive classes, the background first.
         roi_size: window of the training.
         percentiles: lower and upper percentile, 0 to 100; None does not clip.
     """

@@ -84,10 +84,10 @@ def compare(task: OnnxTask, session: Any, cases: Sequence[str | Path]) -> dict[s
         cases: the images.
     """
     found = {}
-    for case in cases:
-        answer = task.run(session, task.load(str(case)))
-        found[Path(case).name] = round(_agreement(answer, task.reference(str(case))), 6)
-        logger.info("%s: %.4f of the %s are equal", case, found[Path(case).name], task.compared)
+    for case in map(str, cases):
+        answer = task.run(session, task.load(case))
+        found[case] = round(_agreement(answer, task.reference(case)), 6)
+        logger.info("%s: %.4f of the %s are equal", case, found[case], task.compared)
     worst = min(found, key=lambda name: found[name]) if found else None
     mean = float(np.mean(list(found.values()))) if found else None
     return {"compared": task.compared, "cases": found, "mean": mean, "worst": worst and {worst: found[worst]}}

@@ -42,6 +42,10 @@ NORMALIZATION = {"percentiles": None, "exclude_border": True, "tolerance": 0.0}
 """Options of these steps that a user of the graph must know, with their defaults."""
 
 
+HIGHEST = 255
+"""Highest value of the labels of a graph and of the runtime, which are uint8."""
+
+
 @dataclass(frozen=True)
 class OnnxTask:
     """What is exported of a task.
@@ -114,6 +118,7 @@ def _volumes(name: str, parser: ConfigParser, network: nn.Module) -> OnnxTask:
     normalization = _normalization(parser, "normalization", "StandardizeIntensityd")
     roi, names = list(parser.get_parsed_content("roi_size")), parser.get_parsed_content("label_names")
     finder, about_finder = _finder(parser)
+    _check_labels(parser, (about_finder or {}).get("offsets", {}))
     module = DeployedVolumes(network, roi_size=roi, percentiles=normalization.get("percentiles"))
     channels = int(parser.get_parsed_content("network_def#in_channels"))
     example = torch.randn(2, channels, *(size + 16 for size in roi))
@@ -180,6 +185,17 @@ def _finder(parser: ConfigParser) -> tuple[nn.Module | None, dict[str, Any] | No
         "min_volume_mm3": found.min_volume_mm3,
         "offsets": parser.get_parsed_content("region_offsets"),
     }
+
+
+def _check_labels(parser: ConfigParser, offsets: Mapping[str, int]) -> None:
+    """Check that the labels of all classes, and those of regions with their summands, fit into :data:`HIGHEST`."""
+    highest = int(parser.get_parsed_content("network_def#out_channels")) - 1 + max(offsets.values(), default=0)
+    if highest > HIGHEST:
+        summands = " with the summands of region_offsets" if offsets else ""
+        raise ExportError(
+            f"the classes{summands} have labels up to {highest}, and those of an exported model are at most {HIGHEST}; "
+            "use the workflow for this model."
+        )
 
 
 def _discs(name: str, parser: ConfigParser, network: nn.Module) -> OnnxTask:

@@ -46,11 +46,17 @@ class ColorTask:
         return values, box, image.orientation
 
     def probabilities(self, inputs: dict[str, np.ndarray], record: CaseRecord) -> np.ndarray:
-        """Return the probabilities of one image; flag an image unlike the training images in its record."""
-        if not self.plausibility.is_known(IMAGE):
-            return self.model.run(["probabilities"], inputs)[0][0]
-        probabilities, features = (found[0] for found in self.model.run(["probabilities", "image_features"], inputs))
-        record.findings = judge_image(features.tolist(), self.plausibility, file=record.file)
+        """Return the probabilities of one image; flag an image unlike the training images in its record.
+
+        Raises:
+            ValueError: when probabilities are not finite.
+        """
+        outputs = ["probabilities", *(["image_features"] if self.plausibility.is_known(IMAGE) else [])]
+        probabilities, *features = (found[0] for found in self.model.run(outputs, inputs))
+        if not np.isfinite(probabilities).all():
+            raise ValueError("probabilities of the network are not finite; check its weights.")
+        for means in features:
+            record.findings = judge_image(means.tolist(), self.plausibility, file=record.file)
         return probabilities
 
 

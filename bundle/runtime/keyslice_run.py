@@ -12,11 +12,11 @@ from pathlib import Path
 from bundle import __version__
 from bundle.data.case_names import name_cases, name_images
 from bundle.data.datalist_file import Case
-from bundle.data.pairing import images_in, unread_images_in
+from bundle.data.pairing import IMAGE_ENDINGS, image_names
 from bundle.inference.case_record import EXIT_BAD_CASES, CaseRecord, new_record, summarize
 from bundle.inference.plausibility import Plausibility
 from bundle.io.identifiers import identifiers_of
-from bundle.io.volume_files import unread_volumes_in, volumes_in
+from bundle.io.volume_files import NIFTI, volume_names
 from bundle.results.class_rows import PREDICTIONS_TABLE
 from bundle.results.image_rows import IMAGES
 from bundle.results.result_tables import write_table
@@ -39,7 +39,7 @@ EXIT_BAD_OPTION = 2
 
 
 class InputError(BundleError):
-    """A folder without an image."""
+    """A folder without an image, or an image among the results."""
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -81,7 +81,7 @@ def run_model(
         threads: threads of ONNX Runtime; None for one per core.
 
     Raises:
-        BundleError: if the model cannot be used, or the folder holds no image.
+        BundleError: if the model cannot be used, the folder holds no image, or an image lies in the output folder.
         OSError: if the output folder cannot be written to.
     """
     started, output = time.perf_counter(), Path(output_dir)
@@ -91,9 +91,10 @@ def run_model(
         opened.about.get("plausibility"), limit=limits["plausible_distance"], flag_limit=limits["flag_limit"]
     )
     process = _task(opened, plausibility)
+    cases = list_inputs(Path(input_path), output, is_volume=opened.about["task"] in (VOLUMES, DISCS))
     records = []
     output.mkdir(parents=True, exist_ok=True)
-    for case in list_inputs(Path(input_path), is_volume=opened.about["task"] in (VOLUMES, DISCS)):
+    for case in cases:
         record = new_record(case)
         record.packages, record.plausibility = PACKAGES, plausibility
         record.identifiers = identifiers_of(record.file)
@@ -108,23 +109,34 @@ def run_model(
     return records
 
 
-def list_inputs(path: Path, *, is_volume: bool) -> list[Case]:
+def list_inputs(path: Path, output: Path, *, is_volume: bool) -> list[Case]:
     """Return the cases of an image or of a folder of images; a path that does not exist is a case that fails.
 
+    Args:
+        path: image, or folder of images.
+        output: folder of the results, which could replace an image in it or become cases of the next run.
+        is_volume: whether the images are volumes.
+
     Raises:
-        InputError: if the folder holds no image.
+        InputError: if the folder holds no image, or an image lies in the folder of the results or below it.
         DatalistError: if two images would write the same output.
     """
-    if not path.is_dir():
-        files = [path]
-    elif is_volume:
-        files = sorted([*volumes_in(path), *unread_volumes_in(path)])
-    else:
-        files = sorted([*images_in(path), *unread_images_in(path)])
+    list_names = volume_names if is_volume else image_names
+    files = sorted(path / name for name in list_names(path)) if path.is_dir() else [path]
     if not files:
-        raise InputError(f"{path}: the folder holds no image.")
+        endings = ", ".join(NIFTI if is_volume else IMAGE_ENDINGS)
+        raise InputError(f"{path}: the folder holds no {endings} file; name an image, or the folder that it is in.")
+    _require_outside(files, output)
     cases: list[Case] = [{"image": str(file)} for file in files]
     return name_cases(cases) if is_volume else name_images(cases)
+
+
+def _require_outside(files: Sequence[Path], output: Path) -> None:
+    """Check that no image lies in the folder of the results or below it, nor what an image that is a link names."""
+    folder = output.resolve()
+    for file in files:
+        if any(place.is_relative_to(folder) for place in (file.parent.resolve() / file.name, file.resolve())):
+            raise InputError(f"{file}: lies in the folder of the results, {output}; name another folder for them.")
 
 
 def _task(model: OnnxModel, plausibility: Plausibility) -> Callable[[CaseRecord, Path], None]:

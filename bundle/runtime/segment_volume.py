@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from itertools import chain
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -170,8 +171,10 @@ class VolumeSegmentation:
         window = self.about["window"]
         axis = run_axis(fine.values.shape[1:], window)
         assembly = LabelAssembly(fine, axis=axis)
-        numbers = ResultNumbers(self.label_names, classes=max(self.about["label_names"].values()) + 1, axis=axis)
-        for scores in blend_windows(fine.values, network, window=window, overlap=self.about["overlap"]):
+        slabs = blend_windows(fine.values, network, window=window, overlap=self.about["overlap"])
+        first = next(slabs)
+        numbers = ResultNumbers(self.label_names, classes=len(first), axis=axis)
+        for scores in chain([first], slabs):
             assembly.add(scores)
             numbers.add(scores)
         return Result(assembly.labels, numbers, fine.affine, statistics.remarks)

@@ -11,6 +11,7 @@ from helpers.dicom_files import write_series
 from helpers.phantoms import write_nifti
 
 from bundle.check.findings import Reading
+from bundle.check.fingerprint import fingerprint
 from bundle.check.items import Item
 from bundle.check.volume_reader import read_volume
 from bundle.io.dicom import open_series
@@ -56,6 +57,25 @@ def test_all_faults_of_image_and_label_are_reported(tmp_path: Path) -> None:
     assert kinds(reading) == ["empty image", "grid mismatch", "label values"]
     assert [remark.message for remark in reading.remarks] == [f"{tmp_path / 'l.nii'}: holds no background"]
     assert reading.signature is None
+
+
+@pytest.mark.parametrize("names", [None, {"x": 1}])
+def test_a_soft_mask_is_a_fault_and_has_no_structures(names: dict[str, int] | None, tmp_path: Path) -> None:
+    soft = np.zeros((8, 9, 10), np.float32)
+    soft[2:4, 2:5, 3:5] = 0.9
+    image = write_nifti(tmp_path / "a.nii", voxels())
+    reading = read(image, label=write_nifti(tmp_path / "l.nii", soft), names=names)
+    assert (kinds(reading), reading.facts["classes"]) == (["label values"], {"0.9": 12})
+    assert fingerprint([reading], names) == {}
+
+
+def test_large_label_values_are_the_same_in_all_facts(tmp_path: Path) -> None:
+    label = np.zeros((8, 9, 10), np.int32)
+    label[2:4, 2:5, 3:5] = 1_234_567
+    image = write_nifti(tmp_path / "a.nii", voxels())
+    reading = read(image, label=write_nifti(tmp_path / "l.nii", label))
+    assert (kinds(reading), reading.facts["classes"]) == ([], {"1234567": 12})
+    assert fingerprint([reading])["structures"]["label_1234567"]["volume_ml"] == pytest.approx(0.012)
 
 
 def test_a_label_is_checked_without_its_image(tmp_path: Path) -> None:

@@ -39,9 +39,30 @@ def session(folder: Path) -> onnxruntime.InferenceSession:
 
 def test_the_report_compares_with_the_workflow(exported: Path) -> None:
     report = json.loads((exported / "out" / onnx_file.REPORT).read_text())
-    assert report["cases"]["case.nii.gz"] > 0.999
+    assert list(report["cases"]) == [str(exported / "images" / "case.nii.gz")]
+    assert report["mean"] > 0.999
     assert report["worst"] == report["cases"]
     assert report["largest_difference_of_test_vector"] < 1e-3
+
+
+def test_images_of_one_name_in_several_folders_are_each_compared() -> None:
+    answers = {"A/image.nii.gz": np.array([1, 1]), "B/image.nii.gz": np.array([1, 0])}
+
+    class Task:
+        compared = "labels"
+
+        def load(self, file: str) -> np.ndarray:
+            return answers[file]
+
+        def run(self, _: object, inputs: np.ndarray) -> np.ndarray:
+            return inputs
+
+        def reference(self, _: str) -> np.ndarray:
+            return np.array([1, 1])
+
+    found = onnx_file.compare(Task(), None, list(answers))  # type: ignore[arg-type]
+    assert found["cases"] == {"A/image.nii.gz": 1.0, "B/image.nii.gz": 0.5}
+    assert (found["mean"], found["worst"]) == (0.75, {"B/image.nii.gz": 0.5})
 
 
 @pytest.mark.parametrize("shape", [(1, 1, 16, 16, 16), (3, 1, 16, 24, 17), (1, 1, 9, 20, 40)])

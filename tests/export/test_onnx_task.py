@@ -12,6 +12,7 @@ from contracts import config as contract
 from helpers.model_folders import write_model
 from helpers.phantoms import write_case
 
+from bundle.export import onnx_task
 from bundle.export.onnx_task import BUILDERS, ExportError, open_task
 
 FOLDERS = {"volumes": "."}
@@ -85,3 +86,14 @@ def test_what_the_graph_cannot_do_is_refused(tmp_path: Path) -> None:
     replace(model, settings={**model.settings, "normalization": other}).write()
     with pytest.raises(ExportError, match="only StandardizeIntensityd can be exported"):
         open_task(str(tmp_path / "m"))
+
+
+def test_labels_that_do_not_fit_into_uint8_are_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    write_model(tmp_path / "m", label_names={"first": 1, "last": 255})
+    assert open_task(str(tmp_path / "m")).metadata["label_names"]["last"] == 255
+    write_model(tmp_path / "m", label_names={"first": 1, "last": 300})
+    with pytest.raises(ExportError, match=r"the classes have labels up to 300, and those .* are at most 255; use the"):
+        open_task(str(tmp_path / "m"))
+    monkeypatch.setitem(onnx_task.OFF, "region_offsets", {"left": 10, "right": 254})
+    with pytest.raises(ExportError, match="with the summands of region_offsets have labels up to 256"):
+        open_task("volumes")

@@ -14,6 +14,7 @@ from helpers.onnx_models import write_class_model, write_mask_model
 from PIL import Image
 
 from bundle.runtime.keyslice_run import run_model
+from bundle.runtime.onnx_model import OnnxModel
 
 PREPROCESSING = {"crop_border": True, "flag_limit": 4.0, "single_region": False, "tolerance": 0.0}
 
@@ -98,3 +99,14 @@ def test_an_image_unlike_the_training_images_is_flagged(
     assert found["plausibility"]["plausible"] is plausible
     assert any("unlike the training images" in flag for flag in found.get("flags", [])) is not plausible
     assert {"classes", "labels"} & found.keys()
+
+
+@pytest.mark.parametrize(("write", "size"), [(write_class_model, (3,)), (write_mask_model, (1, 30, 44))])
+def test_probabilities_that_are_not_finite_are_no_result(
+    write: Callable[..., Path], size: tuple[int, ...], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    write_image(tmp_path / "in" / "skin.png")
+    monkeypatch.setattr(OnnxModel, "run", lambda *_: [np.full((1, *size), np.nan, np.float32)])
+    (record,) = run_model(write(tmp_path / "model.onnx"), tmp_path / "in" / "skin.png", tmp_path / "out")
+    assert "probabilities of the network are not finite" in record.message
+    assert not list((tmp_path / "out").glob("skin*"))

@@ -47,6 +47,14 @@ def test_a_folder_of_images_is_classified(tmp_path: Path) -> None:
     assert [row["case"] for row in rows_of(tmp_path / "out" / "predictions.csv")] == ["a", "b"]
 
 
+def test_an_image_beside_its_original_in_another_format_is_one_case(tmp_path: Path) -> None:
+    (tmp_path / "in").mkdir()
+    Image.fromarray(np.arange(1800, dtype=np.uint8).reshape(20, 30, 3)).save(tmp_path / "in" / "a.png")
+    (tmp_path / "in" / "a.dcm").write_text("the original")
+    assert main([str(write_class_model(tmp_path / "m.onnx")), str(tmp_path / "in"), str(tmp_path / "out")]) == 0
+    assert [row["case"] for row in rows_of(tmp_path / "out" / "predictions.csv")] == ["a"]
+
+
 def rows_of(path: Path) -> list[dict[str, str]]:
     with open(path, newline="", encoding="utf-8") as stream:
         return list(csv.DictReader(stream))
@@ -75,8 +83,35 @@ def test_an_empty_folder_and_a_missing_model_are_one_line(tmp_path: Path, caplog
     assert main([str(write_volume_model(tmp_path / "m.onnx")), str(tmp_path / "in"), str(tmp_path / "out")]) == 2
     assert main([str(tmp_path / "none.onnx"), str(tmp_path / "in"), str(tmp_path / "out")]) == 2
     assert [record.levelno for record in caplog.records] == [logging.ERROR] * 2
-    assert "the folder holds no image" in caplog.text
+    assert "in: the folder holds no .nii.gz, .nii file; name an image, or the folder that it is in." in caplog.text
     assert "does not exist" in caplog.text
+    assert not (tmp_path / "out").exists()
+    assert main([str(write_class_model(tmp_path / "c.onnx")), str(tmp_path / "in"), str(tmp_path / "out")]) == 2
+    assert "the folder holds no .png, .jpg, .jpeg, .bmp, .tif, .tiff file" in caplog.text
+
+
+@pytest.mark.parametrize(
+    ("given", "output"), [("in", "in"), ("in/a.nii.gz", "in/../in"), ("in", "."), ("link.nii.gz", "in")]
+)
+def test_an_image_among_the_results_is_refused_and_nothing_is_replaced(
+    given: str, output: str, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    model = write_volume_model(tmp_path / "m.onnx")
+    write_nifti(tmp_path / "in" / "a.nii.gz", noise((8, 9, 10)) * 30)
+    manual = write_nifti(tmp_path / "in" / "a_seg.nii.gz", np.ones((8, 9, 10), np.uint8)).read_bytes()
+    (tmp_path / "link.nii.gz").symlink_to(tmp_path / "in" / "a.nii.gz")
+    assert main([str(model), str(tmp_path / given), str(tmp_path / output)]) == 2
+    assert f"lies in the folder of the results, {tmp_path / output}; name another folder for them." in caplog.text
+    assert sorted(file.name for file in (tmp_path / "in").iterdir()) == ["a.nii.gz", "a_seg.nii.gz"]
+    assert (tmp_path / "in" / "a_seg.nii.gz").read_bytes() == manual
+
+
+def test_a_folder_for_the_results_may_lie_in_that_of_the_images(tmp_path: Path) -> None:
+    model = write_volume_model(tmp_path / "m.onnx")
+    write_nifti(tmp_path / "in" / "a.nii.gz", noise((8, 9, 10)) * 30)
+    for _ in range(2):
+        assert main([str(model), str(tmp_path / "in"), str(tmp_path / "in" / "out")]) == 0
+    assert len(json.loads((tmp_path / "in" / "out" / "summary.json").read_text())["cases"]) == 1
 
 
 def test_an_output_that_is_a_file_and_no_threads_are_one_line(

@@ -64,6 +64,11 @@ def test_the_label_map_is_that_of_the_workflow(affine: np.ndarray, tmp_path: Pat
     assert (tmp_path / "out" / "case_dseg.tsv").read_text().splitlines()[1:] == ["0\tbackground", "1\tlow", "2\thigh"]
 
 
+def test_a_class_without_a_name_counts_in_the_entropy_as_in_the_workflow(tmp_path: Path) -> None:
+    named, unnamed = run(tmp_path / "a", np.eye(4)), run(tmp_path / "b", np.eye(4), label_names={"low": 1})
+    assert unnamed["labels"] == {"low": named["labels"]["low"]}
+
+
 def test_a_plausible_result_has_its_distance(tmp_path: Path) -> None:
     wide = {**VOLUMES["preprocessing"], "largest_crop_mm": [99.0] * 3}
     found = run(tmp_path, np.eye(4), plausibility=known(400.0), preprocessing=wide)
