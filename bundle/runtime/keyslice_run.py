@@ -118,7 +118,7 @@ def list_inputs(path: Path, output: Path, *, is_volume: bool) -> list[Case]:
         is_volume: whether the images are volumes.
 
     Raises:
-        InputError: if the folder holds no image, or an image lies in the folder of the results or below it.
+        InputError: if the folder holds no image, or an image lies in the folder of the results.
         DatalistError: if two images would write the same output.
     """
     list_names = volume_names if is_volume else image_names
@@ -132,10 +132,10 @@ def list_inputs(path: Path, output: Path, *, is_volume: bool) -> list[Case]:
 
 
 def _require_outside(files: Sequence[Path], output: Path) -> None:
-    """Check that no image lies in the folder of the results or below it, nor what an image that is a link names."""
+    """Check that no image lies in the folder of the results, nor what an image that is a link names."""
     folder = output.resolve()
     for file in files:
-        if any(place.is_relative_to(folder) for place in (file.parent.resolve() / file.name, file.resolve())):
+        if folder in (file.parent.resolve(), file.resolve().parent):
             raise InputError(f"{file}: lies in the folder of the results, {output}; name another folder for them.")
 
 

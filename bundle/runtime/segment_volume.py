@@ -28,6 +28,7 @@ from bundle.io.length_units import nifti_affine
 from bundle.io.nifti_labels import nifti_labels
 from bundle.utils.atomic_write import atomic_write
 from bundle.utils.label_names import structures_of
+from bundle.utils.lengths import is_above
 
 from .find_regions import CoarseFinder
 from .image_statistics import volume_statistics
@@ -91,7 +92,9 @@ class VolumeSegmentation:
             NotACropError: if they are, and the model has no finder.
         """
         largest = self.options["largest_crop_mm"]
-        is_large = self.plausibility.is_known(REGION) and any(np.array(image.extent_mm) > largest)
+        is_large = self.plausibility.is_known(REGION) and bool(
+            np.any(is_above(np.array(image.extent_mm), np.array(largest)))
+        )
         if is_large and not self.about.get("finder"):
             raise not_a_crop(record.file, image.extent_mm, largest, remedy="cut the image around the region")
         return is_large

@@ -90,9 +90,7 @@ def test_an_empty_folder_and_a_missing_model_are_one_line(tmp_path: Path, caplog
     assert "the folder holds no .png, .jpg, .jpeg, .bmp, .tif, .tiff file" in caplog.text
 
 
-@pytest.mark.parametrize(
-    ("given", "output"), [("in", "in"), ("in/a.nii.gz", "in/../in"), ("in", "."), ("link.nii.gz", "in")]
-)
+@pytest.mark.parametrize(("given", "output"), [("in", "in"), ("in/a.nii.gz", "in/../in"), ("link.nii.gz", "in")])
 def test_an_image_among_the_results_is_refused_and_nothing_is_replaced(
     given: str, output: str, tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
