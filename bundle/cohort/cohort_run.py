@@ -52,7 +52,7 @@ def run_cohort(
         cluster: where the cases are computed; None for this process.
 
     Returns:
-        The numbers of completed and failed cases.
+        The numbers of completed and failed cases, also of those whose failure could not be written.
 
     Raises:
         ClusterError: if the cluster cannot be used.
@@ -66,13 +66,19 @@ def run_cohort(
         tuple(_absolute("config_file", file) for file in config_files), {**values, "output_dir": str(folder)}
     )
     if cluster is None or cluster.is_local:
-        create_inference(request).run()
+        inference = create_inference(request)
+        inference.run()
+        failed = len(inference.parser.get_parsed_content("evaluator").failures)
     else:
-        _run_on_cluster(request, folder, cluster)
-    return summarize(folder)
+        failed = _run_on_cluster(request, folder, cluster)
+    counts = summarize(folder)
+    if failed > counts.failed:
+        logger.error("%d cases failed, but only %d have a JSON in %s; see the log", failed, counts.failed, folder)
+    return Counts(counts.completed, max(failed, counts.failed))
 
 
-def _run_on_cluster(request: Request, folder: Path, options: ClusterOptions) -> None:
+def _run_on_cluster(request: Request, folder: Path, options: ClusterOptions) -> int:
+    """Compute the cases on a cluster; return how many failed."""
     cases: list[Case] = create_inference(request).parser.get_parsed_content("dataset#data")
     claims = Claims(folder)
     claims.open()  # the start of the run: cases that fail from now on are not tried again
@@ -80,7 +86,7 @@ def _run_on_cluster(request: Request, folder: Path, options: ClusterOptions) -> 
         with connect(options) as client:
             stream = TaskStream(client, partial(compute_case, request), resources=options.resources)
             try:
-                _follow(stream, cases)
+                return _follow(stream, cases)
             finally:
                 with suppress(Exception):
                     client.run(forget_runners)
@@ -88,8 +94,8 @@ def _run_on_cluster(request: Request, folder: Path, options: ClusterOptions) -> 
         claims.close()
 
 
-def _follow(stream: TaskStream, cases: Sequence[Case]) -> None:
-    """Compute cases, and show the progress."""
+def _follow(stream: TaskStream, cases: Sequence[Case]) -> int:
+    """Compute cases, and show the progress; return how many failed."""
     counts: Counter[str] = Counter()
     with tqdm(total=len(cases), unit="case", disable=None, dynamic_ncols=True) as bar:
         for case, outcome in _outcomes(stream, cases):
@@ -98,6 +104,7 @@ def _follow(stream: TaskStream, cases: Sequence[Case]) -> None:
             counts[outcome] += 1
             bar.set_postfix_str(f"{counts['failed']} failed, {stream.workers} workers")
             bar.update()
+    return counts["failed"]
 
 
 def _outcomes(stream: TaskStream, cases: Iterable[Case]) -> Iterator[tuple[Case, Any]]:

@@ -108,7 +108,7 @@ class Claim:
             ClaimLostError: if there is one: another process has completed the case.
         """
         self.require()
-        partial = self.folder / f"{PARTIAL}{self.case}.{self.token}"
+        partial = self.folder / f"{PARTIAL}{uuid.uuid4().hex}"  # without the case: a long name must fit once more
         write_json(partial, content)
         try:
             _move_exclusively(partial, path)

@@ -22,6 +22,7 @@ from bundle import ROOT
 from bundle.cluster.connection import ClusterOptions
 from bundle.cohort import cohort_run
 from bundle.cohort.cohort_run import CohortError, run_cohort
+from bundle.inference.case_record import CaseRecord
 from bundle.inference.claims import CLAIMS, Claims
 from bundle.results.result_folder import Counts
 
@@ -108,6 +109,20 @@ def test_workers_that_cannot_run_the_config_end_the_cohort(
     use_threads(monkeypatch)
     with pytest.raises(CohortError, match=r"case00: .*none.pt does not exist"):
         cohort(tmp_path / "in", tmp_path / "out", str(tmp_path / "none.pt"), ClusterOptions(workers=1))
+
+
+@pytest.mark.parametrize("cluster", [None, ClusterOptions(workers=1)], ids=["here", "on a cluster"])
+def test_a_failure_that_cannot_be_written_counts(
+    cluster: ClusterOptions | None, tmp_path: Path, weights: str, monkeypatch: pytest.MonkeyPatch, caplog: Any
+) -> None:
+    def fail(record: CaseRecord, folder: Path) -> None:
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(CaseRecord, "write", fail)
+    write_cases(tmp_path / "in", 1)
+    use_threads(monkeypatch)
+    assert cohort(tmp_path / "in", tmp_path / "out", weights, cluster) == Counts(0, 1)
+    assert f"1 cases failed, but only 0 have a JSON in {tmp_path / 'out'}" in caplog.text
 
 
 class Watch(threading.Thread):

@@ -149,6 +149,12 @@ def test_a_json_is_written_once(error: int | None, runs: list[Claims], tmp_path:
     assert sorted(file.name for file in claim.folder.iterdir() if file.name.startswith(".")) == []
 
 
+def test_the_name_of_a_case_may_be_long(runs: list[Claims], tmp_path: Path) -> None:
+    name = "a" * 245
+    claimed(runs[0], name).commit(tmp_path / f"{name}.json", {"case": name})
+    assert json.loads((tmp_path / f"{name}.json").read_text()) == {"case": name}
+
+
 def test_the_last_run_leaves_nothing(runs: list[Claims], tmp_path: Path) -> None:
     claimed(runs[0])
     claimed(runs[1], "b")
