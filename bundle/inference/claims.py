@@ -19,6 +19,7 @@ from collections.abc import Iterator
 from contextlib import suppress
 from dataclasses import dataclass
 from functools import cache
+from itertools import count
 from pathlib import Path
 from typing import Any
 
@@ -204,8 +205,12 @@ class Claims:
             self.folder.rmdir()
 
     def _last(self, case: str) -> tuple[int, dict[str, Any]]:
-        """Return the number and the content of the last claim of a case; 0 for none."""
-        for number in range(ATTEMPTS + 1, 0, -1):
+        """Return the number and the content of the last claim of a case; 0 for none.
+
+        There are more than ``ATTEMPTS + 1`` where processes ended before they recorded the case as failed.
+        """
+        last = next(number for number in count(ATTEMPTS + 1) if not _file(self.folder, case, number + 1).exists())
+        for number in range(last, 0, -1):
             path = _file(self.folder, case, number)
             if path.exists():
                 return number, _read(path)

@@ -120,6 +120,22 @@ def test_a_case_that_ended_two_processes_has_failed(runs: list[Claims]) -> None:
     assert claimed(runs[3]).number == 1
 
 
+def test_a_process_may_end_before_it_records_that_the_case_has_failed(runs: list[Claims], tmp_path: Path) -> None:
+    for run in runs[:3]:
+        claimed(run)
+        kill(run)
+    claim = claimed(runs[3])
+    assert claim.number == 4
+    assert runs[3].held("a") == claim
+    with pytest.raises(ProcessDeathError):
+        claim.check_attempts()
+    kill(runs[3])
+    last = Claims(tmp_path)
+    assert claimed(last).number == 5
+    last.close()
+    assert list(tmp_path.iterdir()) == []
+
+
 def test_a_fork_of_the_process_finds_its_claims(runs: list[Claims]) -> None:
     first, other = claimed(runs[0]), runs[1]
     copy = pickle.loads(pickle.dumps(runs[0]))  # noqa: S301 - of this test
