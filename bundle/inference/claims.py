@@ -155,7 +155,8 @@ class Claims:
         self._stop = threading.Event()
         now = self._touch()
         others = [run for run in self._runs() if self._is_alive(run)]
-        self.started = min([now, *(_read(self._run(run)).get("started", now) for run in others)])
+        starts = (_read(self._run(run)).get("started") for run in others)
+        self.started = min([now, *filter(None, starts)])  # a run that is just beginning has 0 in its file
         write_json(self._run(self.token), {**_this_process(), "started": now})
         self._thread = threading.Thread(target=self._show_life, args=(self._stop,), name="claims", daemon=True)
         self._thread.start()

@@ -202,6 +202,14 @@ def test_a_run_starts_when_the_first_of_those_that_run_started(runs: list[Claims
     assert runs[2].started >= started
 
 
+def test_a_run_that_is_just_beginning_has_no_start_yet(runs: list[Claims]) -> None:
+    runs[0].open()
+    path = runs[0].folder / f"{runs[0].token}.run"
+    path.write_text(json.dumps({**json.loads(path.read_text()), "started": 0.0}))
+    runs[1].open()
+    assert runs[1].started > 0
+
+
 def test_signs_of_life_are_given_and_a_removed_run_is_restored(tmp_path: Path) -> None:
     run = Claims(tmp_path, expiry=0.06)
     run.open()
