@@ -133,9 +133,12 @@ class CompletedCases:
         path = self._path(str(case["case"]))
         if not self.enabled or not path.is_file():
             return None, ""
-        content = _read(path)
+        try:
+            content, written = _read(path), path.stat().st_mtime
+        except FileNotFoundError:  # meanwhile, by a process that computes the case again
+            return None, ""
         reason = self._difference(content, files_of(case["image"]))
-        if not reason and "error" in content and not 0 < self.claims.started <= path.stat().st_mtime:
+        if not reason and "error" in content and not 0 < self.claims.started <= written:
             return None, ""
         return (None, reason) if reason else (content, "")
 

@@ -198,6 +198,22 @@ def test_anything_else_is_refused(tmp_path: Path) -> None:
         CompletedCases(tmp_path, enabled="yes please")
 
 
+def test_a_result_that_another_process_removes_meanwhile_is_none(
+    case: dict, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    run(case, tmp_path / "out", enabled=True)
+    is_file = Path.is_file
+
+    def find_and_remove(path: Path) -> bool:
+        found = is_file(path)
+        if path.name == "a.json":
+            path.unlink()
+        return found
+
+    monkeypatch.setattr(Path, "is_file", find_and_remove)
+    assert CompletedCases(tmp_path / "out", enabled=True).find(case) is None
+
+
 def test_a_case_whose_input_cannot_be_looked_at_is_given_back(
     case: dict, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
