@@ -9,7 +9,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from tqdm import tqdm
 
@@ -22,6 +22,9 @@ from bundle.utils.errors import BundleError
 
 from .case_runner import Request, compute_case, create_inference, forget_runners
 from .summarize import summarize
+
+if TYPE_CHECKING:
+    from distributed import Client
 
 logger = logging.getLogger(__name__)
 
@@ -85,13 +88,18 @@ def _run_on_cluster(request: Request, folder: Path, options: ClusterOptions) -> 
     try:
         with connect(options) as client:
             stream = TaskStream(client, partial(compute_case, request), resources=options.resources)
+            _forget_runners(client, request)  # a killed cohort has left them, and its failed cases are tried again
             try:
                 return _follow(stream, cases)
             finally:
-                with suppress(Exception):
-                    client.run(forget_runners)
+                _forget_runners(client, request)
     finally:
         claims.close()
+
+
+def _forget_runners(client: Client, request: Request) -> None:
+    with suppress(Exception):
+        client.run(forget_runners, request.digest)
 
 
 def _follow(stream: TaskStream, cases: Sequence[Case]) -> int:

@@ -22,6 +22,7 @@ from bundle import ROOT
 from bundle.cluster.connection import ClusterOptions
 from bundle.cohort import cohort_run
 from bundle.cohort.cohort_run import CohortError, run_cohort
+from bundle.inference import case_dataset
 from bundle.inference.case_record import CaseRecord
 from bundle.inference.claims import CLAIMS, Claims
 from bundle.results.result_folder import Counts
@@ -109,6 +110,25 @@ def test_workers_that_cannot_run_the_config_end_the_cohort(
     use_threads(monkeypatch)
     with pytest.raises(CohortError, match=r"case00: .*none.pt does not exist"):
         cohort(tmp_path / "in", tmp_path / "out", str(tmp_path / "none.pt"), ClusterOptions(workers=1))
+
+
+def test_failed_cases_of_a_killed_cohort_are_tried_again(
+    tmp_path: Path, weights: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Its workers live on, with their runners."""
+
+    def fail(*args: Any) -> None:
+        raise OSError("the share is away")
+
+    write_cases(tmp_path / "in", 1)
+    use_threads(monkeypatch)
+    with distributed.LocalCluster(n_workers=1, protocol="tcp://", dashboard_address="127.0.0.1:0") as started:
+        cluster = ClusterOptions(scheduler=started.scheduler_address)
+        with monkeypatch.context() as patched:
+            patched.setattr(case_dataset, "_fetch", fail)
+            patched.setattr(cohort_run, "_forget_runners", lambda client, request: None)
+            assert cohort(tmp_path / "in", tmp_path / "out", weights, cluster) == Counts(0, 1)
+        assert cohort(tmp_path / "in", tmp_path / "out", weights, cluster) == Counts(1, 0)
 
 
 @pytest.mark.parametrize("cluster", [None, ClusterOptions(workers=1)], ids=["here", "on a cluster"])
