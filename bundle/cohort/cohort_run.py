@@ -17,8 +17,10 @@ from bundle.cluster.connection import ClusterOptions, connect
 from bundle.cluster.task_stream import TaskStream
 from bundle.data.datalist_file import Case
 from bundle.inference.claims import Claims
+from bundle.io.remote_files import is_remote
 from bundle.results.result_folder import Counts
 from bundle.utils.errors import BundleError
+from bundle.utils.path_options import EXPRESSIONS
 
 from .case_runner import Request, compute_case, create_inference, forget_runners
 from .summarize import summarize
@@ -131,6 +133,10 @@ def _outcomes(stream: TaskStream, cases: Iterable[Case]) -> Iterator[tuple[Case,
 
 
 def _absolute(name: str, value: Any) -> Any:
-    """Return the value of an option for processes in other folders: paths are absolute."""
+    """Return the value of an option for processes in other folders: paths are absolute, also a pattern of inputs."""
     is_path = name in PATHS or name.endswith(("checkpoint", "_file"))
-    return str(Path(value).absolute()) if is_path and isinstance(value, str | Path) and Path(value).exists() else value
+    if not is_path or not isinstance(value, str | Path) or not str(value):
+        return value
+    if is_remote(value) or str(value).startswith(EXPRESSIONS):
+        return value
+    return str(Path(value).absolute()) if name == "input" or Path(value).exists() else value

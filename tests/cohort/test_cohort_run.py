@@ -55,13 +55,25 @@ def test_in_this_process_and_on_a_cluster_the_results_are_equal(
     assert cohort(tmp_path / "in", tmp_path / "one", weights) == Counts(2, 1)
     use_threads(monkeypatch)
     monkeypatch.chdir(tmp_path)
-    assert cohort(Path("in"), tmp_path / "two", weights, ClusterOptions(workers=1)) == Counts(2, 1)
+    assert cohort(Path("in", "*.nii.gz"), tmp_path / "two", weights, ClusterOptions(workers=1)) == Counts(2, 1)
+    assert json.loads((tmp_path / "two" / "case00.json").read_text())["input"] == str(tmp_path / "in" / "case00.nii.gz")
     assert comparable(tmp_path / "one") == comparable(tmp_path / "two")
     files = [{path.name for path in (tmp_path / name).iterdir()} for name in ("one", "two")]
     assert files[0] == files[1]
     before = (tmp_path / "two" / "volumes.csv").read_bytes()
     assert cohort(tmp_path / "in", tmp_path / "two", weights) == Counts(2, 1)
     assert (tmp_path / "two" / "volumes.csv").read_bytes() == before
+
+
+def test_paths_are_those_of_this_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "model.pt").touch()
+    absolute = cohort_run._absolute
+    assert absolute("input", "in/*.nii.gz") == str(tmp_path / "in" / "*.nii.gz")
+    assert absolute("input", Path("in")) == str(tmp_path / "in")
+    assert absolute("checkpoint", "model.pt") == str(tmp_path / "model.pt")
+    for name, value in [("input", "s3://a/b"), ("input", "@dataset_dir"), ("input", ""), ("model", "other"), ("plan", 1)]:
+        assert absolute(name, value) == value
 
 
 @pytest.mark.parametrize("task", ["lesion_segmentation", "lesion_classification", "cell_segmentation"])
