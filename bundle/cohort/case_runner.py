@@ -57,7 +57,7 @@ def create_inference(request: Request, **parts: Any) -> Any:
         request: config and options.
         parts: further values by config id.
     """
-    given = {name: "null" if value is None else value for name, value in request.options.items()}
+    given = {name: "$None" if value is None else value for name, value in request.options.items()}
     values = {**given, "resume": True, **parts}  # monai 1.6.1 drops options that are None
     files = list(request.config_files)
     logging.getLogger("monai.bundle").setLevel(logging.ERROR)  # it would log all options for every worker
