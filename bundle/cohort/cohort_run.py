@@ -23,6 +23,7 @@ from bundle.utils.errors import BundleError
 from bundle.utils.path_options import EXPRESSIONS
 
 from .case_runner import Request, compute_case, create_inference, forget_runners
+from .cohort_outputs import ClusterOutputs, wanted_tables
 from .summarize import summarize
 
 if TYPE_CHECKING:
@@ -63,6 +64,7 @@ def run_cohort(
         ClusterError: if the cluster cannot be used.
         CohortError: if the workers cannot run the config.
         DatalistError: if the input cannot be used.
+        OutputError: if an option cannot be served on a cluster.
     """
     folder = Path(output_dir).absolute()
     folder.mkdir(parents=True, exist_ok=True)
@@ -70,21 +72,24 @@ def run_cohort(
     request = Request(
         tuple(_absolute("config_file", file) for file in config_files), {**values, "output_dir": str(folder)}
     )
+    inference = create_inference(request)
+    tables = wanted_tables(inference.parser)
     if cluster is None or cluster.is_local:
-        inference = create_inference(request)
         inference.run()
         failed = len(inference.parser.get_parsed_content("evaluator").failures)
+        counts = summarize(folder, tables=tables)
     else:
-        failed = _run_on_cluster(request, folder, cluster)
-    counts = summarize(folder)
+        outputs = ClusterOutputs(inference.parser)
+        failed = _run_on_cluster(request, inference.parser.get_parsed_content("dataset#data"), folder, cluster)
+        counts = summarize(folder, tables=tables)
+        outputs.write(folder, counts)
     if failed > counts.failed:
         logger.error("%d cases failed, but only %d have a JSON in %s; see the log", failed, counts.failed, folder)
     return Counts(counts.completed, max(failed, counts.failed))
 
 
-def _run_on_cluster(request: Request, folder: Path, options: ClusterOptions) -> int:
+def _run_on_cluster(request: Request, cases: Sequence[Case], folder: Path, options: ClusterOptions) -> int:
     """Compute the cases on a cluster; return how many failed."""
-    cases: list[Case] = create_inference(request).parser.get_parsed_content("dataset#data")
     claims = Claims(folder)
     claims.open()  # the start of the run: cases that fail from now on are not tried again
     try:

@@ -80,9 +80,7 @@ def test_a_cluster_without_workers_is_reported(monkeypatch: pytest.MonkeyPatch, 
     assert caplog.text == ""
 
 
-def test_a_cluster_whose_workers_lack_the_resources_is_reported(
-    monkeypatch: pytest.MonkeyPatch, caplog: Any
-) -> None:
+def test_a_cluster_whose_workers_lack_the_resources_is_reported(monkeypatch: pytest.MonkeyPatch, caplog: Any) -> None:
     monkeypatch.setattr(task_stream, "SILENCE", -1)
     use_threads(monkeypatch)
     with connect(ClusterOptions(workers=2, resources={"GPU": 1})) as client:

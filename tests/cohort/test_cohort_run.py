@@ -72,7 +72,13 @@ def test_paths_are_those_of_this_folder(tmp_path: Path, monkeypatch: pytest.Monk
     assert absolute("input", "in/*.nii.gz") == str(tmp_path / "in" / "*.nii.gz")
     assert absolute("input", Path("in")) == str(tmp_path / "in")
     assert absolute("checkpoint", "model.pt") == str(tmp_path / "model.pt")
-    for name, value in [("input", "s3://a/b"), ("input", "@dataset_dir"), ("input", ""), ("model", "other"), ("plan", 1)]:
+    for name, value in [
+        ("input", "s3://a/b"),
+        ("input", "@dataset_dir"),
+        ("input", ""),
+        ("model", "other"),
+        ("plan", 1),
+    ]:
         assert absolute(name, value) == value
 
 
