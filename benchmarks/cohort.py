@@ -79,7 +79,7 @@ def on_workers(cases: Path, out: Path, workers: int) -> dict[str, float]:
         busy = sum(after - before[name] for name, after in client.run(time.process_time).items())
         engine = time.process_time() - engine
         tasks = client.get_task_stream(start=begun)
-        client.run(forget_runners)
+        client.run(forget_runners, request.digest)
     claims.close()
     count = len(outcomes)
     return {"cpu": busy / count, "engine": engine / count, "clock": clock / count, "idle": idle_share(tasks)}

@@ -24,6 +24,12 @@ logger = logging.getLogger(__name__)
 TIMEOUT = 30.0
 """Seconds to wait for a scheduler."""
 
+SETTINGS = {
+    "distributed.worker.daemon": False,  # a training may start processes that load its cases
+    "distributed.nanny.pre-spawn-environ.MALLOC_TRIM_THRESHOLD_": None,  # or memory is not reused between windows
+}
+"""Configuration of Dask for workers of this machine, also for those that their nanny starts again."""
+
 INSTALL = "pip install 'keyslice[cluster]'"
 
 
@@ -41,7 +47,8 @@ class ClusterOptions:
         jobqueue: file, YAML or JSON, with ``cluster``, a class of ``dask_jobqueue``, ``jobs``, their number, and
             ``options`` of the class.
         memory_limit: memory of each of ``workers``, such as ``"8GB"``, above which it is killed; None for its share.
-        resources: resources that a task needs, which the workers were started with, such as ``{"GPU": 1}``.
+        resources: resources that a task needs, such as ``{"GPU": 1}``; each of ``workers`` has them, other workers have
+            those that they were started with.
     """
 
     scheduler: str | None = None
@@ -93,6 +100,7 @@ def connect(options: ClusterOptions) -> Iterator[Client]:
     logging.getLogger("distributed").setLevel(logging.WARNING)
     with ExitStack() as stack:
         if options.workers is not None:
+            stack.enter_context(_require("dask").config.set(SETTINGS))
             target = stack.enter_context(_local_cluster(distributed, options))
         elif options.jobqueue is not None:
             target = stack.enter_context(_jobs(options.jobqueue))
@@ -109,18 +117,19 @@ def connect(options: ClusterOptions) -> Iterator[Client]:
 
 
 def _local_cluster(distributed: Any, options: ClusterOptions) -> Any:
-    dask = _require("dask")
-    settings = {
-        "distributed.worker.daemon": False,  # a training may start processes that load its cases
-        "distributed.nanny.pre-spawn-environ.MALLOC_TRIM_THRESHOLD_": None,  # or memory is not reused between windows
-    }
-    with dask.config.set(settings):
+    try:
         return distributed.LocalCluster(
             n_workers=options.workers,
             threads_per_worker=1,
             memory_limit=options.memory_limit or "auto",
+            resources=dict(options.resources) or None,
             dashboard_address="127.0.0.1:0",
         )
+    except ValueError as error:
+        raise ClusterError(
+            f"the workers cannot be started ({error}); --memory_limit must be a size such as 8GB, "
+            f"got {options.memory_limit!r}."
+        ) from error
 
 
 def _jobs(path: str | Path) -> Any:

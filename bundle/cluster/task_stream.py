@@ -22,7 +22,7 @@ POLL = 2.0
 """Seconds between two looks at the number of the workers."""
 
 SILENCE = 60.0
-"""Seconds without a worker after which it is logged."""
+"""Seconds without a worker that can run the tasks after which it is logged."""
 
 RETRIES = 3
 """How often a task is given to the cluster again that has ended too many workers for Dask, or failed with an error."""
@@ -41,7 +41,7 @@ class TaskStream:
         resources: resources that a task needs.
 
     Attributes:
-        workers: number of workers, at the last look.
+        workers: number of workers that have the resources, at the last look.
     """
 
     def __init__(
@@ -102,15 +102,26 @@ class TaskStream:
         return True
 
     def _look(self, *, force: bool = False) -> None:
-        """Look at the number of the workers from time to time, and log that there is none."""
+        """Look at the workers from time to time, and log that none can run the tasks."""
         now = time.monotonic()
         if not force and now - self._looked < POLL:
             return
         self._looked = now
-        threads = self.client.nthreads()
+        threads = self._threads_of_workers()
         self.workers, self._threads = len(threads), sum(threads.values())
         if self.workers:
             self._had_workers = now
         elif now - self._had_workers > SILENCE:
             self._had_workers = now
-            logger.warning("the cluster has no worker; the tasks wait")
+            needed = " with " + ", ".join(f"{name}={number:g}" for name, number in self.resources.items())
+            logger.warning("the cluster has no worker%s; the tasks wait", needed if self.resources else "")
+
+    def _threads_of_workers(self) -> Mapping[str, int]:
+        """Return the number of threads of every worker that has the resources of a task."""
+        if not self.resources:
+            return self.client.nthreads()
+        workers: Mapping[str, Any] = self.client.scheduler_info(n_workers=-1)["workers"]
+        return {name: worker["nthreads"] for name, worker in workers.items() if self._suits(worker["resources"])}
+
+    def _suits(self, resources: Mapping[str, float]) -> bool:
+        return all(resources.get(name, 0) >= number for name, number in self.resources.items())

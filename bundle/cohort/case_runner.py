@@ -57,7 +57,7 @@ def create_inference(request: Request, **parts: Any) -> Any:
         request: config and options.
         parts: further values by config id.
     """
-    given = {name: "null" if value is None else value for name, value in request.options.items()}
+    given = {name: "$None" if value is None else value for name, value in request.options.items()}
     values = {**given, "resume": True, **parts}  # monai 1.6.1 drops options that are None
     files = list(request.config_files)
     logging.getLogger("monai.bundle").setLevel(logging.ERROR)  # it would log all options for every worker
@@ -114,6 +114,7 @@ def compute_case(request: Request, case: Mapping[str, Any]) -> Outcome:
     thread = threading.get_ident()
     digest, runner = _runners.get(thread, ("", None))
     if runner is None or digest != request.digest:
+        _forget(thread)
         release_trim_threshold()
         try:
             runner = CaseRunner(request, case)
@@ -123,7 +124,13 @@ def compute_case(request: Request, case: Mapping[str, Any]) -> Outcome:
     return runner.compute(case)
 
 
-def forget_runners() -> None:
-    """Forget the runners of all threads, and end their claims."""
-    while _runners:
-        _runners.popitem()[1][1].completed.claims.close()
+def forget_runners(digest: str) -> None:
+    """Forget the runners of a request in all threads, and end their claims, whose start is that of their cohort."""
+    for thread in [thread for thread, (found, _) in list(_runners.items()) if found == digest]:
+        _forget(thread)
+
+
+def _forget(thread: int) -> None:
+    _, runner = _runners.pop(thread, ("", None))
+    if runner is not None:
+        runner.completed.claims.close()

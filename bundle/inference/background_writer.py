@@ -62,8 +62,8 @@ class BackgroundWriter:
         except Exception as error:
             record.fail(error)
         finally:
+            self._free.release()  # first, or an error of the next line would block all further jobs
             record.settle()
-            self._free.release()
             if self.on_written is not None:
                 self.on_written(record.case)
 

@@ -85,8 +85,8 @@ class CaseDataset(Dataset):
         if earlier is not None:
             record.status, record.results = "completed earlier", earlier
             return True
+        record.claim = completed.claim_of(record.case)  # first, so that it is given back if the next line raises
         record.provenance = completed.provenance(case["image"])
-        record.claim = completed.claim_of(record.case)
         if record.claim is not None:
             record.claim.check_attempts()
         return False

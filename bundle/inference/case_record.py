@@ -52,7 +52,7 @@ class CaseRecord:
         identifiers: DICOM identifiers or BIDS entities, see :func:`bundle.io.identifiers.identifiers_of`.
         plausibility: judges the numbers of the result; None for nothing.
         packages: packages whose versions the JSON has.
-        folder: folder of a run that resumes, which has a JSON of every failed case, too; None for another run.
+        folder: folder that has a JSON of every failed case, too, where the dataset has ``completed``; None for none.
         claim: right of this process to compute the case; None where it shares the folder with no other.
         address: address of the image file, where ``file`` is a copy of it; empty otherwise.
         temporary: folder of this copy, which is removed when the case is settled.

@@ -19,6 +19,7 @@ from collections.abc import Iterator
 from contextlib import suppress
 from dataclasses import dataclass
 from functools import cache
+from itertools import count
 from pathlib import Path
 from typing import Any
 
@@ -108,7 +109,7 @@ class Claim:
             ClaimLostError: if there is one: another process has completed the case.
         """
         self.require()
-        partial = self.folder / f"{PARTIAL}{self.case}.{self.token}"
+        partial = self.folder / f"{PARTIAL}{uuid.uuid4().hex}"  # without the case: a long name must fit once more
         write_json(partial, content)
         try:
             _move_exclusively(partial, path)
@@ -154,7 +155,8 @@ class Claims:
         self._stop = threading.Event()
         now = self._touch()
         others = [run for run in self._runs() if self._is_alive(run)]
-        self.started = min([now, *(_read(self._run(run)).get("started", now) for run in others)])
+        starts = (_read(self._run(run)).get("started") for run in others)
+        self.started = min([now, *filter(None, starts)])  # a run that is just beginning has 0 in its file
         write_json(self._run(self.token), {**_this_process(), "started": now})
         self._thread = threading.Thread(target=self._show_life, args=(self._stop,), name="claims", daemon=True)
         self._thread.start()
@@ -204,8 +206,12 @@ class Claims:
             self.folder.rmdir()
 
     def _last(self, case: str) -> tuple[int, dict[str, Any]]:
-        """Return the number and the content of the last claim of a case; 0 for none."""
-        for number in range(ATTEMPTS + 1, 0, -1):
+        """Return the number and the content of the last claim of a case; 0 for none.
+
+        There are more than ``ATTEMPTS + 1`` where processes ended before they recorded the case as failed.
+        """
+        last = next(number for number in count(ATTEMPTS + 1) if not _file(self.folder, case, number + 1).exists())
+        for number in range(last, 0, -1):
             path = _file(self.folder, case, number)
             if path.exists():
                 return number, _read(path)

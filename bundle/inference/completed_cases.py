@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import logging
 from collections.abc import Mapping, Sequence
+from contextlib import ExitStack
 from pathlib import Path
 from typing import Any, Literal
 
@@ -100,13 +101,15 @@ class CompletedCases:
         claim = self.claims.take(name)
         if claim is None:
             return "taken"
-        if self._recall(case):  # meanwhile, by the process that had the claim
-            claim.release()
-            return "completed"
-        _, reason = self._look_up(case)
-        if reason:
-            logger.warning("%s: recomputed, since %s", self._path(name), reason)
-        self._path(name).unlink(missing_ok=True)
+        with ExitStack() as kept:
+            kept.callback(claim.release)  # also if the input cannot be looked at, or the case would stay taken
+            if self._recall(case):  # meanwhile, by the process that had the claim
+                return "completed"
+            _, reason = self._look_up(case)
+            if reason:
+                logger.warning("%s: recomputed, since %s", self._path(name), reason)
+            self._path(name).unlink(missing_ok=True)
+            kept.pop_all()
         return claim
 
     def claim_of(self, case: str) -> Claim | None:
@@ -130,9 +133,12 @@ class CompletedCases:
         path = self._path(str(case["case"]))
         if not self.enabled or not path.is_file():
             return None, ""
-        content = _read(path)
+        try:
+            content, written = _read(path), path.stat().st_mtime
+        except FileNotFoundError:  # meanwhile, by a process that computes the case again
+            return None, ""
         reason = self._difference(content, files_of(case["image"]))
-        if not reason and "error" in content and not 0 < self.claims.started <= path.stat().st_mtime:
+        if not reason and "error" in content and not 0 < self.claims.started <= written:
             return None, ""
         return (None, reason) if reason else (content, "")
 

@@ -84,6 +84,7 @@ IMAGES = ResultTable(
     lambda case: _texts(case, structure_rows(case), COLUMNS),
     list,
     lambda case: bool(structure_rows(case)),
+    COLUMNS[1],
 )
 """The table of structures, as it is derived from the results in a folder."""
 
@@ -92,5 +93,6 @@ OBJECTS = ResultTable(
     lambda case: _texts(case, object_rows(case), OBJECT_COLUMNS),
     lambda names: list(OBJECT_COLUMNS),
     lambda case: "objects" in case,
+    OBJECT_COLUMNS[1],
 )
 """The table of objects, as it is derived from the results in a folder."""

@@ -6,6 +6,7 @@ import json
 import logging
 import os
 from collections.abc import Iterator, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from hashlib import sha256
 from pathlib import Path
@@ -121,6 +122,6 @@ def _state(folder: Path) -> str:
     """Return a digest of names and times of change of the JSONs."""
     digest = sha256()
     for name in _json_files(folder):
-        path = folder / name
-        digest.update(f"{name} {path.stat().st_mtime_ns if path.exists() else None}\n".encode())
+        with suppress(FileNotFoundError):  # its case is being computed again
+            digest.update(f"{name} {(folder / name).stat().st_mtime_ns}\n".encode())
     return digest.hexdigest()

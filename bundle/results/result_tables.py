@@ -27,12 +27,14 @@ class ResultTable:
         rows: returns the rows of a case from its JSON, that of a failed one too.
         columns: returns the columns from the names in all rows, in the order in which they were met.
         is_wanted: returns whether a case is one of those that the table is for; without one there is no table.
+        second: name of the second column, after ``case``, by which a table of an earlier run is known.
     """
 
     file: str
     rows: Callable[[Mapping[str, Any]], Sequence[Row]]
     columns: Callable[[Sequence[str]], Sequence[str]]
     is_wanted: Callable[[Mapping[str, Any]], bool]
+    second: str = "input"
 
 
 class TableWriter:
@@ -45,12 +47,13 @@ class TableWriter:
     def __init__(self, table: ResultTable) -> None:
         self.table = table
         self._names: dict[str, None] = {}
-        self._is_wanted = False
+        self._is_wanted = self._has_cases = False
         self._count = 0
         self._rows = tempfile.TemporaryFile("w+", encoding="utf-8")  # noqa: SIM115 - closed by write()
 
     def add(self, case: Mapping[str, Any]) -> None:
         """Add the rows of a case."""
+        self._has_cases = True
         self._is_wanted = self._is_wanted or self.table.is_wanted(case)
         for row in self.table.rows(case):
             self._names.update(dict.fromkeys(row))
@@ -58,17 +61,28 @@ class TableWriter:
             self._count += 1
 
     def write(self, folder: Path) -> None:
-        """Write the file, if a case is one of those that the table is for."""
+        """Write the file, if a case is one of those that the table is for; else remove that of an earlier run."""
+        path = folder / self.table.file
         with self._rows as rows:
             if not self._is_wanted:
+                self._remove_earlier(path)
                 return
             rows.seek(0)
-            path = folder / self.table.file
             with atomic_write(path) as file, open(file, "w", newline="", encoding="utf-8") as stream:
                 writer = csv.DictWriter(stream, self.table.columns(list(self._names)))
                 writer.writeheader()
                 writer.writerows(map(json.loads, rows))
         logger.info("%d rows written to %s", self._count, path)
+
+    def _remove_earlier(self, path: Path) -> None:
+        """Remove a table of other cases than those of now; a file of the user that has its name stays."""
+        if not self._has_cases or not path.is_file():
+            return
+        with open(path, encoding="utf-8", errors="replace") as stream:
+            begin = stream.readline().strip().split(",")[:2]
+        if begin == ["case", self.table.second]:
+            path.unlink(missing_ok=True)
+            logger.warning("%s is removed: it is of an earlier run, and no case of now belongs in it", path)
 
 
 def write_table(table: ResultTable, folder: Path, cases: Iterable[Mapping[str, Any]]) -> None:

@@ -7,6 +7,7 @@ import sys
 from pathlib import Path
 from typing import Any
 
+import dask
 import dask_jobqueue
 import distributed
 import pytest
@@ -41,14 +42,27 @@ def test_resources_are_read_as_of_dask() -> None:
 
 def test_workers_on_this_machine_and_a_running_scheduler(monkeypatch: pytest.MonkeyPatch) -> None:
     use_threads(monkeypatch)
-    with connect(ClusterOptions(workers=2, memory_limit="1GB")) as client:
-        assert client.submit(sum, [1, 2]).result() == 3
+    with connect(ClusterOptions(workers=2, memory_limit="1GB", resources={"GPU": 1})) as client:
+        assert client.submit(sum, [1, 2], resources={"GPU": 1}).result() == 3
         assert len(client.nthreads()) == 2
     with (
         distributed.LocalCluster(n_workers=1, protocol="tcp://", dashboard_address="127.0.0.1:0") as cluster,
         connect(ClusterOptions(scheduler=cluster.scheduler_address)) as client,
     ):
         assert client.submit(sum, [1, 2]).result() == 3
+
+
+def test_a_worker_that_is_started_again_has_the_settings_of_the_first_one(monkeypatch: pytest.MonkeyPatch) -> None:
+    use_threads(monkeypatch)
+    with connect(ClusterOptions(workers=1)):
+        assert dask.config.get("distributed.worker.daemon") is False
+    assert dask.config.get("distributed.worker.daemon", default=True)
+
+
+def test_a_memory_limit_that_is_no_size_is_named() -> None:
+    message = r"cannot be started .*; --memory_limit must be a size such as 8GB, got 'lots'"
+    with pytest.raises(ClusterError, match=message), connect(ClusterOptions(workers=1, memory_limit="lots")):
+        pass
 
 
 def test_a_scheduler_that_does_not_answer_is_named(monkeypatch: pytest.MonkeyPatch) -> None:

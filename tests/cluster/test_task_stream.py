@@ -80,6 +80,20 @@ def test_a_cluster_without_workers_is_reported(monkeypatch: pytest.MonkeyPatch, 
     assert caplog.text == ""
 
 
+def test_a_cluster_whose_workers_lack_the_resources_is_reported(monkeypatch: pytest.MonkeyPatch, caplog: Any) -> None:
+    monkeypatch.setattr(task_stream, "SILENCE", -1)
+    use_threads(monkeypatch)
+    with connect(ClusterOptions(workers=2, resources={"GPU": 1})) as client:
+        stream = TaskStream(client, str, resources={"GPU": 1})
+        assert list(stream.run([1])) == [(1, "1")]
+        assert (stream.workers, stream._threads) == (2, 2)
+        assert "no worker" not in caplog.text
+        stream = TaskStream(client, str, resources={"GPU": 2, "MEMORY": 2e9})
+        stream._look(force=True)
+    assert (stream.workers, stream._threads) == (0, 0)
+    assert "the cluster has no worker with GPU=2, MEMORY=2e+09; the tasks wait" in caplog.text
+
+
 def test_waiting_is_limited(client: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(task_stream, "POLL", 0.05)
     assert list(TaskStream(client, time.sleep).run([0.5])) == [(0.5, None)]

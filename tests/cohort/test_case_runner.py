@@ -14,7 +14,7 @@ from bundle import ROOT
 from bundle.cohort import case_runner
 from bundle.cohort.case_runner import Request, compute_case
 from bundle.data import list_cases
-from bundle.inference.claims import Claims
+from bundle.inference.claims import CLAIMS, Claims
 
 CONFIG = str(Path(ROOT, "configs", "inference.json"))
 OPTIONS = {**SMALL, "plan": "fp32", "overlay": False, "plausible_distance": None, "find_regions": False}
@@ -56,7 +56,11 @@ def test_cases_share_a_network_and_a_failure_is_recorded(
     assert compute_case(other, cases[0]) == "completed"
     assert len(made) == 2
     claims.close()
-    case_runner.forget_runners()
+    assert not (out / CLAIMS).exists()
+    case_runner.forget_runners(request.digest)
+    assert (tmp_path / "other" / CLAIMS).exists()
+    case_runner.forget_runners(other.digest)
+    assert not (tmp_path / "other" / CLAIMS).exists()
 
 
 def test_a_case_that_was_taken_over_meanwhile_is_that_of_the_other(

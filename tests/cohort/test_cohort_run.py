@@ -22,6 +22,8 @@ from bundle import ROOT
 from bundle.cluster.connection import ClusterOptions
 from bundle.cohort import cohort_run
 from bundle.cohort.cohort_run import CohortError, run_cohort
+from bundle.inference import case_dataset
+from bundle.inference.case_record import CaseRecord
 from bundle.inference.claims import CLAIMS, Claims
 from bundle.results.result_folder import Counts
 
@@ -53,13 +55,31 @@ def test_in_this_process_and_on_a_cluster_the_results_are_equal(
     assert cohort(tmp_path / "in", tmp_path / "one", weights) == Counts(2, 1)
     use_threads(monkeypatch)
     monkeypatch.chdir(tmp_path)
-    assert cohort(Path("in"), tmp_path / "two", weights, ClusterOptions(workers=1)) == Counts(2, 1)
+    assert cohort(Path("in", "*.nii.gz"), tmp_path / "two", weights, ClusterOptions(workers=1)) == Counts(2, 1)
+    assert json.loads((tmp_path / "two" / "case00.json").read_text())["input"] == str(tmp_path / "in" / "case00.nii.gz")
     assert comparable(tmp_path / "one") == comparable(tmp_path / "two")
     files = [{path.name for path in (tmp_path / name).iterdir()} for name in ("one", "two")]
     assert files[0] == files[1]
     before = (tmp_path / "two" / "volumes.csv").read_bytes()
     assert cohort(tmp_path / "in", tmp_path / "two", weights) == Counts(2, 1)
     assert (tmp_path / "two" / "volumes.csv").read_bytes() == before
+
+
+def test_paths_are_those_of_this_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "model.pt").touch()
+    absolute = cohort_run._absolute
+    assert absolute("input", "in/*.nii.gz") == str(tmp_path / "in" / "*.nii.gz")
+    assert absolute("input", Path("in")) == str(tmp_path / "in")
+    assert absolute("checkpoint", "model.pt") == str(tmp_path / "model.pt")
+    for name, value in [
+        ("input", "s3://a/b"),
+        ("input", "@dataset_dir"),
+        ("input", ""),
+        ("model", "other"),
+        ("plan", 1),
+    ]:
+        assert absolute(name, value) == value
 
 
 @pytest.mark.parametrize("task", ["lesion_segmentation", "lesion_classification", "cell_segmentation"])
@@ -108,6 +128,39 @@ def test_workers_that_cannot_run_the_config_end_the_cohort(
     use_threads(monkeypatch)
     with pytest.raises(CohortError, match=r"case00: .*none.pt does not exist"):
         cohort(tmp_path / "in", tmp_path / "out", str(tmp_path / "none.pt"), ClusterOptions(workers=1))
+
+
+def test_failed_cases_of_a_killed_cohort_are_tried_again(
+    tmp_path: Path, weights: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Its workers live on, with their runners."""
+
+    def fail(*args: Any) -> None:
+        raise OSError("the share is away")
+
+    write_cases(tmp_path / "in", 1)
+    use_threads(monkeypatch)
+    with distributed.LocalCluster(n_workers=1, protocol="tcp://", dashboard_address="127.0.0.1:0") as started:
+        cluster = ClusterOptions(scheduler=started.scheduler_address)
+        with monkeypatch.context() as patched:
+            patched.setattr(case_dataset, "_fetch", fail)
+            patched.setattr(cohort_run, "_forget_runners", lambda client, request: None)
+            assert cohort(tmp_path / "in", tmp_path / "out", weights, cluster) == Counts(0, 1)
+        assert cohort(tmp_path / "in", tmp_path / "out", weights, cluster) == Counts(1, 0)
+
+
+@pytest.mark.parametrize("cluster", [None, ClusterOptions(workers=1)], ids=["here", "on a cluster"])
+def test_a_failure_that_cannot_be_written_counts(
+    cluster: ClusterOptions | None, tmp_path: Path, weights: str, monkeypatch: pytest.MonkeyPatch, caplog: Any
+) -> None:
+    def fail(record: CaseRecord, folder: Path) -> None:
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(CaseRecord, "write", fail)
+    write_cases(tmp_path / "in", 1)
+    use_threads(monkeypatch)
+    assert cohort(tmp_path / "in", tmp_path / "out", weights, cluster) == Counts(0, 1)
+    assert f"1 cases failed, but only 0 have a JSON in {tmp_path / 'out'}" in caplog.text
 
 
 class Watch(threading.Thread):

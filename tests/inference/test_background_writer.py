@@ -67,6 +67,21 @@ def test_a_job_that_raises_makes_its_case_fail_and_the_others_continue() -> None
     assert written == ["a", "b", "c"]
 
 
+def test_a_record_that_cannot_be_settled_blocks_no_other(monkeypatch: pytest.MonkeyPatch) -> None:
+    def fail(record: CaseRecord) -> None:
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(CaseRecord, "settle", fail)
+    writer, done = BackgroundWriter(waiting=0), []
+    caller = threading.Thread(
+        target=lambda: [writer.submit(case(name), lambda name=name: done.append(name)) for name in "ab"], daemon=True
+    )
+    caller.start()
+    caller.join(10)
+    writer.finish()
+    assert done == ["a", "b"]
+
+
 def test_without_a_writer_a_job_runs_at_once() -> None:
     done: list[str] = []
     run_or_submit(None, case("a"), lambda: done.append("now"))

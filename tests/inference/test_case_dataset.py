@@ -169,6 +169,22 @@ def test_all_arrays_of_a_case_count() -> None:
     assert _size_of(item) == 40 + 24 + 2
 
 
+def test_a_case_whose_input_cannot_be_looked_at_is_given_back(
+    cases: list, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse(image: Any) -> None:
+        raise PermissionError(image)
+
+    completed = CompletedCases(tmp_path / "out", enabled=True)
+    completed.begin(cases[0])
+    monkeypatch.setattr(completed, "provenance", refuse)
+    record = CaseDataset(cases, LOAD, completed=completed)[0]["record"]
+    assert record.error == "PermissionError"
+    record.settle()
+    assert completed.claims.take("a") is not None
+    completed.claims.close()
+
+
 def test_an_image_at_an_address_is_copied_until_its_case_is_settled(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

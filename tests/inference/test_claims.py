@@ -120,6 +120,22 @@ def test_a_case_that_ended_two_processes_has_failed(runs: list[Claims]) -> None:
     assert claimed(runs[3]).number == 1
 
 
+def test_a_process_may_end_before_it_records_that_the_case_has_failed(runs: list[Claims], tmp_path: Path) -> None:
+    for run in runs[:3]:
+        claimed(run)
+        kill(run)
+    claim = claimed(runs[3])
+    assert claim.number == 4
+    assert runs[3].held("a") == claim
+    with pytest.raises(ProcessDeathError):
+        claim.check_attempts()
+    kill(runs[3])
+    last = Claims(tmp_path)
+    assert claimed(last).number == 5
+    last.close()
+    assert list(tmp_path.iterdir()) == []
+
+
 def test_a_fork_of_the_process_finds_its_claims(runs: list[Claims]) -> None:
     first, other = claimed(runs[0]), runs[1]
     copy = pickle.loads(pickle.dumps(runs[0]))  # noqa: S301 - of this test
@@ -147,6 +163,12 @@ def test_a_json_is_written_once(error: int | None, runs: list[Claims], tmp_path:
     assert json.loads(path.read_text()) == {"case": "a"}
     assert path.stat().st_mtime_ns == before
     assert sorted(file.name for file in claim.folder.iterdir() if file.name.startswith(".")) == []
+
+
+def test_the_name_of_a_case_may_be_long(runs: list[Claims], tmp_path: Path) -> None:
+    name = "a" * 245
+    claimed(runs[0], name).commit(tmp_path / f"{name}.json", {"case": name})
+    assert json.loads((tmp_path / f"{name}.json").read_text()) == {"case": name}
 
 
 def test_the_last_run_leaves_nothing(runs: list[Claims], tmp_path: Path) -> None:
@@ -178,6 +200,14 @@ def test_a_run_starts_when_the_first_of_those_that_run_started(runs: list[Claims
     kill(runs[1])
     runs[2].open()
     assert runs[2].started >= started
+
+
+def test_a_run_that_is_just_beginning_has_no_start_yet(runs: list[Claims]) -> None:
+    runs[0].open()
+    path = runs[0].folder / f"{runs[0].token}.run"
+    path.write_text(json.dumps({**json.loads(path.read_text()), "started": 0.0}))
+    runs[1].open()
+    assert runs[1].started > 0
 
 
 def test_signs_of_life_are_given_and_a_removed_run_is_restored(tmp_path: Path) -> None:

@@ -22,6 +22,7 @@ from monai.transforms import Compose
 
 from bundle import ROOT
 from bundle.inference import CaseDataset, CompletedCases, SaveSegmentationd, collate_cases, completed_cases
+from bundle.inference.claims import Claim
 from bundle.io import LoadVolumed
 from bundle.networks import load_weights
 from bundle.networks.weights import WeightsError
@@ -195,6 +196,36 @@ def test_what_a_command_line_gives_is_understood(given: Any, meant: bool, tmp_pa
 def test_anything_else_is_refused(tmp_path: Path) -> None:
     with pytest.raises(ValueError, match="resume must be true or false, got 'yes please'"):
         CompletedCases(tmp_path, enabled="yes please")
+
+
+def test_a_result_that_another_process_removes_meanwhile_is_none(
+    case: dict, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    run(case, tmp_path / "out", enabled=True)
+    is_file = Path.is_file
+
+    def find_and_remove(path: Path) -> bool:
+        found = is_file(path)
+        if path.name == "a.json":
+            path.unlink()
+        return found
+
+    monkeypatch.setattr(Path, "is_file", find_and_remove)
+    assert CompletedCases(tmp_path / "out", enabled=True).find(case) is None
+
+
+def test_a_case_whose_input_cannot_be_looked_at_is_given_back(
+    case: dict, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    completed = CompletedCases(tmp_path / "out", enabled=True)
+    looks = iter([(None, "")])
+    with monkeypatch.context() as patched:
+        patched.setattr(completed, "_look_up", lambda case: next(looks))
+        with pytest.raises(StopIteration):
+            completed.begin(case)
+    assert completed.claims.held("a") is None
+    assert isinstance(completed.begin(case), Claim)
+    completed.claims.close()
 
 
 CONFIG = {

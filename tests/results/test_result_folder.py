@@ -76,6 +76,12 @@ def test_a_case_that_is_computed_again_meanwhile_is_missing(tmp_path: Path) -> N
     assert [content["case"] for _, content in found] == ["c"]
 
 
+def test_a_case_that_is_removed_after_it_was_listed_is_missing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    write(tmp_path, "a")
+    monkeypatch.setattr(result_folder, "_json_files", lambda folder: ["a.json", "gone.json"])
+    assert write_summary(tmp_path) == Counts(1, 0)
+
+
 def test_results_that_come_in_meanwhile_are_included(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     write(tmp_path, "a")
     read, late = result_folder.read_results, list("bcdef")

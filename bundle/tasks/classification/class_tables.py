@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -63,17 +63,22 @@ class ClassTables:
         for event in (Events.COMPLETED, Events.TERMINATE):
             engine.add_event_handler(event, lambda evaluator: self._write(evaluator))
 
+    def write_submission(self, cases: Iterable[Mapping[str, Any]]) -> None:
+        """Write and check ``submission.csv``, if there is a challenge and a case with classes."""
+        classified = [case for case in cases if "classes" in case]
+        if self.challenge is not None and classified:
+            self.output_dir.mkdir(parents=True, exist_ok=True)
+            self._submit(self.output_dir / SUBMISSION, self.challenge, classified)
+
     def _write(self, evaluator: Any) -> None:
         if self.summary is None:
             cases = [record.to_json() for record in evaluator.records if record.is_completed]
             write_table(PREDICTIONS_TABLE, self.output_dir, cases)
+            self.write_submission(cases)
         elif self.challenge is not None:
-            cases = [case for case in self.summary.results() if "classes" in case]
-        if self.challenge is not None and cases:
-            self.output_dir.mkdir(parents=True, exist_ok=True)
-            self._submit(self.output_dir / SUBMISSION, self.challenge, cases)
+            self.write_submission(self.summary.results())
 
-    def _submit(self, path: Path, challenge: str, records: Sequence[dict[str, Any]]) -> None:
+    def _submit(self, path: Path, challenge: str, records: Sequence[Mapping[str, Any]]) -> None:
         confidences = {
             record["case"]: {name: each["probability"] for name, each in record["classes"].items()}
             for record in records
