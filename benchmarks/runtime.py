@@ -26,11 +26,6 @@ from typing import Any
 
 import nibabel as nib
 import numpy as np
-import torch
-from monai.bundle import ConfigParser
-
-from bundle.workflow.frozen_config import freeze_ids
-from bundle.workflow.model_folder import ModelFolder
 
 ROOT = Path(__file__).resolve().parent.parent
 LARGE: dict[str, Any] = {
@@ -77,7 +72,16 @@ def write_scan(image: Path, size: list[int], path: Path) -> None:
 
 
 def write_large_model(folder: Path) -> None:
-    """Write the model folder of a convolution that separates intensities at 0.5 and 1 standard deviations."""
+    """Write the model folder of a convolution that separates intensities at 0.5 and 1 standard deviations.
+
+    PyTorch is imported here, as the peak memory of a process begins with that of its parent.
+    """
+    import torch
+    from monai.bundle import ConfigParser
+
+    from bundle.workflow.frozen_config import freeze_ids
+    from bundle.workflow.model_folder import ModelFolder
+
     parser = ConfigParser()
     parser.read_config(str(ROOT / "configs" / "train.json"))
     parser.update(LARGE)
