@@ -1,10 +1,11 @@
 """CPU time and peak memory of ``keyslice-run`` on one image, compared with the workflow; alternating cold processes.
 
 Exports the shipped hippocampus model, which takes minutes, or takes that of ``--model``, and runs both on ``--image``,
-by default a crop with noise. ``--plan`` is that of the workflow; with ``auto``, it has measured its plan before. One
-thread:
+by default a crop with noise. ``--plan`` is that of the workflow; with ``auto``, it has measured its plan before.
+``--python`` is the interpreter of an environment with the four packages of ``keyslice-run``: next to those of the
+bundle, nibabel imports pydicom, too. One thread:
 
-    python benchmarks/runtime.py --image CROP.nii.gz --repeats 5
+    python benchmarks/runtime.py --image CROP.nii.gz --repeats 5 --python RUNTIME_ENVIRONMENT/bin/python
 
 With ``--size``, the image is mirrored until it fills a scan of this size, of 0.8 x 0.8 x 1 mm, which is segmented at
 1.5 mm without a finder, by windows of 96 x 96 x 64 voxels. The network is a convolution of size 1 with three classes,
@@ -38,10 +39,10 @@ LARGE: dict[str, Any] = {
 RUN = "import sys; from keyslice_runtime.runtime.keyslice_run import main; sys.exit(main())"
 
 
-def cost(command: list[str], python_path: Path) -> tuple[float, float]:
+def cost(command: list[str], python_path: Path, python: str = sys.executable) -> tuple[float, float]:
     """Return CPU seconds and peak memory in MB of a process."""
     environment = {**os.environ, "PYTHONPATH": str(python_path), "OMP_NUM_THREADS": "1"}
-    words = [sys.executable, "-W", "ignore", *command]
+    words = [python, "-W", "ignore", *command]
     process = subprocess.Popen(words, cwd=ROOT, env=environment, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE)
     text = process.stderr.read() if process.stderr else b""
     _, status, used = os.wait4(process.pid, 0)
@@ -99,6 +100,7 @@ def main() -> None:
     parser.add_argument("--model", type=Path, help="model.onnx of python -m bundle export volumes (default: export it)")
     parser.add_argument("--size", type=int, nargs=3, help="size of a scan that repeats the image (default: the image)")
     parser.add_argument("--plan", default="auto", help="plan of the workflow (default: auto)")
+    parser.add_argument("--python", default=sys.executable, help="interpreter of keyslice-run (default: this one)")
     parser.add_argument("--repeats", type=int, default=3, help="repeats of each (default: 3)")
     args = parser.parse_args()
     with tempfile.TemporaryDirectory() as temporary:
@@ -124,7 +126,7 @@ def main() -> None:
         workflow += ["--output_dir", str(folders[1]), "--device", "cpu", "--plan", args.plan, *extra]
         if args.plan == "auto":
             cost(workflow, ROOT)
-        costs = [(cost(runtime, folder), cost(workflow, ROOT)) for _ in range(args.repeats)]
+        costs = [(cost(runtime, folder, args.python), cost(workflow, ROOT)) for _ in range(args.repeats)]
         for number, what in enumerate(("CPU-s", "MB at the peak")):
             own, other = (min(pair[side][number] for pair in costs) for side in (0, 1))
             print(f"keyslice-run: {own:.2f} {what}; workflow: {other:.2f}; ratio {own / other:.3f}")
