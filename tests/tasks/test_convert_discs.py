@@ -73,3 +73,28 @@ def test_the_record_of_a_case_is_not_replaced(corrected: Path, tmp_path: Path) -
     (tmp_path / "b.json").write_text('{"case": "b", "discs": []}')
     with pytest.raises(DiscFileError, match=r"b\.json: is the record of a case, which is kept; write another file"):
         convert_discs(corrected, tmp_path / "b.json")
+
+
+@pytest.mark.parametrize("target", ["image.nii.gz", "link.nii.gz", "b.nii.gz"])
+def test_neither_an_image_nor_the_record_of_a_case_is_replaced_by_a_label_map(
+    corrected: Path, target: str, tmp_path: Path
+) -> None:
+    image = tmp_path / "image.nii.gz"
+    (tmp_path / "link.nii.gz").symlink_to(image)
+    (tmp_path / "b.nii.gz").write_bytes(image.read_bytes())
+    (tmp_path / "b.json").write_text('{"case": "b", "discs": []}')
+    before = image.read_bytes()
+    with pytest.raises(DiscFileError, match=r"is the image, which is kept|b\.json: is not a sidecar and is kept"):
+        convert_discs(corrected, tmp_path / target, image=image)
+    assert (tmp_path / target).read_bytes() == before
+    assert not (tmp_path / "image.json").exists()
+
+
+def test_an_image_that_is_no_volume_or_has_no_clear_place_is_refused(corrected: Path, tmp_path: Path) -> None:
+    flat = write_nifti(tmp_path / "flat.nii.gz", np.zeros((4, 6), np.uint8))
+    placeless = write_nifti(tmp_path / "placeless.nii.gz", np.zeros((4, 6, 40), np.uint8), None, 0, 0)
+    for image, message in ((flat, r"flat.nii.gz: has the shape \(4, 6\), a volume is expected"), (placeless, "neither")):
+        for target in ("b.nii.gz", "b.csv"):
+            with pytest.raises(DiscFileError, match=message):
+                convert_discs(corrected, tmp_path / target, image=image)
+            assert not (tmp_path / target).exists()

@@ -3,9 +3,6 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
-
-import nibabel as nib
 
 from bundle.io.length_units import nifti_affine
 from bundle.io.volume_files import NIFTI
@@ -13,7 +10,7 @@ from bundle.io.volume_files import NIFTI
 from .disc_csv import write_disc_csv
 from .disc_errors import DiscFileError
 from .disc_json import read_json_object, write_disc_json
-from .disc_label_map import write_label_map, write_sidecar
+from .disc_label_map import check_sidecar, open_grid, write_label_map, write_sidecar
 from .disc_points import Disc
 from .disc_reader import read_discs
 from .levels import Numbering, disc_value
@@ -35,14 +32,18 @@ def convert_discs(
         The discs that the target has no value for.
 
     Raises:
-        DiscFileError: when a file cannot be used, or the image of a label map is missing.
+        DiscFileError: when a file cannot be used, the image of a label map is missing, or the target is this image or
+            would replace another file.
     """
     file, name = Path(target), Path(target).name.lower()
-    affine = None if image is None else _affine(image)
+    if image is not None and file.exists() and Path(image).exists() and file.samefile(image):
+        raise DiscFileError(file, "is the image, which is kept", "write another file")
+    affine = None if image is None else nifti_affine(open_grid(image))
     discs = read_discs(path, affine=affine)
     if name.endswith(NIFTI):
         if image is None:
             raise DiscFileError(file, "is a label map, which has the grid of an image", "name it with --image")
+        check_sidecar(file)
         valued = [disc for disc in discs if disc_value(disc.value, numbering) is not None]
         write_label_map(valued, file, image, numbering=numbering)
         write_sidecar(file, numbering=numbering)
@@ -58,10 +59,3 @@ def convert_discs(
     else:
         raise DiscFileError(file, "is no format of discs", "use .nii.gz, .json, .mrk.json or .csv")
     return []
-
-
-def _affine(image: str | Path) -> Any:
-    try:
-        return nifti_affine(nib.load(image))
-    except (OSError, nib.filebasedimages.ImageFileError) as error:
-        raise DiscFileError(image, f"cannot be read as NIfTI ({error})", "name the image of the discs") from error

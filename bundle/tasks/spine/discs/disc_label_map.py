@@ -153,14 +153,15 @@ def write_label_map(
         The label map.
 
     Raises:
-        DiscFileError: when the image cannot be read, or the name of the sidecar is taken by another file.
+        DiscFileError: when the image cannot be read or has no clear place in the world, or the name of the sidecar is
+            taken by another file.
         DiscPlacementError: when a disc has no voxel of its own on the grid.
         ValueError: when the target has another ending, or the numbering is unknown or has no value for a disc.
     """
     target = Path(target)
     if not target.name.lower().endswith(NIFTI):
         raise ValueError(f"label maps are written as .nii.gz or .nii, got {target.name!r}.")
-    reference = _open(image)
+    reference = open_grid(image)
     labels = draw_label_map(discs, reference.shape[:3], nifti_affine(reference), numbering=numbering)
     header = reference.header.copy()
     header.set_data_dtype(np.uint8)
@@ -191,11 +192,21 @@ def write_sidecar(
     Raises:
         DiscFileError: when a JSON file of that name is not a sidecar.
     """
+    sidecar = check_sidecar(label_map)
+    programs = [*map(dict, generated_by), {"Name": "keyslice", "Version": __version__}]
+    write_json(sidecar, {"SpatialReference": "orig", NUMBERING_KEY: numbering, "GeneratedBy": programs})
+    return sidecar
+
+
+def check_sidecar(label_map: str | Path) -> Path:
+    """Return the path of the sidecar of a label map, at which no other file may be.
+
+    Raises:
+        DiscFileError: when a JSON file of that name is not a sidecar.
+    """
     sidecar = sidecar_of(label_map)
     if sidecar.exists() and not {"SpatialReference", NUMBERING_KEY} & set(_content(sidecar)):
         raise DiscFileError(sidecar, "is not a sidecar and is kept", "write the label map under another name")
-    programs = [*map(dict, generated_by), {"Name": "keyslice", "Version": __version__}]
-    write_json(sidecar, {"SpatialReference": "orig", NUMBERING_KEY: numbering, "GeneratedBy": programs})
     return sidecar
 
 
@@ -260,6 +271,27 @@ def _open(path: str | Path) -> Any:
     return image
 
 
+def open_grid(path: str | Path) -> Any:
+    """Open a NIfTI file that has the grid of a volume, with one or several values per voxel.
+
+    Raises:
+        DiscFileError: when it cannot be read, is not a volume or has no clear place in the world.
+    """
+    image = _open(path)
+    if len(image.shape) < 3:
+        raise DiscFileError(path, f"has the shape {image.shape}, a volume is expected", "name the image of the discs")
+    _check_place(path, image)
+    return image
+
+
+def _check_place(path: str | Path, image: Any) -> None:
+    """Check that a volume has one place in the world, on an orthogonal grid."""
+    try:
+        check_geometry(path, image.header, image.shape[:3])
+    except BadInputError as error:
+        raise DiscFileError(path, error.problem, error.remedy) from error
+
+
 def _load(path: str | Path) -> tuple[np.ndarray, np.ndarray]:
     """Return the voxels ``(I, J, K)`` of a label map and its affine in mm."""
     image = _open(path)
@@ -270,10 +302,7 @@ def _load(path: str | Path) -> tuple[np.ndarray, np.ndarray]:
         raise DiscFileError(
             path, "has neither sform nor qform, so its position is unknown", "copy the geometry of its image into it"
         )
-    try:
-        check_geometry(path, image.header, shape[:3])
-    except BadInputError as error:
-        raise DiscFileError(path, error.problem, error.remedy) from error
+    _check_place(path, image)
     try:
         voxels = np.asanyarray(image.dataobj).reshape(shape[:3])
     except Exception as error:
