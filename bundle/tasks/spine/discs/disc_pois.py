@@ -120,6 +120,8 @@ def read_disc_pois(
             for region, place in found
             if (number := numbers[region + DISC]) is not None
         ]
+    except DiscFileError:
+        raise
     except (ValueError, TypeError, AttributeError) as error:
         problem = f"has a first entry, or points, from which no place follows ({str(error).rstrip('.')})"
         raise DiscFileError(path, problem, "save it again with TPTBox") from error
