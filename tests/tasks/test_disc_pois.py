@@ -74,7 +74,10 @@ def test_labels_of_region_and_subregion_are_read_with_the_axes_of_the_image(tmp_
 
 @pytest.mark.parametrize(("direction", "affine"), [(["I", "P", "R"], None), (["P", "I", "R"], AFFINE), ([], AFFINE)])
 def test_voxels_without_a_known_grid_are_refused(direction: list[str], affine: Any, tmp_path: Path) -> None:
-    with pytest.raises(DiscFileError, match=r"^\S*a\.json: has voxels along .* without rotation and origin; .*current version of TPTBox"):
+    with pytest.raises(
+        DiscFileError,
+        match=r"^\S*a\.json: has voxels along .* without rotation and origin; .*current version of TPTBox",
+    ):
         read_disc_pois(write(tmp_path / "a.json", older(direction)), affine=affine, point="center")
 
 
@@ -125,7 +128,9 @@ def test_points_of_tptbox_are_centers_and_no_posterior_tips(tmp_path: Path) -> N
     assert grid.pop("point") == "posterior"
     for header in (grid, grid | {"point": "center"}):
         file = write(tmp_path / "b_poi.json", [header, points])
-        with pytest.raises(DiscFileError, match=r"^\S*b_poi\.json: has the centers of discs .*; derive the tips from the mask"):
+        with pytest.raises(
+            DiscFileError, match=r"^\S*b_poi\.json: has the centers of discs .*; derive the tips from the mask"
+        ):
             read_discs(file)
         assert [disc.value for disc in read_discs(file, point="center")] == [3, 20, 25]
     with pytest.raises(ValueError, match="point must be one of"):

@@ -10,7 +10,6 @@ from __future__ import annotations
 import logging
 from collections.abc import Callable, Sequence
 from functools import partial
-from itertools import pairwise
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -27,7 +26,7 @@ from bundle.io.volume_files import kind_of, stem_of, unread_volumes_in, volumes_
 from .disc_placement import SPACING_RANGE, check_discs_in_image
 from .discs.disc_json import write_disc_json
 from .discs.disc_label_map import read_label_map
-from .discs.disc_points import POINTS, Disc, DiscPoint
+from .discs.disc_points import POINTS, Disc, DiscPoint, out_of_order
 from .discs.discs_from_masks import disc_below, discs_from_disc_mask, discs_from_vertebra_masks
 from .mask_numbering import MASK_NUMBERINGS, MaskKind, MaskNumbering, renumber_mask
 
@@ -224,9 +223,7 @@ def _check_order(file: Path, discs: Sequence[Disc]) -> None:
     """Check that the discs of a mask run from head to foot."""
     if not discs:
         raise LabelValuesError(file, "has no disc between two vertebrae", "add the masks of neighboring vertebrae")
-    wrong = [
-        f"{lower.name} above {upper.name}" for upper, lower in pairwise(discs) if lower.position[2] >= upper.position[2]
-    ]
+    wrong = out_of_order(discs)
     if wrong:
         raise LabelValuesError(
             file, f"has {', '.join(wrong)}", "check the orientation of the mask, and its numbering (--numbering)"
@@ -250,8 +247,8 @@ def _check_names(exams: Sequence[_Exam]) -> None:
         other = same_name if same_file is exam else same_file
         if same_file is not exam or _person(other) != _person(exam):
             raise DatalistError(
-                f"{other.folder}/{other.name} ({other.image.name}) and {exam.folder}/{exam.name} ({exam.image.name}) would "
-                "have the same name in the datalist; rename a folder or an exam."
+                f"{other.folder}/{other.name} and {exam.folder}/{exam.name} would have the same name in the datalist; "
+                "rename a folder or an exam."
             )
 
 

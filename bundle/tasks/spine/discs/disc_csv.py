@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import math
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 
@@ -100,7 +101,7 @@ def _disc_of_row(path: str | Path, line: int, row: Mapping[str, str], affine: np
         confidence = float(row["confidence"]) if row.get("confidence") else None
         position = point_of(np.array([row[name] for name in REQUIRED[1:]], dtype=np.float64))
         disc = Disc(_number(row["level_value"], row.get("level_name")), position, confidence)
-        voxel = [int(row[name]) for name in VOXEL if row.get(name)]
+        voxel = [_index(name, row[name]) for name in VOXEL if row.get(name)]
     except (TypeError, ValueError) as error:
         problem = f"line {line} is not a disc ({str(error).rstrip('.')})"
         remedy = "correct the line; for another level, change level_value and level_name, or clear one of them"
@@ -108,6 +109,17 @@ def _disc_of_row(path: str | Path, line: int, row: Mapping[str, str], affine: np
     if affine is not None and len(voxel) == len(VOXEL):
         _check_voxel(path, line, disc, voxel, affine)
     return disc
+
+
+def _index(name: str, cell: str) -> int:
+    """Return an index of a voxel; a spreadsheet may write 5 as 5.0."""
+    try:
+        number = float(cell.replace(",", "."))
+    except ValueError:
+        number = math.nan
+    if not number.is_integer():
+        raise ValueError(f"{name} is {cell!r}, not the index of a voxel")
+    return int(number)
 
 
 def _number(value: str, name: str | None) -> int:

@@ -14,6 +14,7 @@ from typing import Any
 
 import nibabel as nib
 import numpy as np
+from scipy import ndimage
 
 from bundle import __version__
 from bundle.io.input_checks import BadInputError, check_geometry
@@ -24,7 +25,7 @@ from bundle.utils.lengths import is_above
 from bundle.utils.write_json import write_json
 
 from .disc_errors import DiscFileError, DiscPlacementError
-from .disc_points import Disc, point_of
+from .disc_points import SAME_DISC, Disc, point_of
 from .levels import (
     NUMBERINGS,
     OTHER_LANDMARKS,
@@ -248,10 +249,15 @@ def _without_disc(path: str | Path, values: Sequence[int], numbering: Numbering)
     )
 
 
+def is_on_grid(disc: Disc, shape: Sequence[int], affine: np.ndarray) -> bool:
+    """Return whether the nearest voxel of a disc is on a grid, or at most one voxel outside."""
+    return all(-1 <= index <= size for index, size in zip(nearest_voxel(disc, affine), shape, strict=True))
+
+
 def _voxel_on(disc: Disc, shape: Sequence[int], affine: np.ndarray) -> tuple[int, ...]:
     voxel = nearest_voxel(disc, affine)
     inside = tuple(min(max(index, 0), size - 1) for index, size in zip(voxel, shape, strict=True))
-    if any(abs(index - near) > 1 for index, near in zip(voxel, inside, strict=True)):
+    if not is_on_grid(disc, shape, affine):
         raise DiscPlacementError(
             f"{disc.name} at {[round(x, 1) for x in disc.position]} mm (R, A, S) is outside the grid: its voxel "
             f"would be {list(voxel)}, the grid has the shape {list(shape)}. Check that points and image match."
@@ -340,8 +346,21 @@ def _point(path: str | Path, places: np.ndarray, number: int, affine: np.ndarray
                 f"holds the value of disc {number} in {len(places)} voxels, which is a mask, not a point",
                 "derive points from masks with bundle.tasks.spine.discs.discs_from_disc_mask",
             )
+        _check_one_place(path, places, number, affine)
         apart = np.linalg.norm((np.ptp(places, axis=0)) * np.linalg.norm(affine[:3, :3], axis=0))
         logger.warning(
             "%s: disc %d is in %d voxels over %.1f mm; their mean is taken.", path, number, len(places), apart
         )
     return point_of(affine[:3, :3] @ places.mean(axis=0) + affine[:3, 3])
+
+
+def _check_one_place(path: str | Path, places: np.ndarray, number: int, affine: np.ndarray) -> None:
+    """Check that voxels ``(n, 3)`` of a value are one point, or several near each other."""
+    box = np.zeros(np.ptp(places, axis=0) + 1, dtype=bool)
+    box[tuple((places - places.min(axis=0)).T)] = True
+    components, count = ndimage.label(box, structure=np.ones((3, 3, 3)))
+    centers = np.array(ndimage.center_of_mass(box, components, range(1, count + 1))) @ affine[:3, :3].T
+    apart = float(np.linalg.norm(centers[:, None] - centers[None], axis=-1).max())
+    if is_above(apart, SAME_DISC):
+        problem = f"holds the value of disc {number} at {count} places up to {apart:.1f} mm apart"
+        raise DiscFileError(path, problem, "remove the wrong voxels, or correct their value")

@@ -79,9 +79,7 @@ def write_disc_pois(discs: Iterable[Disc], path: str | Path, *, affine: np.ndarr
     write_json(path, [grid, points])
 
 
-def read_disc_pois(
-    path: str | Path, *, point: DiscPoint = "posterior", affine: np.ndarray | None = None
-) -> list[Disc]:
+def read_disc_pois(path: str | Path, *, point: DiscPoint = "posterior", affine: np.ndarray | None = None) -> list[Disc]:
     """Read the discs among points of interest of TPTBox; other points are skipped.
 
     Args:
@@ -134,9 +132,18 @@ def _check_tips(path: str | Path, header: Mapping[str, Any]) -> None:
         raise DiscFileError(
             path,
             "has the centers of discs (subregion 100 of TPTBox), not their posterior tips",
-            "derive the tips from the mask of the discs (python -m bundle prepare spine-exams --numbering verse), or, if "
-            f'the points are tips, add "{POINT}": "posterior" to the first entry of the file',
+            "derive the tips from the mask of the discs (python -m bundle prepare spine-exams --numbering verse), or, "
+            f'if the points are tips, add "{POINT}": "posterior" to the first entry of the file',
         )
+
+
+def is_own_pois(path: str | Path) -> bool:
+    """Return whether a file holds points of interest that this bundle wrote: those of discs, by posterior tips."""
+    try:
+        header = json.loads(Path(path).read_text(encoding="utf-8-sig"))[0]
+    except (OSError, ValueError, KeyError, IndexError, TypeError):
+        return False
+    return isinstance(header, dict) and header.get(POINT) == "posterior"
 
 
 def is_json_list(path: str | Path) -> bool:
