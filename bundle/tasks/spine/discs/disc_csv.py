@@ -31,6 +31,9 @@ DECIMALS = ("R_mm", "A_mm", "S_mm", "confidence")
 DELIMITERS = (";", "\t")
 """What may separate the cells in the place of commas."""
 
+MORE = "\0"
+"""Key of the cells of a row that have no column."""
+
 REQUIRED = ("level_value", "R_mm", "A_mm", "S_mm")
 """Columns without which a CSV file cannot be read."""
 
@@ -87,13 +90,22 @@ def read_disc_csv(path: str | Path, *, affine: np.ndarray | None = None) -> list
 
 
 def read_rows(path: str | Path) -> tuple[list[str], list[dict[str, str]], str]:
-    """Return the columns of a CSV, its rows, and what separates the cells: a comma, a semicolon or a tab."""
+    """Return the columns of a CSV, its rows, and what separates the cells: a comma, a semicolon or a tab.
+
+    Raises:
+        DiscFileError: when a row has more cells than there are columns.
+    """
     with open(path, newline="", encoding="utf-8-sig") as stream:
         header = stream.readline()
         stream.seek(0)
         delimiter = next((mark for mark in DELIMITERS if mark in header), ",")
-        reader = csv.DictReader(stream, delimiter=delimiter)
-        return list(reader.fieldnames or []), list(reader), delimiter
+        reader = csv.DictReader(stream, restkey=MORE, delimiter=delimiter)
+        names, rows = list(reader.fieldnames or []), list(reader)
+    for line, row in enumerate(rows, start=2):
+        if any(row.pop(MORE, ())):
+            remedy = "quote cells with commas, or separate cells by semicolons"
+            raise DiscFileError(path, f"line {line} has more cells than the first line", remedy)
+    return names, rows, delimiter
 
 
 def _disc_of_row(path: str | Path, line: int, row: Mapping[str, str], affine: np.ndarray | None) -> Disc:

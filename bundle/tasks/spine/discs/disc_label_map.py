@@ -206,9 +206,14 @@ def check_sidecar(label_map: str | Path) -> Path:
         DiscFileError: when a JSON file of that name is not a sidecar.
     """
     sidecar = sidecar_of(label_map)
-    if sidecar.exists() and not {"SpatialReference", NUMBERING_KEY} & set(_content(sidecar)):
+    if sidecar.exists() and not has_sidecar(label_map):
         raise DiscFileError(sidecar, "is not a sidecar and is kept", "write the label map under another name")
     return sidecar
+
+
+def has_sidecar(label_map: str | Path) -> bool:
+    """Return whether a label map has a sidecar; another JSON file of its name is none."""
+    return bool({"SpatialReference", NUMBERING_KEY} & set(_content(sidecar_of(label_map))))
 
 
 def sidecar_of(label_map: str | Path) -> Path:
