@@ -37,8 +37,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     description = "write discs in another format, such as a corrected CSV as a label map"
     convert = names.add_parser("convert", help=description, description=description)
     convert.add_argument("file", type=Path, help="CSV, JSON, .mrk.json or label map of discs")
-    convert.add_argument("target", type=output_file, help="file to write: .nii.gz, .csv, .mrk.json or .json")
-    convert.add_argument("--image", type=Path, help="image of the discs, for a label map and for voxels")
+    convert.add_argument("target", type=output_file, help="file to write: .nii.gz, .csv, .mrk.json, _poi.json or .json")
+    convert.add_argument(
+        "--image", type=Path, help="image of the discs, for a label map, points of interest and voxels"
+    )
     convert.add_argument(
         "--numbering", choices=NUMBERINGS, default=NUMBERINGS[0], help="values of the label map (default: sct)"
     )

@@ -17,6 +17,7 @@ from bundle.utils.parse_bool import parse_bool
 from bundle.utils.versions import versions
 
 from .claims import EXPIRY, Claim, Claims
+from .whole_files import is_whole
 
 logger = logging.getLogger(__name__)
 
@@ -35,6 +36,8 @@ class CompletedCases:
     versions of this project, MONAI and PyTorch, the content of the checkpoint, and ``settings`` as
     :func:`bundle.utils.describe.describe` has them. The state of an input is its path and the size and time of
     change of its files: those directly in a DICOM folder, a header and the voxels that it names.
+
+    A file that was changed and is whole was corrected by hand: the case counts as completed, with a warning.
 
     Args:
         output_dir: folder with the results.
@@ -69,6 +72,7 @@ class CompletedCases:
         self.settings = sha256_of_values([decisive, describe(list(settings)), weights])
         self.claims = Claims(self.output_dir, expiry=expiry)
         self._known: dict[str, dict[str, Any]] = {}
+        self._reported: set[str] = set()
 
     def provenance(self, image: str | Path | Sequence[str | Path]) -> dict[str, str]:
         """Return digests of what a result of ``image`` is computed from: ``"settings"`` and ``"input"``."""
@@ -154,7 +158,24 @@ class CompletedCases:
         if found.get("input") != expected["input"]:
             return f"{', '.join(image)} has changed or is another file"
         damaged = [name for name, digest in files.items() if _sha256_or_none(self.output_dir / name) != digest]
+        corrected = [name for name in damaged if is_whole(self.output_dir / name)]
+        if corrected:
+            self._report(str(content["case"]), corrected, [name for name in damaged if name not in corrected])
+            return ""
         return f"{', '.join(damaged)} is missing or damaged" if damaged else ""
+
+    def _report(self, case: str, corrected: Sequence[str], damaged: Sequence[str]) -> None:
+        """Log once that a case is kept, as files of it were corrected by hand."""
+        if case not in self._reported:
+            self._reported.add(case)
+            also = f", although {', '.join(damaged)} is missing or damaged" if damaged else ""
+            logger.warning(
+                "%s: %s was corrected by hand and is kept%s; remove %s to compute the case again",
+                self.output_dir,
+                ", ".join(corrected),
+                also,
+                self._path(case).name,
+            )
 
 
 def _state(path: Path) -> list[Any]:

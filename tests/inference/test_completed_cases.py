@@ -115,6 +115,29 @@ def test_a_stale_result_is_recomputed_and_the_reason_is_logged(
     assert "recomputed, since" in caplog.text
 
 
+def test_files_that_were_corrected_by_hand_are_kept_with_one_warning(
+    case: dict, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    out = tmp_path / "out"
+    run(case, out, enabled=True)
+    corrected = write_nifti(out / "a_seg.nii.gz", ball(radius=2.5)).read_bytes()
+    os.utime(out / "a_seg.nii.gz", (1, 1))
+    for _ in range(2):
+        caplog.clear()
+        completed = CompletedCases(out, enabled=True)
+        assert [completed.begin(case), completed.begin(case)] == ["completed"] * 2
+        assert list(run(case, out, enabled=True)) == ["record"]
+        kept = f"{out}: a_seg.nii.gz was corrected by hand and is kept"
+        assert [message for message in caplog.messages if message.startswith(kept)] == caplog.messages[:2]
+        assert caplog.messages[1].endswith("; remove a.json to compute the case again")
+        assert (out / "a_seg.nii.gz").read_bytes() == corrected
+        next(out.glob("*_dseg.tsv")).write_bytes(b"")
+    assert "although a_dseg.tsv is missing or damaged" in caplog.text
+    (out / "a.json").unlink()
+    assert "image" in run(case, out, enabled=True)
+    assert (out / "a_seg.nii.gz").read_bytes() != corrected
+
+
 def test_a_label_map_without_json_is_no_result(case: dict, tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
     run(case, tmp_path / "out", enabled=True)
     (tmp_path / "out" / "a.json").unlink()

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import csv
+import json
 from pathlib import Path
 
 import numpy as np
 import pytest
 from helpers.phantoms import write_nifti
 
-from bundle.tasks.spine.discs import Disc, DiscFileError, read_discs, write_disc_csv
+from bundle.tasks.spine.discs import Disc, DiscFileError, read_discs, write_disc_csv, write_disc_json
 from bundle.tasks.spine.discs.convert_discs import convert_discs
 from bundle.tasks.spine.discs.levels import Numbering
 
@@ -56,6 +57,7 @@ def test_a_csv_has_the_voxels_of_the_image(corrected: Path, tmp_path: Path) -> N
     ("target", "image", "message"),
     [
         ("b.nii.gz", None, "b.nii.gz: is a label map, which has the grid of an image; name it with --image"),
+        ("b_poi.json", None, "b_poi.json: has points in voxels of an image; name it with --image"),
         ("b.txt", None, "b.txt: is no format of discs"),
         ("b.csv", "a.csv", "a.csv: cannot be read as NIfTI"),
         ("b.csv", "none.nii.gz", "none.nii.gz: cannot be read as NIfTI"),
@@ -73,3 +75,83 @@ def test_the_record_of_a_case_is_not_replaced(corrected: Path, tmp_path: Path) -
     (tmp_path / "b.json").write_text('{"case": "b", "discs": []}')
     with pytest.raises(DiscFileError, match=r"b\.json: is the record of a case, which is kept; write another file"):
         convert_discs(corrected, tmp_path / "b.json")
+
+
+@pytest.mark.parametrize("target", ["image.nii.gz", "link.nii.gz", "b.nii.gz"])
+def test_neither_an_image_nor_the_record_of_a_case_is_replaced_by_a_label_map(
+    corrected: Path, target: str, tmp_path: Path
+) -> None:
+    image = tmp_path / "image.nii.gz"
+    (tmp_path / "link.nii.gz").symlink_to(image)
+    (tmp_path / "b.nii.gz").write_bytes(image.read_bytes())
+    (tmp_path / "b.json").write_text('{"case": "b", "discs": []}')
+    before = image.read_bytes()
+    with pytest.raises(DiscFileError, match=r"is the image, which is kept|b\.json: is not a sidecar and is kept"):
+        convert_discs(corrected, tmp_path / target, image=image)
+    assert (tmp_path / target).read_bytes() == before
+    assert not (tmp_path / "image.json").exists()
+
+
+def test_an_image_that_is_no_volume_or_has_no_clear_place_is_refused(corrected: Path, tmp_path: Path) -> None:
+    flat = write_nifti(tmp_path / "flat.nii.gz", np.zeros((4, 6), np.uint8))
+    placeless = write_nifti(tmp_path / "placeless.nii.gz", np.zeros((4, 6, 40), np.uint8), None, 0, 0)
+    for image, message in (
+        (flat, r"flat.nii.gz: has the shape \(4, 6\), a volume is expected"),
+        (placeless, "neither"),
+    ):
+        for target in ("b.nii.gz", "b.csv"):
+            with pytest.raises(DiscFileError, match=message):
+                convert_discs(corrected, tmp_path / target, image=image)
+            assert not (tmp_path / target).exists()
+
+
+@pytest.mark.parametrize("target", ["b_poi.json", "b_ctd.json"])
+def test_points_of_interest_are_written_and_those_of_others_are_kept(
+    corrected: Path, target: str, tmp_path: Path
+) -> None:
+    image, file = tmp_path / "image.nii.gz", tmp_path / target
+    write_disc_csv([Disc(1, (1.0, 2.0, 35.0)), *DISCS], corrected)
+    for _ in range(2):
+        assert [disc.name for disc in convert_discs(corrected, file, image=image)] == ["C1-top"]
+        assert read_discs(file) == DISCS
+    assert json.loads(file.read_text())[0]["shape"] == [4, 6, 40]
+    for content in ('[{"format": "POI"}, {"L5": {"50": [1, 2, 3]}}]', "[]", "[3]", "{}", "["):
+        file.write_text(content)
+        with pytest.raises(DiscFileError, match="was not written by this bundle and is kept; write another file"):
+            convert_discs(corrected, file, image=image)
+        assert file.read_text() == content
+
+
+def test_an_extrapolated_disc_is_flagged_in_json_and_left_out_elsewhere(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    write_disc_json(DISCS, tmp_path / "a.json", extrapolated=[255])
+    convert_discs(tmp_path / "a.json", tmp_path / "b.json")
+    assert [disc.get("extrapolated") for disc in json.loads((tmp_path / "b.json").read_text())["discs"]][2:] == [
+        None,
+        True,
+    ]
+    assert caplog.text == ""
+    convert_discs(tmp_path / "a.json", tmp_path / "b.csv")
+    assert read_discs(tmp_path / "b.csv") == DISCS[:-1]
+    assert "a.json: L6-S1 is extrapolated and left out" in caplog.text
+
+
+@pytest.mark.parametrize("ending", [".csv", ".json", ".nii.gz"])
+@pytest.mark.parametrize(
+    ("disc", "message"),
+    [
+        (
+            Disc(19, (1.0, 2.0, 300.0)),
+            r"a\.csv: T11-T12 lie outside of the image \S*image\.nii\.gz; correct the points",
+        ),
+        (Disc(23, (1.0, 2.0, 35.0)), r"a\.csv: has L3-L4 above T12-L1; correct the levels or the points"),
+    ],
+)
+def test_a_disc_outside_of_the_image_or_out_of_order_is_named(
+    corrected: Path, disc: Disc, message: str, ending: str, tmp_path: Path
+) -> None:
+    write_disc_csv([disc, *DISCS], corrected)
+    with pytest.raises(DiscFileError, match=message):
+        convert_discs(corrected, tmp_path / f"b{ending}", image=tmp_path / "image.nii.gz")
+    assert not (tmp_path / f"b{ending}").exists()

@@ -13,7 +13,14 @@ from helpers.phantoms import write_nifti
 from bundle.cli.main import main
 from bundle.data.datalist_file import DatalistError
 from bundle.tasks.spine.corrected_points import prepare_spine_points
-from bundle.tasks.spine.discs import Disc, write_disc_csv, write_disc_pois, write_label_map, write_markups
+from bundle.tasks.spine.discs import (
+    Disc,
+    write_disc_csv,
+    write_disc_json,
+    write_disc_pois,
+    write_label_map,
+    write_markups,
+)
 
 DISCS = [Disc(20, (1.0, 2.0, 30.0)), Disc(21, (1.0, 3.0, 20.0))]
 
@@ -118,3 +125,27 @@ def test_the_command_writes_a_datalist(folder: Path) -> None:
     options = ["--labels", str(out), "--output", str(target), "--complete", "--folds", "2"]
     assert main(["prepare", "spine-points", str(folder / "images"), *options]) == 0
     assert len(json.loads(target.read_text())["training"]) == 3
+
+
+@pytest.mark.parametrize(
+    ("discs", "message"),
+    [
+        ([DISCS[0], Disc(21, (1.0, 3.0, 35.0))], "other.csv: has L1-L2 above T12-L1; correct the levels or the points"),
+        ([*DISCS, Disc(22, (1.0, 3.0, -200.0))], "other.csv: L2-L3 lie outside of the image"),
+        ([*DISCS, Disc(21, (1.0, 3.0, 10.0))], "other.csv: L1-L2 occurs 2 times, up to 10.0 mm apart"),
+    ],
+)
+def test_impossible_discs_are_skipped_by_name(folder: Path, discs: list[Disc], message: str) -> None:
+    out = write_all(folder)
+    write_disc_csv(discs, out / "other.csv")
+    content = prepare_spine_points(folder / "images", folder / "dataset.json", labels=out)
+    (skipped,) = content["skipped"]
+    assert message in skipped["message"]
+    assert len(content["training"]) == 2
+
+
+def test_an_extrapolated_disc_may_be_out_of_view(folder: Path) -> None:
+    out = folder / "out"
+    out.mkdir()
+    write_disc_json([*DISCS, Disc(22, (1.0, 3.0, -20.0))], out / "other.json", extrapolated=[22])
+    assert len(prepare(folder, points_format="json")) == 1

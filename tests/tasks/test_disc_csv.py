@@ -91,6 +91,17 @@ def test_voxel_and_mm_must_agree_where_the_image_is_known(tmp_path: Path) -> Non
     assert len(read_disc_csv(tmp_path / "a.csv", affine=AFFINE)) == 2
 
 
+def test_a_voxel_may_have_decimals_of_a_spreadsheet_but_no_fraction(tmp_path: Path) -> None:
+    write_disc_csv(DISCS, tmp_path / "a.csv", affine=AFFINE)
+    text = (tmp_path / "a.csv").read_text()
+    (tmp_path / "a.csv").write_text(text.replace(",280,", ",280.0,"))
+    assert read_disc_csv(tmp_path / "a.csv", affine=AFFINE)[1] == DISCS[1]
+    for cell in ("280.5", "280x", "nan"):
+        (tmp_path / "a.csv").write_text(text.replace(",280,", f",{cell},"))
+        with pytest.raises(DiscFileError, match=f"line 3 is not a disc .i is '{cell}', not the index of a voxel"):
+            read_disc_csv(tmp_path / "a.csv")
+
+
 @pytest.mark.parametrize("delimiter", [";", "\t"])
 def test_the_csv_of_a_spreadsheet_in_another_language_is_read_and_renumbered(tmp_path: Path, delimiter: str) -> None:
     """Cells are separated by semicolons or tabs, and decimals by commas."""

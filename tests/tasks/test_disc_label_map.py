@@ -116,6 +116,12 @@ def test_a_value_in_several_voxels_gives_their_centroid_and_a_warning(
     assert "disc 3 is in 3 voxels over 2.2 mm; their mean is taken" in caplog.text
 
 
+def test_a_value_at_two_places_that_are_far_apart_is_refused(tmp_path: Path) -> None:
+    voxels = labels_at({(1, 2, 3): 3, (1, 2, 4): 3, (1, 2, 15): 3}, "uint8")
+    with pytest.raises(DiscFileError, match=r"holds the value of disc 3 at 2 places up to 12\.7 mm apart; remove"):
+        read_label_map(save(tmp_path / "l.nii.gz", voxels))
+
+
 def test_a_map_without_points_is_valid(tmp_path: Path) -> None:
     assert read_label_map(save(tmp_path / "l.nii.gz", np.zeros((*SHAPE, 1), np.uint8))) == []
 

@@ -7,7 +7,7 @@ import math
 import numpy as np
 import pytest
 
-from bundle.tasks.spine.discs import Disc, from_array, one_per_level, to_array
+from bundle.tasks.spine.discs import Disc, DiscFileError, from_array, one_per_level, to_array
 from bundle.tasks.spine.discs.disc_points import check_name, check_point
 
 
@@ -64,6 +64,14 @@ def test_of_one_level_given_twice_the_mean_is_taken_with_a_warning(caplog: pytes
     assert (discs[1].value, discs[1].position) == (4, (0.0, 2.0, 1.5))
     assert discs[1].confidence == pytest.approx(0.6)
     assert caplog.messages == ["a.json: C3-C4 occurs 2 times, up to 5.0 mm apart; their mean is taken."]
+
+
+def test_points_of_one_level_that_are_far_apart_are_refused() -> None:
+    twice = [Disc(4, (0.0, 0.0, 30.0)), Disc(4, (0.0, 0.0, 0.0))]
+    with pytest.raises(
+        DiscFileError, match=r"^a\.csv: C3-C4 occurs 2 times, up to 30\.0 mm apart; remove the wrong point"
+    ):
+        one_per_level(twice, source="a.csv")
 
 
 def test_the_mean_of_annotated_discs_has_no_confidence() -> None:

@@ -15,6 +15,7 @@ from bundle.tasks.spine.discs import Disc, DiscFileError, read_disc_pois, read_d
 DISCS = [Disc(3, (2.25, -7.0, 30.5)), Disc(20, (1.0, 2.0, -20.0)), Disc(25, (-2.0, 4.0, -60.0))]
 AFFINE = rotation(12, 8, -9) @ np.array([[0.0, 0, 4, -30], [0, -1, 0, 50], [-0.5, 0, 0, 80], [0, 0, 0, 1]])
 POSITIONS = [disc.position for disc in DISCS]
+GRID = {"point": "posterior", "zoom": [1, 1, 1], "rotation": np.eye(3).tolist(), "origin": [0, 0, 0]}
 
 
 def write(path: Path, content: Any) -> Path:
@@ -51,7 +52,7 @@ def test_names_and_numbers_of_regions_are_read_and_other_points_are_skipped(name
     grid = {"zoom": zoom.tolist(), "rotation": (AFFINE[:3, :3] / zoom).tolist(), "origin": AFFINE[:3, 3].tolist()}
     points = {"C2": {name: voxels()[2], "50": [1, 2, 3]}, "19": {name: voxels()[19]}, "L5": {name: voxels()[24]}}
     points |= {"COCC": {"Vertebra_Corpus": [1, 2, 3]}}
-    found = read_disc_pois(write(tmp_path / "a.json", [grid, points]))
+    found = read_disc_pois(write(tmp_path / "a.json", [grid, points]), point="center")
     assert [disc.value for disc in found] == [3, 20, 25]
     np.testing.assert_allclose([disc.position for disc in found], POSITIONS, atol=1e-6)
 
@@ -66,22 +67,25 @@ def older(direction: list[str]) -> list[dict[str, Any]]:
 
 def test_labels_of_region_and_subregion_are_read_with_the_axes_of_the_image(tmp_path: Path) -> None:
     file = write(tmp_path / "a_ctd.json", older(["I", "P", "R"]))
-    found = read_discs(file, affine=AFFINE)
+    found = read_discs(file, affine=AFFINE, point="center")
     assert [disc.value for disc in found] == [3, 20, 25]
     np.testing.assert_allclose([disc.position for disc in found], POSITIONS, atol=1e-6)
 
 
 @pytest.mark.parametrize(("direction", "affine"), [(["I", "P", "R"], None), (["P", "I", "R"], AFFINE), ([], AFFINE)])
 def test_voxels_without_a_known_grid_are_refused(direction: list[str], affine: Any, tmp_path: Path) -> None:
-    with pytest.raises(DiscFileError, match=r"without rotation and origin; .*current version of TPTBox"):
-        read_disc_pois(write(tmp_path / "a.json", older(direction)), affine=affine)
+    with pytest.raises(
+        DiscFileError,
+        match=r"^\S*a\.json: has voxels along .* without rotation and origin; .*current version of TPTBox",
+    ):
+        read_disc_pois(write(tmp_path / "a.json", older(direction)), affine=affine, point="center")
 
 
 @pytest.mark.parametrize(("system", "signs"), [("nib", (1, 1, 1)), ("itk", (-1, -1, 1))])
 def test_world_coordinates_are_read(system: str, signs: tuple[int, int, int], tmp_path: Path) -> None:
     points = {"L5": {"100": (np.array(signs) * POSITIONS[2]).tolist()}}
     file = write(tmp_path / "a.json", [{"format": "POI_GLOBAL", "coordinate_system": system}, points])
-    assert read_disc_pois(file) == [DISCS[2]]
+    assert read_disc_pois(file, point="center") == [DISCS[2]]
 
 
 @pytest.mark.parametrize(
@@ -93,6 +97,10 @@ def test_world_coordinates_are_read(system: str, signs: tuple[int, int, int], tm
         ([{}, 3], "is not a list of points of interest"),
         ([{}, {"label": "SSL_CR", "X": 1, "Y": 2, "Z": 3}], "is not a list of points of interest"),
         ([{}, {"L5": {"100": [1, 2]}}], "is not a list of points of interest"),
+        ([3, {"L5": {"100": [1, 2, 3]}}], "has a first entry, or points, from which no place follows"),
+        ([GRID | {"rotation": [[1, 0], [0, 1]]}, {"L5": {"100": [1, 2, 3]}}], "from which no place follows"),
+        ([GRID | {"zoom": "1 mm"}, {"L5": {"100": [1, 2, 3]}}], "from which no place follows"),
+        ([GRID, {"L5": {"100": [1, 2, float("nan")]}}], "from which no place follows .the position of L5-S1"),
     ],
 )
 def test_what_is_no_disc_is_refused(content: Any, problem: str, tmp_path: Path) -> None:
@@ -112,3 +120,28 @@ def test_discs_next_to_t13_and_l6_are_read_as_they_are_written(tmp_path: Path) -
     write_disc_pois(discs, file, affine=np.eye(4), shape=(9, 9, 9))
     assert list(json.loads(file.read_text())[1]) == ["T11", "T12", "T13", "L4", "L5", "L6"]
     assert read_discs(file) == discs
+
+
+def test_points_of_tptbox_are_centers_and_no_posterior_tips(tmp_path: Path) -> None:
+    write_disc_pois(DISCS, tmp_path / "a_poi.json", affine=AFFINE, shape=(200, 100, 15))
+    grid, points = json.loads((tmp_path / "a_poi.json").read_text())
+    assert grid.pop("point") == "posterior"
+    for header in (grid, grid | {"point": "center"}):
+        file = write(tmp_path / "b_poi.json", [header, points])
+        with pytest.raises(
+            DiscFileError, match=r"^\S*b_poi\.json: has the centers of discs .*; derive the tips from the mask"
+        ):
+            read_discs(file)
+        assert [disc.value for disc in read_discs(file, point="center")] == [3, 20, 25]
+    with pytest.raises(ValueError, match="point must be one of"):
+        read_disc_pois(tmp_path / "a_poi.json", point="tip")  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize(
+    ("last", "names"), [("L6", ["L4-L5", "L5-L6"]), ("25", ["L4-L5", "L5-L6"]), ("S1", ["L4-L5", "L5-S1"])]
+)
+def test_a_body_of_l6_shows_that_the_disc_below_l5_is_above_it(last: str, names: list[str], tmp_path: Path) -> None:
+    points = {"L4": {"100": [0, 0, 9]}, "L5": {"100": [0, 0, 5]}, last: {"50": [0, 0, 1]}}
+    assert [disc.name for disc in read_discs(write(tmp_path / "a.json", [GRID, points]))] == names
+    points = {"T12": {"100": [0, 0, 9]}, "T13": {"50": [0, 0, 1]}}
+    assert [disc.name for disc in read_discs(write(tmp_path / "a.json", [GRID, points]))] == ["T12-T13"]

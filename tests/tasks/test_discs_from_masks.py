@@ -7,6 +7,7 @@ from typing import Any
 import nibabel as nib
 import numpy as np
 import pytest
+from scipy.spatial.transform import Rotation
 
 from bundle.tasks.spine.discs import Disc, disc_below, discs_from_disc_mask, discs_from_vertebra_masks
 
@@ -78,6 +79,21 @@ def test_the_orientation_of_the_array_does_not_matter(codes: str) -> None:
     for disc, other in zip(found, expected, strict=True):
         assert disc.value == other.value
         np.testing.assert_allclose(disc.position, other.position, atol=1e-9)
+
+
+@pytest.mark.parametrize("point", ["posterior", "center"])
+def test_in_an_oblique_scan_all_coordinates_turn_with_the_scan(point: Any) -> None:
+    """About S by 15 degrees: the posterior tips are 4 mm to the side of the centroids of the vertebrae."""
+    spine = Spine(range(20, 24))
+    turn = Rotation.from_euler("z", 15, degrees=True).as_matrix()
+    turned = spine.affine.copy()
+    turned[:3] = turn @ spine.affine[:3]
+    for derive in (discs_from_vertebra_masks, discs_from_disc_mask, disc_below):
+        (found, straight) = (derive(spine.mask, affine, point=point) for affine in (turned, spine.affine))
+        pairs = [(found, straight)] if derive is disc_below else zip(found, straight, strict=True)
+        for disc, other in pairs:
+            np.testing.assert_allclose(disc.position[:2], (turn @ other.position)[:2], atol=0.8)
+            assert disc.position[2] == pytest.approx(other.position[2], abs=2.5)
 
 
 @pytest.mark.parametrize("spacing", [(0.8, 0.8, 0.8), (6.0, 0.7, 0.7)])

@@ -13,6 +13,7 @@ from bundle.tasks.spine.discs import Candidates, make_heatmaps
 from bundle.tasks.spine.label_candidates import AssignLevelsd, LabelCandidatesd, strongest
 from bundle.tasks.spine.sagittal_slab import SLAB_POSITIONS
 from bundle.utils.describe import describe
+from bundle.utils.errors import BundleError
 
 LEVELS = (20, 21, 22, 23, 24, 25)
 SPACING = 1.5
@@ -55,6 +56,15 @@ def slabs_of(places: dict[int, np.ndarray], positions: tuple[float, ...] = (-6.0
 
 def label(case: dict, network: nn.Module | None = None, **options: float) -> list:
     return LabelCandidatesd("pred", network=network or ScoreNetwork(), first_level=20, **options)(case)["discs"]
+
+
+@pytest.mark.parametrize("option", [{"lumbar_vertebrae": 6}, {"thoracic_vertebrae": 13}])
+def test_other_numbers_of_vertebrae_are_refused(option: dict[str, int]) -> None:
+    (name,) = option
+    with pytest.raises(
+        BundleError, match=rf"knows 12 thoracic and 5 .*{name}={option[name]}.*without networks/candidates"
+    ):
+        LabelCandidatesd("pred", network=ScoreNetwork(), **option)
 
 
 def test_perfect_maps_give_every_disc_in_its_place_with_its_probability() -> None:

@@ -49,8 +49,19 @@ def test_points_that_were_not_placed_and_empty_lists_give_no_discs(tmp_path: Pat
 def test_other_coordinate_systems_are_refused(tmp_path: Path) -> None:
     with pytest.raises(ValueError, match=r"coordinate_system must be one of LPS, RAS, got 'RAI'"):
         write_markups(DISCS, tmp_path / "a.mrk.json", coordinate_system="RAI")
+    with pytest.raises(DiscFileError, match=r"has the coordinate system \['LPS'\]; save it in LPS or RAS"):
+        read_markups(save(tmp_path / "a.mrk.json", coordinateSystem=["LPS"]))
     with pytest.raises(DiscFileError, match=r"has the coordinate system 'RAI'; save it in LPS or RAS"):
         read_markups(save(tmp_path / "a.mrk.json", coordinateSystem="RAI"))
+
+
+@pytest.mark.parametrize("points", [None, {}, ["C2-C3"], [[1, 2, 3]]])
+def test_control_points_that_are_no_objects_are_refused(tmp_path: Path, points: Any) -> None:
+    (tmp_path / "a.mrk.json").write_text(json.dumps({"markups": [{"controlPoints": points}]}))
+    with pytest.raises(
+        DiscFileError, match=r"^\S*a\.mrk\.json: has control points that are no objects; save the points"
+    ):
+        read_markups(tmp_path / "a.mrk.json")
 
 
 @pytest.mark.parametrize("markups", [None, {}, [1]])

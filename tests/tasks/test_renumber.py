@@ -19,6 +19,7 @@ from bundle.tasks.spine.discs import (
     write_disc_pois,
     write_label_map,
     write_markups,
+    write_sidecar,
 )
 from bundle.tasks.spine.discs.renumber import renumber_discs
 
@@ -27,6 +28,7 @@ ENDINGS = (".csv", ".json", ".mrk.json", ".nii.gz")
 
 
 def write(folder: Path, ending: str, **options: str) -> Path:
+    folder.mkdir(exist_ok=True)
     write_nifti(folder / "image.nii.gz", np.zeros((4, 6, 40), np.int16), np.eye(4))
     file = folder / f"discs{ending}"
     if ending == ".nii.gz":
@@ -148,3 +150,69 @@ def test_a_spine_turns_out_to_have_a_sixth_lumbar_vertebra(ending: str, tmp_path
     assert renumber_discs(file, file, by=-1, last=24)[245] == 24
     renumber_discs(file, file, vertebrae={"lumbar": 5})
     assert [disc.value for disc in read_discs(file)] == [22, 23, 24, 25]
+
+
+@pytest.mark.parametrize(
+    ("ending", "name"), [(".csv", "b.nii.gz"), (".csv", "b.txt"), (".json", "b.mrk.json"), (".nii.gz", "b.csv")]
+)
+def test_a_file_of_another_kind_is_no_target(ending: str, name: str, tmp_path: Path) -> None:
+    with pytest.raises(DiscFileError, match=rf"{name}: is not of the kind of discs{ending}; use the same ending"):
+        renumber_discs(write(tmp_path, ending), tmp_path / name, by=1)
+    assert not (tmp_path / name).exists()
+
+
+def test_neither_an_image_nor_the_record_of_a_case_is_replaced(tmp_path: Path) -> None:
+    labels, points, image, record = (
+        write(tmp_path, ".nii.gz", numbering="totalspineseg"),
+        write(tmp_path / "points", ".json"),
+        write_nifti(tmp_path / "b.nii.gz", np.full((4, 6, 40), 700, np.int16), np.eye(4)),
+        tmp_path / "c.json",
+    )
+    record.write_text('{"case": "c", "frame": "RAS", "unit": "mm", "discs": []}')
+    files = {file: file.read_bytes() for file in (image, record)}
+    for source, target, message in (
+        (labels, image, r"b\.nii\.gz: is no file of discs and is kept; write another file"),
+        (labels, tmp_path / "c.nii.gz", r"c\.json: is not a sidecar and is kept"),
+        (points, record, r"c\.json: is the record of a case, which is kept; write another file"),
+    ):
+        with pytest.raises(DiscFileError, match=message):
+            renumber_discs(source, target, by=1)
+    assert {file: file.read_bytes() for file in files} == files
+    assert not (tmp_path / "c.nii.gz").exists()
+
+
+def test_a_record_next_to_a_label_map_is_not_copied_as_its_sidecar(tmp_path: Path) -> None:
+    labels = write(tmp_path, ".nii.gz")
+    (tmp_path / "discs.json").write_text('{"case": "discs", "discs": []}')
+    renumber_discs(labels, tmp_path / "new.nii.gz", by=1)
+    assert not (tmp_path / "new.json").exists()
+    write_sidecar(tmp_path / "new.nii.gz", numbering="totalspineseg")
+    write_label_map(DISCS, tmp_path / "new.nii.gz", tmp_path / "image.nii.gz", numbering="totalspineseg")
+    renumber_discs(labels, tmp_path / "new.nii.gz", by=1)
+    assert [disc.value for disc in read_discs(tmp_path / "new.nii.gz")] == [21, 22, 23]
+
+
+@pytest.mark.parametrize("other", [300, -7])
+def test_a_value_that_is_no_disc_is_kept_whatever_its_size(other: int, tmp_path: Path) -> None:
+    voxels = np.zeros((4, 6, 40), np.int16)
+    voxels[1, 2, 30], voxels[1, 2, 5] = 20, other
+    write_nifti(tmp_path / "a.nii.gz", voxels, np.eye(4))
+    renumber_discs(tmp_path / "a.nii.gz", tmp_path / "a.nii.gz", by=1)
+    assert np.unique(np.asarray(nib.load(tmp_path / "a.nii.gz").dataobj)).tolist() == sorted([0, 21, other])
+
+
+@pytest.mark.parametrize("name", ["", "L5-L6"])
+def test_the_number_of_this_bundle_may_be_the_value_in_a_csv(name: str, tmp_path: Path) -> None:
+    (tmp_path / "a.csv").write_text(f"level_value,level_name,R_mm,A_mm,S_mm\n24,L4-L5,1,2,3\n245,{name},1,2,1\n")
+    renumber_discs(tmp_path / "a.csv", tmp_path / "a.csv", by=1)
+    assert [disc.name for disc in read_discs(tmp_path / "a.csv")] == ["L5-L6", "L6-S1"]
+
+
+def test_a_row_with_more_cells_than_columns_is_named_and_stays(tmp_path: Path) -> None:
+    text = "level_value,level_name,R_mm,A_mm,S_mm\n20,,1,2,3,\n21,,1,5,2,1\n"
+    (tmp_path / "a.csv").write_text(text)
+    with pytest.raises(DiscFileError, match=r"a\.csv: line 3 has more cells than the first line; quote cells"):
+        renumber_discs(tmp_path / "a.csv", tmp_path / "a.csv", by=1)
+    assert (tmp_path / "a.csv").read_text() == text
+    (tmp_path / "a.csv").write_text(text.replace(",1,5,2,1", ",1,5,2,"))
+    assert renumber_discs(tmp_path / "a.csv", tmp_path / "a.csv", by=1) == {20: 21, 21: 22}

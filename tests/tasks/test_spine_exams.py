@@ -127,6 +127,15 @@ def test_the_datalist_names_files_that_are_there(tmp_path: Path) -> None:
     assert [(case["subset"], case["complete"]) for case in cases] == [("a", False), ("b", False)]
 
 
+@pytest.mark.parametrize("exam", ["exam1", "exam1_iso"])
+def test_exams_whose_names_in_the_datalist_would_be_the_same_are_refused(exam: str, tmp_path: Path) -> None:
+    add_exam(tmp_path, "lumbar", f"t1_{exam}")
+    add_exam(tmp_path, "lumbar_t1", "exam1")
+    with pytest.raises(DatalistError, match=rf"lumbar/t1_{exam} and lumbar_t1/exam1 would have the same name"):
+        prepare_spine_exams(tmp_path, tmp_path / "out", folds=2)
+    assert not (tmp_path / "out").exists()
+
+
 def test_unusable_folders_and_options_are_refused(tmp_path: Path) -> None:
     with pytest.raises(DatalistError, match=r"holds no <folder>/<exam>_discseg\.nii\.gz"):
         prepare_spine_exams(tmp_path, tmp_path / "out")

@@ -8,18 +8,20 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from monai.data import MetaTensor
 
 from bundle.data.datalist_file import Case, DatalistError, write_datalist
 from bundle.data.fold_assignment import cycle_folds
 from bundle.data.patients import find_subject
 from bundle.inference.case_record import CaseRecord
-from bundle.io.input_checks import UnreadableFileError
+from bundle.io.input_checks import LabelValuesError, UnreadableFileError
 from bundle.io.load_volume import LoadVolumed
 from bundle.io.volume_files import stem_of, volumes_in
 
-from .disc_placement import SPACING_RANGE
+from .disc_placement import SPACING_RANGE, check_discs_in_image
 from .discs.disc_errors import DiscFileError
-from .discs.disc_points import Disc
+from .discs.disc_json import extrapolated_discs
+from .discs.disc_points import Disc, out_of_order
 from .discs.disc_reader import read_discs
 from .load_disc_points import LoadDiscPointsd
 
@@ -52,8 +54,8 @@ def prepare_spine_points(
 
     The names are those of the results of an inference: ``name.csv``, ``name.mrk.json``, ``name.json``,
     ``name_label-discs_dlabel.nii.gz`` and ``name_poi.json`` belong to ``name.nii.gz``. An image without a file of the
-    format is logged. A file that cannot be used, or does not fit its image, is listed under ``"skipped"``. A file of
-    another format with other discs is logged: only one of the two was corrected.
+    format is logged. A file that cannot be used, has discs outside of its image or out of order, is listed under
+    ``"skipped"``. A file of another format with other discs is logged: only one of the two was corrected.
 
     Args:
         root: folder of the images.
@@ -109,14 +111,27 @@ def _find(folder: Path, name: str, points_format: str) -> Path | None:
 
 def _check(image: Path, label: Path, folder: Path) -> Case:
     """Return the case of an image and its discs, which must fit it."""
-    loaded = LoadVolumed("image", spacing_range=SPACING_RANGE)({"image": image})["image"]
+    loaded: MetaTensor = LoadVolumed("image", spacing_range=SPACING_RANGE)({"image": image})["image"]
     points = LoadDiscPointsd("label")({"label": label, "image": loaded})["points"]
     if not len(points):
         raise UnreadableFileError(label, "holds no disc", "add its points, or remove the file")
+    _check_places(image, label, loaded)
     _compare_formats(image, label, folder, np.asarray(loaded.affine))
     name = stem_of(image)
     patient = find_subject(image.name) or name
     return {"image": str(image.resolve()), "label": str(label.resolve()), "patient": patient}
+
+
+def _check_places(image: Path, label: Path, loaded: MetaTensor) -> None:
+    """Check that the discs of a file run from head to foot, and that all but extrapolated ones lie in the image."""
+    affine = np.asarray(loaded.affine)
+    discs = read_discs(label, affine=affine)
+    wrong = out_of_order(discs)
+    if wrong:
+        raise LabelValuesError(label, f"has {', '.join(wrong)}", "correct the levels or the points")
+    extrapolated = extrapolated_discs(label)
+    measured = [disc for disc in discs if disc.value not in extrapolated]
+    check_discs_in_image(label, measured, image, loaded.shape[1:], affine)
 
 
 def _compare_formats(image: Path, label: Path, folder: Path, affine: np.ndarray) -> None:

@@ -17,6 +17,7 @@ from monai.config import KeysCollection
 from monai.transforms import MapTransform
 from torch import nn
 
+from bundle.utils.errors import BundleError
 from bundle.utils.lengths import is_at_least
 
 from .disc_decode import SlabDecoderd
@@ -57,7 +58,12 @@ class LabelCandidatesd(SlabDecoderd):
         peaks: ``threshold``, ``count`` per channel and ``min_distance`` in pixels of the peaks that are candidates, see
             :func:`bundle.tasks.spine.discs.find_candidates`; defaults in :data:`PEAKS`.
         min_gap: minimum distance along S between two discs in mm.
+        thoracic_vertebrae: expected number; the network knows 12 alone.
+        lumbar_vertebrae: expected number; the network knows 5 alone.
         allow_missing_keys: skip missing keys.
+
+    Raises:
+        BundleError: when other numbers of vertebrae are expected.
     """
 
     def __init__(
@@ -70,8 +76,15 @@ class LabelCandidatesd(SlabDecoderd):
         stride: int = 4,
         peaks: Mapping[str, Any] | None = None,
         min_gap: float = 4.0,
+        thoracic_vertebrae: int = 12,
+        lumbar_vertebrae: int = 5,
         allow_missing_keys: bool = False,
     ) -> None:
+        if (thoracic_vertebrae, lumbar_vertebrae) != (12, 5):
+            raise BundleError(
+                f"the network of candidates knows 12 thoracic and 5 lumbar vertebrae alone, got thoracic_vertebrae="
+                f"{thoracic_vertebrae}, lumbar_vertebrae={lumbar_vertebrae}; search without networks/candidates.json."
+            )
         super().__init__(
             keys, first_level=first_level, image_key=image_key, stride=stride, allow_missing_keys=allow_missing_keys
         )

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Hashable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -14,6 +13,7 @@ from monai.data import MetaTensor
 from monai.transforms import MapTransform
 
 from .disc_placement import check_discs_in_image, discs_outside
+from .discs.disc_json import extrapolated_discs
 from .discs.disc_points import Disc, DiscPoint, to_array
 from .discs.disc_reader import read_discs
 from .discs.levels import trained_level
@@ -69,7 +69,7 @@ class LoadDiscPointsd(MapTransform):
             discs = read_discs(d[key], point=self.point, affine=affine)
             if isinstance(image, MetaTensor):
                 _check_place(d[key], discs, image)
-            excluded = set() if self.extrapolated else _extrapolated(Path(d[key]))
+            excluded = set() if self.extrapolated else extrapolated_discs(d[key])
             known = [(disc, trained_level(disc.value)) for disc in discs if disc.value not in excluded]
             d[self.points_key] = to_array([replace(disc, value=level) for disc, level in known if level is not None])
         return d
@@ -80,12 +80,3 @@ def _check_place(file: str | Path, discs: Sequence[Disc], image: MetaTensor) -> 
     shape, affine = image.shape[1:], np.asarray(image.affine)
     if len(discs_outside(discs, shape, affine)) == len(discs):
         check_discs_in_image(file, discs, image.meta.get("filename_or_obj", ""), shape, affine)
-
-
-def _extrapolated(path: Path) -> set[int]:
-    """Return the values of the discs that a valid JSON file flags as extrapolated."""
-    if path.suffix.lower() != ".json":
-        return set()
-    content = json.loads(path.read_text(encoding="utf-8-sig"))
-    discs = content.get("discs", []) if isinstance(content, dict) else []
-    return {int(disc["value"]) for disc in discs if disc.get("extrapolated")}

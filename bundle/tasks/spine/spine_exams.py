@@ -10,7 +10,6 @@ from __future__ import annotations
 import logging
 from collections.abc import Callable, Sequence
 from functools import partial
-from itertools import pairwise
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -27,7 +26,7 @@ from bundle.io.volume_files import kind_of, stem_of, unread_volumes_in, volumes_
 from .disc_placement import SPACING_RANGE, check_discs_in_image
 from .discs.disc_json import write_disc_json
 from .discs.disc_label_map import read_label_map
-from .discs.disc_points import POINTS, Disc, DiscPoint
+from .discs.disc_points import POINTS, Disc, DiscPoint, out_of_order
 from .discs.discs_from_masks import disc_below, discs_from_disc_mask, discs_from_vertebra_masks
 from .mask_numbering import MASK_NUMBERINGS, MaskKind, MaskNumbering, renumber_mask
 
@@ -99,7 +98,8 @@ def prepare_spine_exams(
         The content of ``dataset.json``.
 
     Raises:
-        DatalistError: when there is no exam, or none that can be used, or an option is invalid.
+        DatalistError: when there is no exam, or none that can be used, two of them would have the same name in the
+            datalist, or an option is invalid.
     """
     if point not in POINTS or numbering not in MASK_NUMBERINGS or folds < 2:
         raise DatalistError(
@@ -116,6 +116,7 @@ def prepare_spine_exams(
     if point == "posterior":
         templates, failed = _read_all(_find_templates(Path(root)), _read_template)
         assigned, skipped = assigned + [(exam, folds) for exam in templates], skipped + failed
+    _check_names([exam for exam, _ in assigned])
     training = [{**_write_exam(exam, Path(output)), "fold": fold} for exam, fold in assigned]
     content = {"seed": seed, "training": sorted(training, key=lambda case: str(case["image"])), "test": []}
     if skipped:
@@ -222,9 +223,7 @@ def _check_order(file: Path, discs: Sequence[Disc]) -> None:
     """Check that the discs of a mask run from head to foot."""
     if not discs:
         raise LabelValuesError(file, "has no disc between two vertebrae", "add the masks of neighboring vertebrae")
-    wrong = [
-        f"{lower.name} above {upper.name}" for upper, lower in pairwise(discs) if lower.position[2] >= upper.position[2]
-    ]
+    wrong = out_of_order(discs)
     if wrong:
         raise LabelValuesError(
             file, f"has {', '.join(wrong)}", "check the orientation of the mask, and its numbering (--numbering)"
@@ -238,6 +237,25 @@ def _read_template(source: _Source) -> _Exam:
     return _Exam(source.folder, source.name, source.images[0], discs, [])
 
 
+def _check_names(exams: Sequence[_Exam]) -> None:
+    """Check that no two exams share a file of points, and no two persons a name."""
+    files: dict[str, _Exam] = {}
+    persons: dict[str, _Exam] = {}
+    for exam in exams:
+        same_file = files.setdefault(_label_name(exam), exam)
+        same_name = persons.setdefault("_".join(_person(exam)), exam)
+        other = same_name if same_file is exam else same_file
+        if same_file is not exam or _person(other) != _person(exam):
+            raise DatalistError(
+                f"{other.folder}/{other.name} and {exam.folder}/{exam.name} would have the same name in the datalist; "
+                "rename a folder or an exam."
+            )
+
+
+def _label_name(exam: _Exam) -> str:
+    return f"{exam.folder}_{exam.name}_discs.json"
+
+
 def _person(exam: _Exam) -> tuple[str, str]:
     name = exam.name.removesuffix("_iso")
     return exam.folder, SAME_PERSON.get((exam.folder, name), name)
@@ -246,7 +264,7 @@ def _person(exam: _Exam) -> tuple[str, str]:
 def _write_exam(exam: _Exam, output: Path) -> Case:
     """Write the points of an exam; return its case."""
     image = str(exam.image.resolve())
-    label = output / "labels" / f"{exam.folder}_{exam.name}_discs.json"
+    label = output / "labels" / _label_name(exam)
     label.parent.mkdir(parents=True, exist_ok=True)
     discs, extrapolated = [*exam.discs, *exam.extrapolated], [disc.value for disc in exam.extrapolated]
     write_disc_json(discs, label, image=image, extrapolated=extrapolated)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import math
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 
@@ -29,6 +30,9 @@ DECIMALS = ("R_mm", "A_mm", "S_mm", "confidence")
 
 DELIMITERS = (";", "\t")
 """What may separate the cells in the place of commas."""
+
+MORE = "\0"
+"""Key of the cells of a row that have no column."""
 
 REQUIRED = ("level_value", "R_mm", "A_mm", "S_mm")
 """Columns without which a CSV file cannot be read."""
@@ -86,13 +90,22 @@ def read_disc_csv(path: str | Path, *, affine: np.ndarray | None = None) -> list
 
 
 def read_rows(path: str | Path) -> tuple[list[str], list[dict[str, str]], str]:
-    """Return the columns of a CSV, its rows, and what separates the cells: a comma, a semicolon or a tab."""
+    """Return the columns of a CSV, its rows, and what separates the cells: a comma, a semicolon or a tab.
+
+    Raises:
+        DiscFileError: when a row has more cells than there are columns.
+    """
     with open(path, newline="", encoding="utf-8-sig") as stream:
         header = stream.readline()
         stream.seek(0)
         delimiter = next((mark for mark in DELIMITERS if mark in header), ",")
-        reader = csv.DictReader(stream, delimiter=delimiter)
-        return list(reader.fieldnames or []), list(reader), delimiter
+        reader = csv.DictReader(stream, restkey=MORE, delimiter=delimiter)
+        names, rows = list(reader.fieldnames or []), list(reader)
+    for line, row in enumerate(rows, start=2):
+        if any(row.pop(MORE, ())):
+            remedy = "quote cells with commas, or separate cells by semicolons"
+            raise DiscFileError(path, f"line {line} has more cells than the first line", remedy)
+    return names, rows, delimiter
 
 
 def _disc_of_row(path: str | Path, line: int, row: Mapping[str, str], affine: np.ndarray | None) -> Disc:
@@ -100,7 +113,7 @@ def _disc_of_row(path: str | Path, line: int, row: Mapping[str, str], affine: np
         confidence = float(row["confidence"]) if row.get("confidence") else None
         position = point_of(np.array([row[name] for name in REQUIRED[1:]], dtype=np.float64))
         disc = Disc(_number(row["level_value"], row.get("level_name")), position, confidence)
-        voxel = [int(row[name]) for name in VOXEL if row.get(name)]
+        voxel = [_index(name, row[name]) for name in VOXEL if row.get(name)]
     except (TypeError, ValueError) as error:
         problem = f"line {line} is not a disc ({str(error).rstrip('.')})"
         remedy = "correct the line; for another level, change level_value and level_name, or clear one of them"
@@ -108,6 +121,17 @@ def _disc_of_row(path: str | Path, line: int, row: Mapping[str, str], affine: np
     if affine is not None and len(voxel) == len(VOXEL):
         _check_voxel(path, line, disc, voxel, affine)
     return disc
+
+
+def _index(name: str, cell: str) -> int:
+    """Return an index of a voxel; a spreadsheet may write 5 as 5.0."""
+    try:
+        number = float(cell.replace(",", "."))
+    except ValueError:
+        number = math.nan
+    if not number.is_integer():
+        raise ValueError(f"{name} is {cell!r}, not the index of a voxel")
+    return int(number)
 
 
 def _number(value: str, name: str | None) -> int:

@@ -88,6 +88,16 @@ def read_disc_json(path: str | Path, *, point: DiscPoint = "posterior") -> list[
     return one_per_level((_disc_of_entry(path, entry) for entry in content["discs"]), source=path)
 
 
+def extrapolated_discs(path: str | Path) -> set[int]:
+    """Return the numbers of the discs that a file of discs, read before, flags as extrapolated; only JSON can."""
+    path = Path(path)
+    if path.suffix.lower() != ".json":
+        return set()
+    content = json.loads(path.read_text(encoding="utf-8-sig"))
+    discs = content.get("discs", []) if isinstance(content, dict) else []
+    return {int(disc["value"]) for disc in discs if disc.get("extrapolated")}
+
+
 def read_json_object(path: str | Path) -> dict[str, Any]:
     """Read a JSON object.
 

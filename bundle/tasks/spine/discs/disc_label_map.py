@@ -14,6 +14,7 @@ from typing import Any
 
 import nibabel as nib
 import numpy as np
+from scipy import ndimage
 
 from bundle import __version__
 from bundle.io.input_checks import BadInputError, check_geometry
@@ -24,7 +25,7 @@ from bundle.utils.lengths import is_above
 from bundle.utils.write_json import write_json
 
 from .disc_errors import DiscFileError, DiscPlacementError
-from .disc_points import Disc, point_of
+from .disc_points import SAME_DISC, Disc, point_of
 from .levels import (
     NUMBERINGS,
     OTHER_LANDMARKS,
@@ -153,14 +154,15 @@ def write_label_map(
         The label map.
 
     Raises:
-        DiscFileError: when the image cannot be read, or the name of the sidecar is taken by another file.
+        DiscFileError: when the image cannot be read or has no clear place in the world, or the name of the sidecar is
+            taken by another file.
         DiscPlacementError: when a disc has no voxel of its own on the grid.
         ValueError: when the target has another ending, or the numbering is unknown or has no value for a disc.
     """
     target = Path(target)
     if not target.name.lower().endswith(NIFTI):
         raise ValueError(f"label maps are written as .nii.gz or .nii, got {target.name!r}.")
-    reference = _open(image)
+    reference = open_grid(image)
     labels = draw_label_map(discs, reference.shape[:3], nifti_affine(reference), numbering=numbering)
     header = reference.header.copy()
     header.set_data_dtype(np.uint8)
@@ -191,12 +193,27 @@ def write_sidecar(
     Raises:
         DiscFileError: when a JSON file of that name is not a sidecar.
     """
-    sidecar = sidecar_of(label_map)
-    if sidecar.exists() and not {"SpatialReference", NUMBERING_KEY} & set(_content(sidecar)):
-        raise DiscFileError(sidecar, "is not a sidecar and is kept", "write the label map under another name")
+    sidecar = check_sidecar(label_map)
     programs = [*map(dict, generated_by), {"Name": "keyslice", "Version": __version__}]
     write_json(sidecar, {"SpatialReference": "orig", NUMBERING_KEY: numbering, "GeneratedBy": programs})
     return sidecar
+
+
+def check_sidecar(label_map: str | Path) -> Path:
+    """Return the path of the sidecar of a label map, at which no other file may be.
+
+    Raises:
+        DiscFileError: when a JSON file of that name is not a sidecar.
+    """
+    sidecar = sidecar_of(label_map)
+    if sidecar.exists() and not has_sidecar(label_map):
+        raise DiscFileError(sidecar, "is not a sidecar and is kept", "write the label map under another name")
+    return sidecar
+
+
+def has_sidecar(label_map: str | Path) -> bool:
+    """Return whether a label map has a sidecar; another JSON file of its name is none."""
+    return bool({"SpatialReference", NUMBERING_KEY} & set(_content(sidecar_of(label_map))))
 
 
 def sidecar_of(label_map: str | Path) -> Path:
@@ -237,10 +254,15 @@ def _without_disc(path: str | Path, values: Sequence[int], numbering: Numbering)
     )
 
 
+def is_on_grid(disc: Disc, shape: Sequence[int], affine: np.ndarray) -> bool:
+    """Return whether the nearest voxel of a disc is on a grid, or at most one voxel outside."""
+    return all(-1 <= index <= size for index, size in zip(nearest_voxel(disc, affine), shape, strict=True))
+
+
 def _voxel_on(disc: Disc, shape: Sequence[int], affine: np.ndarray) -> tuple[int, ...]:
     voxel = nearest_voxel(disc, affine)
     inside = tuple(min(max(index, 0), size - 1) for index, size in zip(voxel, shape, strict=True))
-    if any(abs(index - near) > 1 for index, near in zip(voxel, inside, strict=True)):
+    if not is_on_grid(disc, shape, affine):
         raise DiscPlacementError(
             f"{disc.name} at {[round(x, 1) for x in disc.position]} mm (R, A, S) is outside the grid: its voxel "
             f"would be {list(voxel)}, the grid has the shape {list(shape)}. Check that points and image match."
@@ -260,6 +282,27 @@ def _open(path: str | Path) -> Any:
     return image
 
 
+def open_grid(path: str | Path) -> Any:
+    """Open a NIfTI file that has the grid of a volume, with one or several values per voxel.
+
+    Raises:
+        DiscFileError: when it cannot be read, is not a volume or has no clear place in the world.
+    """
+    image = _open(path)
+    if len(image.shape) < 3:
+        raise DiscFileError(path, f"has the shape {image.shape}, a volume is expected", "name the image of the discs")
+    _check_place(path, image)
+    return image
+
+
+def _check_place(path: str | Path, image: Any) -> None:
+    """Check that a volume has one place in the world, on an orthogonal grid."""
+    try:
+        check_geometry(path, image.header, image.shape[:3])
+    except BadInputError as error:
+        raise DiscFileError(path, error.problem, error.remedy) from error
+
+
 def _load(path: str | Path) -> tuple[np.ndarray, np.ndarray]:
     """Return the voxels ``(I, J, K)`` of a label map and its affine in mm."""
     image = _open(path)
@@ -270,10 +313,7 @@ def _load(path: str | Path) -> tuple[np.ndarray, np.ndarray]:
         raise DiscFileError(
             path, "has neither sform nor qform, so its position is unknown", "copy the geometry of its image into it"
         )
-    try:
-        check_geometry(path, image.header, shape[:3])
-    except BadInputError as error:
-        raise DiscFileError(path, error.problem, error.remedy) from error
+    _check_place(path, image)
     try:
         voxels = np.asanyarray(image.dataobj).reshape(shape[:3])
     except Exception as error:
@@ -311,8 +351,21 @@ def _point(path: str | Path, places: np.ndarray, number: int, affine: np.ndarray
                 f"holds the value of disc {number} in {len(places)} voxels, which is a mask, not a point",
                 "derive points from masks with bundle.tasks.spine.discs.discs_from_disc_mask",
             )
+        _check_one_place(path, places, number, affine)
         apart = np.linalg.norm((np.ptp(places, axis=0)) * np.linalg.norm(affine[:3, :3], axis=0))
         logger.warning(
             "%s: disc %d is in %d voxels over %.1f mm; their mean is taken.", path, number, len(places), apart
         )
     return point_of(affine[:3, :3] @ places.mean(axis=0) + affine[:3, 3])
+
+
+def _check_one_place(path: str | Path, places: np.ndarray, number: int, affine: np.ndarray) -> None:
+    """Check that voxels ``(n, 3)`` of a value are one point, or several near each other."""
+    box = np.zeros(np.ptp(places, axis=0) + 1, dtype=bool)
+    box[tuple((places - places.min(axis=0)).T)] = True
+    components, count = ndimage.label(box, structure=np.ones((3, 3, 3)))
+    centers = np.array(ndimage.center_of_mass(box, components, range(1, count + 1))) @ affine[:3, :3].T
+    apart = float(np.linalg.norm(centers[:, None] - centers[None], axis=-1).max())
+    if is_above(apart, SAME_DISC):
+        problem = f"holds the value of disc {number} at {count} places up to {apart:.1f} mm apart"
+        raise DiscFileError(path, problem, "remove the wrong voxels, or correct their value")

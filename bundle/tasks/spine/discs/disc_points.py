@@ -6,12 +6,15 @@ import logging
 import math
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 from typing import Literal, get_args
 
 import numpy as np
 
 from bundle.utils.check_choice import check_choice
+from bundle.utils.lengths import is_above
 
+from .disc_errors import DiscFileError
 from .levels import level_name, level_number, level_order
 
 logger = logging.getLogger(__name__)
@@ -20,6 +23,9 @@ DiscPoint = Literal["posterior", "center"]
 """The points of a disc: its posterior tip in the mid-sagittal plane, or its center."""
 
 POINTS = get_args(DiscPoint)
+
+SAME_DISC = 6.0
+"""Largest distance in mm of two points of one disc; neighboring discs of the neck are further apart."""
 
 
 @dataclass(frozen=True)
@@ -64,6 +70,9 @@ def one_per_level(discs: Iterable[Disc], *, source: object = "the points") -> li
     Args:
         discs: in any order.
         source: origin of the discs, for the warning.
+
+    Raises:
+        DiscFileError: when discs of the same number are more than :data:`SAME_DISC` apart.
     """
     groups: dict[int, list[Disc]] = {}
     for disc in discs:
@@ -77,11 +86,29 @@ def _mean(group: Sequence[Disc], source: object) -> Disc:
         return first
     places = np.array([disc.position for disc in group])
     apart = float(np.linalg.norm(places[:, None] - places[None], axis=-1).max())
+    if is_above(apart, SAME_DISC):
+        problem = f"{first.name} occurs {len(group)} times, up to {apart:.1f} mm apart"
+        raise DiscFileError(str(source), problem, "remove the wrong point, or correct its level")
     logger.warning(
         "%s: %s occurs %d times, up to %.1f mm apart; their mean is taken.", source, first.name, len(group), apart
     )
     given = [disc.confidence for disc in group if disc.confidence is not None]
     return Disc(first.value, point_of(places.mean(axis=0)), sum(given) / len(given) if given else None)
+
+
+def out_of_order(discs: Sequence[Disc]) -> list[str]:
+    """Return what contradicts the order of discs from head to foot, such as ``"L4-L5 above L3-L4"``.
+
+    Args:
+        discs: sorted by number.
+
+    Examples:
+        >>> out_of_order([Disc(23, (0, 0, -10)), Disc(24, (0, 0, 20)), Disc(25, (0, 0, -40))])
+        ['L4-L5 above L3-L4']
+    """
+    return [
+        f"{lower.name} above {upper.name}" for upper, lower in pairwise(discs) if lower.position[2] >= upper.position[2]
+    ]
 
 
 def from_array(points: np.ndarray | Sequence[Sequence[float]], *, source: object = "the points") -> list[Disc]:

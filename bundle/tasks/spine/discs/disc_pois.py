@@ -4,6 +4,9 @@ A file is a list: first the grid (axis codes, voxel size, rotation and origin of
 voxels of that grid, by region and subregion. A disc has the number of the vertebra above as its region, L5 for L5-S1,
 and the subregion 100. A point is saved as ``{region: {subregion: [i, j, k]}}``, or, in the older form, as
 ``{"label": 256 * subregion + region, "X": i, "Y": j, "Z": k}``. Format: TPTBox, ``core/poi_fun/save_load.py``.
+
+The subregion 100 of TPTBox is the center of a disc. The files of this bundle have posterior tips there, and say so in
+their first entry: ``"point": "posterior"``.
 """
 
 from __future__ import annotations
@@ -21,7 +24,7 @@ from bundle.utils.write_json import write_json
 
 from .disc_errors import DiscFileError
 from .disc_label_map import world_to_voxel
-from .disc_points import Disc, one_per_level, point_of
+from .disc_points import Disc, DiscPoint, check_point, one_per_level, point_of
 from .levels import VERSE, disc_numbers, disc_value, level_name
 
 logger = logging.getLogger(__name__)
@@ -35,6 +38,12 @@ LABEL_STEP = 256
 SIGNS = {"nib": (1.0, 1.0, 1.0), "itk": (-1.0, -1.0, 1.0)}
 """Factors from the coordinate system of a file of world coordinates to RAS+."""
 
+POINT = "point"
+"""Key of the first entry that says which point of a disc the file has: ``"posterior"``; the center without it."""
+
+SIXTH_OR_THIRTEENTH = (25, 28)
+"""Regions of L6 and T13; any point of theirs shows which disc is above them."""
+
 REGIONS = {level_name(number).split("-")[0]: value - DISC for number, value in VERSE.items()} | {"L6": 25, "T13": 28}
 """Number of the vertebra above a disc by its name."""
 
@@ -43,7 +52,7 @@ def write_disc_pois(discs: Iterable[Disc], path: str | Path, *, affine: np.ndarr
     """Write discs as points of interest of TPTBox, in voxels of an image.
 
     Args:
-        discs: the discs.
+        discs: the discs, by their posterior tips.
         path: file to write, ``.json``.
         affine: affine of the image.
         shape: shape of the image.
@@ -65,20 +74,26 @@ def write_disc_pois(discs: Iterable[Disc], path: str | Path, *, affine: np.ndarr
         "format": "POI",
         "level_one_info": "Vertebra_Instance",
         "level_two_info": "Location",
+        POINT: "posterior",
     }
     write_json(path, [grid, points])
 
 
-def read_disc_pois(path: str | Path, *, affine: np.ndarray | None = None) -> list[Disc]:
+def read_disc_pois(path: str | Path, *, point: DiscPoint = "posterior", affine: np.ndarray | None = None) -> list[Disc]:
     """Read the discs among points of interest of TPTBox; other points are skipped.
 
     Args:
         path: file to read.
+        point: ``"posterior"`` for the posterior tips, which only files of this bundle have; ``"center"`` for the points
+            of any file.
         affine: affine of the image, for a file without rotation and origin, whose axes must be those of the image.
 
     Raises:
-        DiscFileError: when the file cannot be read, does not state its grid, or holds no disc or one without a number.
+        DiscFileError: when the file cannot be read, has centers instead of posterior tips, does not state its grid, or
+            holds no disc or one without a number.
+        ValueError: when the point is unknown.
     """
+    check_point(point)
     try:
         content = json.loads(Path(path).read_text(encoding="utf-8-sig"))
         header, places = content[0], list(_places(content))
@@ -86,20 +101,49 @@ def read_disc_pois(path: str | Path, *, affine: np.ndarray | None = None) -> lis
         problem = f"is not a list of points of interest ({error})"
         raise DiscFileError(path, problem, "save the points with TPTBox, or as CSV or .mrk.json") from error
     found = [(region, place) for region, subregion, place in places if subregion == DISC]
-    numbers = disc_numbers([region + DISC for region, _ in found], "verse")
+    shown = [region for region, subregion, _ in places if subregion == DISC or region in SIXTH_OR_THIRTEENTH]
+    numbers = disc_numbers([region + DISC for region in shown], "verse")
     unknown = sorted(value - DISC for value, number in numbers.items() if number is None)
     if unknown or not found:
         problem = f"holds discs below the vertebrae {unknown}, which are unknown" if found else "holds no disc"
         remedy = f"a disc is the subregion {DISC} of the vertebra above it; correct or add them"
         raise DiscFileError(path, problem, remedy)
     logger.info("%s: %d discs of %d points.", path, len(found), len(places))
-    matrix = _affine(path, header, affine)
-    discs = (
-        Disc(number, point_of(matrix[:3, :3] @ place + matrix[:3, 3]))
-        for region, place in found
-        if (number := numbers[region + DISC]) is not None
-    )
+    try:
+        if point == "posterior":
+            _check_tips(path, header)
+        matrix = _affine(path, header, affine)
+        discs = [
+            Disc(number, point_of(matrix[:3, :3] @ place + matrix[:3, 3]))
+            for region, place in found
+            if (number := numbers[region + DISC]) is not None
+        ]
+    except DiscFileError:
+        raise
+    except (ValueError, TypeError, AttributeError) as error:
+        problem = f"has a first entry, or points, from which no place follows ({str(error).rstrip('.')})"
+        raise DiscFileError(path, problem, "save it again with TPTBox") from error
     return one_per_level(discs, source=path)
+
+
+def _check_tips(path: str | Path, header: Mapping[str, Any]) -> None:
+    """Check that the points of the discs are their posterior tips."""
+    if header.get(POINT) != "posterior":
+        raise DiscFileError(
+            path,
+            "has the centers of discs (subregion 100 of TPTBox), not their posterior tips",
+            "derive the tips from the mask of the discs (python -m bundle prepare spine-exams --numbering verse), or, "
+            f'if the points are tips, add "{POINT}": "posterior" to the first entry of the file',
+        )
+
+
+def is_own_pois(path: str | Path) -> bool:
+    """Return whether a file holds points of interest that this bundle wrote: those of discs, by posterior tips."""
+    try:
+        header = json.loads(Path(path).read_text(encoding="utf-8-sig"))[0]
+    except (OSError, ValueError, KeyError, IndexError, TypeError):
+        return False
+    return isinstance(header, dict) and header.get(POINT) == "posterior"
 
 
 def is_json_list(path: str | Path) -> bool:

@@ -21,7 +21,8 @@ from .markups import read_markups
 def read_discs(path: str | Path, *, point: DiscPoint = "posterior", affine: np.ndarray | None = None) -> list[Disc]:
     """Read discs from a label map (``.nii.gz``, ``.nii``), markups (``.mrk.json``), ``.json`` or ``.csv``.
 
-    A ``.json`` may also be a file of points of interest of TPTBox (:mod:`.disc_pois`).
+    A ``.json`` may also be a file of points of interest of TPTBox (:mod:`.disc_pois`), whose points are centers unless
+    this bundle wrote it.
 
     Args:
         path: the file.
@@ -53,7 +54,7 @@ def _read(path: str | Path, point: DiscPoint, affine: np.ndarray | None) -> list
         return read_markups(path)
     if name.endswith(".json"):
         is_list = is_json_list(path)
-        return read_disc_pois(path, affine=affine) if is_list else read_disc_json(path, point=point)
+        return read_disc_pois(path, point=point, affine=affine) if is_list else read_disc_json(path, point=point)
     if name.endswith(".csv"):
         return read_disc_csv(path, affine=affine)
     raise DiscFileError(path, "is not a file of discs", "use .nii.gz, .json, .mrk.json or .csv")

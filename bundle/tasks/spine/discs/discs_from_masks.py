@@ -2,7 +2,8 @@
 
 Structures are measured in their mid-sagittal band: the slices next to the middle of the mask along the left-right axis
 of its affine. In this band, a vertebra may show its body and its spinous process; the body is the most anterior large
-component.
+component. Voxels of the band count as if they were in its middle plane, which may be oblique, and directions in it are
+those of A and S.
 """
 
 from __future__ import annotations
@@ -17,7 +18,7 @@ from scipy import ndimage
 
 from bundle.utils.lengths import is_at_least, is_at_most
 
-from .disc_points import Disc, DiscPoint, check_point
+from .disc_points import Disc, DiscPoint, check_point, point_of
 from .levels import LAST_LEVEL, LEVEL_NAMES, VARIANT_NAMES, level_order, levels_with
 
 BAND = 2.5
@@ -35,19 +36,18 @@ TYPICAL_GAP = 6.0
 
 @dataclass(frozen=True, eq=False)
 class _Section:
-    """A structure in its mid-sagittal band: R of its middle, and its voxels ``(n, 2)`` as A, S, in mm."""
+    """A structure in its mid-sagittal band: its voxels ``(n, 3)``, moved to the middle plane, as R, A, S in mm."""
 
-    middle: float
     places: np.ndarray
 
     @property
     def centroid(self) -> np.ndarray:
-        return self.places.mean(axis=0)
+        return np.asarray(self.places.mean(axis=0))
 
     def end(self, direction: np.ndarray) -> np.ndarray:
-        """Return the mean of the most distant voxels along a direction."""
-        along = self.places @ (direction / np.linalg.norm(direction))
-        return self.places[is_at_most(along.max() - along, EDGE)].mean(axis=0)
+        """Return the mean ``(3,)`` of the most distant voxels along a direction ``(A, S)``."""
+        along = self.places[:, 1:] @ (direction / np.linalg.norm(direction))
+        return np.asarray(self.places[is_at_most(along.max() - along, EDGE)].mean(axis=0))
 
 
 def discs_from_disc_mask(mask: np.ndarray, affine: np.ndarray, *, point: DiscPoint = "posterior") -> list[Disc]:
@@ -70,7 +70,7 @@ def discs_from_disc_mask(mask: np.ndarray, affine: np.ndarray, *, point: DiscPoi
     discs = []
     for value, section in sections.items():
         place = section.centroid if point == "center" else section.end(_backward_axis(section))
-        discs.append(_disc(value, section.middle, place))
+        discs.append(Disc(value, point_of(place)))
     return discs
 
 
@@ -101,7 +101,7 @@ def discs_from_vertebra_masks(mask: np.ndarray, affine: np.ndarray, *, point: Di
         upper, lower = sections[above], sections[value]
         corners = _gap(upper, lower)
         place = corners[:2].mean(axis=0) if point == "posterior" else corners.mean(axis=0)
-        discs.append(_disc(value, (upper.middle + lower.middle) / 2, place))
+        discs.append(Disc(value, point_of(place)))
     return discs
 
 
@@ -129,16 +129,16 @@ def disc_below(mask: np.ndarray, affine: np.ndarray, *, point: DiscPoint = "post
     body, pairs = sections[value], _neighbors(sections)
     above = next((upper for upper, lower in _neighbors(sections, first=2) if lower == value), None)
     gaps = [_gap(sections[upper], sections[lower]) for upper, lower in pairs]
-    height = float(np.median([np.linalg.norm(gap[0] - gap[1]) for gap in gaps])) if gaps else TYPICAL_GAP
-    down = np.array([0.0, -1.0]) if above is None else body.centroid - sections[above].centroid
+    height = float(np.median([np.linalg.norm((gap[0] - gap[1])[1:]) for gap in gaps])) if gaps else TYPICAL_GAP
+    down = np.array([0.0, -1.0]) if above is None else (body.centroid - sections[above].centroid)[1:]
     down = down / np.linalg.norm(down)
     posterior, anterior = body.end(down + _backward(down)), body.end(down - _backward(down))
-    plate = (posterior - anterior) / np.linalg.norm(posterior - anterior)
+    plate = (posterior - anterior)[1:] / np.linalg.norm((posterior - anterior)[1:])
     normal = np.array([plate[1], -plate[0]])
     normal = normal if normal @ down > 0 else -normal
     start = posterior if point == "posterior" else (posterior + anterior) / 2
     sequence = _sequence(sections)
-    return _disc(sequence[sequence.index(value) + 1], body.middle, start + normal * height / 2)
+    return Disc(sequence[sequence.index(value) + 1], point_of(start + np.array([0.0, *normal]) * height / 2))
 
 
 def _sequence(sections: Mapping[int, _Section]) -> tuple[int, ...]:
@@ -154,8 +154,8 @@ def _neighbors(sections: Mapping[int, _Section], first: int = 3) -> list[tuple[i
 
 
 def _gap(upper: _Section, lower: _Section) -> np.ndarray:
-    """Return the corners ``(4, 2)`` of a disc: posterior upper and lower, anterior upper and lower."""
-    down = lower.centroid - upper.centroid
+    """Return the corners ``(4, 3)`` of a disc: posterior upper and lower, anterior upper and lower."""
+    down = (lower.centroid - upper.centroid)[1:]
     down = down / np.linalg.norm(down)
     back = _backward(down)
     return np.array([upper.end(down + back), lower.end(back - down), upper.end(down - back), lower.end(-down - back)])
@@ -169,12 +169,8 @@ def _backward(down: np.ndarray) -> np.ndarray:
 
 def _backward_axis(section: _Section) -> np.ndarray:
     """Return the direction of greatest extent of a disc, towards posterior."""
-    _, _, axes = np.linalg.svd(section.places - section.centroid, full_matrices=False)
+    _, _, axes = np.linalg.svd((section.places - section.centroid)[:, 1:], full_matrices=False)
     return axes[0] if axes[0][0] < 0 else -axes[0]
-
-
-def _disc(value: int, middle: float, place: np.ndarray) -> Disc:
-    return Disc(value, (middle, float(place[0]), float(place[1])))
 
 
 def _sections(mask: np.ndarray, affine: np.ndarray, point: str) -> dict[int, _Section]:
@@ -196,27 +192,25 @@ def _sections(mask: np.ndarray, affine: np.ndarray, point: str) -> dict[int, _Se
 
 def _section(mask: np.ndarray, value: int, box: Sequence[slice], affine: np.ndarray, side: int) -> _Section:
     inside = mask[tuple(box)] == value
-    offset = np.array([extent.start for extent in box])
+    offset = np.array([extent.start for extent in box], dtype=np.float64)
     middle = np.average(np.arange(inside.shape[side]), weights=np.moveaxis(inside, side, 0).sum(axis=(1, 2)))
     step = float(np.linalg.norm(affine[:3, side]))
     distance = np.abs(np.arange(inside.shape[side]) - middle) * step
     band = np.flatnonzero(is_at_most(distance, max(BAND, step / 2)))
-    places = _most_anterior_component(np.take(inside, band, axis=side), offset, band[0], affine, side)
-    centroid = np.argwhere(inside).mean(axis=0) + offset
-    return _Section(float((affine[:3, :3] @ centroid + affine[:3, 3])[0]), places[:, 1:])
+    plane = offset[side] + middle
+    return _Section(_most_anterior_component(np.take(inside, band, axis=side), offset, plane, affine, side))
 
 
 def _most_anterior_component(
-    band: np.ndarray, offset: np.ndarray, first: int, affine: np.ndarray, side: int
+    band: np.ndarray, start: np.ndarray, middle: float, affine: np.ndarray, side: int
 ) -> np.ndarray:
-    """Return the voxels of the most anterior large component of a band in world mm ``(n, 3)``."""
+    """Return the voxels of the most anterior large component of a band, in its middle plane, in world mm ``(n, 3)``."""
     components, _ = ndimage.label(band, structure=np.ones((3, 3, 3)))
     sizes = np.bincount(components.ravel())[1:]
-    start = offset.copy()
-    start[side] += first
-    large = [
-        (np.argwhere(components == component) + start) @ affine[:3, :3].T + affine[:3, 3]
-        for component, size in enumerate(sizes, start=1)
-        if is_at_least(size, LARGE * sizes.max())
-    ]
+    large = []
+    for component, size in enumerate(sizes, start=1):
+        if is_at_least(size, LARGE * sizes.max()):
+            voxels = np.argwhere(components == component) + start
+            voxels[:, side] = middle
+            large.append(voxels @ affine[:3, :3].T + affine[:3, 3])
     return max(large, key=lambda places: places[:, 1].mean())

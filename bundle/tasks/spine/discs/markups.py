@@ -86,9 +86,11 @@ def _describe(disc: Disc) -> str:
 
 def _discs_of(path: str | Path, node: Mapping[str, Any]) -> list[Disc]:
     system = node.get("coordinateSystem", "LPS")
-    if system not in SIGNS:
+    if not isinstance(system, str) or system not in SIGNS:
         raise DiscFileError(path, f"has the coordinate system {system!r}", "save it in LPS or RAS")
     points = node.get("controlPoints", [])
+    if not isinstance(points, list) or not all(isinstance(point, dict) for point in points):
+        raise DiscFileError(path, "has control points that are no objects", "save the points again in 3D Slicer")
     return [_disc_of(path, point, SIGNS[system]) for point in points if _is_placed(point)]
 
 

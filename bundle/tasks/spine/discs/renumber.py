@@ -22,7 +22,7 @@ from bundle.utils.write_json import write_json
 from .disc_csv import read_rows
 from .disc_errors import DiscFileError
 from .disc_json import read_json_object
-from .disc_label_map import numbering_of, sidecar_of
+from .disc_label_map import check_sidecar, has_sidecar, numbering_of, sidecar_of, write_sidecar
 from .disc_reader import read_discs
 from .levels import (
     FIRST_LEVEL,
@@ -36,6 +36,9 @@ from .levels import (
     level_order,
     levels_with,
 )
+
+KINDS = (".mrk.json", ".json", ".csv")
+"""Ends of the names of files of discs other than label maps."""
 
 
 def renumber_discs(
@@ -53,7 +56,8 @@ def renumber_discs(
 
     Args:
         path: CSV, JSON, markups of 3D Slicer or label map of discs.
-        output: file to write, of the same kind; it may be the same file.
+        output: file to write, of the same kind; it may be the same file, or replace another one of discs, but not the
+            record of another case.
         by: number of levels, negative for further up.
         first: smallest number to change, of the Spinal Cord Toolbox (3 is C2-C3).
         last: largest number to change; L5-L6 counts as 24, and T12-T13 as 19.
@@ -64,8 +68,8 @@ def renumber_discs(
         The new number of every disc by its old one.
 
     Raises:
-        DiscFileError: when the file cannot be used, its discs would no longer be in order, or a number or its value in
-            the numbering of the file does not exist.
+        DiscFileError: when the file cannot be used, its discs would no longer be in order, a number or its value in the
+            numbering of the file does not exist, or the output is of another kind, or would replace another file.
 
     Examples:
         >>> import tempfile
@@ -94,8 +98,28 @@ def renumber_discs(
     if any(level_order(lower) <= level_order(upper) for upper, lower in pairwise(new.values())):
         names = ", ".join(f"{level_name(old)} to {level_name(new[old])}" for old in numbers if new[old] != old)
         raise DiscFileError(source, f"its discs would be out of order ({names})", "choose another range")
+    _check_target(source, target)
     _writer_of(source)(source, target, new)
     return new
+
+
+def _check_target(source: Path, target: Path) -> None:
+    """Check that a target has the kind of its source, and replaces no file but one of discs."""
+    if _kind_of(target) != _kind_of(source):
+        raise DiscFileError(target, f"is not of the kind of {source.name}", "use the same ending, or discs convert")
+    if not target.exists() or target.samefile(source):
+        return
+    try:
+        read_discs(target)
+    except DiscFileError as error:
+        raise DiscFileError(target, "is no file of discs and is kept", "write another file") from error
+    if _kind_of(target) == ".json" and "case" in read_json_object(target):
+        raise DiscFileError(target, "is the record of a case, which is kept", "write another file")
+
+
+def _kind_of(path: Path) -> str:
+    name = path.name.lower()
+    return ".nii.gz" if name.endswith(NIFTI) else next((kind for kind in KINDS if name.endswith(kind)), "")
 
 
 def _writer_of(path: Path) -> Callable[[Path, Path, Mapping[int, int]], None]:
@@ -147,8 +171,14 @@ def _renumber_markups(source: Path, target: Path, new: Mapping[int, int]) -> Non
 
 
 def _renumber_label_map(source: Path, target: Path, new: Mapping[int, int]) -> None:
-    """Renumber a label map; its sidecar is copied to another target."""
-    sidecar, numbering = sidecar_of(source), numbering_of(source)
+    """Renumber a label map; its sidecar is copied to another target.
+
+    Values that are no discs stay, in a type that holds them.
+    """
+    numbering = numbering_of(source)
+    is_other = sidecar_of(target).resolve() != sidecar_of(source).resolve()
+    if is_other:
+        check_sidecar(target)
     image: Any = nib.load(source)
     stored = np.rint(np.asanyarray(image.dataobj)).astype(np.int64)
     voxels = stored.copy()
@@ -156,13 +186,16 @@ def _renumber_label_map(source: Path, target: Path, new: Mapping[int, int]) -> N
     for value, old in disc_numbers(values, numbering).items():
         if old is not None:
             voxels[stored == value] = _value(source, old, new[old], value, numbering)
+    dtype = np.result_type(*(np.min_scalar_type(int(extreme)) for extreme in (voxels.min(), voxels.max())))
     header = image.header.copy()
-    header.set_data_dtype(np.uint8)
+    header.set_data_dtype(dtype)
     header.set_slope_inter(1, 0)
     with atomic_write(target) as file:
-        nib.save(type(image)(voxels.astype(np.uint8), None, header), file)
-    if sidecar.is_file() and sidecar_of(target) != sidecar:
-        shutil.copyfile(sidecar, sidecar_of(target))
+        nib.save(type(image)(voxels.astype(dtype), None, header), file)
+    if is_other and has_sidecar(source):
+        shutil.copyfile(sidecar_of(source), sidecar_of(target))
+    elif is_other and has_sidecar(target):
+        write_sidecar(target, numbering=numbering)
 
 
 def _value(
@@ -170,9 +203,12 @@ def _value(
 ) -> int | str:
     """Return the value of a new number in the numbering in which the old one has its value.
 
-    A disc that has a name may have none, as in a CSV that was written.
+    A disc that has a name may have none, as in a CSV that was written. A value such as 245, of no numbering, is the
+    number itself.
     """
     numberings = [numbering] if numbering else [name for name in NUMBERINGS if disc_value(old, name) == value]
+    if not numberings:
+        return new
     found = disc_value(new, numberings[0])
     if found is None and is_named:
         return ""
