@@ -21,7 +21,7 @@ from bundle.utils.path_options import check_path_options
 from .case_names import name_images
 from .case_review import CaseReview
 from .datalist import Split, choose_split, log_parted_patients, parse_fold
-from .datalist_file import Case, DatalistError, datalist_content, read_datalist, read_fold
+from .datalist_file import TRAINING, VALIDATION, Case, DatalistError, datalist_content, read_datalist, read_fold
 from .fold_assignment import assign_folds, hold_out
 from .pairing import images_in
 from .patient_tables import IDS, tables_in, with_patients_of_tables
@@ -121,7 +121,7 @@ def select_classified(
         dataset_dir: folder that the paths of the datalist are relative to.
         split: ``"training"`` (all folds except ``fold``), ``"validation"`` (``fold``), ``"test"`` or ``"all"``.
         classes: names of the classes; ``"label"`` of a case is their 0 or 1 in this order, float32 ``(C,)``.
-        datalist: JSON file; None for ``dataset.json`` in ``dataset_dir``.
+        datalist: JSON file; None for ``dataset.json`` in ``dataset_dir``. Its section ``validation`` counts as fold 0.
         fold: the fold that is held out for validation; "all" or None to train with all cases.
         review: leaves out images by their ratings; None for none.
 
@@ -133,8 +133,12 @@ def select_classified(
     content = read_datalist(path)
     sections = {
         name: [_case(path, dataset_dir, item, classes) for item in content.get(name, [])]
-        for name in ("training", "test")
+        for name in ("training", "validation", "test")
     }
+    validation = sections.pop("validation")
+    if validation:
+        named = [{**case, "fold": read_fold(case, path, TRAINING)} for case in sections["training"]]
+        sections["training"] = named + [{**case, "fold": VALIDATION} for case in validation]
     unassigned = [case["image"] for case in sections["training"] if "fold" not in case]
     if unassigned and len(unassigned) < len(sections["training"]):
         raise DatalistError(

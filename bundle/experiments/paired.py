@@ -50,7 +50,8 @@ def compare_evaluations(first: str | Path, second: str | Path, output_dir: str |
         ``p``.
 
     Raises:
-        ExperimentError: when a table cannot be read, or the two have no case or no metric in common.
+        ExperimentError: when a table cannot be read, or the two have no case, structure or metric in common, or other
+            labels of a class.
     """
     a, b = _read(Path(first)), _read(Path(second))
     cases = [sorted({case for case, _ in rows}) for rows in (a, b)]
@@ -58,6 +59,8 @@ def compare_evaluations(first: str | Path, second: str | Path, output_dir: str |
     if not shared:
         raise ExperimentError(f"{first} and {second} have no case in common; evaluate the same dataset with both.")
     structures = [name for name in dict.fromkeys(name for _, name in a) if any(key[1] == name for key in b)]
+    if not structures:
+        raise ExperimentError(f"{first} and {second} have no structure or class in common; name them alike in both.")
     if any("probability" in row for rows in a.values() for row in rows):
         metrics = {name: {"auc": _compare_areas(a, b, shared, name)} for name in structures}
     else:
@@ -136,7 +139,10 @@ def _mean(rows: Sequence[Mapping[str, str]], metric: str) -> float:
 def _compare_areas(a: Rows, b: Rows, cases: Sequence[str], name: str) -> dict[str, Any]:
     """Compare two areas under the ROC curve, with a percentile interval over resamples of the cases."""
     known = [case for case in cases if (case, name) in a and (case, name) in b]
-    labels = np.array([int(a[case, name][0]["label"]) for case in known])
+    labels, others = (np.array([int(rows[case, name][0]["label"]) for case in known]) for rows in (a, b))
+    if (labels != others).any():
+        case = known[int(np.argmax(labels != others))]
+        raise ExperimentError(f"{name}: {case} has another label in the two evaluations; evaluate the same dataset.")
     scores = [np.array([float(rows[case, name][0]["probability"]) for case in known]) for rows in (a, b)]
     areas = [ScoreCounts.of(values, labels).auc() for values in scores]
     rng = np.random.default_rng(0)

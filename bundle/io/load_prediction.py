@@ -9,6 +9,8 @@ import torch
 from monai.data import MetaTensor
 from monai.transforms import Transform
 
+from bundle.utils.label_names import structures_of
+
 from .input_checks import check_same_grid
 from .label_tables import LabelValues
 from .load_image import LoadColorImaged
@@ -87,7 +89,7 @@ class LoadMasks(Transform):
         round_levels: bool | str = False,
         resize_mask: bool | str = False,
     ) -> None:
-        self.count, self.load = len([value for value in classes.values() if value > 0]), load
+        self.count, self.load = len(structures_of(classes)), load
         self.prediction = LoadColorImaged(
             ["image", "prediction"],
             label_key="prediction",

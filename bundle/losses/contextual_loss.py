@@ -66,7 +66,8 @@ class ContextualLoss(nn.Module):
         Args:
             outputs: logits of the mask ``(B, C, ...)``; or three: those, the boundary ``(B, 1, ...)`` of the same size,
                 and the regions ``(B, 1, ...)`` at one voxel per patch.
-            target: masks ``(B, C, ...)``, 0 to 1.
+            target: masks ``(B, C, ...)``, 0 to 1; voxels below 0 are unlabeled, and left out of mask and boundary. In
+                the regions, they count as background.
 
         Raises:
             ValueError: when there are not one or three outputs, or a shape does not fit.
@@ -77,8 +78,10 @@ class ContextualLoss(nn.Module):
             raise ValueError(f"outputs must be a mask, or mask, boundary and regions, got {len(outputs)} of them.")
         mask, boundary, regions = outputs
         loss = self.mask_weight * _cross_entropy(mask, target)
-        union = target.to(working_type(mask)).amax(1, keepdim=True)
-        loss = loss + self.boundary_weight * _cross_entropy(boundary, boundary_target(union, self.boundary_width))
+        unlabeled = (target < 0).any(1, keepdim=True)
+        union = target.to(working_type(mask)).amax(1, keepdim=True).clamp_min(0)
+        edge = boundary_target(union, self.boundary_width).masked_fill(unlabeled, -1)
+        loss = loss + self.boundary_weight * _cross_entropy(boundary, edge)
         wanted = region_target(union, self.patch_size)
         check_logits(regions, wanted)
         found = torch.sigmoid(regions.to(wanted.dtype))
@@ -86,6 +89,9 @@ class ContextualLoss(nn.Module):
 
 
 def _cross_entropy(logits: torch.Tensor, target: torch.Tensor) -> torch.Tensor:
+    """Return the mean binary cross-entropy over the labeled voxels, 0 where there is none."""
     check_logits(logits, target)
     logits = logits.to(working_type(logits))
-    return functional.binary_cross_entropy_with_logits(logits, target.to(logits.dtype))
+    labeled = target >= 0
+    loss = functional.binary_cross_entropy_with_logits(logits, target.clamp_min(0).to(logits.dtype), reduction="none")
+    return (loss * labeled).sum() / labeled.sum().clamp_min(1)

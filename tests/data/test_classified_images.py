@@ -78,6 +78,18 @@ def test_targets_are_in_the_order_of_the_classes(folder: Path) -> None:
             np.testing.assert_array_equal(case["label"], [place == 1, place == 0])
 
 
+def test_a_section_validation_is_fold_0(folder: Path) -> None:
+    content = prepare(folder)
+    items = [{key: value for key, value in item.items() if key != "fold"} for item in content["training"]]
+    (folder / "mine.json").write_text(json.dumps({"training": items[4:], "validation": items[:4]}))
+    named = {
+        split: select_classified(folder, split, classes=CLASSES, datalist=folder / "mine.json")
+        for split in ("training", "validation", "all")
+    }
+    assert [Path(case["image"]).name for case in named["validation"]] == [Path(i["image"]).name for i in items[:4]]
+    assert (len(named["training"]), len(named["all"])) == (len(items) - 4, len(items))
+
+
 def test_a_datalist_without_folds_is_assigned_to_five(folder: Path) -> None:
     content = prepare(folder, test_share=0)
     for item in content["training"]:

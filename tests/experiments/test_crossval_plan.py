@@ -139,6 +139,16 @@ def test_every_protocol_of_a_dataset_is_cross_validated_alike(overlays: list[str
     assert sum(len(images) for images in plan.folds.values()) + len(plan.test) == 5
 
 
+def test_folds_have_no_operating_point_of_the_shipped_weights(tmp_path: Path) -> None:
+    contract.TASKS["lesion_classification"].write(tmp_path / "data", 12)
+    task = {"config_file": [Path(ROOT, "configs", "lesion_classification", "train.json")]}
+    configs = plan_crossval(tmp_path / "data", **task).configs
+    assert {configs[name]["thresholds"] for name in ("evaluation", "inference")} == {0.5}
+    assert {configs[name]["temperature"] for name in ("evaluation", "inference")} == {1.0}
+    own = plan_crossval(tmp_path / "data", **task, overrides={"thresholds": 0.3}).configs
+    assert own["evaluation"]["thresholds"] == 0.3
+
+
 @pytest.mark.parametrize("task", contract.TASKS)
 def test_every_task_can_be_planned(task: str, tmp_path: Path) -> None:
     contract.TASKS[task].write(tmp_path, 6)

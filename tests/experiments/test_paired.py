@@ -66,6 +66,18 @@ def test_classes_are_compared_by_their_area_under_the_curve(tmp_path: Path) -> N
     assert found["difference"]["mean"] == pytest.approx(found["first"] - found["second"])
 
 
+def test_classes_must_be_named_and_labeled_alike(tmp_path: Path) -> None:
+    labels = np.arange(4) % 2
+    first, inverted = (
+        classes(tmp_path / name, labels * 0.5, each) for name, each in (("a", labels), ("b", 1 - labels))
+    )
+    with pytest.raises(ExperimentError, match="melanoma: 0 has another label in the two evaluations"):
+        compare_evaluations(first, inverted)
+    other = write(tmp_path / "c", "case,class,probability,label,positive", "0,MEL,0.5,0,1")
+    with pytest.raises(ExperimentError, match="no structure or class in common"):
+        compare_evaluations(first, other)
+
+
 def test_one_class_alone_has_no_area(tmp_path: Path) -> None:
     labels = np.ones(3, dtype=int)
     first, second = classes(tmp_path / "a", labels * 0.5, labels), classes(tmp_path / "b", labels * 0.6, labels)

@@ -66,6 +66,7 @@ def gray(path: Path, levels: list[int]) -> str:
     ("levels", "classes", "channels"),
     [
         ([255], {"lesion": 1}, [[0, 0, 1, 1]]),
+        ([255], {"lesion": 1, "ignore": 2}, [[0, 0, 1, 1]]),
         ([128, 255], {"cytoplasm": 1, "nucleus": 2}, [[1, 1, 0, 0], [0, 0, 0, 0], [0, 0, 1, 1]]),
     ],
 )

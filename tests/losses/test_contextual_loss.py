@@ -82,6 +82,20 @@ def test_half_logits_and_whole_number_masks_are_computed_in_single_precision(kin
     torch.testing.assert_close(loss.double(), ContextualLoss()(maps, y), rtol=1e-3, atol=1e-3)
 
 
+def test_unlabeled_pixels_do_not_pull_on_mask_and_boundary() -> None:
+    loss, target = ContextualLoss(patch_size=8), torch.zeros(1, 1, 16, 16)
+    target[..., 4:10, 4:10] = 1
+    target[..., :8, 8:] = -1
+    regions = torch.zeros(1, 1, 2, 2)
+    found = []
+    for logit in (-1.0, -100.0):
+        mask = torch.where(target < 0, logit, 2 * target - 1)
+        found.append(loss([mask, mask, regions], target))
+        assert loss(mask, target) == loss(torch.where(target < 0, 0.0, mask), target)
+    assert found[0] == found[1]
+    assert loss(torch.zeros_like(target), torch.full_like(target, -1)) == 0
+
+
 def test_outputs_that_do_not_fit_are_refused() -> None:
     maps, y = outputs(), target()
     with pytest.raises(ValueError, match="outputs must be a mask, or mask, boundary and regions, got 2"):

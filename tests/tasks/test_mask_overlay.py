@@ -41,6 +41,13 @@ def test_true_and_false_positives_and_negatives_have_their_colors() -> None:
     np.testing.assert_array_equal(drawn[outside], PIXELS[outside])
 
 
+def test_pixels_that_nobody_labeled_are_not_tinted() -> None:
+    reference = MASK.astype(np.int16)
+    reference[:, 30:] = -1
+    drawn = overlay(PIXELS, MASK, reference, alpha=1.0)
+    np.testing.assert_array_equal(drawn[reference < 0], PIXELS[reference < 0])
+
+
 def test_a_pixel_of_the_wrong_class_is_a_false_positive() -> None:
     drawn = overlay(PIXELS, MASK * 2, MASK, alpha=1.0)
     inside = (MASK > 0) & ~contour(MASK > 0)

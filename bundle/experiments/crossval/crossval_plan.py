@@ -53,6 +53,10 @@ UNWATCHED = {"validation_split": "validation"}
 """Values of ids that a train config may have, with which neither test cases nor the held-out fold are looked at."""
 
 
+UNCALIBRATED = {"temperature": 1.0, "thresholds": 0.5}
+"""Values of ids that an evaluation or inference config may have for its shipped weights; those of a fold have none."""
+
+
 @dataclass(frozen=True)
 class CrossvalPlan:
     """All that a cross-validation runs.
@@ -178,6 +182,8 @@ def _load(files: Mapping[str, Sequence[str | Path]], overrides: Mapping[str, Any
     for content in (evaluation, configs["inference"]):
         carry_over(train, content, CARRIED)
     score_in_single_precision(evaluation)
+    for content in (evaluation, configs["inference"]):
+        content.update({name: value for name, value in UNCALIBRATED.items() if name in content})
     names = list(dict.fromkeys(str(file) for group in files.values() for file in group))
     override_configs(list(configs.values()), overrides, reserved=RESERVED, files=names, kind=KIND)
     return configs

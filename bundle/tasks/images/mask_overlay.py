@@ -37,7 +37,8 @@ def overlay(
     Args:
         pixels: image ``(H, W, 3)``, uint8 or uint16.
         classes: predicted class numbers ``(H, W)``, 0 for the background.
-        reference: reference class numbers of the same shape, or None.
+        reference: reference class numbers of the same shape, or None; pixels below 0, which nobody labeled, are not
+            tinted.
         alpha: opacity of the tint, from 0 to 1.
         objects: numbers of single objects of the same shape, whose borders with each other are drawn, or None.
 
@@ -54,7 +55,7 @@ def overlay(
             _tint(drawn, mask, color, alpha)
             _tint(drawn, contour(mask, width), color, 1.0)
         return drawn
-    wanted, found = reference > 0, classes > 0
+    wanted, found = reference > 0, (classes > 0) & (reference >= 0)
     _tint(drawn, found & (classes == reference), AGREEMENT["true_positive"], alpha)
     _tint(drawn, found & (classes != reference), AGREEMENT["false_positive"], alpha)
     _tint(drawn, wanted & ~found, AGREEMENT["false_negative"], alpha)

@@ -163,7 +163,7 @@ class SaveMaskd(MapTransform):
             found = self._checked(record.file, d[key], size, self.decision.channels)
             reference = d.get(self.label_key)
             if reference is not None:
-                reference = self._checked(record.file, reference, size, 1)[0].astype(np.uint8)
+                reference = self._checked(record.file, reference, size, 1)[0].astype(np.int16)
             orientation = int(meta.get("orientation", 1))
             run_or_submit(self.writer, record, partial(self._write, record, found, reference, orientation))
         return d
