@@ -21,9 +21,15 @@ def test_an_image_is_found_by_its_name(tmp_path: Path, name: str) -> None:
     assert load(tmp_path / "t.csv", f"{name},y,x\nb,0,0\na.jpg,0.25,0.5\n") == [0.5, 0.25]
 
 
+def test_a_point_may_belong_to_the_name(tmp_path: Path) -> None:
+    assert load(tmp_path / "t.csv", "image,x,y\nlesion.1,0.5,0\nlesion.2.JPG,0.25,1\n", "lesion.1") == [0.5, 0]
+    assert load(tmp_path / "u.csv", "image,x,y\nlesion.1,0.5,0\nlesion.2.JPG,0.25,1\n", "lesion.2") == [0.25, 1]
+
+
 @pytest.mark.parametrize(
     ("text", "words"),
     [
+        ("image,x,y\na,0,0\na.png,1,0\n", "names the image a more than once; keep one of its rows"),
         ("image,x,y\nb,0,0\n", "has no row of the image a"),
         ("image,x\na,0\n", "has the columns image, x, not y"),
         ("x,y\n0,0\n", "not image_id"),

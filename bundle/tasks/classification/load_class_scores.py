@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+from collections import Counter
 from collections.abc import Hashable, Mapping, Sequence
 from functools import lru_cache
 from pathlib import Path
@@ -11,6 +12,7 @@ from typing import Any
 import numpy as np
 from monai.transforms import Transform
 
+from bundle.data.pairing import IMAGE_ENDINGS
 from bundle.data.patient_tables import IDS
 from bundle.io.input_checks import BadInputError
 
@@ -57,13 +59,24 @@ def _read_rows(table: str, class_names: tuple[str, ...]) -> dict[str, list[float
             raise BadInputError(
                 table, f"has the columns {', '.join(columns)}, not {absent[0] if absent else 'image_id'}", "rename them"
             )
-        return {Path(row[key]).stem: [_probability(row[name]) for name in class_names] for row in rows}
+        names = [_without_ending(row[key]) for row in rows]
+        twice = [name for name, count in Counter(names).items() if count > 1]
+        if twice:
+            raise BadInputError(table, f"names the image {twice[0]} more than once", "keep one of its rows")
+        scores = ([_probability(row[name]) for name in class_names] for row in rows)
+        return dict(zip(names, scores, strict=True))
     except (OSError, UnicodeDecodeError, TypeError, csv.Error) as error:
         raise BadInputError(table, f"cannot be read as a table ({error})", "pass a CSV file") from error
     except ValueError as error:
         if isinstance(error, BadInputError):
             raise
         raise BadInputError(table, f"holds a value that is no probability ({error})", "scale them to 0 to 1") from error
+
+
+def _without_ending(name: str) -> str:
+    """Return the name of an image without the ending of an image file; other points belong to the name."""
+    path = Path(name)
+    return path.stem if path.suffix.lower() in IMAGE_ENDINGS else path.name
 
 
 def _probability(text: str) -> float:
