@@ -21,7 +21,7 @@ from bundle import ROOT
 PAGES = [Path(ROOT, "README.md"), Path(ROOT, "CONTRIBUTING.md"), *sorted(Path(ROOT, "docs").glob("*.md"))]
 RUN_BY_CI = {"make demo": "make demo", "make test": "make test-all"}
 """The first commands of the README, and those of `.ci/run` that run them and more."""
-NOT_RUN = ("make bench", "pip install", "PIP_CONSTRAINT=")
+NOT_RUN = ("make bench", "pip install", "PIP_CONSTRAINT=", "python3 -m venv")
 """Minutes of measuring, and installing, which `make demo` and `make test` do."""
 
 SMALL_DISC_TRAINING = [
