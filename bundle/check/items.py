@@ -8,11 +8,11 @@ from pathlib import Path
 from typing import Any
 
 from bundle.data.datalist_file import SECTIONS, DatalistError, read_json, relative_files
-from bundle.data.layouts import layout_of, read_content
-from bundle.data.pairing import IMAGE_ENDINGS, MASK_SUFFIXES, images_in, match_labels
+from bundle.data.layouts import find_pair, layout_of, read_content
+from bundle.data.pairing import IMAGE_ENDINGS, LABEL_SUFFIXES, MASK_SUFFIXES, images_in, match_labels
 from bundle.data.patients import find_subject, patients_of
 from bundle.io.label_tables import value_map
-from bundle.io.volume_files import NIFTI, volumes_in
+from bundle.io.volume_files import NIFTI, stem_of, volumes_in
 
 FOLDERS = (("imagesTr", "labelsTr"), ("images", "labels"), ("images", "masks"))
 """Names of pairs of folders with images and labels."""
@@ -158,7 +158,8 @@ def _label_names(labels: Any) -> dict[str, int] | None:
 
 def _from_folders(root: Path) -> Listing:
     below = sorted(folder for folder in root.rglob("*") if folder.is_dir())
-    pairs = _pairs([root]) or _pairs(below)
+    found = find_pair(root)
+    pairs = _pairs([root]) or ([found] if found else _pairs(below))
     if not pairs:
         known = " or ".join("/".join(pair) for pair in FOLDERS)
         raise DatalistError(f"{root}: holds neither a dataset.json nor images in {known}; pass --datalist FILE.")
@@ -187,9 +188,10 @@ def _files(folder: Path) -> list[Path]:
 def _pair(root: Path, images: Path, labels: Path) -> tuple[list[Item], list[str]]:
     """Pair by name; also return the labels that belong to no image."""
     is_flat = bool(images_in(images))
-    name = (lambda file: file.stem.lower()) if is_flat else (lambda file: file.name.lower())
+    name = (lambda file: file.stem.lower()) if is_flat else (lambda file: stem_of(file).lower())
     known = _files(labels)
-    matches = match_labels(_files(images), known, name=name, suffixes=MASK_SUFFIXES if is_flat else ("",))
+    suffixes = MASK_SUFFIXES if is_flat else LABEL_SUFFIXES
+    matches = match_labels(_files(images), known, name=name, suffixes=suffixes)
     items = []
     for image, found in matches:
         relative = str(relative_files(image, root))

@@ -134,7 +134,7 @@ def _find_cases(
             f"{root}: holds no image {', '.join(suffixes)} with a *_{SEGMENTATION}.nii.gz in {source}; name them with "
             "--suffixes and --derivative."
         )
-    table = read_table(labels if labels is not None else _table(source))
+    table = read_table(labels) if labels is not None else _structures(source)
     plain = list(table.values()) == [[value] for value in range(1, len(table) + 1)]
     named = {"0": "background", **{str(values[0]): name for name, values in table.items()}} if plain else None
     return known, None if plain else table, named
@@ -225,10 +225,26 @@ def _require_one_label(cases: Sequence[Case]) -> list[Case]:
     return list(cases)
 
 
-def _table(source: Path) -> Path:
-    """Return the table of the structures: at the top of the derivative, else next to the segmentations."""
-    tables = sorted(source.glob(f"*{SEGMENTATION}.tsv")) or sorted(source.rglob(f"*{SEGMENTATION}.tsv"))[:1]
-    if len(tables) != 1:
-        found = ", ".join(path.name for path in tables) or "none"
+def _structures(source: Path) -> dict[str, Any]:
+    """Return the table of the structures: at the top of the derivative, else those next to the segmentations together.
+
+    Raises:
+        DatalistError: when there is none, or several, or two of those next to segmentations contradict each other.
+    """
+    top, below = sorted(source.glob(f"*{SEGMENTATION}.tsv")), sorted(source.rglob(f"*{SEGMENTATION}.tsv"))
+    if len(top) > 1 or not below:
+        found = ", ".join(path.name for path in top) or "none"
         raise DatalistError(f"{source}: one table *{SEGMENTATION}.tsv is wanted, found {found}; pass --labels FILE.")
-    return tables[0]
+    table: dict[str, Any] = {}
+    source_of: dict[str, Path] = {}
+    name_of: dict[str, str] = {}
+    for path in top or below:
+        for name, values in read_table(path).items():
+            shared = [name_of.setdefault(str(value), name) for value in values]
+            if table.setdefault(name, values) != values or set(shared) - {name}:
+                other = source_of.get(name) or next(source_of[owner] for owner in shared if owner != name)
+                raise DatalistError(
+                    f"{path}: names {name} otherwise than {other}; pass one table for all, --labels FILE."
+                )
+            source_of.setdefault(name, path)
+    return table

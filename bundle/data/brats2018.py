@@ -26,7 +26,7 @@ MODALITIES = ("flair", "t1", "t1ce", "t2")
 LABEL_VALUES = {"necrotic_core": [1], "edema": [2], "enhancing": [4]}
 """Values in the label maps; the necrotic core includes the non-enhancing one."""
 
-VISITS = (r"(Brats\d+_.+)_\d+", r"(BraTS-\w+-\d+)-\d+")
+VISITS = (r"(Bra[tT][sS]1[789]_.+)_\d+", r"(BraTS-\w+-\d+)-\d+")
 """Names of cases whose last number counts the visits of a patient."""
 
 GRADES = ("HGG", "LGG")

@@ -220,10 +220,12 @@ def _read_table(table: Path, classes: Sequence[str]) -> dict[str, dict[str, int]
     absent = [column for column in classes if column not in columns]
     if name is None or absent:
         raise DatalistError(f"{table}: lacks the column {absent[0] if absent else ' or '.join(IDS)}.")
-    known = {}
+    known: dict[str, dict[str, int]] = {}
     for row in rows:
         values = {column: row[column] for column in classes}
         if any(value not in ("0", "1", "0.0", "1.0") for value in values.values()):
             raise DatalistError(f"{table}: {row[name]} has the classes {values}; they must be 0 or 1.")
-        known[str(row[name])] = {column: int(float(value)) for column, value in values.items()}
+        found = {column: int(float(value)) for column, value in values.items()}
+        if known.setdefault(str(row[name]), found) != found:
+            raise DatalistError(f"{table}: has rows of {row[name]} with other classes; keep one of them.")
     return known

@@ -63,7 +63,8 @@ def prepare_msd(
     parts = _listed(folder, content) if listed else _nnunet(folder, channels)
     known = find_patients(_require_cases(path, skip_unlabeled(parts["training"])), patient)
     table, named = (read_table(labels), None) if labels else describe_labels(path, content.get("labels"))
-    split = split_cases(root, known, test_share=test_share, folds=folds, seed=seed)
+    share = 0.0 if any("label" in case for case in parts["test"]) else test_share
+    split = split_cases(root, known, test_share=share, folds=folds, seed=seed)
     split["test"] += parts["test"]
     return datalist_content(root, split, seed=seed, modality=channels, table=table, labels=named)
 
@@ -98,8 +99,14 @@ def list_nnunet(root: str | Path) -> dict[str, Any]:
 
 
 def has_channel_files(folder: Path) -> bool:
-    """Return whether images are stored as by nnU-Net, one file per channel."""
-    return any(stem_of(file).endswith("_0000") for file in volumes_in(folder / "imagesTr"))
+    """Return whether images are stored as by nnU-Net, one file per channel, not as ``dataset.json`` lists them."""
+    if not any(stem_of(file).endswith("_0000") for file in volumes_in(folder / "imagesTr")):
+        return False
+    path = folder / "dataset.json"
+    listed = read_json(path).get("training") if path.is_file() else None
+    first = listed[0] if isinstance(listed, list) and listed else None
+    image = first.get("image") if isinstance(first, Mapping) else first
+    return not (isinstance(image, str) and (folder / image).is_file())
 
 
 def _require_cases(path: Path, cases: list[Case]) -> list[Case]:
@@ -135,6 +142,16 @@ def describe_labels(path: Path, labels: Any) -> tuple[dict[str, Any] | None, dic
     return {name: [value] for value, name in values}, None
 
 
+def _add(files: dict[Any, str], key: Any, file: Path) -> None:
+    """Add a file.
+
+    Raises:
+        DatalistError: when there is another one of its name or channel.
+    """
+    if files.setdefault(key, str(file)) != str(file):
+        raise DatalistError(f"{file}: and {files[key]} are the same case or channel; remove one.")
+
+
 def _channels(path: Path, content: Mapping[str, Any]) -> list[str]:
     names = content.get("modality", content.get("channel_names", {"0": "image"}))
     if not isinstance(names, Mapping) or set(names) != {str(place) for place in range(len(names))} or not names:
@@ -165,12 +182,14 @@ def _listed(root: Path, content: Mapping[str, Any]) -> dict[str, list[Case]]:
 def _nnunet(root: Path, channels: list[str]) -> dict[str, list[Case]]:
     parts: dict[str, list[Case]] = {}
     for section, ending in (("training", "Tr"), ("test", "Ts")):
-        labels = {stem_of(file): str(file) for file in volumes_in(root / f"labels{ending}")}
+        labels: dict[str, str] = {}
+        for file in volumes_in(root / f"labels{ending}"):
+            _add(labels, stem_of(file), file)
         found: dict[str, dict[int, str]] = {}
         for file in volumes_in(root / f"images{ending}"):
             name, _, number = stem_of(file).rpartition("_")
             if number.isdigit():
-                found.setdefault(name, {})[int(number)] = str(file)
+                _add(found.setdefault(name, {}), int(number), file)
             else:
                 logger.warning("%s: skipped, since its name ends with no number of a channel, such as _0000", file)
         for name in sorted(set(labels) - set(found)):

@@ -57,7 +57,9 @@ def find_subject(path: str) -> str | None:
 def patients_of(cases: Sequence[Mapping[str, Any]], root: str | Path | None = None) -> list[str | None]:
     """Return what the cases that have to stay together share: their patient, else their group, else their BIDS subject.
 
-    Groups that part the BIDS subjects, such as those of contrasts, do not count.
+    A case without a patient has that of the other cases of its group or subject, and one without a group the group of
+    its subject, where these name exactly one. Groups that part the BIDS subjects, such as those of contrasts, do not
+    count.
 
     Args:
         cases: cases with ``"image"`` and, under any of :data:`PATIENT_KEYS` and :data:`GROUP_KEYS`, patient or group.
@@ -72,15 +74,33 @@ def patients_of(cases: Sequence[Mapping[str, Any]], root: str | Path | None = No
     """
     named = [named_patient(case) for case in cases]
     subjects = [find_subject(_relative(files_of(case["image"])[0], root)) for case in cases]
-    groups_of: dict[str, set[str]] = {}
-    for name, subject in zip(named, subjects, strict=True):
-        if subject is not None and GROUP in name:
-            groups_of.setdefault(subject, set()).add(name[GROUP])
-    parted = any(len(groups) > 1 for groups in groups_of.values())
+    groups = [name.get(GROUP) for name in named]
+    groups_of = _values_by(subjects, groups)
+    parted = any(len(found) > 1 for found in groups_of.values())
+    if parted:
+        groups = [subject or group for subject, group in zip(subjects, groups, strict=True)]
+    else:
+        both = zip(subjects, groups, strict=True)
+        groups = [group or _only(groups_of.get(subject)) or subject for subject, group in both]
+    patients = [name.get(PATIENT) for name in named]
+    of_group, of_subject = _values_by(groups, patients), _values_by(subjects, patients)
     return [
-        name.get(PATIENT) or (subject if parted and subject else name.get(GROUP, subject))
-        for name, subject in zip(named, subjects, strict=True)
+        patient or _only(of_group.get(group)) or _only(of_subject.get(subject)) or group
+        for patient, group, subject in zip(patients, groups, subjects, strict=True)
     ]
+
+
+def _values_by(keys: Sequence[str | None], values: Sequence[str | None]) -> dict[str | None, set[str]]:
+    """Return the values that occur with every key, without None."""
+    found: dict[str | None, set[str]] = {}
+    for key, value in zip(keys, values, strict=True):
+        if key is not None and value is not None:
+            found.setdefault(key, set()).add(value)
+    return found
+
+
+def _only(values: set[str] | None) -> str | None:
+    return next(iter(values)) if values and len(values) == 1 else None
 
 
 def parted_patients(cases: Sequence[Mapping[str, Any]], parts: Sequence[Any], root: str | Path | None) -> list[str]:

@@ -52,6 +52,7 @@ def with_predictions(cases: Sequence[Case], predictions: str | Path | None) -> l
         raise DatalistError(f"predictions {folder} is not a folder; pass --predictions DIR.")
     files = _files_by_name(folder)
     found = [_prediction_of(case, files, folder) for case in cases]
+    _require_different(cases, found)
     used = {str(file) for file in found if file is not None}
     if not used:
         shown = ", ".join(file.name for group in files.values() for file in group[:1]) or "no label map, mask or points"
@@ -64,6 +65,21 @@ def with_predictions(cases: Sequence[Case], predictions: str | Path | None) -> l
         logger.info("%s: %d files are not scored, such as %s", folder, len(others), others[0].name)
     expected = [str(folder / _names_of(case)[0]) for case in cases]
     return [{**case, "prediction": str(file or path)} for case, file, path in zip(cases, found, expected, strict=True)]
+
+
+def _require_different(cases: Sequence[Case], found: Sequence[Path | None]) -> None:
+    """Check that no file is the prediction of two cases.
+
+    Raises:
+        DatalistError: when one is.
+    """
+    owner: dict[Path, str] = {}
+    for case, file in zip(cases, found, strict=True):
+        if file is not None and owner.setdefault(file, str(case["case"])) != str(case["case"]):
+            raise DatalistError(
+                f"{file}: could be the prediction of {owner[file]} and of {case['case']}; name predictions after these "
+                "cases."
+            )
 
 
 def _files_by_name(folder: Path) -> dict[str, list[Path]]:

@@ -66,7 +66,7 @@ def prepare_segpc2021(
         raise DatalistError(f"{root}: no training image can be used; the first failure: {skipped[0]['message']}")
     if not parts["training"]:
         raise DatalistError(f"{root}: holds no train/x and train/y with images and the masks of their cells.")
-    content = datalist_content(root, {**parts, "training": assign_folds(parts["training"], folds)}, seed=0)
+    content = datalist_content(root, {**parts, "training": assign_folds(parts["training"], folds, root=root)}, seed=0)
     return {**content, "skipped": skipped} if skipped else content
 
 

@@ -6,8 +6,9 @@ from pathlib import Path
 from typing import Any
 
 from .datalist import load_datalist
-from .datalist_file import datalist_content, read_description
+from .datalist_file import DESCRIPTION, datalist_content, read_json
 from .fold_assignment import split_cases
+from .layouts import read_content
 from .volume_lists import find_patients, read_table
 
 
@@ -21,6 +22,8 @@ def make_datalist(
     seed: int = 0,
 ) -> dict[str, Any]:
     """Split the labeled cases of a folder into a test set and folds, by a seeded shuffle of their sorted names.
+
+    The labeled test cases of a dataset that has some are its test set, unless an earlier call drew them.
 
     Args:
         dataset_dir: folder with ``dataset.json``, ``imagesTr/labelsTr`` or ``images/labels``.
@@ -40,9 +43,17 @@ def make_datalist(
     """
     root = Path(dataset_dir)
     lists = load_datalist(root)
+    path, content = read_content(root)
     kept = ("image", "label", "patient", "group", "subset", "complete")
-    cases = [{key: case[key] for key in kept if key in case} for case in lists["training"] + lists["test"]]
-    split = split_cases(root, find_patients(cases, patient), test_share=test_share, folds=folds, seed=seed)
+    training, test = (
+        find_patients([{key: case[key] for key in kept if key in case} for case in lists[part]], patient)
+        for part in ("training", "test")
+    )
+    if path.is_file() and "seed" in read_json(path):  # an earlier split, which is made anew
+        training, test = training + test, []
+    split = split_cases(root, training, test_share=0.0 if test else test_share, folds=folds, seed=seed)
+    split["test"] += test
     if labels is not None:
         return datalist_content(root, split, seed=seed, table=read_table(labels))
-    return {**read_description(root / "dataset.json"), **datalist_content(root, split, seed=seed)}
+    described = {key: content[key] for key in DESCRIPTION if key in content}
+    return {**described, **datalist_content(root, split, seed=seed)}

@@ -46,7 +46,10 @@ def _read_splits(table: Path) -> dict[str, str]:
     name = next((name for name in IDS if name in columns), None)
     if name is None or "split" not in columns:
         raise DatalistError(f"{table}: lacks the column {'split' if name else ' or '.join(IDS)}.")
-    known = {str(row[name]): str(row["split"]) for row in rows}
+    known: dict[str, str] = {}
+    for row in rows:
+        if known.setdefault(str(row[name]), str(row["split"])) != str(row["split"]):
+            raise DatalistError(f"{table}: has rows of {row[name]} with other splits; keep one of them.")
     for image, split in known.items():
         if split not in PARTS:
             raise DatalistError(f"{table}: {image} has the split {split!r}; it must be training, validation or test.")

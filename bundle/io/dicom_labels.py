@@ -97,6 +97,8 @@ def _contours(file: str | Path, item: Any, to_voxels: np.ndarray) -> Structures:
     for structure in item.ROIContourSequence:
         planes: dict[tuple[int, int], list[np.ndarray]] = {}
         for contour in structure.get("ContourSequence", []):
+            if contour.ContourGeometricType in ("OPEN_PLANAR", "OPEN_NONPLANAR"):
+                raise LabelValuesError(file, "has a structure with an open contour", "close its contours")
             if contour.ContourGeometricType in ("CLOSED_PLANAR", "CLOSEDPLANAR_XOR"):
                 points = _voxels(np.reshape(contour.ContourData, (-1, 3)).astype(float), to_voxels)
                 axis = int(np.ptp(points, axis=0).argmin())

@@ -71,6 +71,13 @@ def test_images_and_labels_are_paired_by_name(tmp_path: Path) -> None:
     assert listing.orphans == (str(tmp_path / "labels/c.nii.gz"),)
 
 
+def test_folders_and_endings_that_a_training_pairs_are_checked(tmp_path: Path) -> None:
+    touch(tmp_path / "ct" / "a.nii.gz", tmp_path / "segmentations" / "a_seg.nii")
+    listing = list_items(tmp_path)
+    assert [item.label for item in listing.items] == [str(tmp_path / "segmentations" / "a_seg.nii")]
+    assert listing.orphans == ()
+
+
 def test_images_in_folders_below_are_paired_with_marked_masks(tmp_path: Path) -> None:
     for folder in ("x", "y"):
         touch(tmp_path / folder / "images/a.jpg", tmp_path / folder / "masks/a_segmentation.png")

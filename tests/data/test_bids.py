@@ -115,6 +115,18 @@ def test_a_processed_image_is_that_of_its_segmentation_where_it_is_the_only_one(
     assert len(prepare_bids(tmp_path, folds=2, test_share=0)["training"]) == 3
 
 
+def test_tables_next_to_segmentations_are_one_table(tmp_path: Path) -> None:
+    for number, rows in enumerate(("1\tliver\n2\tspleen\n", "1\tliver\n5\ttumor\n")):
+        touch(tmp_path, f"sub-{number}/anat/sub-{number}_T1w.nii.gz", f"sub-{number}/anat/sub-{number}_dseg.nii.gz")
+        (tmp_path / f"sub-{number}" / "anat" / f"sub-{number}_dseg.tsv").write_text(f"index\tname\n{rows}")
+    content = prepare_bids(tmp_path, test_share=0, folds=2)
+    assert content["label_values"] == {"liver": [1], "spleen": [2], "tumor": [5]}
+    for rows in ("1\tspleen\n", "2\tliver\n", "7\tnew\n2\tliver\n"):
+        (tmp_path / "sub-1" / "anat" / "sub-1_dseg.tsv").write_text(f"index\tname\n{rows}")
+        with pytest.raises(DatalistError, match=r"sub-1_dseg.tsv: names .* otherwise than .*sub-0_dseg.tsv; pass"):
+            prepare_bids(tmp_path, test_share=0, folds=2)
+
+
 def test_a_table_is_the_user_s_or_that_of_the_derivative(dataset: Path) -> None:
     (dataset / "own.csv").write_text("index,name\n1,brain\n2,brain\n")
     content = prepare_bids(dataset, labels=dataset / "own.csv")

@@ -80,6 +80,8 @@ def test_the_layout_of_the_original_project_keeps_its_test_part(tmp_path: Path) 
         ("BraTS2021_00017", "BraTS2021_00017"),
         ("BraTS-GLI-00017-001", "BraTS-GLI-00017"),
         ("Brats17_TCIA_101_1", "Brats17_TCIA_101"),
+        ("BraTS19_TCIA01_147_2", "BraTS19_TCIA01_147"),
+        ("BraTS20_Training_001", "BraTS20_Training_001"),
     ],
 )
 def test_names_of_later_years_are_known(name: str, patient: str, tmp_path: Path) -> None:

@@ -65,6 +65,13 @@ def test_a_class_that_a_validation_cannot_judge_is_reported(folder: Path, caplog
     assert "class melanoma" not in caplog.text
 
 
+def test_rows_that_contradict_each_other_are_refused(folder: Path) -> None:
+    with open(folder / "labels.csv", "a") as stream:
+        stream.write("\n01,1,0,50\n")
+    with pytest.raises(DatalistError, match="has rows of 01 with other classes; keep one of them"):
+        prepare(folder)
+
+
 def test_targets_are_in_the_order_of_the_classes(folder: Path) -> None:
     write_datalist(prepare(folder), folder / "dataset.json")
     for split, count in (("training", 24), ("validation", 8), ("test", 8), ("all", 40)):

@@ -13,7 +13,7 @@ import numpy as np
 import pytest
 
 from bundle.data import DatalistError
-from bundle.data.msd import describe_labels, prepare_msd
+from bundle.data.msd import describe_labels, has_channel_files, prepare_msd
 from bundle.io import LoadVolumed
 from bundle.io.label_tables import class_labels, value_map
 
@@ -104,6 +104,30 @@ def test_the_list_of_the_first_nnunet_does_not_name_its_files(nnunet: Path) -> N
     described = {"channel_names": {"0": "T2", "1": "ADC"}, "labels": {"background": 0, "zone": 1}}
     write(nnunet, {**described, "training": listed, "test": []})
     assert prepare_msd(nnunet, folds=2, test_share=0) == before
+
+
+def test_a_listed_image_with_the_number_0000_is_not_of_nnunet(tmp_path: Path) -> None:
+    names = [f"img_{number:04}.nii.gz" for number in range(4)]
+    touch(tmp_path, *(f"{folder}/{name}" for folder in ("imagesTr", "labelsTr") for name in names))
+    items = [{"image": f"./imagesTr/{name}", "label": f"./labelsTr/{name}"} for name in names]
+    write(tmp_path, {"modality": {"0": "CT"}, "labels": LABELS, "training": items})
+    assert len(prepare_msd(tmp_path, folds=2, test_share=0)["training"]) == 4
+    write(tmp_path, {"modality": {"0": "CT"}, "labels": LABELS, "training": [item["image"] for item in items]})
+    assert not has_channel_files(tmp_path)
+
+
+def test_labeled_test_cases_are_the_test_set(nnunet: Path) -> None:
+    touch(nnunet, "labelsTs/t.nii.gz")
+    content = prepare_msd(nnunet, folds=2, test_share=0.5)
+    assert [item["label"] for item in content["test"]] == ["labelsTs/t.nii.gz"]
+    assert len(content["training"]) == 4
+
+
+@pytest.mark.parametrize("name", ["labelsTr/a_1.nii", "imagesTr/a_1_0.nii.gz"])
+def test_two_files_of_one_case_are_refused(name: str, nnunet: Path) -> None:
+    touch(nnunet, name)
+    with pytest.raises(DatalistError, match="are the same case or channel; remove one"):
+        prepare_msd(nnunet)
 
 
 def test_one_channel_of_nnunet_is_one_path(nnunet: Path) -> None:

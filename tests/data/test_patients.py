@@ -30,7 +30,18 @@ def test_patient_counts_before_group_and_group_before_subject() -> None:
         {"image": "sub-2_a.nii"},
         {"image": "c.nii"},
     ]
-    assert patients_of(cases) == ["p", "g", "sub-2", None]
+    assert patients_of(cases) == ["p", "p", "sub-2", None]
+
+
+def test_a_patient_that_some_of_its_rows_name_stays_together() -> None:
+    lesions = [{"image": "a.png", "patient": "p", "group": "x"}, {"image": "b.png", "group": "x"}]
+    assert patients_of(lesions) == ["p", "p"]
+    several = [*lesions, {"image": "c.png", "patient": "q", "group": "x"}]
+    assert patients_of(several) == ["p", "x", "q"]
+    visits = [{"image": "sub-1_a.nii", "group": "g"}, {"image": "sub-1_b.nii"}]
+    assert patients_of(visits) == ["g", "g"]
+    subjects = [{"image": "sub-1_a.nii", "patient": "p"}, {"image": "sub-1_b.nii"}]
+    assert patients_of(subjects) == ["p", "p"]
 
 
 def test_groups_that_part_subjects_do_not_count() -> None:

@@ -35,6 +35,12 @@ def test_a_prediction_has_the_name_of_its_case_and_may_append_a_suffix(tmp_path:
     assert found(touch(tmp_path, file), case("a")) == [file]
 
 
+def test_a_file_is_not_the_prediction_of_two_cases(tmp_path: Path) -> None:
+    cases = [case(f"{folder}_p1", f"{folder}/p1.nii.gz", f"{folder}/p1_seg.nii.gz") for folder in "AB"]
+    with pytest.raises(DatalistError, match=r"p1\.nii\.gz: could be the prediction of A_p1 and of B_p1; name"):
+        found(touch(tmp_path, "p1.nii.gz"), *cases)
+
+
 def test_a_prediction_of_nnunet_is_named_without_the_channel(tmp_path: Path) -> None:
     touch(tmp_path, "a.nii.gz", "b.nii.gz", "predict_from_raw_data_args.json", "dataset.json")
     one, several = case("a_0000", "in/a_0000.nii.gz"), case("b", ["in/b_0000.nii.gz", "in/b_0001.nii.gz"])

@@ -49,9 +49,21 @@ def test_the_order_of_the_datalist_does_not_matter(tmp_path: Path) -> None:
     items += first["test"]
     results = []
     for order in (items, items[::-1]):
-        (root / "dataset.json").write_text(json.dumps({"training": order[3:], "test": order[:3]}))
+        (root / "dataset.json").write_text(json.dumps({"training": order}))
         results.append(make_datalist(root))
     assert results == [first, first]
+
+
+def test_labeled_test_cases_of_a_dataset_are_its_test_set(tmp_path: Path) -> None:
+    root = dataset(tmp_path)
+    items = [
+        {"image": image, "label": image.replace("images", "labels")}
+        for image in images(make_datalist(root)["training"])
+    ]
+    (root / "dataset.json").write_text(json.dumps({"training": items[2:], "test": items[:2]}))
+    found = make_datalist(root, test_share=0.5)
+    assert images(found["test"]) == images(items[:2])
+    assert images(found["training"]) == sorted(images(items[2:]))
 
 
 def test_a_dataset_can_be_named_relative_to_the_working_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -162,6 +162,15 @@ def test_only_closed_contours_are_labels_and_one_within_another_is_a_hole(tmp_pa
     np.testing.assert_array_equal(found, expected)
 
 
+def test_open_contours_are_refused(tmp_path: Path) -> None:
+    label = write(tmp_path, "rtstruct")
+    item = pydicom.dcmread(label)
+    item.ROIContourSequence[0].ContourSequence[0].ContourGeometricType = "OPEN_PLANAR"
+    change(label, ROIContourSequence=item.ROIContourSequence)
+    with pytest.raises(checks.LabelValuesError, match="has a structure with an open contour; close its contours"):
+        load(tmp_path / "a", label)
+
+
 def test_a_dicom_file_of_another_kind_is_no_label(tmp_path: Path) -> None:
     write(tmp_path, "dicom_seg")
     dose = write_object(tmp_path / "c.dcm", "1.2.840.10008.5.1.4.1.1.481.2", "RTDOSE")
