@@ -72,6 +72,7 @@ ALLOWED_EXPRESSIONS = (
     r"\$@given\.enabled",
     r"\$(@[\w#]+|\[1\]) \+ (@[\w#]+|\[@[\w#]+\])",  # a chain of lists
     r"\$@[\w#]+\.(run|exit)\(\)",
+    r"\$@tensorboard and @tensorboard\.close\(\)",
     r"\$@(summary|average)\.attach\(@train#trainer\)",
     r"\$monai\.utils\.set_determinism\(seed=@seed\)",
     r"\$monai\.handlers\.from_engine\(\[('\w+'(, )?)+\](, first=True)?\)",
