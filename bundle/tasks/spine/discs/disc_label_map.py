@@ -14,7 +14,6 @@ from typing import Any
 
 import nibabel as nib
 import numpy as np
-from scipy import ndimage
 
 from bundle import __version__
 from bundle.io.input_checks import BadInputError, check_geometry
@@ -361,6 +360,8 @@ def _point(path: str | Path, places: np.ndarray, number: int, affine: np.ndarray
 
 def _check_one_place(path: str | Path, places: np.ndarray, number: int, affine: np.ndarray) -> None:
     """Check that voxels ``(n, 3)`` of a value are one point, or several near each other."""
+    from scipy import ndimage  # keyslice-run writes label maps without SciPy
+
     box = np.zeros(np.ptp(places, axis=0) + 1, dtype=bool)
     box[tuple((places - places.min(axis=0)).T)] = True
     components, count = ndimage.label(box, structure=np.ones((3, 3, 3)))
