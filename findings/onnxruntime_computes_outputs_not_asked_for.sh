@@ -8,7 +8,7 @@
 #
 # Seen with onnxruntime 1.31.1 and onnx 1.20.0 on CPUs; the nodes that the profile of the session names:
 #     asked for scores: Conv Softmax   the same with only_execute_path_to_fetches: Conv Softmax
-#     with the Softmax in the branch of an If that is not taken: Conv If
+#     with the Softmax in the branch of an If that is not taken: Conv Identity If
 set -euo pipefail
 folder=$(mktemp -d)
 trap 'rm -rf "$folder"' EXIT
