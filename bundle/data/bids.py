@@ -243,8 +243,6 @@ def _structures(source: Path) -> dict[str, Any]:
             shared = [name_of.setdefault(str(value), name) for value in values]
             if table.setdefault(name, values) != values or set(shared) - {name}:
                 other = source_of.get(name) or next(source_of[owner] for owner in shared if owner != name)
-                raise DatalistError(
-                    f"{path}: names {name} otherwise than {other}; pass one table for all, --labels FILE."
-                )
+                raise DatalistError(f"{path}: contradicts {other} about {name}; pass one table, --labels FILE.")
             source_of.setdefault(name, path)
     return table

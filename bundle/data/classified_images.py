@@ -227,5 +227,5 @@ def _read_table(table: Path, classes: Sequence[str]) -> dict[str, dict[str, int]
             raise DatalistError(f"{table}: {row[name]} has the classes {values}; they must be 0 or 1.")
         found = {column: int(float(value)) for column, value in values.items()}
         if known.setdefault(str(row[name]), found) != found:
-            raise DatalistError(f"{table}: has rows of {row[name]} with other classes; keep one of them.")
+            raise DatalistError(f"{table}: has rows of {row[name]} with different classes; keep one of them.")
     return known

@@ -149,7 +149,7 @@ def _add(files: dict[Any, str], key: Any, file: Path) -> None:
         DatalistError: when there is another one of its name or channel.
     """
     if files.setdefault(key, str(file)) != str(file):
-        raise DatalistError(f"{file}: and {files[key]} are the same case or channel; remove one.")
+        raise DatalistError(f"{file}: is the same case and channel as {files[key]}; remove one.")
 
 
 def _channels(path: Path, content: Mapping[str, Any]) -> list[str]:

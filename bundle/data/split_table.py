@@ -49,7 +49,7 @@ def _read_splits(table: Path) -> dict[str, str]:
     known: dict[str, str] = {}
     for row in rows:
         if known.setdefault(str(row[name]), str(row["split"])) != str(row["split"]):
-            raise DatalistError(f"{table}: has rows of {row[name]} with other splits; keep one of them.")
+            raise DatalistError(f"{table}: has rows of {row[name]} with different splits; keep one of them.")
     for image, split in known.items():
         if split not in PARTS:
             raise DatalistError(f"{table}: {image} has the split {split!r}; it must be training, validation or test.")

@@ -146,7 +146,7 @@ def _usable_device(device: str) -> str:
         kind = ""
     if kind == "cpu" or (kind == "cuda" and torch.cuda.is_available()):
         return device
-    raise PlanError(f"--device {device} is not there; pass cpu, cuda or cuda:1 on a machine with a GPU, or auto.")
+    raise PlanError(f"--device {device} is not available; pass cpu, cuda or cuda:1 on a machine with a GPU, or auto.")
 
 
 def _memory(device: str) -> float:

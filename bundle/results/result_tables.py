@@ -82,7 +82,7 @@ class TableWriter:
             begin = stream.readline().strip().split(",")[:2]
         if begin == ["case", self.table.second]:
             path.unlink(missing_ok=True)
-            logger.warning("%s is removed: it is of an earlier run, and no case of now belongs in it", path)
+            logger.warning("%s: removed; it is of an earlier run, and none of the cases belongs in it now", path)
 
 
 def write_table(table: ResultTable, folder: Path, cases: Iterable[Mapping[str, Any]]) -> None:

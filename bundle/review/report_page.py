@@ -93,7 +93,7 @@ def _remove_folder(folder: Path) -> None:
     if (folder / VIEWER).is_file():
         shutil.rmtree(folder)
     elif folder.exists():
-        raise FileError(folder, "is not of an earlier page, and a page may need it", "pass another --output")
+        raise FileError(folder, "has the name of this page, but is something else", "pass another --output")
 
 
 def _views(run: RunResults) -> dict[str, dict[str, str]]:

@@ -123,7 +123,7 @@ def test_tables_next_to_segmentations_are_one_table(tmp_path: Path) -> None:
     assert content["label_values"] == {"liver": [1], "spleen": [2], "tumor": [5]}
     for rows in ("1\tspleen\n", "2\tliver\n", "7\tnew\n2\tliver\n"):
         (tmp_path / "sub-1" / "anat" / "sub-1_dseg.tsv").write_text(f"index\tname\n{rows}")
-        with pytest.raises(DatalistError, match=r"sub-1_dseg.tsv: names .* otherwise than .*sub-0_dseg.tsv; pass"):
+        with pytest.raises(DatalistError, match=r"sub-1_dseg.tsv: contradicts .*sub-0_dseg.tsv about .*; pass"):
             prepare_bids(tmp_path, test_share=0, folds=2)
 
 

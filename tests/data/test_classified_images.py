@@ -68,7 +68,7 @@ def test_a_class_that_a_validation_cannot_judge_is_reported(folder: Path, caplog
 def test_rows_that_contradict_each_other_are_refused(folder: Path) -> None:
     with open(folder / "labels.csv", "a") as stream:
         stream.write("\n01,1,0,50\n")
-    with pytest.raises(DatalistError, match="has rows of 01 with other classes; keep one of them"):
+    with pytest.raises(DatalistError, match="has rows of 01 with different classes; keep one of them"):
         prepare(folder)
 
 

@@ -126,7 +126,7 @@ def test_labeled_test_cases_are_the_test_set(nnunet: Path) -> None:
 @pytest.mark.parametrize("name", ["labelsTr/a_1.nii", "imagesTr/a_1_0.nii.gz"])
 def test_two_files_of_one_case_are_refused(name: str, nnunet: Path) -> None:
     touch(nnunet, name)
-    with pytest.raises(DatalistError, match="are the same case or channel; remove one"):
+    with pytest.raises(DatalistError, match=r"is the same case and channel as .*; remove one"):
         prepare_msd(nnunet)
 
 

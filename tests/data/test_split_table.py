@@ -33,7 +33,7 @@ def test_every_image_is_in_the_part_that_the_table_names(column: str, tmp_path: 
         ("image,part\na,test\n", "lacks the column split"),
         ("name,split\na,test\n", "lacks the column image_id or image or isic_id"),
         ("", "lacks the column image_id"),
-        ("image,split\na,test\na,training\n", "has rows of a with other splits; keep one of them"),
+        ("image,split\na,test\na,training\n", "has rows of a with different splits; keep one of them"),
         ("image,split\na,held out\n", "a has the split 'held out'; it must be training, validation or test"),
     ],
 )

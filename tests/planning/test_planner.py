@@ -187,7 +187,7 @@ def test_options_that_make_no_sense_are_errors(tmp_path: Path) -> None:
     with pytest.raises(PlanError, match="--test_share must be 0 or more and less than 1, got 1"):
         plan_training(tmp_path, tmp_path / "plan", test_share=1)
     for device in ("abacus", "meta", "cuda:9" if not torch.cuda.is_available() else "xla"):
-        with pytest.raises(PlanError, match=f"--device {device} is not there; pass cpu, cuda"):
+        with pytest.raises(PlanError, match=f"--device {device} is not available; pass cpu, cuda"):
             plan_training(tmp_path, tmp_path / "plan", device=device)
     with pytest.raises(DatalistError, match="holds neither"):
         plan_training(tmp_path, tmp_path / "plan")

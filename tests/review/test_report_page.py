@@ -109,7 +109,7 @@ def test_a_folder_of_something_else_is_not_removed(tmp_path: Path) -> None:
     kept = tmp_path / "pages" / "index_files" / "paper.csv"
     kept.parent.mkdir(parents=True)
     kept.write_text("mine")
-    with pytest.raises(FileError, match=r"index_files: is not of an earlier page.*pass another --output"):
+    with pytest.raises(FileError, match=r"index_files: has the name of this page.*pass another --output"):
         write_report(folder, tmp_path / "pages" / "index.html")
     assert kept.read_text() == "mine"
     for _ in range(2):
