@@ -121,6 +121,7 @@ class CaseRecord:
             self.remarks += self.findings.remarks
         if self.plausibility is not None:
             judged = self.plausibility.judge_numbers(results)
+            self.remarks += self.plausibility.remarks
         if self.findings is not None and self.findings.flags:
             judged["flags"] = self.findings.flags + judged.get("flags", [])
         optional = {

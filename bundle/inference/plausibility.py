@@ -38,6 +38,12 @@ RELATIVE_NOISE = 0.1
 NOTHING_LABELED = "nothing is labeled"
 """Why a result without a labeled voxel is not plausible."""
 
+NOT_JUDGED = (
+    "the result was not judged: no plausible results of these weights are known; python -m bundle plausibility learns "
+    "them from the training cases"
+)
+"""Remark on the results of weights whose training cases are unknown."""
+
 NAMED = 3
 """Features named in a message."""
 
@@ -128,6 +134,12 @@ class Plausibility:
     def is_known(self, kind: str) -> bool:
         """Return whether there is a distribution of a kind of results."""
         return kind in self.distributions
+
+    @property
+    def remarks(self) -> list[str]:
+        """Remarks for every case: that nothing is judged, where a limit was given but the weights are unknown."""
+        is_judged = bool(self.distributions or self.ranges)
+        return [] if is_judged or self.limit is None else [NOT_JUDGED]
 
     def judge(self, kind: str, features: Mapping[str, float]) -> tuple[float | None, str | None]:
         """Return the distance of a result from the training cases, and why it is not plausible.

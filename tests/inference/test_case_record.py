@@ -19,7 +19,7 @@ from helpers.phantoms import meta_tensor, noise
 from bundle.inference.case_findings import CaseFindings
 from bundle.inference.case_record import CaseRecord, new_record, record_of_batch, record_of_data
 from bundle.inference.claims import Claims
-from bundle.inference.plausibility import Plausibility
+from bundle.inference.plausibility import NOT_JUDGED, Plausibility
 from bundle.io.input_checks import DimensionError
 
 
@@ -133,6 +133,12 @@ def test_flags_of_the_inferer_come_before_those_of_the_numbers() -> None:
     alone = CaseRecord("a", findings=flagged)
     alone.complete({})
     assert alone.to_json()["flags"] == ["unlike the training images"]
+
+
+def test_a_result_of_weights_without_plausible_results_says_that_it_was_not_judged() -> None:
+    record = CaseRecord("a", plausibility=Plausibility(None))
+    record.complete({})
+    assert record.to_json()["remarks"] == [NOT_JUDGED]
 
 
 def test_what_is_not_known_is_null_or_missing() -> None:

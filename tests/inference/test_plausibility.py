@@ -16,6 +16,7 @@ from bundle.inference import Plausibility
 from bundle.inference.plausibility import (
     CROP,
     NO_DISTANCE,
+    NOT_JUDGED,
     REGION,
     FeatureDistribution,
     Reference,
@@ -122,6 +123,12 @@ class TestFile:
     def test_without_it_nothing_is_known(self, checkpoint: Path, tmp_path: Path) -> None:
         assert read_reference(checkpoint).distributions == {}
         assert read_reference(tmp_path / "none.pt").distributions == {}
+
+    def test_results_of_unknown_weights_get_the_remark_that_they_were_not_judged(self, checkpoint: Path) -> None:
+        assert Plausibility(checkpoint).remarks == [NOT_JUDGED]
+        assert Plausibility(checkpoint, limit=None).remarks == []
+        write_reference(checkpoint, Reference({CROP: learn_distribution(results())}))
+        assert Plausibility(checkpoint).remarks == []
 
     def test_without_weights_nothing_is_known(self, checkpoint: Path, learned: FeatureDistribution) -> None:
         checkpoint.unlink()
