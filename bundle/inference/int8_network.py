@@ -10,6 +10,7 @@ import zipfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import cache
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
@@ -69,9 +70,7 @@ class Int8Network:
 
     def __init__(self, file: Int8File, *, threads: int | None = None) -> None:
         self.file = file
-        with without_telemetry():
-            import openvino
-        core = openvino.Core()
+        core = openvino_core()
         options: dict[str, Any] = {"NUM_STREAMS": 1} | ({} if threads is None else {"INFERENCE_NUM_THREADS": threads})
         try:
             with zipfile.ZipFile(file.path) as archive:
@@ -165,6 +164,19 @@ def write_int8(path: Path, about: dict[str, Any], graph: bytes, constants: bytes
 def damaged(path: Path) -> FileError:
     """Return the error about a damaged file."""
     return FileError(path, "is damaged", "write it again by python -m bundle quantize, or remove it")
+
+
+@cache
+def openvino_core() -> Any:
+    """Return the runtime of OpenVINO, the only one of this process, which is never released.
+
+    When its CPU plugin (2026.4.1) is released by another thread than the one that compiled the first network, the
+    alternate signal stack of that thread is unmapped but stays set, and the next signal, such as Ctrl+C, is a
+    segmentation fault.
+    """
+    with without_telemetry():
+        import openvino
+    return openvino.Core()
 
 
 @contextmanager

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import subprocess
 import sys
 import zipfile
 from pathlib import Path
@@ -14,11 +15,22 @@ import torch
 from helpers.int8_files import write_sign_network
 from helpers.phantoms import noise
 
+from bundle import ROOT
 from bundle.inference import int8_network
 from bundle.inference.int8_network import ABOUT, GRAPH, Int8Network, find_int8, int8_path, read_int8, without_telemetry
 from bundle.utils.errors import FileError
 
 WINDOW = [1, 4, 6, 5]
+RELEASE_THEN_SIGNAL = """
+import signal, sys, threading
+from bundle.inference.int8_network import Int8Network, read_int8
+networks = [Int8Network(read_int8(sys.argv[1]))]
+thread = threading.Thread(target=networks.clear)
+thread.start()
+thread.join()
+signal.signal(signal.SIGUSR1, lambda *_: print("handled"))
+signal.raise_signal(signal.SIGUSR1)
+"""
 
 
 @pytest.fixture
@@ -38,6 +50,12 @@ def test_later_scores_do_not_change_earlier_ones(checkpoint: Path) -> None:
     scores = network(first)
     network(2 * first)
     assert torch.equal(scores[:, :1], first)
+
+
+def test_a_network_that_another_thread_releases_leaves_the_process_able_to_take_signals(checkpoint: Path) -> None:
+    command = [sys.executable, "-c", RELEASE_THEN_SIGNAL, str(int8_path(checkpoint))]
+    done = subprocess.run(command, cwd=ROOT, check=False, capture_output=True, text=True)
+    assert (done.returncode, done.stdout) == (0, "handled\n")
 
 
 @pytest.mark.parametrize("shape", [(1, 1, 8, 6, 5), (1, 2, 4, 6, 5), (1, 1, 4, 6, 4)])

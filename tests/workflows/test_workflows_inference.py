@@ -22,6 +22,7 @@ from helpers.workflows import (
 )
 
 from bundle import ROOT
+from bundle.inference.plausibility import NOT_JUDGED
 
 
 @pytest.fixture(scope="module")
@@ -257,6 +258,7 @@ def test_padding_of_any_value_is_background_and_changes_nothing_inside(
     expected = np.pad(np.asarray(plain.dataobj), ((5, 0), (20, 7), (3, 9)))
     np.testing.assert_array_equal(padded.dataobj, expected)
     assert np.unique(expected).size > 1
-    (remark,) = json.loads((tmp_path / "out" / "padded.json").read_text())["remarks"]
-    assert remark.startswith("a constant border, ")
-    assert remark.endswith("of the image, was cropped")
+    cropped, not_judged = json.loads((tmp_path / "out" / "padded.json").read_text())["remarks"]
+    assert cropped.startswith("a constant border, ")
+    assert cropped.endswith("of the image, was cropped")
+    assert not_judged == NOT_JUDGED
