@@ -57,8 +57,8 @@ class Int8File:
 class Int8Network:
     """A network in int8 that OpenVINO runs, for windows of one size.
 
-    OpenVINO does not refuse windows of another size than the network was made for, and returns other scores; this class
-    does refuse them.
+    Every array is shared with OpenVINO: a request that has shared one array and then copies another writes the copy
+    into the first (2026.4.1).
 
     Args:
         file: the file of the network.
