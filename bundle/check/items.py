@@ -8,8 +8,8 @@ from pathlib import Path
 from typing import Any
 
 from bundle.data.datalist_file import SECTIONS, DatalistError, read_json, relative_files
-from bundle.data.layouts import find_pair, layout_of, read_content
-from bundle.data.pairing import IMAGE_ENDINGS, LABEL_SUFFIXES, MASK_SUFFIXES, images_in, match_labels
+from bundle.data.layouts import find_pair, layout_of, read_content, refuse_unlisted
+from bundle.data.pairing import IMAGE_ENDINGS, LABEL_SUFFIXES, MASK_SUFFIXES, image_name, images_in, match_labels
 from bundle.data.patients import find_subject, patients_of
 from bundle.io.label_tables import value_map
 from bundle.io.volume_files import NIFTI, stem_of, volumes_in
@@ -98,6 +98,7 @@ def list_items(dataset_dir: str | Path, datalist: str | Path | None = None) -> L
 
 def _from_datalist(root: Path, path: Path) -> Listing:
     content = read_json(path, advice="name another --datalist.")
+    refuse_unlisted(path, content)
     if not any(isinstance(content.get(name), list) for name in SECTIONS):
         raise DatalistError(f"{path}: is not a datalist; it needs a list 'training', 'validation' or 'test'.")
     return _from_content(root, path, content)
@@ -188,7 +189,7 @@ def _files(folder: Path) -> list[Path]:
 def _pair(root: Path, images: Path, labels: Path) -> tuple[list[Item], list[str]]:
     """Pair by name; also return the labels that belong to no image."""
     is_flat = bool(images_in(images))
-    name = (lambda file: file.stem.lower()) if is_flat else (lambda file: stem_of(file).lower())
+    name = image_name if is_flat else (lambda file: stem_of(file).lower())
     known = _files(labels)
     suffixes = MASK_SUFFIXES if is_flat else LABEL_SUFFIXES
     matches = match_labels(_files(images), known, name=name, suffixes=suffixes)

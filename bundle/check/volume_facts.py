@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 import nibabel as nib
@@ -31,11 +32,11 @@ def describe_grid(image: MetaTensor) -> dict[str, Any]:
     return {"ras": {"spacing": [round(float(spacing[axis]), 4) for axis in order], "size": [sizes[a] for a in order]}}
 
 
-def describe_structures(image: MetaTensor, values: np.ndarray, ignored: int) -> dict[str, Any]:
+def describe_structures(images: Sequence[MetaTensor], values: np.ndarray, ignored: int) -> dict[str, Any]:
     """Return the structures of a label map and the intensities inside of all of them.
 
     Args:
-        image: ``(C, D, H, W)``.
+        images: the channels, ``(C, D, H, W)`` or several of them, on one grid.
         values: label map ``(D, H, W)``.
         ignored: value of voxels that nobody labeled.
 
@@ -47,7 +48,7 @@ def describe_structures(image: MetaTensor, values: np.ndarray, ignored: int) -> 
     whole[(whole == ignored) | (whole < 0)] = 0
     if not whole.any():
         return {}
-    affine = np.asarray(image.affine)
+    affine = np.asarray(images[0].affine)
     order, spacing = _axes(affine), np.linalg.norm(affine[:3, :3], axis=0)
     found = {}
     for value, box in enumerate(find_objects(whole), start=1):
@@ -60,7 +61,7 @@ def describe_structures(image: MetaTensor, values: np.ndarray, ignored: int) -> 
                 "components": int(count),
                 "smallest_mm3": round(smallest * float(np.prod(spacing)), 3),
             }
-    inside = [channel[whole > 0] for channel in image.numpy()]
+    inside = [channel[whole > 0] for image in images for channel in image.numpy()]
     return {"structures": found, "inside": [_statistics(voxels) for voxels in inside]}
 
 

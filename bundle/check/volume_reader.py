@@ -57,11 +57,11 @@ def read_volume(
         if image is not None and channel is not None:
             reading.attempt(partial(check_same_grid, item.images[0], image, file, channel))
     if image is None:
-        _read_label(reading, None, label_names, label_values)
+        _read_label(reading, [], label_names, label_values)
         return reading
     _describe(reading, image)
     _describe_content(reading, parts)
-    _read_label(reading, image, label_names, label_values)
+    _read_label(reading, [part for part in parts if part is not None], label_names, label_values)
     return reading
 
 
@@ -92,9 +92,11 @@ def _describe_content(reading: Reading, channels: Sequence[MetaTensor | None]) -
     for file, channel in zip(reading.item.images, channels, strict=True):
         if channel is not None:
             digests.append(digest(channel.numpy() if len(channel) > 1 else channel[0].numpy()))
-            if channel.amin() == channel.amax():
-                value = float(channel.amin())
-                reading.fault("empty image", f"{file}: all voxels have the value {value:g}; export it again.")
+            for number, values in enumerate(channel):
+                if values.amin() == values.amax():
+                    where = "all voxels" if len(channel) == 1 else f"all voxels of channel {number}"
+                    problem = f"{where} have the value {float(values.amin()):g}; export it again."
+                    reading.fault("empty image", f"{file}: {problem}")
     if len(digests) == len(channels):
         reading.digest = " ".join(digests)
 
@@ -115,11 +117,11 @@ def _intensity(voxels: np.ndarray) -> dict[str, float]:
 
 def _read_label(
     reading: Reading,
-    image: MetaTensor | None,
+    channels: Sequence[MetaTensor],
     label_names: Mapping[str, int] | None,
     label_values: Mapping[str, Any] | None,
 ) -> None:
-    file = reading.item.label
+    file, image = reading.item.label, channels[0] if channels else None
     if file is None:
         return
     if reading.item.kind == "discs":
@@ -145,7 +147,8 @@ def _read_label(
     _describe_label(reading, values, np.asarray(label.affine), ignored)
     if image is not None and image.shape[1:] == label.shape[1:]:
         if not has_fractions:
-            reading.facts |= describe_structures(image, values, ignored)
+            fitting = [channel for channel in channels if channel.shape[1:] == label.shape[1:]]
+            reading.facts |= describe_structures(fitting, values, ignored)
         _draw(reading, image, values)
 
 

@@ -87,7 +87,7 @@ def list_bids(root: str | Path) -> dict[str, Any]:
     if len(fitting) > 1:
         raise DatalistError(
             f"{root}: images of the suffixes {', '.join(fitting)} have a segmentation; choose the channels by "
-            f"python -m bundle prepare bids {root} --suffixes {' '.join(fitting)}"
+            f"{_command(root)} --suffixes {' '.join(fitting)}"
         )
     suffixes = fitting or ["T1w"]
     known, table, named = _find_cases(root, suffixes, None, None)
@@ -131,10 +131,10 @@ def _find_cases(
             logger.warning("%s: skipped, since no segmentation has the same entities", file)
     if not known:
         raise DatalistError(
-            f"{root}: holds no image {', '.join(suffixes)} with a *_{SEGMENTATION}.nii.gz in {source}; name them with "
-            "--suffixes and --derivative."
+            f"{root}: holds no image {', '.join(suffixes)} with a *_{SEGMENTATION}.nii.gz in {source}, both named "
+            f"sub-*; choose them by {_command(root)} --suffixes SUFFIX --derivative NAME"
         )
-    table = read_table(labels) if labels is not None else _structures(source)
+    table = read_table(labels) if labels is not None else _structures(source, _command(root))
     plain = list(table.values()) == [[value] for value in range(1, len(table) + 1)]
     named = {"0": "background", **{str(values[0]): name for name, values in table.items()}} if plain else None
     return known, None if plain else table, named
@@ -148,7 +148,7 @@ def entities(file: Path) -> Entities:
 
 
 def _find_volumes(root: Path, suffixes: Sequence[str]) -> list[Path]:
-    """List the volumes of subjects with one of the suffixes, at whatever depth, but not in derivatives below."""
+    """List the volumes named ``sub-*`` with one of the suffixes, at whatever depth, but not in derivatives below."""
     return sorted(
         file
         for folder in root.glob("sub-*")
@@ -156,6 +156,7 @@ def _find_volumes(root: Path, suffixes: Sequence[str]) -> list[Path]:
         if file.name.lower().endswith(NIFTI)
         and file.name[0] != "."
         and file.is_file()
+        and "sub" in entities(file)
         and entities(file)["suffix"] in suffixes
     )
 
@@ -168,7 +169,10 @@ def _derivative(root: Path, name: str | None) -> Path:
     holding = [path for path in [root, *folders] if _find_volumes(path, [SEGMENTATION])]
     if len(holding) != 1:
         found = ", ".join(path.name for path in holding) or f"none with *_{SEGMENTATION}.nii.gz"
-        raise DatalistError(f"{root}: one derivative with segmentations is wanted, found {found}; pass --derivative.")
+        raise DatalistError(
+            f"{root}: one derivative with segmentations is wanted, found {found}; choose it by {_command(root)} "
+            "--derivative NAME"
+        )
     return holding[0]
 
 
@@ -186,6 +190,11 @@ def _images(root: Path, suffixes: Sequence[str]) -> dict[tuple[tuple[str, str], 
     for key, file in found.items():
         described.setdefault(tuple(pair for pair in key if pair[0] != "desc"), []).append(file)
     return {key: files[0] for key, files in described.items() if len(files) == 1} | found
+
+
+def _command(root: str | Path) -> str:
+    """Return the command that takes options for a dataset."""
+    return f"python -m bundle prepare bids {root}"
 
 
 def _key(found: Mapping[str, str]) -> tuple[tuple[str, str], ...]:
@@ -219,13 +228,13 @@ def _require_one_label(cases: Sequence[Case]) -> list[Case]:
         if first in label_of:
             raise DatalistError(
                 f"{case['image']}: has several segmentations, {label_of[first]} and {case['label']}; put those to use "
-                "into a separate derivative, and name it with --derivative."
+                "into a separate derivative, and name it by --derivative."
             )
         label_of[first] = case["label"]
     return list(cases)
 
 
-def _structures(source: Path) -> dict[str, Any]:
+def _structures(source: Path, command: str) -> dict[str, Any]:
     """Return the table of the structures: at the top of the derivative, else those next to the segmentations together.
 
     Raises:
@@ -234,7 +243,9 @@ def _structures(source: Path) -> dict[str, Any]:
     top, below = sorted(source.glob(f"*{SEGMENTATION}.tsv")), sorted(source.rglob(f"*{SEGMENTATION}.tsv"))
     if len(top) > 1 or not below:
         found = ", ".join(path.name for path in top) or "none"
-        raise DatalistError(f"{source}: one table *{SEGMENTATION}.tsv is wanted, found {found}; pass --labels FILE.")
+        raise DatalistError(
+            f"{source}: one table *{SEGMENTATION}.tsv is wanted, found {found}; pass one by {command} --labels FILE"
+        )
     table: dict[str, Any] = {}
     source_of: dict[str, Path] = {}
     name_of: dict[str, str] = {}
@@ -243,6 +254,8 @@ def _structures(source: Path) -> dict[str, Any]:
             shared = [name_of.setdefault(str(value), name) for value in values]
             if table.setdefault(name, values) != values or set(shared) - {name}:
                 other = source_of.get(name) or next(source_of[owner] for owner in shared if owner != name)
-                raise DatalistError(f"{path}: contradicts {other} about {name}; pass one table, --labels FILE.")
+                raise DatalistError(
+                    f"{path}: contradicts {other} about {name}; pass one table by {command} --labels FILE"
+                )
             source_of.setdefault(name, path)
     return table

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -101,15 +102,27 @@ def _list_pair(root: Path, images: Path, labels: Path) -> dict[str, Any]:
 
 
 def _require_list(path: Path) -> dict[str, Any]:
-    """Read a datalist; one of nnU-Net lists no cases, and its images are not volumes of a format that is read."""
-    content = read_json(path)
+    refuse_unlisted(path, read_json(path))
+    return read_datalist(path)
+
+
+def refuse_unlisted(path: Path, content: Mapping[str, Any]) -> None:
+    """Refuse a ``dataset.json`` of nnU-Net, which lists no cases, where its images are no volumes that can be read.
+
+    Args:
+        path: the file.
+        content: its content.
+
+    Raises:
+        DatalistError: with what to do about 2D images.
+    """
     if "channel_names" in content and not any(name in content for name in SECTIONS):
         ending = content.get("file_ending", ".nii.gz")
         raise DatalistError(
             f"{path}: is of nnU-Net, and {path.parent / 'imagesTr'} holds no volume CASE_0000{ending} of a format that "
-            "is read; 2D images are for the tasks of images, in images and masks."
+            "is read; 2D images are for the tasks of images: python -m bundle prepare images "
+            f"{path.parent} --output FILE"
         )
-    return read_datalist(path)
 
 
 def _hint(root: Path) -> str:

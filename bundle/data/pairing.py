@@ -121,8 +121,13 @@ def pair_images(images: Path, masks: Path) -> list[Case]:
     doubles = [image for image in found if stems[image.stem] > 1]
     if doubles:
         raise DatalistError(f"{doubles[-1]}: another image in this folder has the same name; remove one of them.")
-    cases = pair_files(found, images_in(masks), name=lambda file: file.stem.lower(), suffixes=MASK_SUFFIXES)
+    cases = pair_files(found, images_in(masks), name=image_name, suffixes=MASK_SUFFIXES)
     return require_labels(cases, masks)
+
+
+def image_name(file: Path) -> str:
+    """Return the name by which a 2D image and its mask are paired; nnU-Net appends ``_0000`` to that of the image."""
+    return file.stem.lower().removesuffix("_0000")
 
 
 def require_labels(cases: Sequence[Case], folder: Path) -> list[Case]:

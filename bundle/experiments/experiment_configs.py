@@ -39,6 +39,12 @@ def load_configs(option: str, files: Sequence[str | Path], ids: Sequence[str], k
     return content
 
 
+def datalist_of(train: Mapping[str, Any], datalist: str | Path | None) -> str | Path | None:
+    """Return the datalist of an experiment: the option, or else that of the config, as where an overlay is a plan."""
+    named = train.get("datalist")
+    return named if datalist is None and isinstance(named, str) and named[:1] not in "$@%" else datalist
+
+
 def override_configs(
     configs: Sequence[dict[str, Any]],
     pairs: Mapping[str, Any],

@@ -25,6 +25,7 @@ GROUPS = ("structure", "class")
 """Columns by which the rows of a case are told apart; the levels of discs are averaged."""
 
 TEXTS = ("case", "structure", "class", "group", "level", "name", "positive")
+MISSING = ("", "nan", "None")
 RESAMPLES = 2000
 FEW = 5
 """Cases below which an interval is not to be relied on."""
@@ -88,6 +89,10 @@ def _read(folder: Path) -> Rows:
             rows = list(csv.DictReader(stream))
         found: Rows = {}
         for row in rows:
+            if None in row or None in row.values():
+                raise ExperimentError(
+                    f"{path}: the row of {row['case']!r} and the header differ in length; correct it."
+                )
             group = next((row[name] for name in GROUPS if name in row), MEAN)
             found.setdefault((row["case"], group), []).append(row)
     except (OSError, KeyError, UnicodeDecodeError) as error:
@@ -98,6 +103,7 @@ def _read(folder: Path) -> Rows:
 def _compare_means(a: Rows, b: Rows, cases: Sequence[str], structures: Sequence[str]) -> dict[str, Any]:
     columns = [name for name in next(iter(a.values()))[0] if name not in TEXTS]
     columns = [name for name in columns if name in next(iter(b.values()))[0]]
+    columns = [name for name in columns if all(_is_metric(rows, name) for rows in (a, b))]
     if not structures or not columns:
         raise ExperimentError("the two evaluations have no structure or no metric in common.")
     found: dict[str, dict[str, Any]] = {}
@@ -110,6 +116,25 @@ def _compare_means(a: Rows, b: Rows, cases: Sequence[str], structures: Sequence[
     if len(structures) > 1:
         found[MEAN] = {metric: _pair(*_over_structures(tables)) for metric, tables in pairs.items()}
     return found
+
+
+def _is_metric(rows: Rows, column: str) -> bool:
+    """Return whether a column holds numbers; another one is logged."""
+    for (case, _), found in rows.items():
+        for row in found:
+            if not _is_number(row[column]):
+                logger.warning("%s: not compared, since it holds %r in the case %s", column, row[column], case)
+                return False
+    return True
+
+
+def _is_number(text: str) -> bool:
+    """Return whether a cell is a number, or states that there is none."""
+    try:
+        float(text or "nan")
+    except ValueError:
+        return text in MISSING
+    return True
 
 
 def _over_structures(tables: Sequence[np.ndarray]) -> np.ndarray:
@@ -132,7 +157,7 @@ def _pair(first: np.ndarray, second: np.ndarray) -> dict[str, Any]:
 
 
 def _mean(rows: Sequence[Mapping[str, str]], metric: str) -> float:
-    values = [float(row[metric]) for row in rows if row[metric] not in ("", "nan", "None")]
+    values = [float(row[metric]) for row in rows if row[metric] not in MISSING]
     return sum(values) / len(values) if values else math.nan
 
 

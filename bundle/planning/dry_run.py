@@ -21,6 +21,7 @@ from monai.bundle import ConfigParser
 
 from bundle import ROOT
 from bundle.experiments.config_runner import execute
+from bundle.experiments.experiment_configs import root_cause
 from bundle.utils.write_json import write_json
 
 from .choices import PlanError
@@ -35,6 +36,9 @@ BUSY = 0.75
 
 SMALL = 16
 """Side down to which the patch is halved for the comparison of precisions, which needs no complete one."""
+
+FAILED = "error"
+"""Key of the answer of a run that failed; its value is the message of the cause."""
 
 SCRIPT = "import sys; from bundle.planning.dry_run import main; main(sys.argv[1:])"
 
@@ -54,7 +58,7 @@ def measure(overlay: Mapping[str, Any], training: Sequence[Any], validation: Seq
         The answer of :func:`run_steps`.
 
     Raises:
-        PlanError: when the run fails, with the last line of its output.
+        PlanError: when the run fails, with its cause.
     """
     with tempfile.TemporaryDirectory() as folder:
         plan, request, answer = (Path(folder, name) for name in ("plan.json", "request.json", "answer.json"))
@@ -73,10 +77,13 @@ def measure(overlay: Mapping[str, Any], training: Sequence[Any], validation: Seq
         if not answer.is_file():
             last = (run.stderr.strip() or run.stdout.strip() or "killed, as when memory runs out").splitlines()[-1]
             raise PlanError(f"the dry run of the plan failed: {last}; pass --memory with less, or check the dataset.")
-        found: Measured = json.loads(answer.read_text(encoding="utf-8"))
+        found = json.loads(answer.read_text(encoding="utf-8"))
+        if FAILED in found:
+            raise PlanError(f"the dry run of the plan failed: {found[FAILED]}")
+        measured: Measured = found
         if not device.startswith("cuda"):
-            warn_of_other_jobs(found)
-        return found
+            warn_of_other_jobs(measured)
+        return measured
 
 
 def warn_of_other_jobs(measured: Mapping[str, float]) -> None:
@@ -163,6 +170,10 @@ def _peak_bytes(device: str) -> int:
 
 
 def main(arguments: Sequence[str]) -> None:
-    """Run a request and write its answer."""
+    """Run a request and write its answer, or why there is none."""
     request = json.loads(Path(arguments[0]).read_text(encoding="utf-8"))
-    write_json(request["answer"], run_steps(request))
+    try:
+        answer: dict[str, Any] = dict(run_steps(request))
+    except Exception as error:
+        answer = {FAILED: str(root_cause(error))}
+    write_json(request["answer"], answer)

@@ -11,7 +11,13 @@ from .geometry import is_anisotropic
 AIR = -500.0
 """Lowest intensity below which an image without a named modality is taken for CT, in HU."""
 
-SIDES = re.compile(r"(^|[\W_])(left|right|lh|rh|l|r|sin|dex)([\W_]|$)|^(left|right)", re.IGNORECASE)
+UNNAMED = ("image", "volume", "scan", "channel_0", "0")
+"""Names of a channel, in lower case, that say nothing about the modality."""
+
+CT = re.compile(r"(^|[\W_])((nc|ce|cb|ld)?ct|ct[ap])([\W_]|$)", re.IGNORECASE)
+"""How names of channels name CT, also CTA, CTP, CBCT, with, without contrast and of low dose."""
+
+SIDES = re.compile(r"(?i:(^|[\W_])(left|right|lh|rh|lt|rt|l|r|sin|dex)([\W_]|$)|^(left|right))|[a-z](Left|Right|[LR]$)")
 """How names of structures name a side."""
 
 KEYS = ["image", "label"]
@@ -19,8 +25,9 @@ KEYS = ["image", "label"]
 
 def is_ct(channels: Sequence[str], print_: Mapping[str, Any]) -> bool:
     """Return whether the images are CT, by the name of the channel or by air of less than -500 HU."""
-    named = [re.search(r"(^|[\W_])ct([\W_]|$)", name, re.IGNORECASE) is not None for name in channels]
-    return all(named) or (len(channels) == 1 and channels[0] == "image" and print_["lowest"] < AIR)
+    if all(CT.search(name) for name in channels):
+        return True
+    return len(channels) == 1 and channels[0].lower() in UNNAMED and print_["lowest"] < AIR
 
 
 def normalization(ct: bool, inside: Sequence[Mapping[str, float]]) -> tuple[dict[str, Any], str]:

@@ -92,6 +92,7 @@ def test_images_in_folders_below_are_paired_with_marked_masks(tmp_path: Path) ->
         ("{", "cannot be read as JSON"),
         ("[]", "is not a JSON object"),
         ('{"cases": []}', "is not a datalist"),
+        ('{"channel_names": {"0": "RGB"}, "file_ending": ".png"}', "python -m bundle prepare images .* --output FILE"),
         ('{"training": []}', "lists no item"),
         ('{"training": [{"label": "a"}]}', "an item needs an 'image'"),
         ('{"training": [{"image": "a", "label": 3}]}', "an item needs an 'image'"),

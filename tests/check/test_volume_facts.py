@@ -21,12 +21,12 @@ def test_structures_have_extents_components_and_intensities() -> None:
     label[1:3, 1:5, 1:2] = 3
     label[7, 7, 7] = 3
     image = meta_tensor(torch.full((2, 10, 10, 10), 5.0), np.diag([1.0, 2.0, 3.0, 1.0]))
-    found = describe_structures(image, label, -1)
+    found = describe_structures([image], label, -1)
     assert found["structures"] == {"3": {"extent_mm": [7.0, 14.0, 21.0], "components": 2, "smallest_mm3": 6.0}}
     assert [channel["mean"] for channel in found["inside"]] == [5.0, 5.0]
 
 
 def test_a_label_map_without_structures_is_not_described() -> None:
     image = meta_tensor(torch.ones(1, 4, 4, 4))
-    assert describe_structures(image, np.zeros((4, 4, 4)), -1) == {}
-    assert describe_structures(image, np.full((4, 4, 4), 2.0), 2) == {}
+    assert describe_structures([image], np.zeros((4, 4, 4)), -1) == {}
+    assert describe_structures([image], np.full((4, 4, 4), 2.0), 2) == {}

@@ -142,3 +142,18 @@ def test_channels_are_counted_whether_they_lie_in_one_file_or_in_several(tmp_pat
     assert faults(single, channels=1) == faults(both, channels=2) == faults(single, single, channels=2) == []
     assert faults(single, channels=2) == faults(both, channels=3) == faults(single, single, channels=3) == ["channels"]
     assert faults(both, channels=1) == ["dimension"]
+
+
+def test_the_intensities_inside_of_structures_are_those_of_every_channel(tmp_path: Path) -> None:
+    label = np.zeros((8, 9, 10), np.uint8)
+    label[2:4, 2:5, 3:5] = 1
+    mask = write_nifti(tmp_path / "l.nii", label)
+    files = [write_nifti(tmp_path / f"{mean}.nii", voxels() + mean) for mean in (5, 700)]
+    reading = read(*files, label=mask)
+    assert [round(channel["mean"] / 100) for channel in reading.facts["inside"]] == [0, 7]
+
+
+def test_a_channel_without_content_is_a_fault_in_a_file_of_all_channels(tmp_path: Path) -> None:
+    image = write_nifti(tmp_path / "a.nii", np.stack([voxels(1), np.full((8, 9, 10), 3, np.float32)], axis=-1))
+    reading = read_volume(Item("a", (str(image),), None, "test", "volumes"), spacing_range=RANGE, channels=2)
+    assert "all voxels of channel 1 have the value 3; export it again" in reading.faults[0].message

@@ -132,12 +132,21 @@ def test_a_table_is_the_user_s_or_that_of_the_derivative(dataset: Path) -> None:
     content = prepare_bids(dataset, labels=dataset / "own.csv")
     assert (content["labels"], content["label_values"]) == ({"0": "background", "1": "brain"}, {"brain": [1, 2]})
     (dataset / "derivatives" / "manual" / "dseg.tsv").write_text(TABLE)
-    with pytest.raises(DatalistError, match=r"is wanted, found desc-manual_dseg.tsv, dseg.tsv; pass --labels FILE"):
+    with pytest.raises(
+        DatalistError, match=r"is wanted, found desc-manual_dseg.tsv, dseg.tsv; pass one by .*--labels FILE"
+    ):
         prepare_bids(dataset)
     for file in dataset.rglob("*.tsv"):
         file.unlink()
-    with pytest.raises(DatalistError, match="is wanted, found none; pass --labels FILE"):
+    with pytest.raises(
+        DatalistError, match=r"is wanted, found none; pass one by python -m bundle prepare bids .*--labels FILE"
+    ):
         prepare_bids(dataset)
+
+
+def test_files_that_name_no_subject_are_not_listed(dataset: Path) -> None:
+    touch(dataset, "sub-00/ses-a/anat/T1w.nii.gz", "derivatives/manual/sub-00/ses-a/anat/dseg.nii.gz")
+    assert len(prepare_bids(dataset, test_share=0)["training"]) == 12
 
 
 def test_what_cannot_be_used_is_refused(dataset: Path, tmp_path: Path) -> None:

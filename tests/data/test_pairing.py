@@ -59,6 +59,11 @@ def test_names_of_masks_may_end_with_a_word_for_mask(name: str, tmp_path: Path) 
     assert pair_images(images, masks) == [{"image": str(images / "a.jpg"), "label": str(masks / name)}]
 
 
+def test_the_channel_that_nnunet_appends_to_images_is_no_part_of_their_name(tmp_path: Path) -> None:
+    images, masks = fill(tmp_path / "imagesTr", "a_0000.png"), fill(tmp_path / "labelsTr", "a.png")
+    assert pair_images(images, masks) == [{"image": str(images / "a_0000.png"), "label": str(masks / "a.png")}]
+
+
 def test_what_cannot_be_paired_is_refused(tmp_path: Path) -> None:
     images = fill(tmp_path / "images", *(f"{number}.jpg" for number in range(7)))
     with pytest.raises(DatalistError, match=r"no label for 7 images: 0\.jpg, .*4\.jpg, \.\.\.;"):

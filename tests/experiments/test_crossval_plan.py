@@ -54,6 +54,17 @@ def test_folds_and_test_cases_are_those_of_the_datalist(dataset: Path, tmp_path:
     assert plan_of(dataset, datalist=write(tmp_path, 4, 1, 4, 1, 4, test=2), folds=2).folds == plan.folds
 
 
+def test_the_datalist_of_a_plan_is_used_unless_another_is_passed(dataset: Path, tmp_path: Path) -> None:
+    datalist = write(tmp_path, 4, 1, 4, 1, 4, test=2)
+    overlay = tmp_path / "plan.json"
+    overlay.write_text(json.dumps({"datalist": str(datalist)}))
+    plan = plan_of(dataset, config_file=[TRAIN, overlay])
+    assert (plan.datalist, plan.test) == (datalist, [image(5), image(6)])
+    (tmp_path / "other").mkdir()
+    other = write(tmp_path / "other", 0, 1, test=1)
+    assert plan_of(dataset, config_file=[TRAIN, overlay], datalist=other).datalist == other
+
+
 def test_five_folds_are_assigned_where_the_dataset_names_none(dataset: Path) -> None:
     plan = plan_of(dataset)
     assert sorted(len(images) for images in plan.folds.values()) == [1, 1, 1, 2, 2]

@@ -99,3 +99,16 @@ def test_what_is_no_evaluation_is_an_error_that_names_it(tmp_path: Path, content
         (tmp_path / "metrics.csv").write_text(content)
     with pytest.raises(ExperimentError, match=r"metrics\.csv: is not the table of an evaluation"):
         compare_evaluations(tmp_path, tmp_path)
+
+
+def test_a_column_that_holds_no_numbers_is_left_out(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    tables = [write(tmp_path / name, "case,structure,dice,qc", "x,a,0.5,pass", "y,a,,fail") for name in "ab"]
+    assert list(compare_evaluations(*tables)["metrics"]["a"]) == ["dice"]
+    assert "qc: not compared, since it holds 'pass' in the case x" in caplog.text
+
+
+@pytest.mark.parametrize("row", ["y,a", "y,a,0.5,1"])
+def test_a_row_of_another_length_than_the_header_is_an_error(tmp_path: Path, row: str) -> None:
+    tables = [write(tmp_path / name, "case,structure,dice", "x,a,0.5", row) for name in "ab"]
+    with pytest.raises(ExperimentError, match=r"metrics.csv: the row of 'y' and the header differ in length"):
+        compare_evaluations(*tables)

@@ -11,7 +11,11 @@ INSIDE = {"p0.5": -50.0, "p50": 60.0, "p99.5": 200.0, "mean": 60.0, "sd": 20.0}
 
 @pytest.mark.parametrize(
     ("channels", "lowest", "expected"),
-    [(["CT"], 0, True), (["image"], -1024, True), (["image"], 0, False), (["MRI"], -1024, False), (["ACTH"], 0, False)],
+    [
+        *(([name], 0, True) for name in ("CT", "CTA", "CBCT")),
+        *(([name], -1024, True) for name in ("image", "Volume")),
+        *((["image"], 0, False), (["MRI"], -1024, False), (["ACTH"], 0, False)),
+    ],
 )
 def test_ct_is_told_by_its_name_or_by_air(channels: list[str], lowest: float, expected: bool) -> None:
     assert is_ct(channels, {"lowest": lowest}) is expected
@@ -33,13 +37,15 @@ def test_images_without_a_unit_are_standardized_one_by_one() -> None:
     assert normalization(True, [INSIDE] * 2)[0]["_target_"].endswith("NormalizeContentd")
 
 
-@pytest.mark.parametrize("name", ["kidney_left", "Right", "lh.cortex", "hippocampus-r", "left kidney"])
+@pytest.mark.parametrize(
+    "name", ["kidney_left", "Right", "lh.cortex", "hippocampus-r", "left kidney", "Parotid_Lt", "KidneyRight", "lungL"]
+)
 def test_names_of_sides_are_known(name: str) -> None:
     assert has_sides(["liver", name])
 
 
 def test_no_side_is_read_into_other_words() -> None:
-    assert not has_sides(["liver", "cleft", "anterior", "lung", "bright"])
+    assert not has_sides(["liver", "cleft", "anterior", "lung", "bright", "alt", "LV"])
 
 
 def test_thick_slices_are_turned_in_their_plane_alone() -> None:

@@ -247,6 +247,15 @@ def test_a_dry_run_is_a_process_of_its_own(monkeypatch: pytest.MonkeyPatch, capl
     assert not caplog.text
 
 
+def test_the_cause_of_a_dry_run_that_fails_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
+    def answer(command: list[str], **_: Any) -> None:
+        Path(json.loads(Path(command[-1]).read_text())["answer"]).write_text('{"error": "2 channels; 1 is expected"}')
+
+    monkeypatch.setattr("subprocess.run", answer)
+    with pytest.raises(PlanError, match="the dry run of the plan failed: 2 channels; 1 is expected"):
+        dry_run.measure({}, [], [], "cpu")
+
+
 @pytest.mark.parametrize(("text", "last"), [("a\nRuntimeError: b\n", "RuntimeError: b"), ("", "killed, as when")])
 def test_a_dry_run_that_fails_is_one_line(monkeypatch: pytest.MonkeyPatch, text: str, last: str) -> None:
     class Run:

@@ -18,6 +18,7 @@ from bundle import ROOT
 from bundle.attention.attention_factory import AttentionSpec
 from bundle.experiments.experiment_configs import (
     carry_over,
+    datalist_of,
     load_configs,
     override_configs,
     root_cause,
@@ -124,8 +125,8 @@ def plan_comparison(
         folds: number of folds that are held out in turn, the first ones where the datalist has more.
         seeds: number of trainings per fold and mechanism, with the seeds 0, 1, ...
         epochs: epochs of every training; those of the config by default.
-        datalist: JSON file in MSD form; its section ``test`` is not used. The folds of the cases are those that
-            the datalist names; where it names none, cases are assigned to folds.
+        datalist: JSON file in MSD form, by default that of the config; its section ``test`` is not used. The folds of
+            the cases are those that the datalist names; where it names none, cases are assigned to folds.
         split_seed: assign cases to new folds by this seed, whatever the datalist states.
         config_file: train config, and overlays.
         evaluation_file: evaluation config, and overlays.
@@ -137,6 +138,7 @@ def plan_comparison(
     """
     train = load_configs("config_file", config_file, TRAIN_IDS, KIND)
     evaluation = load_configs("evaluation_file", evaluation_file, EVALUATION_IDS, KIND)
+    datalist = datalist_of(train, datalist)
     data = {"dataset_dir": str(dataset_dir), "datalist": None if datalist is None else str(datalist)}
     check_counts(folds=folds, seeds=seeds)
     carry_over(train, evaluation, CARRIED)

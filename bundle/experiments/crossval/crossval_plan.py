@@ -14,6 +14,7 @@ from bundle import ROOT
 from bundle.data.datalist_file import relative_files
 from bundle.experiments.experiment_configs import (
     carry_over,
+    datalist_of,
     load_configs,
     override_configs,
     resolved,
@@ -119,7 +120,7 @@ def plan_crossval(
         evaluation_file: evaluation config, and overlays; by default ``evaluate.json`` next to the train config with the
             same overlays.
         inference_file: the same for the config of the inference, ``inference.json``.
-        datalist: JSON file in MSD form; its labeled test cases are not trained on.
+        datalist: JSON file in MSD form; its labeled test cases are not trained on. By default that of the config.
         folds: number of folds, where the dataset names none or new ones are assigned; by default those of the dataset.
         split_seed: assign cases to new folds by this seed, whatever the datalist states.
         epochs: epochs of every training; those of the config by default.
@@ -139,6 +140,7 @@ def plan_crossval(
         "inference": _next_to("inference.json", inference_file, config_file),
     }
     configs = _load(files, overrides or {})
+    datalist = datalist_of(configs["train"], datalist)
     others = [configs["evaluation"], configs["inference"]]
     use_dataset_names(configs["train"], others, _data(dataset_dir, datalist), overrides or {})
     if model is not None:
