@@ -157,7 +157,10 @@ def read_ratings(path: str | Path) -> list[Rating]:
         ) from error
     header = text.partition("\n")[0]
     has_semicolons = header.count(";") > header.count(",")
-    rows = list(csv.DictReader(StringIO(text, newline=""), delimiter=";" if has_semicolons else ","))
+    try:
+        rows = list(csv.DictReader(StringIO(text, newline=""), delimiter=";" if has_semicolons else ","))
+    except csv.Error as error:
+        raise DatalistError(f"{path}: is no table ({error}); look for a quotation mark without its other.") from error
     missing = [name for name in COLUMNS if name not in (rows[0] if rows else {})]
     if missing:
         raise DatalistError(f"{path}: lacks the column {missing[0]!r} or has no row; name the qc.csv of a page.")
@@ -179,7 +182,7 @@ def match_ratings(ratings: Iterable[Rating], cases: Mapping[Key, Case], source: 
         source: what errors name.
 
     Raises:
-        DatalistError: if a name fits no case, or several.
+        DatalistError: if a name fits no case, or several, or two rows rate one case differently.
     """
     by_file: dict[str, list[Key]] = {}
     by_name: dict[str, list[Key]] = {}
@@ -195,7 +198,12 @@ def match_ratings(ratings: Iterable[Rating], cases: Mapping[Key, Case], source: 
         if len(keys) > 1:
             raise DatalistError(f"{source}: the name {rating.case!r} fits several cases; rename their images.")
         if keys:
-            found[keys[0]] = rating
+            before = found.setdefault(keys[0], rating)
+            if before.rating != rating.rating:
+                raise DatalistError(
+                    f"{source}: {before.case!r} and {rating.case!r} are one case with the ratings "
+                    f"{before.rating or 'none'} and {rating.rating or 'none'}; keep one of the rows."
+                )
         else:
             unknown.append(rating.case)
     if unknown:

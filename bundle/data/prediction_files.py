@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import logging
 from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
@@ -133,7 +134,20 @@ def _prediction_of(case: Case, files: dict[str, list[Path]], folder: Path) -> Pa
             f"{folder}: holds several predictions of {case['case']}: {', '.join(file.name for file in alike)}; remove "
             "all but one."
         )
-    return alike[0] if alike else None
+    return alike[0] if alike and not _has_failed(case, folder) else None
+
+
+def _has_failed(case: Case, folder: Path) -> bool:
+    """Return whether the last inference of a case failed, which may have left the files of an earlier one."""
+    for name in _names_of(case):
+        try:
+            content = json.loads((folder / f"{name}.json").read_text(encoding="utf-8"))
+        except (OSError, ValueError):
+            continue
+        if isinstance(content, dict) and "error" in content:
+            logger.warning("%s: has no prediction in %s: its last inference failed", case["case"], folder)
+            return True
+    return False
 
 
 def _kind(file: Path) -> str:

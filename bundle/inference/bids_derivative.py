@@ -12,7 +12,7 @@ import filecmp
 import json
 import logging
 import shutil
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -77,7 +77,9 @@ def write_bids_derivative(run_dir: str | Path, target: str | Path, *, overwrite:
     if not results:
         raise FileError(source, "holds no completed case", "name the output_dir of an inference")
     skipped: list[str] = []
-    cases = sum(_copy_case(content, source, folder, overwrite, skipped) for content in results)
+    check_description(folder)
+    names = _bids_names(results, skipped)
+    cases = sum(_copy_case(content, source, folder, overwrite, skipped) for content in names)
     if cases:
         for table in sorted(source.glob(TABLES)):
             if table.name.removesuffix(TABLES[1:]) not in {content["case"] for content in results}:
@@ -86,6 +88,42 @@ def write_bids_derivative(run_dir: str | Path, target: str | Path, *, overwrite:
     for message in skipped:
         logger.warning("%s", message)
     return BidsDerivative(cases, tuple(skipped))
+
+
+def check_description(folder: Path) -> None:
+    """Check that the description of a derivative can be read, if there is one.
+
+    Raises:
+        FileError: when it is no JSON object.
+    """
+    _description(folder)
+
+
+def _description(folder: Path) -> dict[str, Any] | None:
+    path = folder / DESCRIPTION
+    if not path.exists():
+        return None
+    try:
+        content = json.loads(path.read_text(encoding="utf-8-sig"))
+    except (OSError, ValueError) as error:
+        raise FileError(path, f"cannot be read ({error})", "correct or remove it") from error
+    if not isinstance(content, dict):
+        raise FileError(path, "holds no object", "correct or remove it")
+    return content
+
+
+def _bids_names(results: Sequence[Mapping[str, Any]], skipped: list[str]) -> list[Mapping[str, Any]]:
+    """Return the results without those whose images have one BIDS name, which would overwrite each other."""
+    scans = [stem_of(Path(content["input"].split(", ")[0])) for content in results]
+    of_scan: dict[str, list[str]] = {}
+    for scan, content in zip(scans, results, strict=True):
+        of_scan.setdefault(scan, []).append(content["case"])
+    skipped += [
+        f"{', '.join(cases)}: have the same BIDS name {scan}, and are not in the derivative; rename their images"
+        for scan, cases in of_scan.items()
+        if len(cases) > 1
+    ]
+    return [content for scan, content in zip(scans, results, strict=True) if len(of_scan[scan]) == 1]
 
 
 def _copy_case(content: Mapping[str, Any], source: Path, folder: Path, overwrite: bool, skipped: list[str]) -> bool:
@@ -138,9 +176,9 @@ def _copy(source: Path, target: Path, overwrite: bool, skipped: list[str]) -> No
 
 def _describe(folder: Path) -> None:
     """Write the description of the derivative; one that exists is kept."""
-    path = folder / DESCRIPTION
-    if path.exists():
-        programs = json.loads(path.read_text(encoding="utf-8-sig")).get("GeneratedBy", [])
+    path, found = folder / DESCRIPTION, _description(folder)
+    if found is not None:
+        programs = found.get("GeneratedBy", [])
         if PROGRAM not in [program.get("Name") for program in programs]:
             logger.warning('%s is kept; add {"Name": "%s", "Version": "%s"} to GeneratedBy', path, PROGRAM, __version__)
         return

@@ -17,6 +17,8 @@ from monai.engines import Evaluator
 from monai.engines.utils import IterationEvents
 from tqdm import tqdm
 
+from bundle.utils.errors import BundleError
+
 from .case_record import record_of_batch
 from .windows import windowed_inferer
 
@@ -86,8 +88,7 @@ class JobProgress:
         self._line_at = 0.0
         self._stream = sys.stderr if self.json_lines == "-" else None
         if self.json_lines not in (None, "-"):
-            Path(str(self.json_lines)).parent.mkdir(parents=True, exist_ok=True)
-            self._stream = open(str(self.json_lines), "w", encoding="utf-8", buffering=1)  # noqa: SIM115 - closed at the end
+            self._stream = _open_lines(Path(str(self.json_lines)))
         self._bar = tqdm(
             total=1.0,
             disable=True if self.json_lines == "-" else None,
@@ -203,3 +204,11 @@ class JobProgress:
                 self._stream.write(json.dumps(line) + "\n")
             except OSError as error:
                 self._give_up_lines(error)
+
+
+def _open_lines(path: Path) -> Any:
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        return open(path, "w", encoding="utf-8", buffering=1)
+    except OSError as error:
+        raise BundleError(f"progress_json {path} cannot be written ({error}); pass a file.") from error

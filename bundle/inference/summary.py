@@ -14,11 +14,11 @@ from monai.engines import Workflow
 from bundle.data.case_review import CaseReview
 from bundle.results.result_folder import SUMMARY, read_results, write_summary
 from bundle.results.result_tables import ResultTable, write_table
-from bundle.utils.errors import BundleError
+from bundle.utils.output_folder import check_output_folder
 from bundle.utils.path_options import check_path_options
 from bundle.utils.write_json import write_json
 
-from .bids_derivative import write_bids_derivative
+from .bids_derivative import check_description, write_bids_derivative
 from .case_record import EXIT_BAD_CASES, CaseRecord, summarize
 from .completed_cases import CompletedCases
 
@@ -128,12 +128,11 @@ class RunSummary:
     def _start(self, engine: Workflow) -> None:
         self._awaited = False
         self.started = time.perf_counter()
-        try:
-            self.output_dir.mkdir(parents=True, exist_ok=True)
-        except OSError as error:
-            raise BundleError(
-                f"output_dir {self.output_dir} cannot be created ({error}); pass another --output_dir."
-            ) from error
+        check_output_folder("output_dir", self.output_dir)
+        if self.bids_dir is not None:
+            check_output_folder("bids_dir", self.bids_dir)
+            check_description(self.bids_dir)
+        self.output_dir.mkdir(parents=True, exist_ok=True)
         self._running = True
 
     def _write_stopped(self, engine: Workflow) -> None:
@@ -146,12 +145,14 @@ class RunSummary:
         for record in self.failures:
             logger.error("skipped: %s", record.message)
         self._running = False
-        if self.enabled:
-            self._write_file(engine, stopped=stopped)
-            if self.bids_dir is not None and any(record.is_completed for record in self.records):
-                write_bids_derivative(self.output_dir, self.bids_dir)
-        if self.completed is not None:
-            self.completed.claims.close()
+        try:
+            if self.enabled:
+                self._write_file(engine, stopped=stopped)
+                if self.bids_dir is not None and any(record.is_completed for record in self.records):
+                    write_bids_derivative(self.output_dir, self.bids_dir)
+        finally:
+            if self.completed is not None:
+                self.completed.claims.close()
         if self.enabled:
             self._log_counts()
 

@@ -101,6 +101,12 @@ def check_header(file: str | Path, spacing_range: Sequence[float], *, stacked: b
         BadInputError: of the type that says what is wrong.
     """
     header = _read_header(file)
+    if header["vox_offset"] < header.single_vox_offset:
+        raise UnreadableFileError(
+            file,
+            f"has voxels that begin at byte {int(header['vox_offset'])}, inside of the header",
+            "export it again",
+        )
     shape = list(header.get_data_shape())
     repairs = []
     if len(shape) > 3 and set(shape[3:]) == {1}:

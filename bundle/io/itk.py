@@ -186,15 +186,14 @@ def _unit(file: str | Path) -> LengthUnit:
 
 
 def _fields(path: Path) -> dict[str, str]:
-    """Return the fields of the text at the beginning of a file."""
+    """Return the fields of the text at the beginning of a file; the names of NRRD in lower case."""
     with open(path, "rb") as stream:
         text = stream.read(HEADER_BYTES).decode("latin-1")
-    fields = {}
-    for line in text.splitlines():
-        mark = ":" if path.name.lower().endswith(NRRD) else "="
-        name, found, value = line.partition(mark)
+    is_nrrd, fields = path.name.lower().endswith(NRRD), {}
+    for line in text.split("\n"):
+        name, found, value = line.partition(":" if is_nrrd else "=")
         if not line.strip() or name.strip() == "ElementDataFile":
             break
         if found:
-            fields[name.strip()] = value.removeprefix("=").strip()
+            fields[name.strip().lower() if is_nrrd else name.strip()] = value.removeprefix("=").strip()
     return fields

@@ -13,11 +13,13 @@ import numpy as np
 import torch
 from monai.config import KeysCollection
 from monai.data import MetaTensor, NibabelReader
+from monai.data.utils import correct_nifti_header_if_necessary
 from monai.transforms import MapTransform
 from monai.transforms.io.array import switch_endianness
 
 from bundle.utils.label_names import IGNORE, IGNORED, ignored_value
 
+from .compressed_nifti import open_nifti
 from .dicom import open_series, read_series
 from .dicom_labels import read_dicom_labels
 from .input_checks import (
@@ -230,8 +232,9 @@ def _read_nifti(file: str | Path) -> MetaTensor:
     """
     reader = NibabelReader(squeeze_non_spatial_dims=True)
     affine = nifti_affine(nib.load(file))
-    image: Any = reader.read(str(file))
-    voxels, meta = reader.get_data(image)
+    reader.read(str(file))  # get_data takes the name of the file from it
+    with open_nifti(file) as image:
+        voxels, meta = reader.get_data(correct_nifti_header_if_necessary(image))
     meta |= {"affine": affine, "original_affine": affine.copy()}
     meta["filename_or_obj"] = str(file)
     voxels = voxels.astype(np.float32, copy=False)

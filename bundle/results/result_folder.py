@@ -12,7 +12,7 @@ from hashlib import sha256
 from pathlib import Path
 from typing import Any
 
-from bundle.utils.atomic_write import atomic_write
+from bundle.utils.atomic_write import PARTIAL, atomic_write
 from bundle.utils.errors import FileError
 from bundle.utils.write_json import finite
 
@@ -113,8 +113,12 @@ def _item(text: str, *, is_first: bool) -> str:
     return ("\n" if is_first else ",\n") + " " * INDENT + indented
 
 
+HIDDEN = (PARTIAL, "._")
+"""How the names of files begin that are no results: those that are being written, and what macOS adds."""
+
+
 def _json_files(folder: Path) -> list[str]:
-    names = (name for name in os.listdir(folder) if name.endswith(".json") and not name.startswith("."))
+    names = (name for name in os.listdir(folder) if name.endswith(".json") and not name.startswith(HIDDEN))
     return sorted((name for name in names if name != SUMMARY), key=lambda name: name.removesuffix(".json"))
 
 

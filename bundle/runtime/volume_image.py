@@ -6,13 +6,13 @@ import logging
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
 
 import nibabel as nib
 import numpy as np
 
 from bundle.grid.constant_border import box_on_file, content_box, cropped_remark
 from bundle.grid.resampled_grid import block_positions, block_sizes, resampled_grid
+from bundle.io.compressed_nifti import open_nifti
 from bundle.io.input_checks import ChannelsError, UnreadableFileError, check_header, check_voxels
 from bundle.io.length_units import nifti_affine
 
@@ -127,8 +127,8 @@ def block_means(values: np.ndarray, blocks: Sequence[int]) -> np.ndarray:
 def _read(file: str | Path) -> tuple[np.ndarray, np.ndarray]:
     """Return voxels ``(C, D, H, W)`` of the type in which they are stored, and affine of a NIfTI file."""
     try:
-        image: Any = nib.load(file)
-        voxels = np.asarray(image.dataobj)
+        with open_nifti(file) as image:
+            voxels = np.asarray(image.dataobj)
     except MemoryError:
         raise
     except Exception as error:

@@ -9,6 +9,9 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+PARTIAL = ".partial_"
+"""How the name of a file begins that is being written."""
+
 
 @contextmanager
 def atomic_write(target: Path) -> Iterator[Path]:
@@ -16,7 +19,7 @@ def atomic_write(target: Path) -> Iterator[Path]:
 
     No other process, on this machine or another, is given the same path.
     """
-    partial = target.with_name(f".partial_{uuid.uuid4().hex[:12]}_{target.name}")
+    partial = target.with_name(f"{PARTIAL}{uuid.uuid4().hex[:12]}_{target.name}")
     try:
         yield partial
         os.replace(partial, target)

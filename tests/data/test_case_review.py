@@ -153,3 +153,17 @@ class TestDatalists:
         content = {"training": [{"image": f"{name}/x.jpg"} for name in "ab"]}
         found = review_datalist(content, tmp_path, CaseReview(table(tmp_path, "b_x,,fail,,,")))
         assert found["training"] == [{"image": "a/x.jpg"}]
+
+
+def test_two_rows_that_rate_one_image_differently_are_an_error(tmp_path: Path) -> None:
+    rows = ("other,/data/a.nii.gz,fail,,,", "a,,pass,,,")
+    with pytest.raises(DatalistError, match="'other' and 'a' are one case with the ratings fail and pass; keep one"):
+        CaseReview(table(tmp_path, *rows)).select(cases("a", "b"))
+    same = table(tmp_path, rows[0], "a,,fail,,,")
+    assert names(CaseReview(same).select(cases("a", "b"))) == ["b"]
+
+
+def test_a_quotation_mark_without_its_other_is_an_error(tmp_path: Path) -> None:
+    path = table(tmp_path, f'a,,fail,"{"x" * 200_000}')
+    with pytest.raises(DatalistError, match=r"qc.csv: is no table \(field larger.*quotation mark"):
+        read_ratings(path)

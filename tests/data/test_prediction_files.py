@@ -77,6 +77,16 @@ def test_a_missing_prediction_gets_the_path_where_it_is_expected(
     assert "1 files are not scored, such as other.nii.gz" in caplog.text
 
 
+def test_files_of_a_case_whose_last_inference_failed_are_not_scored(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    touch(tmp_path, "a_seg.nii.gz", "b_seg.nii.gz")
+    (tmp_path / "a.json").write_text('{"case": "a", "error": "UnreadableFileError"}')
+    (tmp_path / "b.json").write_text('{"case": "b"}')
+    assert found(tmp_path, case("a"), case("b")) == ["a", "b_seg.nii.gz"]
+    assert "a: has no prediction in" in caplog.text
+
+
 @pytest.mark.parametrize(
     ("files", "words"),
     [

@@ -52,6 +52,7 @@ def write_nifti(
     else:
         zooms = np.linalg.norm(matrix[:3, :3], axis=0)
         nifti.header["pixdim"][1:4] = np.where(zooms > 0, zooms, 1)
+    nifti.header["vox_offset"] = 352 if header else 0
     for name, value in (header or {}).items():
         nifti.header[name] = value
     if image is nib.Nifti1Image and header:
@@ -63,7 +64,7 @@ def write_nifti(
 def _write_raw(path: Path, nifti: nib.Nifti1Image) -> Path:
     """Write header fields as they are: nibabel corrects some of them on saving."""
     head = nifti.header
-    head["magic"], head["vox_offset"] = b"n+1", 352
+    head["magic"] = b"n+1"
     data = np.asarray(nifti.dataobj).astype(head.get_data_dtype()).tobytes(order="F")
     content = head.binaryblock + b"\0\0\0\0" + data
     path.write_bytes(gzip.compress(content, mtime=0) if path.name.endswith(".gz") else content)

@@ -119,3 +119,28 @@ def test_a_folder_without_results_and_the_folder_itself_are_refused(tmp_path: Pa
         write_bids_derivative(tmp_path / "none", tmp_path / "labels")
     with pytest.raises(FileError, match="holds the results themselves"):
         write_bids_derivative(tmp_path, tmp_path)
+
+
+@pytest.mark.parametrize("overwrite", [False, True])
+def test_cases_of_one_bids_name_do_not_overwrite_each_other(
+    overwrite: bool, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    run = tmp_path / "run"
+    for site in ("a", "b"):
+        case = f"{site}_sub-01_T1w"
+        add_case(run, case, f"{case}_seg.nii.gz", image=f"in/{site}/sub-01_T1w.nii.gz")
+    add_case(run, "sub-02_T1w", "sub-02_T1w_seg.nii.gz")
+    written = write_bids_derivative(run, tmp_path / "labels", overwrite=overwrite)
+    assert written.cases == 1
+    assert "a_sub-01_T1w, b_sub-01_T1w: have the same BIDS name sub-01_T1w" in caplog.text
+
+
+@pytest.mark.parametrize(("text", "words"), [("{bad", "cannot be read"), ("[]", "holds no object")])
+def test_a_damaged_description_is_reported_before_anything_is_copied(text: str, words: str, tmp_path: Path) -> None:
+    run, target = tmp_path / "run", tmp_path / "labels"
+    add_case(run, "sub-01_T2w", "sub-01_T2w_label-discs_dlabel.nii.gz")
+    target.mkdir()
+    (target / "dataset_description.json").write_text(text)
+    with pytest.raises(FileError, match=rf"dataset_description.json: {words}.*correct or remove it"):
+        write_bids_derivative(run, target)
+    assert tree(target) == ["dataset_description.json"]

@@ -243,3 +243,8 @@ def test_the_end_is_reported_when_all_is_written(tmp_path: Path) -> None:
     run([batch("a")], writer=writer, behind=save, json_lines=path)
     assert [line["stage"] for line in lines(path)[-2:]] == ["write", "end"]
     assert lines(path)[-1]["done"] == 1
+
+
+def test_a_folder_in_place_of_the_file_is_reported_before_the_work(tmp_path: Path) -> None:
+    with pytest.raises(ValueError, match=r"progress_json .* cannot be written .*; pass a file"):
+        run([batch("a")], json_lines=tmp_path)

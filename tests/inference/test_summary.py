@@ -129,6 +129,16 @@ def test_a_folder_that_cannot_be_created_is_reported_before_the_work(tmp_path: P
     assert not done
 
 
+def test_a_derivative_that_cannot_be_written_is_reported_before_the_work(tmp_path: Path) -> None:
+    (tmp_path / "file").touch()
+    done: list[str] = []
+    engine = Engine(lambda engine, item: done.append(item))
+    RunSummary(tmp_path / "out", bids_dir=tmp_path / "file").attach(engine)
+    with pytest.raises(ValueError, match=r"bids_dir .*file cannot be created or written to"):
+        engine.run(["a"], max_epochs=1)
+    assert not done
+
+
 class Writer:
     """A writer that completes a case when it is waited for."""
 

@@ -93,6 +93,11 @@ BAD_HEADERS = {
         "1 x 1 x 7 mm, the model is meant for 0.2 to 5 mm",
         lambda p: write_nifti(p, ONE, np.diag([1, 1, 7, 1])),
     ),
+    "voxels inside of the header": (
+        checks.UnreadableFileError,
+        "voxels that begin at byte 0, inside of the header",
+        lambda p: write_nifti(p, ONE, header={"vox_offset": 0}),
+    ),
     "a text file": (checks.UnreadableFileError, "cannot be read as NIfTI", lambda p: p.write_text("a volume")),
     "a gzipped text file": (
         checks.UnreadableFileError,

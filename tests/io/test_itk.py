@@ -173,3 +173,18 @@ def test_without_simpleitk_the_error_names_what_to_install(tmp_path: Path, monke
         checks.UnreadableFileError, match=r"needs the package SimpleITK.*pip install 'keyslice\[dicom\]"
     ):
         LoadVolumed("image")({"image": str(path)})
+
+
+def test_names_of_fields_of_nrrd_may_be_written_in_any_case(tmp_path: Path) -> None:
+    path = write(tmp_path / "a.nrrd", noise((4, 5, 6)))
+    header, _, voxels = path.read_bytes().partition(b"\n\n")
+    changed = header.replace(b"space:", b"Space:").replace(b"space directions:", b"Space Directions:")
+    path.write_bytes(changed + b'\nSpace Units: "cm" "cm" "cm"\n\n' + voxels)
+    image = LoadVolumed("image", spacing_range=(1, 20))({"image": str(path)})["image"]
+    assert np.linalg.norm(np.asarray(image.affine)[:3, 0]) == pytest.approx(10)
+
+
+def test_a_comment_in_another_alphabet_ends_no_header(tmp_path: Path) -> None:
+    path = write(tmp_path / "a.mha", noise((4, 5, 6)))
+    path.write_bytes("Comment = снимок головных\n".encode() + path.read_bytes())
+    LoadVolumed("image")({"image": str(path)})

@@ -60,7 +60,7 @@ def test_other_files_and_damaged_ones_are_no_results(tmp_path: Path, caplog: pyt
     write(tmp_path, "a")
     write_json(tmp_path / "metrics.json", {"cases": []})
     write_json(tmp_path / "a_cam.json", {"case": "a"})
-    write_json(tmp_path / ".hidden.json", {"case": ".hidden"})
+    write_json(tmp_path / "._a.json", {"case": "._a"})
     write_json(tmp_path / "list.json", [1])
     (tmp_path / "cut.json").write_text('{"case": "cu')
     assert [content["case"] for _, content in read_results(tmp_path)] == ["a"]
@@ -95,3 +95,10 @@ def test_results_that_come_in_meanwhile_are_included(tmp_path: Path, monkeypatch
     assert write_summary(tmp_path).completed == result_folder.ROUNDS
     late.clear()
     assert write_summary(tmp_path).completed == result_folder.ROUNDS + 1
+
+
+def test_a_case_may_have_a_name_that_begins_with_a_dot(tmp_path: Path) -> None:
+    write(tmp_path, ".scan")
+    for name in ("._scan", ".partial_1_scan"):
+        (tmp_path / f"{name}.json").write_bytes(b"\x00")
+    assert write_summary(tmp_path) == Counts(1, 0)
