@@ -1,12 +1,14 @@
-"""The published networks for skin lesions on one trunk, trained and evaluated under one budget.
+"""The published networks for skin lesions and cells on one trunk, trained and evaluated under one budget.
 
-    python benchmarks/image_networks.py OUT --masks DIR --classes DIR --epochs 4 --size 128
+    python benchmarks/image_networks.py OUT --masks DIR --classes DIR --epochs 4 --size 96
+    python benchmarks/image_networks.py OUT --cells DIR --epochs 8 --size 128
 
-``--masks`` and ``--classes`` are folders of ISIC 2017, with the official split
-(``configs/datasets/isic2017_*_split.json``). All networks start from the same EfficientNet-Lite0 with the weights of
-ImageNet, and have the same images, augmentation, learning rate, moving average and epochs; that of the last epoch is
-evaluated on the validation set. Printed are parameters, CPU time of the training, metrics with 95 % intervals over the
-images, and paired differences from the network without attention. What has results in OUT is not trained again.
+``--masks`` and ``--classes`` are folders of ISIC 2017, ``--cells`` is that of SegPC 2021, all with their official split
+(``configs/datasets``). Crops around single cells are cut to OUT, as in the published figures. All networks start from
+the same EfficientNet-Lite0 with the weights of ImageNet, and have the same images, augmentation, learning rate, moving
+average and epochs; that of the last epoch is evaluated on the validation set. Printed are parameters, CPU time of the
+training, metrics with 95 % intervals over the images, and paired differences from the first network. What has results
+in OUT is not trained again.
 """
 
 from __future__ import annotations
@@ -40,19 +42,23 @@ SEGMENTATION: dict[str, tuple[str, list[str]]] = {
     "Attention DeepLabV3+": ("attention_deeplabv3plus", TRUNK),
     "contextual attention U-Net": ("contextual_attention_unet", [*TRUNK, *NARROW]),
 }
+CELLS: dict[str, tuple[str, list[str]]] = {
+    "U-Net, squeeze and excitation": ("", []),
+    "contextual attention U-Net": SEGMENTATION["contextual attention U-Net"],
+}
 CLASSIFICATION: dict[str, tuple[str, list[str]]] = {
     "no attention": ("", ["--attention", "null"]),
     "attention residual learning": ("", []),
 }
 
 
-def run(words: list[str]) -> None:
-    """Run a workflow.
+def run(words: list[str], program: str = "monai.bundle") -> None:
+    """Run a workflow, or a command of another program.
 
     Raises:
         SystemExit: if it fails.
     """
-    command = [sys.executable, "-W", "ignore", "-m", "monai.bundle", "run", *words]
+    command = [sys.executable, "-W", "ignore", "-m", program, *words]
     done = subprocess.run(command, env=ENVIRONMENT, cwd=ROOT, capture_output=True, text=True, check=False)
     if done.returncode:
         raise SystemExit(f"{' '.join(words[:4])} failed:\n{done.stdout[-2000:]}{done.stderr[-2000:]}")
@@ -62,14 +68,34 @@ def train(task: str, overlay: str, options: list[str], out: Path, data: list[str
     """Train a network and evaluate it on the validation set, unless that was done."""
     if (out / "cpu_seconds.json").is_file():
         return
-    files = [f"configs/{task}/train.json", *([f"configs/{task}/networks/{overlay}.json"] if overlay else [])]
+    files = [
+        f"configs/{task}/train.json",
+        *([f"configs/lesion_segmentation/networks/{overlay}.json"] if overlay else []),
+    ]
     before = resource.getrusage(resource.RUSAGE_CHILDREN).ru_utime
     written = ["--overwrite", "true", "--output_dir", str(out / "model")]
-    run(["--config_file", str(files), *data, *budget, *options, *written])
+    run(["run", "--config_file", str(files), *data, *budget, *options, *written])
     seconds = resource.getrusage(resource.RUSAGE_CHILDREN).ru_utime - before
     model = ["--model", str(out / "model"), "--split", "validation", "--output_dir", str(out)]
-    run(["--config_file", f"configs/{task}/evaluate.json", *data, *model])
+    run(["run", "--config_file", f"configs/{task}/evaluate.json", *data, *model])
     (out / "cpu_seconds.json").write_text(json.dumps(seconds), encoding="utf-8")
+
+
+def cell_crops(cells: str, out: Path) -> list[str]:
+    """Return the options of the data of crops around single cells, which are cut if they are not there."""
+    datalist = out / "crops.json"
+    if not datalist.is_file():
+        split = ["--datalist", "configs/datasets/segpc2021_split.json"]
+        written = ["--crops_dir", str(out / "crops"), "--output", str(datalist)]
+        run(["prepare", "cell-crops", cells, *split, *written], program="bundle")
+    return ["--dataset_dir", cells, "--datalist", str(datalist)]
+
+
+def budget_of(epochs: int, size: int) -> list[str]:
+    """Return the options of a training of so many epochs at a size in pixels."""
+    budget = ["--epochs", str(epochs), "--val_interval", str(epochs), "--roi_size", f"[{size},{size}]"]
+    budget += ["--pretrained", "true", "--learning_rate", "0.0005", "--device", "cpu", "--amp", "false"]
+    return [*budget, "--weight_average", "0.01"]  # of about 100 steps: that of the shipped weights is of many epochs
 
 
 def parameters_of(out: Path) -> str:
@@ -105,7 +131,7 @@ def interval_of(folder: Path, structure: str, metric: str) -> str:
 def paired(folder: Path, first: Path) -> list[tuple[str, str, dict[str, Any]]]:
     """Return the metrics of a network against those of the first one, by structure."""
     metrics = compare_evaluations(folder, first)["metrics"]
-    shown = ("dice", "jaccard", "auc")
+    shown = ("dice", "jaccard", "mean_iou", "auc")
     return [(name, metric, found[metric]) for name, found in metrics.items() for metric in shown if metric in found]
 
 
@@ -115,13 +141,11 @@ def main() -> None:
     parser.add_argument("out", type=Path)
     parser.add_argument("--masks", help="folder of the images with masks")
     parser.add_argument("--classes", help="folder of the images with classes")
+    parser.add_argument("--cells", help="folder of SegPC 2021")
     parser.add_argument("--epochs", type=int, default=4)
     parser.add_argument("--size", type=int, default=128)
     args = parser.parse_args()
-    out, size = args.out.resolve(), f"[{args.size},{args.size}]"
-    budget = ["--epochs", str(args.epochs), "--val_interval", str(args.epochs), "--roi_size", size]
-    budget += ["--pretrained", "true", "--learning_rate", "0.0005", "--device", "cpu", "--amp", "false"]
-    budget += ["--weight_average", "0.01"]  # of about 100 steps: that of the shipped weights is of many epochs
+    out, budget = args.out.resolve(), budget_of(args.epochs, args.size)
     for folder, task, networks, names in (
         (args.masks, "lesion_segmentation", SEGMENTATION, "isic2017_masks_split"),
         (args.classes, "lesion_classification", CLASSIFICATION, "isic2017_classes_split"),
@@ -129,6 +153,10 @@ def main() -> None:
         if folder:
             data = ["--dataset_dir", folder, "--datalist", f"configs/datasets/{names}.json"]
             compare(task, networks, out, data, budget)
+    if args.cells:
+        # A random crop would move the cell out of the center, by which it is told from its neighbors.
+        data = cell_crops(args.cells, out)
+        compare("cell_segmentation", CELLS, out, data, [*budget, "--crop_scale", "[0.9,0.9]"])
 
 
 if __name__ == "__main__":
