@@ -29,7 +29,9 @@ Split = Literal["training", "validation", "test", "all"]
 SPLITS: tuple[Split, ...] = get_args(Split)
 
 
-def load_datalist(dataset_dir: str | Path, datalist: str | Path | None = None, folds: int = 5) -> dict[str, list[Case]]:
+def load_datalist(
+    dataset_dir: str | Path, datalist: str | Path | None = None, folds: int = 5, *, option: str = "dataset_dir"
+) -> dict[str, list[Case]]:
     """Read the labeled cases of a dataset as ``{"training": [...], "test": [...]}``; training cases have a ``fold``.
 
     Args:
@@ -38,14 +40,15 @@ def load_datalist(dataset_dir: str | Path, datalist: str | Path | None = None, f
         datalist: JSON file in MSD form; its paths are relative to ``dataset_dir``. Training items may have a ``fold``;
             a section ``validation`` counts as fold 0. Test items count where they have a label.
         folds: number of folds that cases are assigned to, with a fixed seed, where the dataset names none.
+        option: name of the option that names the folder, for messages.
 
     Raises:
         DatalistError: when the folder or file is missing or has another form, or a training image has no label.
     """
-    check_path_options(dataset_dir=dataset_dir, datalist=datalist)
+    check_path_options(**{option: dataset_dir}, datalist=datalist)
     root = Path(dataset_dir)
     if not str(dataset_dir) or not root.is_dir():
-        raise DatalistError(f"dataset_dir {str(dataset_dir)!r} is not a folder; pass --dataset_dir DIR.")
+        raise DatalistError(f"{option} {str(dataset_dir)!r} is not a folder; pass --{option} DIR.")
     path, content = read_content(root, datalist)
     training = read_section(content, "training", path, root)
     validation = read_section(content, "validation", path, root)

@@ -38,7 +38,7 @@ def select_mixed_cases(
     cases = [_with_extra(case, False) for case in select_cases(dataset_dir, "training", datalist, fold)]
     if not extra_dir:
         return cases
-    extra = load_datalist(extra_dir)["training"]
+    extra = load_datalist(extra_dir, option="phantom_dir")["training"]
     logger.info("%s: %d extra training cases", extra_dir, len(extra))
     return cases + [_with_extra(case, True) for case in extra]
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from collections import Counter
 from pathlib import Path
 
@@ -19,6 +20,16 @@ def test_all_further_cases_join_the_training_cases(tmp_path: Path) -> None:
     training = [case["image"] for case in select_cases(own, "training", fold=1)]
     assert [case["image"] for case in cases if not case["extra"]] == training
     assert len([case for case in cases if case["extra"]]) == 3
+
+
+def test_both_folders_are_told_apart_on_the_command_line(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    exams, phantoms = small_dataset(tmp_path / "exams", 2), small_dataset(tmp_path / "phantoms", 3)
+    options = ["--dataset_dir", str(exams), "--phantom_dir", str(phantoms)]
+    monkeypatch.setattr(sys, "argv", ["/site-packages/monai/bundle/__main__.py", "run", *options])
+    assert len(select_mixed_cases(exams, fold="all", extra_dir=phantoms)) == 5
+    monkeypatch.setattr(sys, "argv", ["pytest"])
+    with pytest.raises(DatalistError, match=r"phantom_dir '.*none' is not a folder; pass --phantom_dir DIR"):
+        select_mixed_cases(exams, fold="all", extra_dir=tmp_path / "none")
 
 
 def test_without_a_further_folder_the_dataset_is_alone(tmp_path: Path) -> None:
