@@ -28,6 +28,9 @@ NAMES = {"nnunet": "raw layout of nnU-Net", "bids": "BIDS", "pair": "a folder of
 
 KNOWN = "a dataset.json, volumes in imagesTr/labelsTr or images/labels, or sub-* of BIDS"
 
+RELEASED = {"brats2018": "**/*_flair.nii*", "hvsmr": "**/Ground truth", "malc": "training-labels"}
+"""What a folder of a challenge holds as it was released, by the name of its ``prepare`` command."""
+
 
 def read_content(root: Path, datalist: str | Path | None = None) -> tuple[Path, dict[str, Any]]:
     """Return the content of a datalist, or what the layout of a folder amounts to.
@@ -130,4 +133,7 @@ def _hint(root: Path) -> str:
     deeper = next((path for path in sorted(root.glob("*")) if path.is_dir() and layout_of(path) is not None), None)
     if deeper is not None:
         return f"{deeper} does; pass --dataset_dir {deeper}."
+    name = next((name for name, pattern in RELEASED.items() if next(root.glob(pattern), None)), None)
+    if name is not None:
+        return f"it looks like the release of {name}; list it with: python -m bundle prepare {name} {root}"
     return "name the folder that does, or pass --datalist FILE."

@@ -19,6 +19,7 @@ from bundle.data import (
     load_datalist,
 )
 from bundle.data.layouts import find_pair, layout_of, read_content
+from bundle.phantoms.volumes.volume_phantoms import write_volume_phantoms
 
 
 def touch(root: Path, *names: str) -> None:
@@ -154,6 +155,14 @@ def test_the_error_names_the_folder_below_that_fits(tmp_path: Path) -> None:
     nnunet(tmp_path / "Dataset001_X", {"background": 0, "liver": 1})
     with pytest.raises(DatalistError, match="Dataset001_X does; pass --dataset_dir"):
         read_content(tmp_path)
+
+
+@pytest.mark.parametrize("name", ["brats2018", "hvsmr", "malc"])
+def test_the_error_names_the_command_that_lists_the_release_of_a_challenge(name: str, tmp_path: Path) -> None:
+    folder = tmp_path / name
+    write_volume_phantoms(name, folder, count=2, size=24)
+    with pytest.raises(DatalistError, match=f"list it with: python -m bundle prepare {name} {folder}$"):
+        read_content(folder)
 
 
 def test_the_validation_reads_the_same_layouts(tmp_path: Path) -> None:
