@@ -5,7 +5,7 @@
 ``--classes`` is the folder of ISIC 2017 with its official split. The shipped weights segment the lesion of every
 image, and the image is cut to the box of the lesion with a margin. Both sets train the same network under the budget
 of ``image_networks.py``. Printed are the areas under the ROC curve of the validation images and of the mean probability
-of both networks, with paired differences and their 95 % intervals. What has results in OUT is not computed again.
+of both networks, with paired differences and their 95 % intervals. What was segmented or trained is not done again.
 """
 
 from __future__ import annotations
@@ -42,7 +42,8 @@ def cut_to_lesions(images: Path, masks: Path, cut: Path) -> None:
 
 def mean_of(first: Path, second: Path, out: Path) -> Path:
     """Write the table of the mean probabilities of two evaluations."""
-    tables = [list(csv.DictReader((folder / "metrics.csv").open(encoding="utf-8"))) for folder in (first, second)]
+    texts = [(folder / "metrics.csv").read_text(encoding="utf-8") for folder in (first, second)]
+    tables = [list(csv.DictReader(text.splitlines())) for text in texts]
     out.mkdir(exist_ok=True)
     with (out / "metrics.csv").open("w", newline="", encoding="utf-8") as stream:
         writer = csv.DictWriter(stream, tables[0][0])
@@ -64,10 +65,10 @@ def main() -> None:
     args = parser.parse_args()
     out = args.out.resolve()
     masks, cut = out / "masks", out / "cut"
-    if not cut.is_dir():
+    if not (masks / "summary.json").is_file():
         segment = ["--config_file", "configs/lesion_segmentation/inference.json", "--mirror_axes", "[]"]
         run(["run", *segment, "--input", str(args.classes / "images"), "--output_dir", str(masks)])
-        cut_to_lesions(args.classes / "images", masks, cut / "images")
+    cut_to_lesions(args.classes / "images", masks, cut / "images")
     folders = {"whole": out / "whole", "lesion": out / "lesion"}
     for name, data in (("whole", args.classes), ("lesion", cut)):
         options = ["--dataset_dir", str(data), "--datalist", "configs/datasets/isic2017_classes_split.json"]

@@ -28,7 +28,11 @@ NAMES = {"nnunet": "raw layout of nnU-Net", "bids": "BIDS", "pair": "a folder of
 
 KNOWN = "a dataset.json, volumes in imagesTr/labelsTr or images/labels, or sub-* of BIDS"
 
-RELEASED = {"brats2018": "**/*_flair.nii*", "hvsmr": "**/Ground truth", "malc": "training-labels"}
+RELEASED = {
+    "brats2018": ("*/*_flair.nii*", "*/*/*_flair.nii*", "*/*/*/*_flair.nii*"),
+    "hvsmr": ("Ground truth", "*/Ground truth"),
+    "malc": ("training-labels",),
+}
 """What a folder of a challenge holds as it was released, by the name of its ``prepare`` command."""
 
 
@@ -133,7 +137,7 @@ def _hint(root: Path) -> str:
     deeper = next((path for path in sorted(root.glob("*")) if path.is_dir() and layout_of(path) is not None), None)
     if deeper is not None:
         return f"{deeper} does; pass --dataset_dir {deeper}."
-    name = next((name for name, pattern in RELEASED.items() if next(root.glob(pattern), None)), None)
-    if name is not None:
-        return f"it looks like the release of {name}; list it with: python -m bundle prepare {name} {root}"
+    for name, patterns in RELEASED.items():
+        if any(next(root.glob(pattern), None) for pattern in patterns):
+            return f"it looks like the release of {name}; list it with: python -m bundle prepare {name} {root}"
     return "name the folder that does, or pass --datalist FILE."

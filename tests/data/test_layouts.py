@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import logging
+import re
 from pathlib import Path
 from typing import Any
 
@@ -161,7 +162,7 @@ def test_the_error_names_the_folder_below_that_fits(tmp_path: Path) -> None:
 def test_the_error_names_the_command_that_lists_the_release_of_a_challenge(name: str, tmp_path: Path) -> None:
     folder = tmp_path / name
     write_volume_phantoms(name, folder, count=4, size=24)
-    with pytest.raises(DatalistError, match=f"list it with: python -m bundle prepare {name} {folder}$"):
+    with pytest.raises(DatalistError, match=re.escape(f"list it with: python -m bundle prepare {name} {folder}")):
         read_content(folder)
 
 
