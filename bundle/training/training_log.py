@@ -1,4 +1,4 @@
-"""What a training leaves to be watched: a log file, its curves as CSV and PNG, and the first lines of the log."""
+"""What a training leaves to be watched: a log file with a line per epoch, and its curves as CSV and PNG."""
 
 from __future__ import annotations
 
@@ -71,6 +71,7 @@ class TrainingLog:
         self.rows: list[Row] = []
         self._losses: list[float] = []
         self._rate, self._started, self._drawn = math.nan, 0.0, 0.0
+        self._first_epoch = 0
         self._file: _LogFile | None = None
 
     def attach(self, engine: Workflow) -> None:
@@ -97,7 +98,7 @@ class TrainingLog:
         self._file = _LogFile(self.folder / LOG, mode="a" if continued else "w", encoding="utf-8")
         self._file.setFormatter(logging.Formatter(FORMAT))
         logging.getLogger().addHandler(self._file)
-        self._started = time.monotonic()
+        self._started, self._first_epoch = time.monotonic(), engine.state.epoch
         for name, value in self._head(engine):
             logger.info("%s: %s", name, value)
         count = _count(self.evaluator)
@@ -126,20 +127,30 @@ class TrainingLog:
     def _add(self, engine: Workflow) -> None:
         """Add the row of an epoch; metrics are those of a validation of this epoch, else empty."""
         losses, self._losses = self._losses, []
+        seconds, metrics = time.monotonic() - self._started, self._metrics(engine.state.epoch)
         row: Row = {
             "epoch": engine.state.epoch,
             "loss": round(sum(losses) / len(losses), 6) if losses else "",
             "rate": self._rate,
-            "seconds": round(time.monotonic() - self._started, 1),
+            "seconds": round(seconds, 1),
             "memory_gb": round(peak_gb(engine.state.device), 3),
-            **self._metrics(engine.state.epoch),
+            **metrics,
         }
-        dice = ", ".join(f"{name} {row[f'dice_{name}']:.4f}" for name in self.names if f"dice_{name}" in row)
-        logger.info("epoch %d: rate %.3g, %.2f GB%s", row["epoch"], row["rate"], row["memory_gb"], dice and f", {dice}")
+        self._log_line(engine, row, metrics, seconds)
         self.rows.append(row)
         _write(self.folder / TABLE, self.rows)
         if time.monotonic() - self._drawn > DRAW_SECONDS:
             self._draw()
+
+    def _log_line(self, engine: Workflow, row: Row, metrics: Row, seconds: float) -> None:
+        epoch, epochs = engine.state.epoch, engine.state.max_epochs
+        values = {"loss": row["loss"], **metrics}
+        if self.evaluator is not None and self.evaluator.state.best_metric_epoch > 0:
+            values["best"] = float(self.evaluator.state.best_metric)
+        parts = [f"{name} {value:.4f}" for name, value in values.items() if value != ""]
+        parts += [f"rate {row['rate']:.3g}", f"{row['memory_gb']:.2f} GB", f"{seconds:.0f} s so far"]
+        left = seconds / (epoch - self._first_epoch) * (epochs - epoch)
+        logger.info("epoch %d/%d: %s, about %.0f s left", epoch, epochs, ", ".join(parts), left)
 
     def _metrics(self, epoch: int) -> Row:
         evaluator = self.evaluator

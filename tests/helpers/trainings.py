@@ -71,6 +71,18 @@ def small_evaluator(network: nn.Module) -> SupervisedEvaluator:
     )
 
 
+class CountingLoss(nn.Module):
+    """A loss of 1, 2, 3, ... in the steps of a training."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.step = 0
+
+    def forward(self, pred: torch.Tensor, label: torch.Tensor) -> torch.Tensor:
+        self.step += 1
+        return pred.sum() * 0 + self.step
+
+
 class ScriptedEvaluator(SupervisedEvaluator):
     """An evaluator whose key metric is given for every epoch."""
 

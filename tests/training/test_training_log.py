@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import logging
+import re
 import sys
 from pathlib import Path
 from types import SimpleNamespace
@@ -11,11 +12,12 @@ from typing import Any
 
 import pytest
 import torch
-from helpers.trainings import ScriptedEvaluator, small_network, small_trainer
+from helpers.trainings import CountingLoss, ScriptedEvaluator, small_network, small_trainer
 from monai.handlers import ValidationHandler
 from PIL import Image
 
-from bundle.training import TrainingLog
+from bundle.training import TrainingLog, training_log
+from bundle.training.best_metric import prefer_finite
 from bundle.training.training_log import draw_curves, peak_gb
 
 
@@ -44,6 +46,52 @@ def test_every_epoch_is_a_row_with_loss_rate_memory_and_metrics(tmp_path: Path) 
     assert [row[name] for row in (first, second) for name in list(row)[5:]] == ["0.5", "0.75"]
     with Image.open(tmp_path / "curves.png") as figure:
         assert figure.size[0] > 500
+
+
+def lines(caplog: pytest.LogCaptureFixture) -> list[str]:
+    return [text for text in caplog.messages if text.startswith("epoch ")]
+
+
+def test_every_epoch_is_one_line(tmp_path: Path, caplog: pytest.LogCaptureFixture, monkeypatch: Any) -> None:
+    caplog.set_level(logging.INFO, training_log.__name__)
+    monkeypatch.setattr(training_log, "peak_gb", lambda _: 1.5)
+    network, evaluator = small_network(), ScriptedEvaluator(small_network(), [0.75, 0.5])
+    log = TrainingLog(tmp_path, network, evaluator=evaluator)
+    handlers = (ValidationHandler(1, evaluator), log)
+    small_trainer(network, handlers, epochs=2, cases=4, loss=CountingLoss()).run()
+    first, second = lines(caplog)
+    numbers = "rate 0.01, 1.50 GB"
+    assert re.fullmatch(
+        rf"epoch 1/2: loss 1\.5000, dice 0\.7500, best 0\.7500, {numbers}, \d+ s so far, about \d+ s left", first
+    )
+    assert re.fullmatch(
+        rf"epoch 2/2: loss 3\.5000, dice 0\.5000, best 0\.7500, {numbers}, \d+ s so far, about 0 s left", second
+    )
+
+
+def test_without_a_finite_metric_there_is_no_best_one(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    caplog.set_level(logging.INFO, training_log.__name__)
+    network, evaluator = small_network(), ScriptedEvaluator(small_network(), [float("nan")])
+    prefer_finite(evaluator)
+    handlers = (ValidationHandler(1, evaluator), TrainingLog(tmp_path, network, evaluator=evaluator))
+    small_trainer(network, handlers, epochs=1, cases=4).run()
+    assert "dice nan, rate" in lines(caplog)[0]
+
+
+def test_the_time_left_is_that_of_the_epochs_since_the_start(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    caplog.set_level(logging.INFO, training_log.__name__)
+    now = {3: 100.0, 4: 110.0, 5: 130.0}
+    trainer = small_trainer(small_network(), (), epochs=5, cases=4)
+    monkeypatch.setattr(training_log, "time", SimpleNamespace(monotonic=lambda: now[trainer.state.epoch]))
+    trainer.add_event_handler("STARTED", lambda engine: setattr(engine.state, "epoch", 3))
+    TrainingLog(tmp_path, small_network()).attach(trainer)
+    trainer.run()
+    first, second = lines(caplog)
+    assert first.startswith("epoch 4/5: loss ")
+    assert first.endswith(" 10 s so far, about 10 s left")
+    assert second.endswith(" 30 s so far, about 0 s left")
 
 
 def test_the_log_file_begins_with_what_is_trained(tmp_path: Path) -> None:
