@@ -27,7 +27,10 @@ import nibabel as nib
 import numpy as np
 
 from bundle import ROOT
-from bundle.phantoms.volumes.volume_phantoms import write_volume_phantoms
+from bundle.phantoms.volumes.volume_phantoms import Layout, write_volume_phantoms
+
+LISTED = {"bids": ["--suffixes", "FLAIR", "T1w"], "brats2018": [], "hvsmr": [], "malc": []}
+"""Phantoms that ``prepare`` lists first, and its options."""
 
 ENVIRONMENT = {**os.environ, "PYTHONPATH": ROOT, "OMP_NUM_THREADS": "1"}
 PEAK = """
@@ -64,6 +67,14 @@ def write_copies(folder: Path, text: str, copies: int) -> Path:
     channels = {str(place): name for place, name in enumerate(names.split(","))}
     content = {"channel_names": channels, "labels": labels, "file_ending": ".nii.gz"}
     (folder / "dataset.json").write_text(json.dumps(content), encoding="utf-8")
+    return folder
+
+
+def write_phantom(folder: Path, name: str, layout: Layout, size: int) -> Path:
+    """Write a phantom in the layout of a dataset, with its list where the layout needs one."""
+    write_volume_phantoms(name, folder, layout=layout, count=6, size=size, seed=0)
+    if name in LISTED:
+        run(["-m", "bundle", "prepare", name, str(folder), "--folds", "2", *LISTED[name]])
     return folder
 
 
@@ -129,8 +140,8 @@ def main() -> None:
             datasets.append(write_copies(Path(folder, f"{number}_{name}"), text, args.copies))
         for text in args.phantoms:
             name, _, layout = text.partition(",")
-            datasets.append(Path(folder, f"{name}_{layout or 'released'}"))
-            write_volume_phantoms(name, datasets[-1], layout=layout or "released", count=6, size=args.size, seed=0)
+            layout = layout or "released"
+            datasets.append(write_phantom(Path(folder, f"{name}_{layout}"), name, layout, args.size))
         for number, dataset in enumerate(datasets):
             compare(dataset.resolve(), Path(folder, f"out{number}"), args.memory, args.iterations)
 
