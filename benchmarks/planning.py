@@ -140,8 +140,8 @@ def main() -> None:
             datasets.append(write_copies(Path(folder, f"{number}_{name}"), text, args.copies))
         for text in args.phantoms:
             name, _, layout = text.partition(",")
-            layout = layout or "released"
-            datasets.append(write_phantom(Path(folder, f"{name}_{layout}"), name, layout, args.size))
+            target = Path(folder, f"{name}_{layout or 'released'}")
+            datasets.append(write_phantom(target, name, layout or "released", args.size))
         for number, dataset in enumerate(datasets):
             compare(dataset.resolve(), Path(folder, f"out{number}"), args.memory, args.iterations)
 
